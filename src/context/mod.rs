@@ -1,0 +1,7 @@
+//! The typed facts that layers leave in `http::Extensions` for the layers further in.
+
+mod call;
+mod tenant;
+
+pub use call::{AtEnd, Call, Hold, Keeping, Report, ServedBy};
+pub use tenant::Tenant;

@@ -1,0 +1,114 @@
+//! How a call ended, and everything that is written about it: one value, one write.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    credits::Credits,
+    dialect::Endpoint,
+    ids::{PriceId, RequestId},
+    usage::Usage,
+};
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// The provider's answer went through to its end.
+    Complete,
+    /// The provider refused, failed, timed out or broke off.
+    Failed,
+    /// The client left before the end.
+    Abandoned,
+    /// A layer answered instead of the provider.
+    Refused,
+    /// The kill switch ended an open stream.
+    Cut,
+}
+
+impl Ending {
+    /// The word used in logs, metrics and SQL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+            Self::Refused => "refused",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// What a held call costs in the end. A release is a settlement of [`Credits::ZERO`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The price of what was used, rounded up once.
+    pub amount: Credits,
+    /// The budget tokens that were used.
+    pub tokens: i64,
+    /// The price row the amount was computed by.
+    pub price_id: PriceId,
+    /// Nothing was used: the hold is given back, and the ledger says `release`.
+    pub release: bool,
+}
+
+/// What the audit log keeps of a call beside its figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The request body as the client sent it, if the policy keeps it.
+    pub request: Option<String>,
+    /// The response body as the client got it (a stream: its bytes), if the policy keeps it.
+    pub response: Option<String>,
+    /// The response was longer than the capture bound; what is kept is its beginning.
+    pub truncated: bool,
+}
+
+/// Everything that is known about a call at its end: settlement, usage and record, written in one
+/// transaction. Repeating the same finish changes nothing.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// The call.
+    pub request_id: RequestId,
+    /// The caller's own valid `x-request-id`, for correlation only.
+    pub client_request_id: Option<String>,
+    /// What was asked for.
+    pub endpoint: Endpoint,
+    /// The model the caller named.
+    pub model: String,
+    /// The model that answered, as the provider reports it.
+    pub answered_by: Option<String>,
+    /// Which upstream served it, if it said so (`ServedBy` in the response extensions).
+    pub provider: Option<String>,
+    /// Whether the answer was streamed.
+    pub stream: bool,
+    /// How it ended.
+    pub ending: Ending,
+    /// The status the client was given, or would have been.
+    pub status: u16,
+    /// What was used, in disjoint classes.
+    pub usage: Usage,
+    /// The provider reported no usage: `usage` was counted here.
+    pub estimated: bool,
+    /// The provider's figures were absurd and were clamped to the hold.
+    pub clamped: bool,
+    /// The charge, where there was a hold.
+    pub settlement: Option<Settlement>,
+    /// From the request's first byte to the end.
+    pub latency: Duration,
+    /// From the request's first byte to the answer's first body byte.
+    pub first_byte: Option<Duration>,
+    /// What the audit log keeps; `None` where no audit layer asked for a record.
+    pub record: Option<Record>,
+}
+
+/// What writing a [`Finish`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Taken from the balance.
+    pub charged: Credits,
+    /// Owed because the balance did not cover the settlement; blocks new holds until paid.
+    pub debt: Credits,
+    /// This finish had been written before.
+    pub replayed: bool,
+}

@@ -1,0 +1,80 @@
+//! The identifiers that flow through every service, table, header and log line unchanged.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Takes the value as it is; there is no second id behind it.
+            pub const fn new(value: Uuid) -> Self {
+                Self(value)
+            }
+
+            /// The value itself, for a store that speaks UUID.
+            pub const fn as_uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// The tenant. One UUID, the same in every service, claim, table, header and log line.
+    OrganizationId
+}
+uuid_id! {
+    /// A team inside an organization; the same rule as for [`OrganizationId`].
+    TeamId
+}
+uuid_id! {
+    /// One call, and the key that makes every write about it idempotent (with the organization).
+    ///
+    /// A UUIDv7 made by the gateway, so it also carries the millisecond in which the call arrived.
+    RequestId
+}
+uuid_id! {
+    /// One row of the price table: what a settlement was priced by.
+    PriceId
+}
+
+impl RequestId {
+    /// A new id for a call that arrives now.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// When the call arrived, in milliseconds since the Unix epoch; 0 if the id is not a UUIDv7.
+    pub fn arrived_ms(self) -> i64 {
+        let Some(timestamp) = self.0.get_timestamp() else { return 0 };
+        let (seconds, nanos) = timestamp.to_unix();
+        let millis = u64::from(nanos / 1_000_000);
+        i64::try_from(seconds.saturating_mul(1000).saturating_add(millis)).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,18 @@
+//! The pure part: what an id, a price, a usage, an ending *is*, and every decision made from them.
+//!
+//! Nothing in here awaits, speaks HTTP or SQL, or reads a clock: facts go in, a verdict comes out.
+
+pub mod credits;
+pub mod dialect;
+pub mod finish;
+pub mod hold;
+pub mod ids;
+pub mod json;
+pub mod policy;
+pub mod price;
+pub mod price_file;
+pub mod request;
+pub mod role;
+pub mod sse;
+pub mod tokens;
+pub mod usage;

@@ -1,0 +1,128 @@
+//! What an organization may do. A snapshot, cached for at most 30 s and disposable: the hold
+//! statement decides on money and on the kill switch from the live rows.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+/// What an organization may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Default `false`. The kill switch: no call starts while it is on.
+    pub suspended: bool,
+    /// Default: every model that has a price.
+    pub models: AllowList,
+    /// Default: no limit.
+    pub rates: Rates,
+    /// Default: no limit. A snapshot for early refusals; the hold statement enforces them exactly.
+    pub budgets: Budgets,
+    /// Default: the model's own maximum. Output cap for callers that set none; also sent upstream.
+    pub output_tokens_default: Option<NonZeroU32>,
+    /// Default [`Disconnect::Drain`].
+    pub disconnect: Disconnect,
+    /// Default [`Keep::Full`].
+    pub keep: Keep,
+}
+
+/// Which models may be called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<Vec<String>>", into = "Option<Vec<String>>")]
+pub enum AllowList {
+    /// Every model that has a price.
+    #[default]
+    All,
+    /// The named ones. A trailing `*` stands for any ending: `gpt-4o*`.
+    Only(Vec<String>),
+}
+
+impl AllowList {
+    /// Whether `model` may be called.
+    pub fn allows(&self, model: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|name| match name.strip_suffix('*') {
+                Some(stem) => model.starts_with(stem),
+                None => name == model,
+            }),
+        }
+    }
+}
+
+impl From<Option<Vec<String>>> for AllowList {
+    fn from(names: Option<Vec<String>>) -> Self {
+        names.map_or(Self::All, Self::Only)
+    }
+}
+
+impl From<AllowList> for Option<Vec<String>> {
+    fn from(list: AllowList) -> Self {
+        match list {
+            AllowList::All => None,
+            AllowList::Only(names) => Some(names),
+        }
+    }
+}
+
+/// Rates of an organization, summed over its callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Requests per minute.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Tokens per minute, input and output together.
+    pub tokens_per_minute: Option<NonZeroU32>,
+    /// Calls whose answer has not ended yet.
+    pub calls_in_flight: Option<NonZeroU32>,
+}
+
+/// Token budgets over calendar windows in the organization's time zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budgets {
+    /// Tokens a day.
+    pub daily_tokens: Option<u64>,
+    /// Tokens a month.
+    pub monthly_tokens: Option<u64>,
+}
+
+/// What happens to the provider's answer when the client leaves before its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disconnect {
+    /// Read on to the provider's true usage, within a bound of time, and charge that.
+    #[default]
+    Drain,
+    /// Hang up on the provider and charge the input and what was seen of the output.
+    Cancel,
+}
+
+/// What the audit log keeps of prompts and responses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Both, up to the capture bound.
+    #[default]
+    Full,
+    /// Neither: figures only.
+    Metadata,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_allows_itself_and_a_star_any_ending() {
+        let list = AllowList::Only(vec!["gpt-4o*".into(), "small".into()]);
+        assert!(list.allows("gpt-4o") && list.allows("gpt-4o-mini") && list.allows("small"));
+        assert!(!list.allows("small-2") && !list.allows("gpt-4") && !list.allows(""));
+        assert!(!AllowList::Only(vec![]).allows("small"));
+    }
+
+    #[test]
+    fn a_policy_with_an_unknown_key_is_refused() {
+        assert!(serde_json::from_str::<Policy>(r#"{"rates":{"request_per_minute":1}}"#).is_err());
+        assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), Policy::default());
+    }
+}

@@ -1,0 +1,275 @@
+//! Answers that a layer gives instead of the provider, in the caller's dialect.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{
+    body::ResponseBody,
+    context::Call,
+    domain::{dialect::{Dialect, Endpoint}, hold::Window},
+};
+
+/// Why a layer answers instead of the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No token, or one that does not hold. Says no more than that.
+    Unauthenticated,
+    /// The body is longer than the limit, in bytes.
+    BodyTooLarge(usize),
+    /// The body cannot be a call: which field, and what to do about it.
+    InvalidBody {
+        /// The field at fault, if it is one field.
+        field: Option<String>,
+        /// What is wrong and what to do.
+        message: Cow<'static, str>,
+    },
+    /// The path names no model call.
+    UnknownEndpoint,
+    /// A model the organization may not use, or that does not exist: the answer is the same.
+    ModelNotAllowed(String),
+    /// `GET /v1/models/{id}` for a model the organization may not use, or that does not exist.
+    ModelNotFound(String),
+    /// The caller's role may not do this.
+    RoleNotAllowed,
+    /// The kill switch is on.
+    Suspended,
+    /// A rate is used up.
+    RateLimited {
+        /// What is limited: `requests`, `tokens` or `calls in flight`.
+        what: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// A token budget is used up.
+    BudgetExceeded {
+        /// Which one.
+        window: Window,
+        /// Until that window ends.
+        retry_after: Duration,
+    },
+    /// The credits do not cover the call.
+    InsufficientCredits,
+    /// We cannot decide now: the database is away, the pool is exhausted, too many calls are open.
+    Unavailable,
+    /// A layer is missing further out: our fault, and the log names it.
+    Miswired(&'static str),
+    /// The provider could not be reached, or broke its answer off before the head.
+    ProviderFailed,
+    /// The provider did not answer in time.
+    ProviderTimedOut,
+}
+
+/// Marks a response as a [`Refusal`]'s, in its extensions: it came from a layer, not the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The refusal's code: the same word as in the body, in logs and in metrics.
+    pub code: &'static str,
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::InvalidBody { .. } => StatusCode::BAD_REQUEST,
+            Self::UnknownEndpoint | Self::ModelNotFound(_) => StatusCode::NOT_FOUND,
+            Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended => StatusCode::FORBIDDEN,
+            Self::RateLimited { .. } | Self::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::InsufficientCredits => StatusCode::PAYMENT_REQUIRED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Miswired(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ProviderFailed => StatusCode::BAD_GATEWAY,
+            Self::ProviderTimedOut => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The word for it in bodies, logs and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "invalid_token",
+            Self::BodyTooLarge(_) => "request_too_large",
+            Self::InvalidBody { .. } => "invalid_request",
+            Self::UnknownEndpoint => "unknown_endpoint",
+            Self::ModelNotAllowed(_) => "model_not_allowed",
+            Self::ModelNotFound(_) => "model_not_found",
+            Self::RoleNotAllowed => "role_not_allowed",
+            Self::Suspended => "organization_suspended",
+            Self::RateLimited { .. } => "rate_limit_exceeded",
+            Self::BudgetExceeded { .. } => "budget_exceeded",
+            Self::InsufficientCredits => "insufficient_credits",
+            Self::Unavailable => "unavailable",
+            Self::Miswired(_) => "internal_error",
+            Self::ProviderFailed => "provider_failed",
+            Self::ProviderTimedOut => "provider_timed_out",
+        }
+    }
+
+    /// What the caller reads: what is wrong and what to do, without internals.
+    pub fn message(&self) -> Cow<'static, str> {
+        match self {
+            Self::Unauthenticated => "The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` with a token of this gateway's issuer.".into(),
+            Self::BodyTooLarge(max) => format!("The request body is longer than {max} bytes. Send less.").into(),
+            Self::InvalidBody { message, .. } => message.clone(),
+            Self::UnknownEndpoint => "There is no such endpoint here. Use /v1/chat/completions, /v1/embeddings, /v1/messages or /v1/models.".into(),
+            Self::ModelNotAllowed(model) => format!("The model `{model}` may not be used by this organization. GET /v1/models lists those that may.").into(),
+            Self::ModelNotFound(model) => format!("The model `{model}` does not exist or you do not have access to it.").into(),
+            Self::RoleNotAllowed => "Your role in this organization does not include this. Ask an owner or admin of the organization.".into(),
+            Self::Suspended => "The organization is suspended. Ask its owner, or the operator of this gateway.".into(),
+            Self::RateLimited { what, retry_after } => format!("The organization's limit of {what} is used up. Try again in {} s.", seconds(*retry_after)).into(),
+            Self::BudgetExceeded { window, retry_after } => format!(
+                "The organization's token budget of this {} does not cover the call. It starts anew in {} s.",
+                window.as_str(),
+                seconds(*retry_after)
+            )
+            .into(),
+            Self::InsufficientCredits => "The organization's credits do not cover this call. Add credits, or lower the call's output cap.".into(),
+            Self::Unavailable => "The gateway cannot take this call now. Nothing was sent to the provider and nothing was charged; try again shortly.".into(),
+            Self::Miswired(_) => "The gateway is not set up correctly. Its log says what is missing.".into(),
+            Self::ProviderFailed => "The provider could not be reached or broke off before answering. Nothing was charged.".into(),
+            Self::ProviderTimedOut => "The provider did not answer in time.".into(),
+        }
+    }
+
+    /// When to come back, where coming back can help.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::BudgetExceeded { retry_after, .. } => Some(*retry_after),
+            Self::Unavailable => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// The error document in a dialect.
+    pub fn document(&self, dialect: Dialect, request_id: Option<&str>) -> Value {
+        error_document(dialect, self.status(), self.code(), self.param(), &self.message(), request_id)
+    }
+
+    /// The answer to `request`, in the dialect it speaks.
+    ///
+    /// Counts the refusal, and logs the missing layer where that is the reason.
+    pub fn answer<B, R>(&self, request: &Request<B>) -> Response<ResponseBody<R>> {
+        self.respond(dialect_of(request), request.headers())
+    }
+
+    /// The answer in `dialect` to a request with these headers.
+    pub fn respond<R>(&self, dialect: Dialect, request_headers: &HeaderMap) -> Response<ResponseBody<R>> {
+        let code = self.code();
+        metrics::counter!("tollgate_refusals_total", "code" => code).increment(1);
+        if let Self::Miswired(layer) = self {
+            tracing::error!(missing = layer, "a layer is missing further out in the stack: add it before this one");
+        }
+        let request_id = request_headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let document = self.document(dialect, request_id).to_string();
+        let mut response = Response::new(ResponseBody::full(Bytes::from(document)));
+        *response.status_mut() = self.status();
+        response.extensions_mut().insert(Refused { code });
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(self, Self::Unauthenticated) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+        }
+        if let Some(wait) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        }
+        if matches!(self, Self::BudgetExceeded { .. } | Self::InsufficientCredits) {
+            // The vendors' clients repeat a 429 by themselves; money does not come back in a second.
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        response
+    }
+
+    fn param(&self) -> Option<&str> {
+        match self {
+            Self::InvalidBody { field, .. } => field.as_deref(),
+            Self::ModelNotAllowed(_) | Self::ModelNotFound(_) => Some("model"),
+            _ => None,
+        }
+    }
+}
+
+/// The header that carries the request id, both ways.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// An error document as the vendors' own clients parse it.
+pub fn error_document(
+    dialect: Dialect,
+    status: StatusCode,
+    code: &str,
+    param: Option<&str>,
+    message: &str,
+    request_id: Option<&str>,
+) -> Value {
+    match dialect {
+        Dialect::OpenAi => json!({"error": {
+            "message": message,
+            "type": openai_type(status),
+            "param": param,
+            "code": code,
+        }}),
+        Dialect::Anthropic => json!({
+            "type": "error",
+            "error": {"type": anthropic_type(status), "message": message, "code": code},
+            "request_id": request_id,
+        }),
+    }
+}
+
+/// An error as an event in a stream that has begun: the status is spent, so this is what the
+/// vendors' clients turn into an exception.
+pub fn error_event(dialect: Dialect, status: StatusCode, code: &str, message: &str, request_id: Option<&str>) -> Bytes {
+    let document = error_document(dialect, status, code, None, message, request_id);
+    Bytes::from(match dialect {
+        Dialect::OpenAi => format!("data: {document}\n\n"),
+        Dialect::Anthropic => format!("event: error\ndata: {document}\n\n"),
+    })
+}
+
+/// The dialect a request speaks: its call's, else its path's, else by the vendor's version header.
+pub fn dialect_of<B>(request: &Request<B>) -> Dialect {
+    if let Some(call) = Call::of(request) {
+        return call.facts().endpoint.dialect();
+    }
+    match Endpoint::of_path(request.uri().path()) {
+        Some(endpoint) => endpoint.dialect(),
+        None if request.headers().contains_key("anthropic-version") => Dialect::Anthropic,
+        None => Dialect::OpenAi,
+    }
+}
+
+const fn openai_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        402 => "insufficient_quota",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        503 => "service_unavailable_error",
+        500..=599 => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+const fn anthropic_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        504 => "timeout_error",
+        500..=599 => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// Whole seconds, rounded up, at least one: what `retry-after` can say.
+fn seconds(wait: Duration) -> u64 {
+    let whole = wait.as_secs();
+    if wait.subsec_nanos() > 0 { whole.saturating_add(1) } else { whole.max(1) }
+}

@@ -1,0 +1,4 @@
+//! (to be written)
+/// In-memory store.
+#[derive(Debug)]
+pub struct MemoryStore;
