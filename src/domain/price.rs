@@ -63,7 +63,12 @@ pub struct PriceBook {
 impl PriceBook {
     /// A book of these prices; of two for one model the later one stays.
     pub fn new(prices: impl IntoIterator<Item = ModelPrice>) -> Self {
-        Self { by_model: prices.into_iter().map(|price| (price.model.clone(), Arc::new(price))).collect() }
+        Self {
+            by_model: prices
+                .into_iter()
+                .map(|price| (price.model.clone(), Arc::new(price)))
+                .collect(),
+        }
     }
 
     /// The price of `model`; a model without one is refused, never free.
@@ -127,7 +132,12 @@ impl ModelPrice {
     /// bound at the dearest output class, each at the dearest tier that could apply.
     ///
     /// `may_write_cache` says whether the call can write to the provider's cache at all.
-    pub fn upper_bound(&self, input_bound: u64, output_bound: u64, may_write_cache: bool) -> Result<Credits, CostOutOfRange> {
+    pub fn upper_bound(
+        &self,
+        input_bound: u64,
+        output_bound: u64,
+        may_write_cache: bool,
+    ) -> Result<Credits, CostOutOfRange> {
         let applicable = self.tiers.iter().filter(|tier| tier.from_input_tokens <= input_bound);
         let (mut input, mut output) = (0, 0);
         for Tier { rates, .. } in applicable {
@@ -145,8 +155,13 @@ impl ModelPrice {
         tier.map(|tier| &tier.rates).ok_or(CostOutOfRange)
     }
 
-    fn round_up<const N: usize>(&self, classes: [(u64, i64); N]) -> Result<Credits, CostOutOfRange> {
-        let mut total = i128::from(self.per_request.nanos()).checked_mul(TOKENS_PER_RATE).ok_or(CostOutOfRange)?;
+    fn round_up<const N: usize>(
+        &self,
+        classes: [(u64, i64); N],
+    ) -> Result<Credits, CostOutOfRange> {
+        let mut total = i128::from(self.per_request.nanos())
+            .checked_mul(TOKENS_PER_RATE)
+            .ok_or(CostOutOfRange)?;
         for (tokens, rate) in classes {
             if rate < 0 {
                 return Err(CostOutOfRange);

@@ -38,3 +38,65 @@ impl Usage {
         self.input_total().saturating_add(self.output_total())
     }
 }
+
+/// What an event of a stream is, as far as a gateway cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Part of the answer.
+    Content,
+    /// Usage and nothing else: the chunk that a caller sees only if it asked for it.
+    Usage,
+    /// The provider's last word: `[DONE]`, `message_stop`.
+    Terminal,
+    /// The provider says that it failed.
+    Error,
+    /// Anything else: pings, comments, events yet unknown.
+    Other,
+}
+
+/// Reads a provider's answer for what it used, while it passes.
+#[derive(Debug)]
+pub struct Meter {
+    endpoint: super::dialect::Endpoint,
+}
+
+impl Meter {
+    /// For an answer of this endpoint.
+    pub fn new(endpoint: super::dialect::Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    /// Reads one event of a stream.
+    pub fn read_event(&mut self, _event: &super::sse::Event) -> Seen {
+        Seen::Other
+    }
+
+    /// Reads a whole JSON answer.
+    pub fn read_document(&mut self, _document: &[u8]) {}
+
+    /// The provider's own figures, if they are complete and plausible.
+    pub fn usage(&self) -> Option<Usage> {
+        None
+    }
+
+    /// The provider reported figures that can't be: negative, broken, or parts above their whole.
+    pub fn absurd(&self) -> bool {
+        false
+    }
+
+    /// What was used, where [`usage`](Self::usage) is missing.
+    pub fn estimate(&self, facts: &super::request::CallFacts) -> Usage {
+        Usage { input: facts.input_bound, output: 1, ..Usage::default() }
+    }
+
+    /// The model that answered, as the provider reports it.
+    pub fn answered_by(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the answer came to its own end.
+    pub fn finished(&self) -> bool {
+        let _ = self.endpoint;
+        false
+    }
+}
