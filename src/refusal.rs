@@ -55,6 +55,8 @@ pub enum Refusal {
     InsufficientCredits,
     /// We cannot decide now: the database is away, the pool is exhausted, too many calls are open.
     Unavailable,
+    /// The provider has answered, but the end of the call could not be made durable in time.
+    Unwritten,
     /// A layer is missing further out: our fault, and the log names it.
     Miswired(&'static str),
     /// The provider could not be reached, or broke its answer off before the head.
@@ -81,7 +83,7 @@ impl Refusal {
             Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } | Self::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::InsufficientCredits => StatusCode::PAYMENT_REQUIRED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Unwritten => StatusCode::SERVICE_UNAVAILABLE,
             Self::Miswired(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::ProviderTimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -102,7 +104,7 @@ impl Refusal {
             Self::RateLimited { .. } => "rate_limit_exceeded",
             Self::BudgetExceeded { .. } => "budget_exceeded",
             Self::InsufficientCredits => "insufficient_credits",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable | Self::Unwritten => "unavailable",
             Self::Miswired(_) => "internal_error",
             Self::ProviderFailed => "provider_failed",
             Self::ProviderTimedOut => "provider_timed_out",
@@ -129,6 +131,7 @@ impl Refusal {
             .into(),
             Self::InsufficientCredits => "The organization's credits do not cover this call. Add credits, or lower the call's output cap.".into(),
             Self::Unavailable => "The gateway cannot take this call now. Nothing was sent to the provider and nothing was charged; try again shortly.".into(),
+            Self::Unwritten => "The provider answered, but the gateway could not record the call, so the answer is withheld. Try again shortly.".into(),
             Self::Miswired(_) => "The gateway is not set up correctly. Its log says what is missing.".into(),
             Self::ProviderFailed => "The provider could not be reached or broke off before answering. Nothing was charged.".into(),
             Self::ProviderTimedOut => "The provider did not answer in time.".into(),
@@ -139,7 +142,7 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::BudgetExceeded { retry_after, .. } => Some(*retry_after),
-            Self::Unavailable => Some(Duration::from_secs(1)),
+            Self::Unavailable | Self::Unwritten => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -153,11 +156,11 @@ impl Refusal {
     ///
     /// Counts the refusal, and logs the missing layer where that is the reason.
     pub fn answer<B, R>(&self, request: &Request<B>) -> Response<ResponseBody<R>> {
-        self.respond(dialect_of(request), request.headers())
+        self.respond(dialect_of(request), request.headers()).map(ResponseBody::full)
     }
 
     /// The answer in `dialect` to a request with these headers.
-    pub fn respond<R>(&self, dialect: Dialect, request_headers: &HeaderMap) -> Response<ResponseBody<R>> {
+    pub fn respond(&self, dialect: Dialect, request_headers: &HeaderMap) -> Response<Bytes> {
         let code = self.code();
         metrics::counter!("tollgate_refusals_total", "code" => code).increment(1);
         if let Self::Miswired(layer) = self {
@@ -165,7 +168,7 @@ impl Refusal {
         }
         let request_id = request_headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let document = self.document(dialect, request_id).to_string();
-        let mut response = Response::new(ResponseBody::full(Bytes::from(document)));
+        let mut response = Response::new(Bytes::from(document));
         *response.status_mut() = self.status();
         response.extensions_mut().insert(Refused { code });
         let headers = response.headers_mut();

@@ -94,8 +94,13 @@ impl<F: FnOnce(&Report) + Send> AtEnd for F {
 impl Call {
     /// A call that arrives now.
     pub fn new(facts: CallFacts) -> Self {
+        Self::with_id(RequestId::generate(), facts)
+    }
+
+    /// A call that arrives now, under an id that this gateway has generated for it.
+    pub fn with_id(request_id: RequestId, facts: CallFacts) -> Self {
         Self(Arc::new(Shared {
-            request_id: RequestId::generate(),
+            request_id,
             started: Instant::now(),
             facts,
             work: Mutex::default(),
