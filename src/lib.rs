@@ -3,6 +3,8 @@
 pub mod body;
 pub mod context;
 pub mod domain;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod refusal;
 pub mod store;
 

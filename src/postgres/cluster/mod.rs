@@ -1,0 +1,386 @@
+//! A private Postgres cluster: for `tollgate dev` and for tests.
+//!
+//! It uses the server programs that are on the machine (Postgres 14 or newer), listens on a unix
+//! socket only, and ends with the process that started it, even if that is killed.
+//!
+//! ```no_run
+//! use tollgate::postgres::cluster::{Cluster, Options};
+//!
+//! # async fn example() -> Result<(), tollgate::postgres::cluster::ClusterError> {
+//! let cluster = Cluster::start("./data", Options::default()).await?;
+//! println!("psql '{}'", cluster.url("postgres"));
+//! cluster.stop().await
+//! # }
+//! ```
+//!
+//! # Who gets in
+//! The socket lies in a folder of mode 0700, under a short random name in the temporary folder;
+//! who can enter it (its owner, and root) is trusted without a password. There is no TCP port.
+//!
+//! # As root
+//! Postgres refuses to run as root. Its processes and files then belong to the account `postgres` or,
+//! where there is none, `nobody`. If that account cannot reach the data folder (below `/root`, say),
+//! Postgres's files go to a new folder `/var/lib/tollgate-…` (else `/var/tmp/tollgate-…`), which the file
+//! `location` in the data folder names: to delete the cluster, delete both.
+//!
+//! # After an unclean end
+//! The data folder is locked by the process that uses it. A server that still runs on it without
+//! such a process is stopped; a stale `postmaster.pid` is removed; Postgres then recovers by itself.
+
+mod account;
+mod binaries;
+mod place;
+mod server;
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+pub use binaries::{BIN_VARIABLE, MAJOR_MIN};
+
+use self::{account::Account, binaries::Binaries, place::Place, server::Server};
+
+/// How a cluster is run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Default none. The folder with the server programs; else `TOLLGATE_POSTGRES_BIN`, else the newest found.
+    pub bin_dir: Option<PathBuf>,
+    /// Default `false`. Whether the files may be lost when the machine (not just the server) goes down:
+    /// `fsync` is off. For tests only.
+    pub volatile: bool,
+    /// Default 60 s. How long making, starting or recovering the cluster may take, each.
+    pub start_max: Duration,
+    /// Default 30 s. How long stopping may take.
+    pub stop_max: Duration,
+    /// Default 100. The server's `max_connections`.
+    pub connections_max: u32,
+    /// Default none. More server settings, by name; they win over ours.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            bin_dir: None,
+            volatile: false,
+            start_max: Duration::from_mins(1),
+            stop_max: Duration::from_secs(30),
+            connections_max: 100,
+            settings: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// For tests: nothing is flushed to disk, so the files do not survive a crash of the machine.
+    pub fn ephemeral() -> Self {
+        Self { volatile: true, connections_max: 300, ..Self::default() }
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let durable = if self.volatile { "off" } else { "on" };
+        let connections = self.connections_max.to_string();
+        let ours = [
+            ("listen_addresses", ""),
+            ("port", "5432"),
+            ("unix_socket_permissions", "0700"),
+            ("max_connections", &connections),
+            ("shared_buffers", "64MB"),
+            ("max_wal_size", "256MB"),
+            ("fsync", durable),
+            ("full_page_writes", durable),
+            ("synchronous_commit", "on"),
+            ("timezone", "UTC"),
+            ("log_timezone", "UTC"),
+            // Statements hold what people wrote: errors are logged, their statements are not.
+            ("log_min_error_statement", "panic"),
+            ("log_parameter_max_length_on_error", "0"),
+            ("cluster_name", "tollgate"),
+        ];
+        let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        ours.into_iter().chain(self.settings.iter().cloned()).collect()
+    }
+}
+
+/// A running cluster. It stops when dropped, and when this process ends, however that happens.
+#[derive(Debug)]
+pub struct Cluster(Arc<Shared>);
+
+struct Shared {
+    binaries: Binaries,
+    account: Account,
+    place: Place,
+    options: Options,
+    server: Mutex<Option<Server>>,
+}
+
+impl Cluster {
+    /// Starts the cluster in this folder, making both if need be.
+    ///
+    /// # Errors
+    /// No server programs, a folder in use by another process or not writable, a server that does
+    /// not come up in time: each says what to do, and carries the end of the server's log.
+    pub async fn start(data_dir: impl AsRef<Path>, options: Options) -> Result<Self, ClusterError> {
+        let data_dir = data_dir.as_ref().to_owned();
+        blocking(move || Self::begin(|account| Place::take(&data_dir, account), options)).await
+    }
+
+    /// Starts a new, empty cluster whose files go when it stops for good.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn temporary(options: Options) -> Result<Self, ClusterError> {
+        blocking(move || Self::begin(Place::temporary, options)).await
+    }
+
+    fn begin(
+        place: impl FnOnce(Account) -> Result<Place, ClusterError>,
+        options: Options,
+    ) -> Result<Self, ClusterError> {
+        let account = Account::find()?;
+        // Before the first folder is made: without a server, nothing is left behind.
+        Binaries::find(options.bin_dir.as_deref(), None)?;
+        let place = place(account)?;
+        let binaries = Binaries::find(options.bin_dir.as_deref(), place.major())?;
+        let shared = Shared { binaries, account, place, options, server: Mutex::new(None) };
+        shared.start()?;
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// The URL of a database, for every client that takes libpq's URIs. It holds no secret.
+    pub fn url(&self, database: &str) -> String {
+        let sockets = encoded(&self.0.place.sockets.to_string_lossy());
+        format!("postgresql://postgres@/{}?host={sockets}&port=5432", encoded(database))
+    }
+
+    /// The same as a configuration of `tokio-postgres`.
+    pub fn config(&self, database: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(&self.0.place.sockets).port(5432).user("postgres").dbname(database);
+        config
+    }
+
+    /// The folder of the socket `.s.PGSQL.5432`.
+    pub fn socket_dir(&self) -> &Path {
+        &self.0.place.sockets
+    }
+
+    /// Where Postgres's own files are.
+    pub fn postgres_dir(&self) -> &Path {
+        &self.0.place.pgdata
+    }
+
+    /// Major and minor version of the server programs.
+    pub fn version(&self) -> (u32, u32) {
+        self.0.binaries.version()
+    }
+
+    /// Stops the server: open statements are ended, everything is flushed. Idempotent; does not wait for clients.
+    ///
+    /// # Errors
+    /// The server did not stop in time.
+    pub async fn stop(&self) -> Result<(), ClusterError> {
+        self.with(|shared| shared.stop("INT")).await
+    }
+
+    /// Stops the server at once, without a checkpoint, as a crash of it would. The next start recovers.
+    ///
+    /// # Errors
+    /// The server did not stop in time.
+    pub async fn stop_immediate(&self) -> Result<(), ClusterError> {
+        self.with(|shared| shared.stop("QUIT")).await
+    }
+
+    /// Kills the server's first process, as the out-of-memory killer would. The next start recovers.
+    ///
+    /// # Errors
+    /// The server did not go in time.
+    pub async fn kill(&self) -> Result<(), ClusterError> {
+        self.with(|shared| shared.stop("KILL")).await
+    }
+
+    /// Stops the server if it runs, and starts it again at the same URL.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn restart(&self) -> Result<(), ClusterError> {
+        self.with(|shared| {
+            shared.stop("INT")?;
+            shared.start()
+        })
+        .await
+    }
+
+    async fn with(
+        &self,
+        run: impl FnOnce(&Shared) -> Result<(), ClusterError> + Send + 'static,
+    ) -> Result<(), ClusterError> {
+        let shared = Arc::clone(&self.0);
+        blocking(move || run(&shared)).await
+    }
+}
+
+impl Shared {
+    fn start(&self) -> Result<(), ClusterError> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let Self { binaries, account, place, options, .. } = self;
+        if place.major().is_none() {
+            server::initialise(binaries, *account, place, options)?;
+        } else {
+            server::stop_orphan(binaries, *account, place, options.stop_max)?;
+        }
+        if !place.sockets.exists() {
+            place::private(&place.sockets, *account)?;
+        }
+        *server = Some(Server::start(binaries, *account, place, options)?);
+        Ok(())
+    }
+
+    fn stop(&self, signal: &str) -> Result<(), ClusterError> {
+        let mut slot = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(server) = slot.as_mut() else { return Ok(()) };
+        if server.exited()?.is_none() {
+            server.signal(signal)?;
+            server.wait(&self.place, self.options.stop_max)?;
+        }
+        *slot = None;
+        Ok(())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let slot = self.server.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let running = slot.as_mut().is_some_and(|server| matches!(server.exited(), Ok(None)));
+        if running {
+            // The supervisor stops it and removes what is to go.
+            drop(slot.take());
+            return;
+        }
+        // Nothing can be done about what cannot be removed.
+        let folder = self.place.disposable.as_ref().unwrap_or(&self.place.sockets);
+        drop(fs::remove_dir_all(folder));
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("pgdata", &self.place.pgdata)
+            .field("sockets", &self.place.sockets)
+            .field("version", &self.binaries.version())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// There are no server programs on this machine.
+    #[error(
+        "no Postgres server programs (postgres, initdb, pg_ctl) were found. Install Postgres {MAJOR_MIN} or newer \
+         (Debian, Ubuntu: apt-get install postgresql; Fedora, RHEL: dnf install postgresql-server; \
+         Alpine: apk add postgresql; macOS: brew install postgresql), or set {BIN_VARIABLE} to the folder that has them"
+    )]
+    NoServer,
+    /// The named folder holds no server programs.
+    #[error("{} does not hold the Postgres programs postgres, initdb and pg_ctl (see {BIN_VARIABLE})", .0.display())]
+    NoServerAt(PathBuf),
+    /// What is installed is too old.
+    #[error(
+        "Postgres {newest} is too old: install {MAJOR_MIN} or newer, or set {BIN_VARIABLE} to the folder that has it"
+    )]
+    TooOld {
+        /// The newest major version that was found.
+        newest: u32,
+    },
+    /// The cluster was made by another major version than those installed.
+    #[error(
+        "the cluster was made by Postgres {data}, the newest here is {newest}: install Postgres {data}, \
+         set {BIN_VARIABLE} to the folder that has it, or choose another data folder"
+    )]
+    OtherMajor {
+        /// The cluster's major version.
+        data: u32,
+        /// The newest major version that was found.
+        newest: u32,
+    },
+    /// Another process runs this cluster.
+    #[error("{} is in use by another running process: stop it, or choose another data folder", .0.display())]
+    InUse(PathBuf),
+    /// We are root, and no other account can run the server.
+    #[error(
+        "Postgres does not run as root, and no account `postgres` or `nobody` can run it here: start as another user"
+    )]
+    NoAccount,
+    /// A folder or file cannot be used.
+    #[error("{}: {error}", .folder.display())]
+    Folder {
+        /// Which one.
+        folder: PathBuf,
+        /// What the operating system says.
+        #[source]
+        error: io::Error,
+    },
+    /// The server did not come up.
+    #[error("Postgres did not start ({reason}); the end of its log:\n{log}")]
+    Start {
+        /// How it ended, or that it took too long.
+        reason: String,
+        /// The end of the server's log.
+        log: String,
+    },
+    /// The server did not stop.
+    #[error("Postgres did not stop within {limit:?}; the end of its log:\n{log}")]
+    Stop {
+        /// How long was waited.
+        limit: Duration,
+        /// The end of the server's log.
+        log: String,
+    },
+    /// The operating system refused something else.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A test database could not be made.
+    #[error("the test database could not be made: {0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ClusterError {
+    fn folder(folder: &Path, error: io::Error) -> Self {
+        Self::Folder { folder: folder.to_owned(), error }
+    }
+}
+
+/// Runs what waits for processes and files away from the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    run: impl FnOnce() -> Result<T, ClusterError> + Send + 'static,
+) -> Result<T, ClusterError> {
+    match tokio::task::spawn_blocking(run).await {
+        Ok(result) => result,
+        Err(error) => Err(io::Error::other(error).into()),
+    }
+}
+
+/// Percent-encoded for any part of a URI.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            let digits = [byte >> 4, byte & 15].map(u32::from);
+            encoded.extend(digits.iter().filter_map(|digit| char::from_digit(*digit, 16)));
+        }
+    }
+    encoded
+}

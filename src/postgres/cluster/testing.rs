@@ -1,0 +1,116 @@
+//! Databases for tests: one cluster per process, one fresh database per call.
+//!
+//! The cluster starts with the first call and goes when the process ends, even if it is killed.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), tollgate::postgres::cluster::ClusterError> {
+//! let database = tollgate::postgres::cluster::testing::database().await?;
+//! let mut config: tokio_postgres::Config = database.config();
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::OnceCell;
+use tokio_postgres::NoTls;
+
+use super::{Cluster, ClusterError, Options};
+
+const TEMPLATE: &str = "tollgate_template";
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+static TEMPLATE_READY: OnceCell<()> = OnceCell::const_new();
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A database of one test's own, in this process's cluster.
+#[derive(Debug)]
+pub struct Database {
+    cluster: &'static Cluster,
+    name: String,
+}
+
+impl Database {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its URL, as the superuser.
+    pub fn url(&self) -> String {
+        self.cluster.url(&self.name)
+    }
+
+    /// Its configuration, as the superuser.
+    pub fn config(&self) -> tokio_postgres::Config {
+        self.cluster.config(&self.name)
+    }
+
+    /// The cluster it is in, shared by all tests of this process: do not stop it.
+    pub fn cluster(&self) -> &'static Cluster {
+        self.cluster
+    }
+
+    /// A connection past the pool, as the superuser, to set up and to look.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn connect(&self) -> Result<tokio_postgres::Client, ClusterError> {
+        connect(self.cluster, &self.name).await
+    }
+}
+
+/// The cluster of this process.
+///
+/// # Errors
+/// As [`Cluster::start`].
+pub async fn cluster() -> Result<&'static Cluster, ClusterError> {
+    CLUSTER.get_or_try_init(|| Cluster::temporary(Options::ephemeral())).await
+}
+
+/// A fresh database with all migrations applied.
+///
+/// # Errors
+/// The cluster does not start, or a migration fails.
+pub async fn database() -> Result<Database, ClusterError> {
+    let cluster = cluster().await?;
+    TEMPLATE_READY.get_or_try_init(|| make_template(cluster)).await?;
+    create(cluster, TEMPLATE).await
+}
+
+/// A fresh database with nothing in it.
+///
+/// # Errors
+/// The cluster does not start.
+pub async fn empty_database() -> Result<Database, ClusterError> {
+    create(cluster().await?, "template0").await
+}
+
+async fn create(cluster: &'static Cluster, template: &str) -> Result<Database, ClusterError> {
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    statement(cluster, &format!("create database {name} template {template}")).await?;
+    Ok(Database { cluster, name })
+}
+
+async fn make_template(cluster: &Cluster) -> Result<(), ClusterError> {
+    // A test that was the first and was cut off may have left a half of it.
+    statement(cluster, &format!("drop database if exists {TEMPLATE} with (force)")).await?;
+    statement(cluster, &format!("create database {TEMPLATE} template template0")).await?;
+    Ok(())
+}
+
+async fn statement(cluster: &Cluster, sql: &str) -> Result<(), ClusterError> {
+    let client = connect(cluster, "postgres").await?;
+    client.batch_execute(sql).await.map_err(|error| ClusterError::Database(error.into()))
+}
+
+async fn connect(
+    cluster: &Cluster,
+    database: &str,
+) -> Result<tokio_postgres::Client, ClusterError> {
+    let connected = cluster.config(database).connect(NoTls).await;
+    let (client, connection) = connected.map_err(|error| ClusterError::Database(error.into()))?;
+    // Ends with the client; what goes wrong on it, the client's calls say.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
