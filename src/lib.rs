@@ -1,6 +1,7 @@
 //! Tollgate: Tower layers that let many organizations share one LLM gateway safely.
 
 pub mod body;
+pub mod client;
 pub mod context;
 pub mod domain;
 #[cfg(feature = "postgres")]

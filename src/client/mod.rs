@@ -1,0 +1,196 @@
+//! The one pooled HTTP client of this crate: for key sets and for upstream providers.
+//!
+//! HTTP/1.1 and HTTP/2 (by ALPN) over TCP or TLS, with `TCP_NODELAY`, so that a small request or an
+//! event of a stream is not held back by Nagle's algorithm. Follows no redirects, keeps no cookies,
+//! decompresses nothing, and retries only what never left this process.
+//!
+//! TLS trusts the roots of the operating system, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR`
+//! name. The crypto provider is passed explicitly: the process-wide default of `rustls` is left to
+//! the program that embeds this crate.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use tollgate::client::{ClientError, HttpClient};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let client = HttpClient::default();
+//! let request = Request::get("gopher://localhost/").body(Full::<Bytes>::default()).unwrap();
+//! let refused = client.send(request).await.unwrap_err();
+//! assert!(refused.is_unsent());
+//! # }
+//! ```
+
+mod connect;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioTimer},
+};
+use tower_service::Service;
+
+use self::connect::Connector;
+
+/// How the client connects and how long it keeps what it has connected.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientOptions {
+    /// 5 s: name look-up, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// 60 s: how long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// 512: how many idle connections are kept for one host.
+    pub idle_per_host_max: usize,
+    /// 20 s: how often an HTTP/2 connection in use is asked whether it still lives.
+    pub ping_interval: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_mins(1),
+            idle_per_host_max: 512,
+            ping_interval: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The pooled client. Cheap to clone; all clones share one pool. See the [module docs](self).
+#[derive(Clone)]
+pub struct HttpClient {
+    pool: legacy::Client<Connector, Full<Bytes>>,
+}
+
+impl HttpClient {
+    /// A client with a pool of its own. Reads the trusted roots from the file system, once.
+    ///
+    /// Where there are none, a warning is logged and every `https` request will fail, but plain
+    /// `http` (a local mock, a mesh that adds TLS itself) works.
+    pub fn new(options: ClientOptions) -> Self {
+        let pool = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.idle_per_host_max)
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(options.ping_interval)
+            .http2_adaptive_window(true)
+            .build(Connector::new(options.connect_timeout));
+        Self { pool }
+    }
+
+    /// Sends a request to the absolute URI in it; resolves when the answer's head is there.
+    ///
+    /// The answer's body streams. There is no time limit beyond that for connecting: the caller
+    /// knows how long an answer may take. Dropping the future gives the request up.
+    pub fn send(&self, request: Request<Full<Bytes>>) -> Sending {
+        Sending { inner: self.pool.request(request) }
+    }
+
+    /// Sends a request and reads the whole answer, of at most `body_bytes_max`, within `timeout`.
+    pub async fn fetch(
+        &self,
+        request: Request<Full<Bytes>>,
+        body_bytes_max: usize,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, ClientError> {
+        let whole = async {
+            let (head, body) = self.send(request).await?.into_parts();
+            let body =
+                Limited::new(body, body_bytes_max).collect().await.map_err(ClientError::Body)?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        tokio::time::timeout(timeout, whole).await.unwrap_or(Err(ClientError::TimedOut))
+    }
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        Self::new(ClientOptions::default())
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for HttpClient {
+    type Response = Response<Incoming>;
+    type Error = ClientError;
+    type Future = Sending;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Sending {
+        self.send(request)
+    }
+}
+
+/// The future of [`HttpClient::send`].
+pub struct Sending {
+    inner: legacy::ResponseFuture,
+}
+
+impl Future for Sending {
+    type Output = Result<Response<Incoming>, ClientError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.inner).poll(cx).map_err(|error| {
+            if error.is_connect() {
+                ClientError::Connect(error.into())
+            } else {
+                ClientError::Send(error.into())
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Sending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No connection: nothing has been sent.
+    #[error("cannot connect")]
+    Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection broke before the answer's head; the request may or may not have arrived.
+    #[error("the connection broke before the answer")]
+    Send(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer's body broke off or is longer than allowed.
+    #[error("the answer's body broke off or is too long")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No complete answer in time.
+    #[error("no complete answer in time")]
+    TimedOut,
+}
+
+impl ClientError {
+    /// Whether nothing of the request can have reached the other side, so that repeating it
+    /// anywhere cannot do it twice.
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Connect(_))
+    }
+}
