@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod client;
+pub mod call;
 pub mod context;
 pub mod domain;
 #[cfg(feature = "postgres")]

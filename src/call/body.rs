@@ -1,0 +1,103 @@
+//! The body of an answer that `CallLayer` lets go: bytes that are known, or a metered stream.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::stream::Metered;
+
+/// The body of an answer that `CallLayer` lets go.
+///
+/// Dropped before its end, a stream is read on without its client, or cut, as the organization's
+/// policy says; either way the call ends exactly once.
+pub struct CallBody<E>(Kind<E>);
+
+enum Kind<E> {
+    Whole(Option<Bytes>),
+    Stream(Option<Pin<Box<dyn Draining<Error = E>>>>),
+}
+
+/// A metered stream, whatever the body inside it is.
+trait Draining: Body<Data = Bytes> + Send {
+    /// Reads the rest in the background where that is wanted, else ends the call.
+    fn client_left(self: Pin<Box<Self>>);
+}
+
+impl<B> Draining for Metered<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: fmt::Display,
+{
+    fn client_left(self: Pin<Box<Self>>) {
+        self.drain();
+    }
+}
+
+impl<E> CallBody<E> {
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self(Kind::Whole((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    pub(super) fn stream<B>(stream: Metered<B>) -> Self
+    where
+        B: Body<Data = Bytes, Error = E> + Send + 'static,
+        E: fmt::Display,
+    {
+        Self(Kind::Stream(Some(Box::pin(stream))))
+    }
+}
+
+impl<E> Body for CallBody<E> {
+    type Data = Bytes;
+    type Error = E;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        match &mut self.0 {
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Stream(Some(stream)) => stream.as_mut().poll_frame(cx),
+            Kind::Stream(None) => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Stream(stream) => stream.as_ref().is_none_or(|stream| stream.is_end_stream()),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+            }
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl<E> Drop for CallBody<E> {
+    fn drop(&mut self) {
+        if let Kind::Stream(stream) = &mut self.0
+            && let Some(stream) = stream.take()
+            && !stream.is_end_stream()
+        {
+            stream.client_left();
+        }
+    }
+}
+
+impl<E> fmt::Debug for CallBody<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Whole(_) => "CallBody::Whole",
+            Kind::Stream(_) => "CallBody::Stream",
+        })
+    }
+}

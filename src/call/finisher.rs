@@ -1,0 +1,166 @@
+//! The queue of finishes: a place is taken before the provider is called, so that the end of a call
+//! can neither wait for room nor fail to be written.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    context::Tenant,
+    domain::finish::{Finish, Finished},
+    store::Journal,
+};
+
+/// Writes the ends of calls to a [`Journal`], each until it is written. Cheap to clone.
+///
+/// The number of places is also the limit of calls in flight. What the process could not write
+/// before it died is not lost money: the holds expire in the store.
+#[derive(Clone)]
+pub struct Finisher {
+    queue: mpsc::Sender<Job>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    runtime: Handle,
+}
+
+/// A place in the queue, for the end of one call. Dropped unused, it is given back.
+pub(crate) struct Place(mpsc::OwnedPermit<Job>);
+
+struct Job {
+    tenant: Tenant,
+    finish: Box<Finish>,
+    written: oneshot::Sender<Finished>,
+}
+
+impl Finisher {
+    /// Finishes that are written at once; the others wait in the queue.
+    const WRITES_MAX: usize = 64;
+    const RETRY_MIN: Duration = Duration::from_millis(50);
+    const RETRY_MAX: Duration = Duration::from_secs(2);
+
+    /// A queue of `places` in front of `journal`, written by a task on the current runtime.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime, and where `places` is 0.
+    pub fn new(journal: Arc<dyn Journal>, places: usize) -> Self {
+        let (queue, jobs) = mpsc::channel(places);
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let runtime = Handle::current();
+        tasks.spawn_on(write_all(journal, jobs, closing.clone()), &runtime);
+        Self { queue, tasks, closing, runtime }
+    }
+
+    /// Waits until every open call has ended and every finish is written, then stops. No place is
+    /// given out any more. Bound the wait with a time-out: what is still open then is left to expire.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.queue.clone().try_reserve_owned().ok().map(Place)
+    }
+
+    /// Goes on with a call whose client has left, for `limit` at the most; [`close`](Self::close)
+    /// waits for it.
+    pub(crate) fn carry_on<F>(&self, limit: Duration, work: F)
+    where
+        F: Future + Send + 'static,
+    {
+        let bounded = async move {
+            // Past the limit the work is dropped, and its guard ends the call with what was seen.
+            drop(tokio::time::timeout(limit, work).await);
+        };
+        drop(self.tasks.spawn_on(bounded, &self.runtime));
+    }
+}
+
+impl Place {
+    /// Queues a finish. The receiver learns when it is durable; it may be dropped.
+    pub(crate) fn finish(self, tenant: Tenant, finish: Box<Finish>) -> oneshot::Receiver<Finished> {
+        let (written, waiting) = oneshot::channel();
+        drop(self.0.send(Job { tenant, finish, written }));
+        waiting
+    }
+}
+
+async fn write_all(journal: Arc<dyn Journal>, mut jobs: mpsc::Receiver<Job>, closing: CancellationToken) {
+    let mut writes = FuturesUnordered::new();
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            Some(()) = writes.next(), if !writes.is_empty() => {}
+            job = jobs.recv(), if open && writes.len() < Finisher::WRITES_MAX => match job {
+                Some(job) => writes.push(write(&*journal, job)),
+                None => open = false,
+            },
+            // `recv` goes on giving what is queued, and waits for the places that are still taken.
+            () = closing.cancelled(), if open && !jobs.is_closed() => jobs.close(),
+            else => return,
+        }
+    }
+}
+
+async fn write(journal: &dyn Journal, job: Job) {
+    let Job { tenant, finish, written } = job;
+    let begun = Instant::now();
+    let mut pause = Finisher::RETRY_MIN;
+    loop {
+        match journal.finish(&tenant, &finish).await {
+            Ok(finished) => {
+                metrics::histogram!("tollgate_finish_seconds").record(begun.elapsed());
+                log_debt(&tenant, &finish, &finished);
+                // Nobody may be waiting any more: the client left.
+                written.send(finished).ok();
+                return;
+            }
+            Err(error) if error.is_transient() => {
+                metrics::counter!("tollgate_finish_retries_total").increment(1);
+                tracing::warn!(request_id = %finish.request_id, %error, "a finish could not be written yet; trying again");
+                sleep(pause).await;
+                pause = pause.saturating_mul(2).min(Finisher::RETRY_MAX);
+            }
+            Err(error) => {
+                metrics::counter!("tollgate_finish_failures_total").increment(1);
+                tracing::error!(
+                    request_id = %finish.request_id,
+                    organization_id = %tenant.organization_id(),
+                    %error,
+                    "a finish was refused by the store; its hold is left to expire"
+                );
+                return;
+            }
+        }
+    }
+}
+
+fn log_debt(tenant: &Tenant, finish: &Finish, finished: &Finished) {
+    if finished.debt.nanos() > 0 && !finished.replayed {
+        tracing::warn!(
+            request_id = %finish.request_id,
+            organization_id = %tenant.organization_id(),
+            debt = %finished.debt,
+            "the balance did not cover a settlement; the rest is owed"
+        );
+    }
+}
+
+impl fmt::Debug for Finisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finisher").field("places_free", &self.queue.capacity()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place")
+    }
+}

@@ -1,0 +1,104 @@
+//! [`CallLayer`] and what can be set on it.
+
+use std::{sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::{Calls, Finisher};
+use crate::domain::dialect::Endpoint;
+
+/// Applies [`Calls`]. See the [module docs](super).
+#[derive(Clone, Debug)]
+pub struct CallLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) finisher: Option<Finisher>,
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) body_bytes_max: usize,
+    pub(super) answer_bytes_max: usize,
+    pub(super) event_bytes_max: usize,
+    pub(super) finish_wait: Duration,
+    pub(super) drain_max: Duration,
+}
+
+impl CallLayer {
+    /// Ends every call in `finisher`: its hold is settled and its record written, durably, before
+    /// the last of the answer is let go.
+    pub fn new(finisher: Finisher) -> Self {
+        Self::with(Some(finisher))
+    }
+
+    /// Reads calls and meters answers, and writes nothing: for use without credits and audit.
+    pub fn metering() -> Self {
+        Self::with(None)
+    }
+
+    fn with(finisher: Option<Finisher>) -> Self {
+        Self {
+            settings: Arc::new(Settings {
+                finisher,
+                endpoint: None,
+                body_bytes_max: 10 << 20,
+                answer_bytes_max: 64 << 20,
+                event_bytes_max: 4 << 20,
+                finish_wait: Duration::from_secs(5),
+                drain_max: Duration::from_secs(120),
+            }),
+        }
+    }
+
+    /// Default: told from the path (`…/chat/completions`, `…/embeddings`, `…/messages`). Every
+    /// request is a call of this endpoint, whatever its path.
+    #[must_use]
+    pub fn endpoint(self, endpoint: Endpoint) -> Self {
+        self.set(|settings| settings.endpoint = Some(endpoint))
+    }
+
+    /// Default 10 MiB. The longest request body; a longer one is refused with 413.
+    #[must_use]
+    pub fn body_bytes_max(self, bytes: usize) -> Self {
+        self.set(|settings| settings.body_bytes_max = bytes)
+    }
+
+    /// Default 64 MiB. The longest answer that is not a stream; a longer one is cut off with 502.
+    #[must_use]
+    pub fn answer_bytes_max(self, bytes: usize) -> Self {
+        self.set(|settings| settings.answer_bytes_max = bytes)
+    }
+
+    /// Default 4 MiB. The longest single event of a stream; at a longer one the stream ends with an
+    /// error event.
+    #[must_use]
+    pub fn event_bytes_max(self, bytes: usize) -> Self {
+        self.set(|settings| settings.event_bytes_max = bytes)
+    }
+
+    /// Default 5 s. How long the end of an answer waits for its finish to be durable. Past it the
+    /// client gets 503 or an error event; the finish is retried until it is written.
+    #[must_use]
+    pub fn finish_wait(self, wait: Duration) -> Self {
+        self.set(|settings| settings.finish_wait = wait)
+    }
+
+    /// Default 120 s. How long an answer is read on for its usage after its client has left.
+    #[must_use]
+    pub fn drain_max(self, limit: Duration) -> Self {
+        self.set(|settings| settings.drain_max = limit)
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = Calls<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Calls::new(inner, Arc::clone(&self.settings))
+    }
+}

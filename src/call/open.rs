@@ -1,0 +1,264 @@
+//! An open call: the guard that ends it exactly once, whatever happens.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Extensions, StatusCode};
+use tokio::{
+    sync::oneshot,
+    time::{Timeout, timeout},
+};
+
+use super::{
+    capture::{Capture, storable},
+    finisher::Place,
+    layer::Settings,
+    settle::{self, Bill},
+};
+use crate::{
+    context::{Call, Keeping, Report, ServedBy, Tenant},
+    domain::{
+        finish::{Ending, Finish, Finished, Record},
+        policy::{Disconnect, Keep},
+        usage::Meter,
+    },
+};
+
+/// A call that has been read and not ended yet. Dropped, it ends as abandoned.
+pub(super) struct OpenCall {
+    call: Call,
+    tenant: Option<Tenant>,
+    place: Option<Place>,
+    settings: Arc<Settings>,
+    original: Bytes,
+    client_request_id: Option<String>,
+    answer: Answer,
+    ended: bool,
+}
+
+/// What is known of the answer so far.
+struct Answer {
+    meter: Meter,
+    capture: Option<Capture>,
+    status: u16,
+    stream: bool,
+    provider: Option<Arc<str>>,
+    first_byte: Option<Duration>,
+    client_left: bool,
+    begun: bool,
+}
+
+impl OpenCall {
+    pub(super) fn new(
+        call: Call,
+        tenant: Option<Tenant>,
+        place: Option<Place>,
+        settings: Arc<Settings>,
+        original: Bytes,
+        client_request_id: Option<String>,
+    ) -> Self {
+        let answer = Answer {
+            meter: Meter::new(call.facts().endpoint),
+            capture: None,
+            status: 0,
+            stream: false,
+            provider: None,
+            first_byte: None,
+            client_left: false,
+            begun: false,
+        };
+        Self { call, tenant, place, settings, original, client_request_id, answer, ended: false }
+    }
+
+    pub(super) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    pub(super) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    pub(super) fn meter(&mut self) -> &mut Meter {
+        &mut self.answer.meter
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn head(&mut self, status: StatusCode, extensions: &Extensions, stream: bool) {
+        self.answer.status = status.as_u16();
+        self.answer.stream = stream;
+        self.answer.begun = true;
+        self.answer.provider = extensions.get::<ServedBy>().map(|served| Arc::clone(&served.0));
+        if let Some(Keeping { keep: Keep::Full, capture_bytes_max }) = self.call.keeping() {
+            self.answer.capture = Some(Capture::up_to(capture_bytes_max));
+        }
+    }
+
+    /// Bytes of the answer, as the client gets them.
+    pub(super) fn delivered(&mut self, bytes: &Bytes) {
+        if self.answer.first_byte.is_none() && !bytes.is_empty() {
+            self.answer.first_byte = Some(self.call.started().elapsed());
+        }
+        if let Some(capture) = &mut self.answer.capture {
+            capture.add(bytes);
+        }
+    }
+
+    /// The client left, and the answer is read on for its usage.
+    pub(super) fn client_left(&mut self) {
+        self.answer.client_left = true;
+    }
+
+    /// Whether the answer is to be read on when the client leaves now.
+    pub(super) fn drains(&self) -> bool {
+        !self.ended && self.place.is_some() && drains(&self.call)
+    }
+
+    /// Ends a call for which nothing is owed: a refusal, or a provider that failed before it answered.
+    pub(super) fn release(&mut self, ending: Ending) -> Written {
+        let bill = settle::release(self.call.hold().as_ref());
+        self.end(ending, bill)
+    }
+
+    /// Ends a call that delivered something, or may have.
+    pub(super) fn settle(&mut self, ending: Ending) -> Written {
+        let whole = ending == Ending::Complete;
+        let ending = if self.answer.client_left { Ending::Abandoned } else { ending };
+        let bill = settle::settle(&self.answer.meter, self.call.facts(), self.call.hold().as_ref(), whole);
+        self.end(ending, bill)
+    }
+
+    fn end(&mut self, ending: Ending, bill: Bill) -> Written {
+        if std::mem::replace(&mut self.ended, true) {
+            return Written::nothing_to_write();
+        }
+        self.call.tell_ended(&Report { ending, usage: bill.usage });
+        self.count(ending, &bill);
+        let keeping = self.call.keeping();
+        if bill.settlement.is_none() && keeping.is_none() {
+            return Written::nothing_to_write();
+        }
+        let (Some(place), Some(tenant)) = (self.place.take(), self.tenant.clone()) else {
+            // A hold or a record without a tenant or a queue: a layer further in was stacked on a
+            // CallLayer that cannot write. The hold is left to expire; the log says what to do.
+            tracing::error!("a call cannot be settled or recorded: make the CallLayer with a Finisher, inside a TenantLayer");
+            return Written::failed();
+        };
+        let finish = Box::new(self.to_finish(ending, bill, keeping));
+        Written::waiting(place.finish(tenant, finish), self.settings.finish_wait)
+    }
+
+    fn to_finish(&mut self, ending: Ending, bill: Bill, keeping: Option<Keeping>) -> Finish {
+        let facts = self.call.facts();
+        let record = keeping.map(|keeping| match keeping.keep {
+            Keep::Metadata => Record { request: None, response: None, truncated: false },
+            Keep::Full => {
+                let mut request = Capture::up_to(keeping.capture_bytes_max);
+                request.add(&self.original);
+                let (request, request_cut) = request.into_text();
+                let (response, response_cut) = self.answer.capture.take().unwrap_or_default().into_text();
+                Record { request: Some(request), response: Some(response), truncated: request_cut || response_cut }
+            }
+        });
+        Finish {
+            request_id: self.call.request_id(),
+            client_request_id: self.client_request_id.take(),
+            endpoint: facts.endpoint,
+            model: storable(facts.model.as_bytes()),
+            answered_by: self.answer.meter.answered_by().map(|name| storable(name.as_bytes())),
+            provider: self.answer.provider.as_deref().map(str::to_owned),
+            stream: self.answer.stream,
+            ending,
+            status: self.answer.status,
+            usage: bill.usage,
+            estimated: bill.estimated,
+            clamped: bill.clamped,
+            settlement: bill.settlement,
+            latency: self.call.started().elapsed(),
+            first_byte: self.answer.first_byte,
+            record,
+        }
+    }
+
+    fn count(&self, ending: Ending, bill: &Bill) {
+        let facts = self.call.facts();
+        let labels = [("endpoint", facts.endpoint.as_str()), ("ending", ending.as_str())];
+        metrics::counter!("tollgate_calls_total", &labels).increment(1);
+        metrics::histogram!("tollgate_call_seconds", &labels).record(self.call.started().elapsed());
+        tracing::info!(
+            request_id = %self.call.request_id(),
+            organization_id = self.tenant.as_ref().map(|tenant| tracing::field::display(tenant.organization_id())),
+            endpoint = facts.endpoint.as_str(),
+            model = facts.model,
+            stream = self.answer.stream,
+            status = self.answer.status,
+            ending = ending.as_str(),
+            input_tokens = bill.usage.input_total(),
+            output_tokens = bill.usage.output_total(),
+            estimated = bill.estimated,
+            cost = bill.settlement.map(|settlement| tracing::field::display(settlement.amount)),
+            milliseconds = u64::try_from(self.call.started().elapsed().as_millis()).unwrap_or(u64::MAX),
+            "call ended"
+        );
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // Nobody waits here: the place in the queue makes sure that it is written all the same.
+        drop(match self.call.hold() {
+            // The provider was reached: it may bill the input even if not a byte came back.
+            Some(_) => self.settle(Ending::Abandoned),
+            None if self.answer.begun => self.settle(Ending::Abandoned),
+            None => self.release(Ending::Abandoned),
+        });
+    }
+}
+
+/// Whether a call is to go on when its client leaves: the provider has been reached (there is a
+/// hold), and the organization wants the true usage.
+pub(super) fn drains(call: &Call) -> bool {
+    call.hold().is_some_and(|hold| hold.disconnect == Disconnect::Drain)
+}
+
+/// Resolves when a finish is durable, or when it is not within the wait.
+#[derive(Debug)]
+pub(super) struct Written(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Known(bool),
+    Waiting(Pin<Box<Timeout<oneshot::Receiver<Finished>>>>),
+}
+
+impl Written {
+    const fn nothing_to_write() -> Self {
+        Self(Kind::Known(true))
+    }
+
+    const fn failed() -> Self {
+        Self(Kind::Known(false))
+    }
+
+    fn waiting(written: oneshot::Receiver<Finished>, wait: Duration) -> Self {
+        Self(Kind::Waiting(Box::pin(timeout(wait, written))))
+    }
+}
+
+impl Future for Written {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.0 {
+            Kind::Known(written) => Poll::Ready(*written),
+            Kind::Waiting(waiting) => waiting.as_mut().poll(cx).map(|result| matches!(result, Ok(Ok(_)))),
+        }
+    }
+}

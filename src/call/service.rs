@@ -1,0 +1,272 @@
+//! [`Calls`]: reads a call, passes it on, and holds its answer to the end.
+
+use std::{
+    mem,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, header, response::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_service::Service;
+
+use super::{
+    body::CallBody,
+    future::CallFuture,
+    layer::Settings,
+    open::OpenCall,
+    stream::Metered,
+};
+use crate::{
+    body::RequestBody,
+    context::{Call, Tenant},
+    domain::{
+        dialect::{Dialect, Endpoint},
+        finish::Ending,
+        ids::RequestId,
+        request::{self, CallFacts},
+    },
+    refusal::{REQUEST_ID, Refusal, Refused, dialect_of},
+};
+
+/// Reads the call once and ends it exactly once. See the [module docs](super).
+#[derive(Clone, Debug)]
+pub struct Calls<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> Calls<S> {
+    pub(super) const fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+/// What the drain needs to know of a call whose client leaves before the head: filled when the call
+/// has been read.
+pub(super) type Reached = Arc<OnceLock<Call>>;
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Calls<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqBody: Body + Send + 'static,
+    ReqBody::Data: Send,
+    ReqBody::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: std::fmt::Display + Send + 'static,
+{
+    type Response = Response<CallBody<ResBody::Error>>;
+    type Error = S::Error;
+    type Future = CallFuture<ResBody::Error, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        // `poll_ready` readied this very instance; the clone left behind starts over.
+        let clone = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, clone);
+        let settings = Arc::clone(&self.settings);
+        let reached = Reached::default();
+        let work = Box::pin(run(settings, ready, request, Arc::clone(&reached)));
+        CallFuture::new(work, reached, Arc::clone(&self.settings))
+    }
+}
+
+async fn run<S, ReqBody, ResBody>(
+    settings: Arc<Settings>,
+    mut ready: S,
+    request: Request<ReqBody>,
+    reached: Reached,
+) -> Result<Response<CallBody<ResBody::Error>>, S::Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResBody>>,
+    ReqBody: Body,
+    ReqBody::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: std::fmt::Display + Send + 'static,
+{
+    let dialect = settings.endpoint.map_or_else(|| dialect_of(&request), Endpoint::dialect);
+    let (mut parts, body) = request.into_parts();
+    let read = async {
+        let endpoint = settings.endpoint.or_else(|| Endpoint::of_path(parts.uri.path()));
+        let endpoint = endpoint.ok_or(Refusal::UnknownEndpoint)?;
+        read_call(endpoint, &parts.headers, body, settings.body_bytes_max).await
+    };
+    let (facts, original) = match read.await {
+        Ok(read) => read,
+        Err(refusal) => return Ok(refused(&refusal, dialect, &parts.headers)),
+    };
+    let place = match settings.finisher.as_ref().map(|finisher| finisher.place().ok_or(Refusal::Unavailable)) {
+        None => None,
+        Some(Ok(place)) => Some(place),
+        Some(Err(refusal)) => {
+            tracing::warn!("as many calls are open as there are places for their ends; refusing one");
+            return Ok(refused(&refusal, dialect, &parts.headers));
+        }
+    };
+
+    let request_id = parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
+    let call = Call::with_id(request_id, facts);
+    let tenant = parts.extensions.get::<Tenant>().cloned();
+    let client_request_id = valid_request_id(&parts.headers);
+    let mut open = OpenCall::new(call.clone(), tenant, place, settings, original.clone(), client_request_id);
+    drop(reached.set(call.clone()));
+
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    parts.extensions.insert(call.clone());
+    let headers = parts.headers.clone();
+    let response = match ready.call(Request::from_parts(parts, RequestBody::new(original, call))).await {
+        Ok(response) => response,
+        Err(error) => {
+            drop(open.release(Ending::Failed));
+            return Err(error);
+        }
+    };
+
+    let (parts, body) = response.into_parts();
+    let stream = parts.status.is_success() && is_event_stream(&parts.headers);
+    open.head(parts.status, &parts.extensions, stream);
+    if stream {
+        let body = CallBody::stream(Metered::new(body, open, dialect, request_id_text(&headers)));
+        return Ok(streamed(parts, body));
+    }
+    Ok(whole(parts, body, open, dialect, &headers).await)
+}
+
+/// The body of a call and what it asks for, or why it is none.
+async fn read_call<B>(
+    endpoint: Endpoint,
+    headers: &HeaderMap,
+    body: B,
+    body_bytes_max: usize,
+) -> Result<(CallFacts, Bytes), Refusal>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = Refusal::BodyTooLarge(body_bytes_max);
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        let message = "The request body is compressed. Send it as plain JSON, without content-encoding.".into();
+        return Err(Refusal::InvalidBody { field: None, message });
+    }
+    // Refused before a byte is read, where the length is declared.
+    if body.size_hint().lower() > u64::try_from(body_bytes_max).unwrap_or(u64::MAX) {
+        return Err(too_large);
+    }
+    let bytes = match Limited::new(body, body_bytes_max).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(too_large),
+        Err(_) => {
+            let message = "The request body broke off before its end. Send it again.".into();
+            return Err(Refusal::InvalidBody { field: None, message });
+        }
+    };
+    match request::read(endpoint, &bytes) {
+        Ok(facts) => Ok((facts, bytes)),
+        Err(invalid) => Err(Refusal::InvalidBody { field: invalid.field, message: invalid.message.into() }),
+    }
+}
+
+/// An answer that is not a stream: read whole, ended, and only then let go.
+async fn whole<B>(
+    mut parts: Parts,
+    body: B,
+    mut open: OpenCall,
+    dialect: Dialect,
+    headers: &HeaderMap,
+) -> Response<CallBody<B::Error>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display + Send + 'static,
+{
+    let limit = open.settings().answer_bytes_max;
+    let collected = read_whole(body, limit).await;
+    let refused_by_layer = parts.extensions.get::<Refused>().is_some();
+    let (written, bytes) = match collected {
+        Ok(bytes) => {
+            open.delivered(&bytes);
+            let written = if parts.status.is_success() {
+                open.meter().read_document(&bytes);
+                open.settle(Ending::Complete)
+            } else if refused_by_layer && open.call().hold().is_none() {
+                open.release(Ending::Refused)
+            } else {
+                open.release(Ending::Failed)
+            };
+            (written, Some(bytes))
+        }
+        Err(error) => {
+            tracing::warn!(request_id = %open.call().request_id(), %error, "the provider's answer broke off, or is too long");
+            (open.release(Ending::Failed), None)
+        }
+    };
+    if !written.await {
+        return refused(&Refusal::Unwritten, dialect, headers);
+    }
+    let Some(bytes) = bytes else {
+        return refused(&Refusal::ProviderFailed, dialect, headers);
+    };
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Response::from_parts(parts, CallBody::whole(bytes))
+}
+
+/// All bytes of a body of at most `bytes_max`, without a copy where they come in one frame.
+async fn read_whole<B>(body: B, bytes_max: usize) -> Result<Bytes, String>
+where
+    B: Body<Data = Bytes>,
+    B::Error: std::fmt::Display,
+{
+    let mut body = pin!(body);
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.as_mut().frame().await {
+        let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
+        let length = first.len().saturating_add(joined.len()).saturating_add(data.len());
+        if length > bytes_max {
+            return Err(format!("the answer is longer than {bytes_max} bytes"));
+        }
+        if first.is_empty() && joined.is_empty() {
+            first = data;
+        } else {
+            joined.extend_from_slice(&mem::take(&mut first));
+            joined.extend_from_slice(&data);
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+fn streamed<E>(mut parts: Parts, body: CallBody<E>) -> Response<CallBody<E>> {
+    // The length may change by a hidden usage event or an error event; streams have none anyway.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    parts.headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Response::from_parts(parts, body)
+}
+
+fn refused<E>(refusal: &Refusal, dialect: Dialect, headers: &HeaderMap) -> Response<CallBody<E>> {
+    refusal.respond(dialect, headers).map(CallBody::whole)
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream")))
+}
+
+fn request_id_text(headers: &HeaderMap) -> Option<String> {
+    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// The caller's own request id, where it is one that can go into a log and a header.
+fn valid_request_id(headers: &HeaderMap) -> Option<String> {
+    let id = request_id_text(headers)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)
+}

@@ -1,0 +1,152 @@
+//! Answers that are not streams: ended before they are let go.
+
+use http::StatusCode;
+use tokio_test::{assert_pending, task};
+
+use super::*;
+use crate::{domain::finish::Ending, refusal::Refusal};
+
+#[tokio::test]
+async fn an_answer_waits_until_its_finish_is_durable() {
+    let recorder = Recorder::closed();
+    let gateway = gateway(&recorder, Disconnect::Drain, [json(ANSWER)]);
+    let mut answer = task::spawn(gateway.oneshot(request(CHAT)));
+    assert_pending!(answer.poll());
+    tokio::task::yield_now().await;
+    assert_pending!(answer.poll());
+    recorder.let_through();
+    let answer = answer.await.unwrap();
+    assert_eq!(text(answer.into_body()).await, ANSWER);
+
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.status, finish.estimated), (Ending::Complete, 200, false));
+    assert_eq!((finish.usage.input, finish.usage.output), (10, 3));
+    // 10 × 1,000 + 3 × 2,000 nano-dollars
+    assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(16_000));
+    assert_eq!(finish.answered_by.as_deref(), Some("small-1"));
+    let record = finish.record.unwrap();
+    assert_eq!((record.request.as_deref(), record.response.as_deref()), (Some(CHAT), Some(ANSWER)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_finish_cannot_be_written_is_withheld_and_the_finish_retried_until_it_is() {
+    let recorder = Recorder::open();
+    recorder.fail(8);
+    let gateway = gateway(&recorder, Disconnect::Drain, [json(ANSWER)]);
+    let answer = gateway.oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!text(answer.into_body()).await.contains("hi there"));
+    assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_is_not_paid() {
+    for status in [400, 429, 500, 503] {
+        let recorder = Recorder::open();
+        let mut refusal = json(r#"{"error":{"message":"no"}}"#);
+        *refusal.status_mut() = StatusCode::from_u16(status).unwrap();
+        let answer = gateway(&recorder, Disconnect::Drain, [refusal]).oneshot(request(CHAT)).await.unwrap();
+        assert_eq!(answer.status(), status);
+        let finish = recorder.only_finish().await;
+        let settlement = finish.settlement.unwrap();
+        assert_eq!((finish.ending, settlement.amount, settlement.release), (Ending::Failed, Credits::ZERO, true));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_by_a_layer_inside_writes_nothing() {
+    let recorder = Recorder::open();
+    let gateway = layer(&recorder).layer_over(service_fn(|request: Request<RequestBody>| async move {
+        Ok::<_, Infallible>(Refusal::ModelNotAllowed("small".into()).answer::<_, Full<Bytes>>(&request))
+    }));
+    let answer = gateway.oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    tokio::task::yield_now().await;
+    assert_eq!(recorder.written(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_without_usage_is_counted_here_and_never_free() {
+    for answer in [r#"{"choices":[{"message":{"content":"hi there"},"finish_reason":"stop"}]}"#, "<html>not json"] {
+        let recorder = Recorder::open();
+        let answered = gateway(&recorder, Disconnect::Drain, [json(answer)]).oneshot(request(CHAT)).await.unwrap();
+        assert_eq!(text(answered.into_body()).await, answer);
+        let finish = recorder.only_finish().await;
+        assert!(finish.estimated);
+        assert!(finish.settlement.unwrap().amount > Credits::ZERO);
+        assert!(finish.usage.output > 0);
+    }
+}
+
+#[tokio::test]
+async fn an_absurd_usage_is_clamped_to_the_hold() {
+    for usage in [r#"{"prompt_tokens":-5,"completion_tokens":3}"#, r#"{"prompt_tokens":10,"completion_tokens":9223372036854775807}"#] {
+        let recorder = Recorder::open();
+        let answer = format!(r#"{{"choices":[{{"message":{{"content":"hi"}},"finish_reason":"stop"}}],"usage":{usage}}}"#);
+        let answer = json(Box::leak(answer.into_boxed_str()));
+        drop(gateway(&recorder, Disconnect::Drain, [answer]).oneshot(request(CHAT)).await.unwrap());
+        let finish = recorder.only_finish().await;
+        assert!(finish.clamped, "{usage}");
+        assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(1_000_000));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
+    let recorder = Recorder::open();
+    let (sender, mut broken) = stream();
+    broken.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    sender.send(Ok(Bytes::from_static(b"{\"choices\":"))).await.unwrap();
+    sender.send(Err(std::io::Error::other("reset"))).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [broken]).oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    assert!(recorder.only_finish().await.settlement.unwrap().release);
+}
+
+#[tokio::test]
+async fn an_inner_error_passes_through_and_the_hold_is_released() {
+    let recorder = Recorder::open();
+    let gateway = layer(&recorder).layer_over(service_fn(|request: Request<RequestBody>| async move {
+        hold(&request, Disconnect::Drain);
+        Err::<Response<TestBody>, _>("the inner service's own error")
+    }));
+    assert_eq!(gateway.oneshot(request(CHAT)).await.err(), Some("the inner service's own error"));
+    assert!(recorder.only_finish().await.settlement.unwrap().release);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_end_is_told_once_with_the_true_usage() {
+    let recorder = Recorder::open();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let gateway = layer(&recorder).layer_over(service_fn(move |request: Request<RequestBody>| {
+        let telling = Arc::clone(&telling);
+        Call::of(&request).unwrap().at_end(move |report: &crate::context::Report| telling.lock().unwrap().push(report.usage.total()));
+        async move { Ok::<_, Infallible>(json(ANSWER)) }
+    }));
+    drop(gateway.oneshot(request(CHAT)).await.unwrap());
+    assert_eq!(*told.lock().unwrap(), [13]);
+}
+
+#[tokio::test]
+async fn closing_waits_for_open_calls_and_their_finishes() {
+    let recorder = Recorder::closed();
+    let finisher = Finisher::new(Arc::clone(&recorder) as _, 4);
+    let gateway = CallLayer::new(finisher.clone()).layer_over(service_fn(|request: Request<RequestBody>| async move {
+        hold(&request, Disconnect::Drain);
+        Ok::<_, Infallible>(json(ANSWER))
+    }));
+    let mut answer = task::spawn(gateway.clone().oneshot(request(CHAT)));
+    assert_pending!(answer.poll());
+    let mut closing = task::spawn(finisher.close());
+    assert_pending!(closing.poll());
+    tokio::task::yield_now().await;
+    assert_pending!(closing.poll());
+
+    recorder.let_through();
+    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    closing.await;
+    assert_eq!(recorder.written(), 1);
+    let late = gateway.oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -1,0 +1,74 @@
+//! What is no call is refused before the provider hears of it.
+
+use http::StatusCode;
+use tokio_test::assert_pending;
+use tower_test::mock;
+
+use super::*;
+
+#[tokio::test]
+async fn a_body_that_is_no_call_never_reaches_the_provider() {
+    let recorder = Recorder::open();
+    let (mut gateway, mut provider) = mock::spawn_layer::<Request<RequestBody>, Response<TestBody>, _>(layer(&recorder));
+    for (path, body, status) in [
+        ("/v1/chat/completions", "{", StatusCode::BAD_REQUEST),
+        ("/v1/chat/completions", r#"{"messages":[]}"#, StatusCode::BAD_REQUEST),
+        ("/v1/chat/completions", r#"{"model":"a","model":"b","messages":[]}"#, StatusCode::BAD_REQUEST),
+        ("/v1/unknown", "{}", StatusCode::NOT_FOUND),
+    ] {
+        assert!(gateway.poll_ready().is_ready());
+        let mut request = request(body);
+        *request.uri_mut() = path.parse().unwrap();
+        assert_eq!(gateway.call(request).await.unwrap().status(), status, "{body}");
+    }
+    assert_pending!(provider.poll_request());
+    assert_eq!(recorder.written(), 0);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_whether_its_length_is_declared_or_not() {
+    let gateway = CallLayer::metering().body_bytes_max(10).layer_over(service_fn(|_: Request<RequestBody>| async {
+        Ok::<_, Infallible>(json("{}"))
+    }));
+    let declared = gateway.clone().oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(declared.status(), StatusCode::PAYLOAD_TOO_LARGE);
+
+    let frames = CHAT.as_bytes().chunks(4).map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))));
+    let body = StreamBody::new(futures_util::stream::iter(frames.collect::<Vec<_>>()));
+    let undeclared = gateway.oneshot(request("").map(|_| body)).await.unwrap();
+    assert_eq!(undeclared.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_call_is_read_without_a_tenant_and_costs_nothing_at_its_end() {
+    let gateway = CallLayer::metering().layer_over(service_fn(|request: Request<RequestBody>| async move {
+        assert_eq!(Call::of(&request).unwrap().facts().model, "small");
+        assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), CHAT);
+        Ok::<_, Infallible>(json(ANSWER))
+    }));
+    let mut request = request(CHAT);
+    request.extensions_mut().clear();
+    let answer = gateway.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(text(answer.into_body()).await, ANSWER);
+}
+
+#[tokio::test]
+async fn more_calls_than_places_are_refused_and_a_place_comes_back_at_the_end() {
+    let recorder = Recorder::open();
+    let (sender, streaming) = stream();
+    let answers = Arc::new(Mutex::new(vec![json(ANSWER), streaming]));
+    let provider = service_fn(move |_: Request<RequestBody>| {
+        let answer = answers.lock().unwrap().pop().unwrap();
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let gateway = CallLayer::new(Finisher::new(Arc::clone(&recorder) as _, 1)).layer_over(provider);
+
+    let open = gateway.clone().oneshot(request(CHAT_STREAM)).await.unwrap();
+    let refused = gateway.clone().oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after"));
+
+    drop((sender, open));
+    assert_eq!(gateway.oneshot(request(CHAT)).await.unwrap().status(), StatusCode::OK);
+}

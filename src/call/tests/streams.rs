@@ -1,0 +1,142 @@
+//! Streams: bytes untouched, the last event held, faults told inside the stream.
+
+use tokio_test::{assert_pending, task};
+
+use super::*;
+use crate::domain::finish::Ending;
+
+async fn send(sender: &mpsc::Sender<std::io::Result<Bytes>>, text: &str) {
+    sender.send(Ok(Bytes::copy_from_slice(text.as_bytes()))).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_event_goes_out_as_it_comes_and_the_last_one_waits_for_the_finish() {
+    let recorder = Recorder::closed();
+    let (sender, streaming) = stream();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let mut body = answer.into_body();
+
+    send(&sender, DELTA).await;
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), DELTA);
+    assert_eq!(recorder.written(), 0);
+
+    send(&sender, &[STOP, USAGE, DONE].concat()).await;
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), STOP);
+    let mut rest = task::spawn(body.frame());
+    assert_pending!(rest.poll());
+    tokio::task::yield_now().await;
+    assert_pending!(rest.poll());
+    recorder.let_through();
+    assert_eq!(rest.await.unwrap().unwrap().into_data().unwrap(), DONE);
+    assert!(body.is_end_stream());
+    assert!(body.frame().await.is_none());
+
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.stream, finish.usage.total()), (Ending::Complete, true, 13));
+}
+
+#[tokio::test]
+async fn a_client_that_asked_for_usage_sees_it_and_one_that_did_not_does_not() {
+    let all = [DELTA, STOP, USAGE, DONE].concat();
+    for (asked, expected) in [(CHAT_STREAM_USAGE, all.clone()), (CHAT_STREAM, [DELTA, STOP, DONE].concat())] {
+        let recorder = Recorder::open();
+        let (sender, streaming) = stream();
+        send(&sender, &all).await;
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(asked)).await.unwrap();
+        assert_eq!(text(answer.into_body()).await, expected);
+        assert_eq!(recorder.only_finish().await.usage.total(), 13);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_split_anywhere_gives_the_same_bytes_and_the_same_bill() {
+    let all = [": keep-alive\r\n\r\n", DELTA, "data: {\"choices\":[{\"delta\":{\"content\":\"\u{1F980}\"}}]}\r\n\r\n", STOP, USAGE, DONE].concat();
+    let visible = all.replace(USAGE, "");
+    for size in 1..all.len() {
+        let recorder = Recorder::open();
+        let (sender, streaming) = stream();
+        for part in all.as_bytes().chunks(size) {
+            sender.send(Ok(Bytes::copy_from_slice(part))).await.unwrap();
+        }
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+        assert_eq!(text(answer.into_body()).await, visible, "frames of {size} bytes");
+        assert_eq!(recorder.only_finish().await.settlement.unwrap().amount, Credits::from_nanos(16_000));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_ends_with_an_error_event_and_what_was_delivered_is_paid() {
+    for by_error in [true, false] {
+        let recorder = Recorder::open();
+        let (sender, streaming) = stream();
+        send(&sender, DELTA).await;
+        if by_error {
+            sender.send(Err(std::io::Error::other("reset"))).await.unwrap();
+        }
+        drop(sender);
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+        let text = text(answer.into_body()).await;
+        assert!(text.starts_with(DELTA) && text.contains("\"error\"") && !text.contains("[DONE]"), "{text}");
+        let finish = recorder.only_finish().await;
+        assert_eq!((finish.ending, finish.estimated), (Ending::Failed, true));
+        assert!(finish.settlement.unwrap().amount > Credits::ZERO);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_without_its_last_event_is_whole_if_its_answer_was() {
+    let recorder = Recorder::open();
+    let (sender, streaming) = stream();
+    send(&sender, &[DELTA, STOP, USAGE].concat()).await;
+    drop(sender);
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    assert_eq!(text(answer.into_body()).await, [DELTA, STOP].concat());
+    assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_stream_whose_finish_cannot_be_written_is_an_error_event() {
+    let recorder = Recorder::open();
+    recorder.fail(8);
+    let (sender, streaming) = stream();
+    send(&sender, &[DELTA, STOP, USAGE, DONE].concat()).await;
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let text = text(answer.into_body()).await;
+    assert!(text.contains("\"unavailable\"") && !text.contains("[DONE]"), "{text}");
+    assert_eq!(recorder.only_finish().await.usage.total(), 13);
+}
+
+#[tokio::test]
+async fn an_event_over_the_bound_ends_the_stream_with_an_error_event() {
+    let recorder = Recorder::open();
+    let (sender, streaming) = stream();
+    send(&sender, DELTA).await;
+    send(&sender, &"data: x".repeat(1000)).await;
+    let answers = Mutex::new(Some(streaming));
+    let gateway = layer(&recorder).event_bytes_max(1000).layer_over(service_fn(move |request: Request<RequestBody>| {
+        hold(&request, Disconnect::Drain);
+        let answer = answers.lock().unwrap().take().unwrap();
+        async move { Ok::<_, Infallible>(answer) }
+    }));
+    // The service must be cloneable for the layer; one shared behind an Arc is.
+    let answer = gateway.oneshot(request(CHAT_STREAM)).await.unwrap();
+    let text = text(answer.into_body()).await;
+    assert!(text.starts_with(DELTA) && text.contains("\"error\""), "{text}");
+    assert_eq!(recorder.only_finish().await.ending, Ending::Failed);
+}
+
+#[tokio::test]
+async fn usage_on_every_chunk_counts_once() {
+    let recorder = Recorder::open();
+    let (sender, streaming) = stream();
+    for output in 1..=3 {
+        let chunk = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"x\"}},\"finish_reason\":null}}],\"usage\":{{\"prompt_tokens\":10,\"completion_tokens\":{output}}}}}\n\n"
+        );
+        send(&sender, &chunk).await;
+    }
+    send(&sender, DONE).await;
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    drop(text(answer.into_body()).await);
+    assert_eq!(recorder.only_finish().await.settlement.unwrap().amount, Credits::from_nanos(16_000));
+}
