@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use crate::{
     body::ResponseBody,
     context::Call,
-    domain::{dialect::{Dialect, Endpoint}, hold::Window},
+    domain::{
+        dialect::{Dialect, Endpoint},
+        hold::Window,
+    },
 };
 
 /// Why a layer answers instead of the provider.
@@ -80,7 +83,9 @@ impl Refusal {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidBody { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownEndpoint | Self::ModelNotFound(_) => StatusCode::NOT_FOUND,
-            Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended => StatusCode::FORBIDDEN,
+            Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended => {
+                StatusCode::FORBIDDEN
+            }
             Self::RateLimited { .. } | Self::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::InsufficientCredits => StatusCode::PAYMENT_REQUIRED,
             Self::Unavailable | Self::Unwritten => StatusCode::SERVICE_UNAVAILABLE,
@@ -141,7 +146,9 @@ impl Refusal {
     /// When to come back, where coming back can help.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. } | Self::BudgetExceeded { retry_after, .. } => Some(*retry_after),
+            Self::RateLimited { retry_after, .. } | Self::BudgetExceeded { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::Unavailable | Self::Unwritten => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -149,7 +156,14 @@ impl Refusal {
 
     /// The error document in a dialect.
     pub fn document(&self, dialect: Dialect, request_id: Option<&str>) -> Value {
-        error_document(dialect, self.status(), self.code(), self.param(), &self.message(), request_id)
+        error_document(
+            dialect,
+            self.status(),
+            self.code(),
+            self.param(),
+            &self.message(),
+            request_id,
+        )
     }
 
     /// The answer to `request`, in the dialect it speaks.
@@ -164,7 +178,10 @@ impl Refusal {
         let code = self.code();
         metrics::counter!("tollgate_refusals_total", "code" => code).increment(1);
         if let Self::Miswired(layer) = self {
-            tracing::error!(missing = layer, "a layer is missing further out in the stack: add it before this one");
+            tracing::error!(
+                missing = layer,
+                "a layer is missing further out in the stack: add it before this one"
+            );
         }
         let request_id = request_headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let document = self.document(dialect, request_id).to_string();
@@ -174,7 +191,10 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if matches!(self, Self::Unauthenticated) {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer error=\"invalid_token\""),
+            );
         }
         if let Some(wait) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
@@ -224,7 +244,13 @@ pub fn error_document(
 
 /// An error as an event in a stream that has begun: the status is spent, so this is what the
 /// vendors' clients turn into an exception.
-pub fn error_event(dialect: Dialect, status: StatusCode, code: &str, message: &str, request_id: Option<&str>) -> Bytes {
+pub fn error_event(
+    dialect: Dialect,
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    request_id: Option<&str>,
+) -> Bytes {
     let document = error_document(dialect, status, code, None, message, request_id);
     Bytes::from(match dialect {
         Dialect::OpenAi => format!("data: {document}\n\n"),

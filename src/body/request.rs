@@ -35,7 +35,9 @@ impl RequestBody {
     /// All of it at once, with the edits made.
     pub fn into_bytes(self) -> Bytes {
         match self.state {
-            State::Unread { original, call } => apply_edits(&original, call.facts().endpoint, call.edits()),
+            State::Unread { original, call } => {
+                apply_edits(&original, call.facts().endpoint, call.edits())
+            }
             State::Read => Bytes::new(),
         }
     }
@@ -45,7 +47,10 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let state = std::mem::replace(&mut self.state, State::Read);
         let bytes = Self { state }.into_bytes();
         Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
@@ -62,7 +67,9 @@ impl Body for RequestBody {
         let length = match &self.state {
             // Made twice where it is asked for before the first poll: `&self` cannot keep the result,
             // and an edit is a copy of a few kilobytes.
-            State::Unread { original, call } => apply_edits(original, call.facts().endpoint, call.edits()).len(),
+            State::Unread { original, call } => {
+                apply_edits(original, call.facts().endpoint, call.edits()).len()
+            }
             State::Read => 0,
         };
         SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))

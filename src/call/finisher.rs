@@ -91,7 +91,11 @@ impl Place {
     }
 }
 
-async fn write_all(journal: Arc<dyn Journal>, mut jobs: mpsc::Receiver<Job>, closing: CancellationToken) {
+async fn write_all(
+    journal: Arc<dyn Journal>,
+    mut jobs: mpsc::Receiver<Job>,
+    closing: CancellationToken,
+) {
     let mut writes = FuturesUnordered::new();
     let mut open = true;
     loop {
@@ -155,7 +159,9 @@ fn log_debt(tenant: &Tenant, finish: &Finish, finished: &Finished) {
 
 impl fmt::Debug for Finisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finisher").field("places_free", &self.queue.capacity()).finish_non_exhaustive()
+        f.debug_struct("Finisher")
+            .field("places_free", &self.queue.capacity())
+            .finish_non_exhaustive()
     }
 }
 

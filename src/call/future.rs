@@ -45,7 +45,9 @@ impl<E: Send + 'static, SE: Send + 'static> Future for CallFuture<E, SE> {
 impl<E: Send + 'static, SE: Send + 'static> Drop for CallFuture<E, SE> {
     fn drop(&mut self) {
         let Some(work) = self.work.take() else { return };
-        let (Some(call), Some(finisher)) = (self.reached.get(), &self.settings.finisher) else { return };
+        let (Some(call), Some(finisher)) = (self.reached.get(), &self.settings.finisher) else {
+            return;
+        };
         if drains(call) {
             // The answer's body, if it is a stream, reads itself to the end when it is dropped.
             finisher.carry_on(self.settings.drain_max, async move { drop(work.await) });

@@ -128,7 +128,8 @@ impl OpenCall {
     pub(super) fn settle(&mut self, ending: Ending) -> Written {
         let whole = ending == Ending::Complete;
         let ending = if self.answer.client_left { Ending::Abandoned } else { ending };
-        let bill = settle::settle(&self.answer.meter, self.call.facts(), self.call.hold().as_ref(), whole);
+        let bill =
+            settle::settle(&self.answer.meter, self.call.facts(), self.call.hold().as_ref(), whole);
         self.end(ending, bill)
     }
 
@@ -145,7 +146,9 @@ impl OpenCall {
         let (Some(place), Some(tenant)) = (self.place.take(), self.tenant.clone()) else {
             // A hold or a record without a tenant or a queue: a layer further in was stacked on a
             // CallLayer that cannot write. The hold is left to expire; the log says what to do.
-            tracing::error!("a call cannot be settled or recorded: make the CallLayer with a Finisher, inside a TenantLayer");
+            tracing::error!(
+                "a call cannot be settled or recorded: make the CallLayer with a Finisher, inside a TenantLayer"
+            );
             return Written::failed();
         };
         let finish = Box::new(self.to_finish(ending, bill, keeping));
@@ -160,8 +163,13 @@ impl OpenCall {
                 let mut request = Capture::up_to(keeping.capture_bytes_max);
                 request.add(&self.original);
                 let (request, request_cut) = request.into_text();
-                let (response, response_cut) = self.answer.capture.take().unwrap_or_default().into_text();
-                Record { request: Some(request), response: Some(response), truncated: request_cut || response_cut }
+                let (response, response_cut) =
+                    self.answer.capture.take().unwrap_or_default().into_text();
+                Record {
+                    request: Some(request),
+                    response: Some(response),
+                    truncated: request_cut || response_cut,
+                }
             }
         });
         Finish {
@@ -258,7 +266,9 @@ impl Future for Written {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         match &mut self.0 {
             Kind::Known(written) => Poll::Ready(*written),
-            Kind::Waiting(waiting) => waiting.as_mut().poll(cx).map(|result| matches!(result, Ok(Ok(_)))),
+            Kind::Waiting(waiting) => {
+                waiting.as_mut().poll(cx).map(|result| matches!(result, Ok(Ok(_))))
+            }
         }
     }
 }

@@ -13,13 +13,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use super::{
-    body::CallBody,
-    future::CallFuture,
-    layer::Settings,
-    open::OpenCall,
-    stream::Metered,
-};
+use super::{body::CallBody, future::CallFuture, layer::Settings, open::OpenCall, stream::Metered};
 use crate::{
     body::RequestBody,
     context::{Call, Tenant},
@@ -103,33 +97,42 @@ where
         Ok(read) => read,
         Err(refusal) => return Ok(refused(&refusal, dialect, &parts.headers)),
     };
-    let place = match settings.finisher.as_ref().map(|finisher| finisher.place().ok_or(Refusal::Unavailable)) {
+    let place = match settings
+        .finisher
+        .as_ref()
+        .map(|finisher| finisher.place().ok_or(Refusal::Unavailable))
+    {
         None => None,
         Some(Ok(place)) => Some(place),
         Some(Err(refusal)) => {
-            tracing::warn!("as many calls are open as there are places for their ends; refusing one");
+            tracing::warn!(
+                "as many calls are open as there are places for their ends; refusing one"
+            );
             return Ok(refused(&refusal, dialect, &parts.headers));
         }
     };
 
-    let request_id = parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
+    let request_id =
+        parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
     let call = Call::with_id(request_id, facts);
     let tenant = parts.extensions.get::<Tenant>().cloned();
     let client_request_id = valid_request_id(&parts.headers);
-    let mut open = OpenCall::new(call.clone(), tenant, place, settings, original.clone(), client_request_id);
+    let mut open =
+        OpenCall::new(call.clone(), tenant, place, settings, original.clone(), client_request_id);
     drop(reached.set(call.clone()));
 
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.extensions.insert(call.clone());
     let headers = parts.headers.clone();
-    let response = match ready.call(Request::from_parts(parts, RequestBody::new(original, call))).await {
-        Ok(response) => response,
-        Err(error) => {
-            drop(open.release(Ending::Failed));
-            return Err(error);
-        }
-    };
+    let response =
+        match ready.call(Request::from_parts(parts, RequestBody::new(original, call))).await {
+            Ok(response) => response,
+            Err(error) => {
+                drop(open.release(Ending::Failed));
+                return Err(error);
+            }
+        };
 
     let (parts, body) = response.into_parts();
     let stream = parts.status.is_success() && is_event_stream(&parts.headers);
@@ -154,7 +157,9 @@ where
 {
     let too_large = Refusal::BodyTooLarge(body_bytes_max);
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        let message = "The request body is compressed. Send it as plain JSON, without content-encoding.".into();
+        let message =
+            "The request body is compressed. Send it as plain JSON, without content-encoding."
+                .into();
         return Err(Refusal::InvalidBody { field: None, message });
     }
     // Refused before a byte is read, where the length is declared.
@@ -171,7 +176,9 @@ where
     };
     match request::read(endpoint, &bytes) {
         Ok(facts) => Ok((facts, bytes)),
-        Err(invalid) => Err(Refusal::InvalidBody { field: invalid.field, message: invalid.message.into() }),
+        Err(invalid) => {
+            Err(Refusal::InvalidBody { field: invalid.field, message: invalid.message.into() })
+        }
     }
 }
 
@@ -257,7 +264,9 @@ fn refused<E>(refusal: &Refusal, dialect: Dialect, headers: &HeaderMap) -> Respo
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream")))
+    content_type.is_some_and(|value| {
+        value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
+    })
 }
 
 fn request_id_text(headers: &HeaderMap) -> Option<String> {

@@ -47,14 +47,29 @@ struct Rest {
 enum Phase {
     Reading,
     /// The call has ended; its last bytes wait for the finish.
-    Finishing { written: Written, last: Bytes },
+    Finishing {
+        written: Written,
+        last: Bytes,
+    },
     Over,
 }
 
 impl<B> Metered<B> {
-    pub(super) fn new(inner: B, open: OpenCall, dialect: Dialect, request_id: Option<String>) -> Self {
+    pub(super) fn new(
+        inner: B,
+        open: OpenCall,
+        dialect: Dialect,
+        request_id: Option<String>,
+    ) -> Self {
         let splitter = Splitter::new(open.settings().event_bytes_max);
-        let rest = Rest { open, dialect, request_id, splitter, out: VecDeque::new(), provider_error: false };
+        let rest = Rest {
+            open,
+            dialect,
+            request_id,
+            splitter,
+            out: VecDeque::new(),
+            provider_error: false,
+        };
         Self { inner, rest, phase: Phase::Reading }
     }
 }
@@ -87,7 +102,10 @@ where
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         loop {
             if let Some(bytes) = this.rest.out.pop_front() {
@@ -127,7 +145,10 @@ where
 
 impl Rest {
     /// Takes in what the provider sent. Returns the last bytes and the ending where that was it.
-    fn read<E: fmt::Display>(&mut self, polled: Option<Result<Frame<Bytes>, E>>) -> Option<(Bytes, Ending)> {
+    fn read<E: fmt::Display>(
+        &mut self,
+        polled: Option<Result<Frame<Bytes>, E>>,
+    ) -> Option<(Bytes, Ending)> {
         match polled {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.read_data(data),
@@ -191,7 +212,8 @@ impl Rest {
     }
 
     fn broken(&mut self) -> (Bytes, Ending) {
-        let message = "The provider broke its answer off. What was delivered before is all there is of it.";
+        let message =
+            "The provider broke its answer off. What was delivered before is all there is of it.";
         let last = self.error(StatusCode::BAD_GATEWAY, "provider_failed", message);
         self.open.delivered(&last);
         (last, Ending::Failed)

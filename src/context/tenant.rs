@@ -34,13 +34,25 @@ impl Tenant {
     /// The same tenant in this role.
     #[must_use]
     pub fn with_role(self, role: Role) -> Self {
-        Self::from_claims(self.0.organization_id, &self.0.user_id, self.0.team_id, Some(role), self.payload())
+        Self::from_claims(
+            self.0.organization_id,
+            &self.0.user_id,
+            self.0.team_id,
+            Some(role),
+            self.payload(),
+        )
     }
 
     /// The same tenant in this team.
     #[must_use]
     pub fn with_team(self, team_id: TeamId) -> Self {
-        Self::from_claims(self.0.organization_id, &self.0.user_id, Some(team_id), self.0.role, self.payload())
+        Self::from_claims(
+            self.0.organization_id,
+            &self.0.user_id,
+            Some(team_id),
+            self.0.role,
+            self.payload(),
+        )
     }
 
     /// A tenant with the whole verified payload, which Postgres will see as `request.jwt.claims`.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// An amount of money in nano-dollars (1e-9 USD). Prices go down to 1e-8 USD a token, so a
 /// whole number is always exact; an `i64` reaches 9.2 billion dollars.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Credits(i64);
 
@@ -86,13 +88,18 @@ impl FromStr for Credits {
         if decimals.len() > 9 {
             return Err(ParseCreditsError::TooFine);
         }
-        let nanos: i64 = format!("{decimals:0<9}").parse().map_err(|_| ParseCreditsError::TooLarge)?;
+        let nanos: i64 =
+            format!("{decimals:0<9}").parse().map_err(|_| ParseCreditsError::TooLarge)?;
         let whole: i64 = whole.parse().map_err(|_| ParseCreditsError::TooLarge)?;
         let total = whole
             .checked_mul(1_000_000_000)
             .and_then(|whole| whole.checked_add(nanos))
             .ok_or(ParseCreditsError::TooLarge)?;
-        Ok(Self(if negative { total.checked_neg().ok_or(ParseCreditsError::TooLarge)? } else { total }))
+        Ok(Self(if negative {
+            total.checked_neg().ok_or(ParseCreditsError::TooLarge)?
+        } else {
+            total
+        }))
     }
 }
 
@@ -102,7 +109,13 @@ mod tests {
 
     #[test]
     fn an_amount_prints_as_dollars_and_reads_back() {
-        for (nanos, text) in [(0, "0"), (1, "0.000000001"), (-1, "-0.000000001"), (12_500_000_000, "12.5"), (i64::MAX, "9223372036.854775807")] {
+        for (nanos, text) in [
+            (0, "0"),
+            (1, "0.000000001"),
+            (-1, "-0.000000001"),
+            (12_500_000_000, "12.5"),
+            (i64::MAX, "9223372036.854775807"),
+        ] {
             assert_eq!(Credits::from_nanos(nanos).to_string(), text);
             assert_eq!(text.parse(), Ok(Credits::from_nanos(nanos)));
         }

@@ -63,7 +63,8 @@ pub trait PriceStore: Send + Sync + 'static {
 pub trait Ledger: Send + Sync + 'static {
     /// Sets credits and budget tokens aside, or says why not. Idempotent by organization and
     /// request. A hold whose future is dropped before it resolves is given back by the ledger.
-    fn hold<'a>(&'a self, tenant: &'a Tenant, request: HoldRequest) -> StoreFuture<'a, HoldVerdict>;
+    fn hold<'a>(&'a self, tenant: &'a Tenant, request: HoldRequest)
+    -> StoreFuture<'a, HoldVerdict>;
 }
 
 /// The end of calls: settlement, usage and record.
@@ -74,7 +75,11 @@ pub trait Journal: Send + Sync + 'static {
 }
 
 impl<T: Ledger + ?Sized> Ledger for Arc<T> {
-    fn hold<'a>(&'a self, tenant: &'a Tenant, request: HoldRequest) -> StoreFuture<'a, HoldVerdict> {
+    fn hold<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        request: HoldRequest,
+    ) -> StoreFuture<'a, HoldVerdict> {
         (**self).hold(tenant, request)
     }
 }

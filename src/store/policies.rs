@@ -67,7 +67,9 @@ impl Policies {
     /// The standing if it can be told without waiting.
     pub fn peek(&self, tenant: &Tenant) -> Option<Standing> {
         match &self.0 {
-            Source::Fixed(policy) => Some(Standing { policy: Arc::clone(policy), role: tenant.role() }),
+            Source::Fixed(policy) => {
+                Some(Standing { policy: Arc::clone(policy), role: tenant.role() })
+            }
             Source::Cached(cached) => cached.peek(tenant),
         }
     }
@@ -75,7 +77,9 @@ impl Policies {
     /// The standing, from the store if need be; callers that ask at once share one statement.
     pub async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
         match &self.0 {
-            Source::Fixed(policy) => Ok(Standing { policy: Arc::clone(policy), role: tenant.role() }),
+            Source::Fixed(policy) => {
+                Ok(Standing { policy: Arc::clone(policy), role: tenant.role() })
+            }
             Source::Cached(cached) => cached.get(tenant).await,
         }
     }
@@ -113,7 +117,10 @@ impl Cached {
 
 impl Entry {
     fn standing_of(&self, tenant: &Tenant) -> Standing {
-        Standing { policy: Arc::clone(&self.standing.policy), role: tenant.role().or(self.standing.role) }
+        Standing {
+            policy: Arc::clone(&self.standing.policy),
+            role: tenant.role().or(self.standing.role),
+        }
     }
 }
 

@@ -45,20 +45,27 @@ async fn a_provider_that_refuses_is_not_paid() {
         let recorder = Recorder::open();
         let mut refusal = json(r#"{"error":{"message":"no"}}"#);
         *refusal.status_mut() = StatusCode::from_u16(status).unwrap();
-        let answer = gateway(&recorder, Disconnect::Drain, [refusal]).oneshot(request(CHAT)).await.unwrap();
+        let answer =
+            gateway(&recorder, Disconnect::Drain, [refusal]).oneshot(request(CHAT)).await.unwrap();
         assert_eq!(answer.status(), status);
         let finish = recorder.only_finish().await;
         let settlement = finish.settlement.unwrap();
-        assert_eq!((finish.ending, settlement.amount, settlement.release), (Ending::Failed, Credits::ZERO, true));
+        assert_eq!(
+            (finish.ending, settlement.amount, settlement.release),
+            (Ending::Failed, Credits::ZERO, true)
+        );
     }
 }
 
 #[tokio::test]
 async fn a_refusal_by_a_layer_inside_writes_nothing() {
     let recorder = Recorder::open();
-    let gateway = layer(&recorder).layer_over(service_fn(|request: Request<RequestBody>| async move {
-        Ok::<_, Infallible>(Refusal::ModelNotAllowed("small".into()).answer::<_, Full<Bytes>>(&request))
-    }));
+    let gateway =
+        layer(&recorder).layer_over(service_fn(|request: Request<RequestBody>| async move {
+            Ok::<_, Infallible>(
+                Refusal::ModelNotAllowed("small".into()).answer::<_, Full<Bytes>>(&request),
+            )
+        }));
     let answer = gateway.oneshot(request(CHAT)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     tokio::task::yield_now().await;
@@ -67,9 +74,15 @@ async fn a_refusal_by_a_layer_inside_writes_nothing() {
 
 #[tokio::test]
 async fn an_answer_without_usage_is_counted_here_and_never_free() {
-    for answer in [r#"{"choices":[{"message":{"content":"hi there"},"finish_reason":"stop"}]}"#, "<html>not json"] {
+    for answer in [
+        r#"{"choices":[{"message":{"content":"hi there"},"finish_reason":"stop"}]}"#,
+        "<html>not json",
+    ] {
         let recorder = Recorder::open();
-        let answered = gateway(&recorder, Disconnect::Drain, [json(answer)]).oneshot(request(CHAT)).await.unwrap();
+        let answered = gateway(&recorder, Disconnect::Drain, [json(answer)])
+            .oneshot(request(CHAT))
+            .await
+            .unwrap();
         assert_eq!(text(answered.into_body()).await, answer);
         let finish = recorder.only_finish().await;
         assert!(finish.estimated);
@@ -80,9 +93,14 @@ async fn an_answer_without_usage_is_counted_here_and_never_free() {
 
 #[tokio::test]
 async fn an_absurd_usage_is_clamped_to_the_hold() {
-    for usage in [r#"{"prompt_tokens":-5,"completion_tokens":3}"#, r#"{"prompt_tokens":10,"completion_tokens":9223372036854775807}"#] {
+    for usage in [
+        r#"{"prompt_tokens":-5,"completion_tokens":3}"#,
+        r#"{"prompt_tokens":10,"completion_tokens":9223372036854775807}"#,
+    ] {
         let recorder = Recorder::open();
-        let answer = format!(r#"{{"choices":[{{"message":{{"content":"hi"}},"finish_reason":"stop"}}],"usage":{usage}}}"#);
+        let answer = format!(
+            r#"{{"choices":[{{"message":{{"content":"hi"}},"finish_reason":"stop"}}],"usage":{usage}}}"#
+        );
         let answer = json(Box::leak(answer.into_boxed_str()));
         drop(gateway(&recorder, Disconnect::Drain, [answer]).oneshot(request(CHAT)).await.unwrap());
         let finish = recorder.only_finish().await;
@@ -98,7 +116,8 @@ async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
     broken.headers_mut().insert("content-type", "application/json".parse().unwrap());
     sender.send(Ok(Bytes::from_static(b"{\"choices\":"))).await.unwrap();
     sender.send(Err(std::io::Error::other("reset"))).await.unwrap();
-    let answer = gateway(&recorder, Disconnect::Drain, [broken]).oneshot(request(CHAT)).await.unwrap();
+    let answer =
+        gateway(&recorder, Disconnect::Drain, [broken]).oneshot(request(CHAT)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     assert!(recorder.only_finish().await.settlement.unwrap().release);
 }
@@ -106,10 +125,11 @@ async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
 #[tokio::test]
 async fn an_inner_error_passes_through_and_the_hold_is_released() {
     let recorder = Recorder::open();
-    let gateway = layer(&recorder).layer_over(service_fn(|request: Request<RequestBody>| async move {
-        hold(&request, Disconnect::Drain);
-        Err::<Response<TestBody>, _>("the inner service's own error")
-    }));
+    let gateway =
+        layer(&recorder).layer_over(service_fn(|request: Request<RequestBody>| async move {
+            hold(&request, Disconnect::Drain);
+            Err::<Response<TestBody>, _>("the inner service's own error")
+        }));
     assert_eq!(gateway.oneshot(request(CHAT)).await.err(), Some("the inner service's own error"));
     assert!(recorder.only_finish().await.settlement.unwrap().release);
 }
@@ -121,7 +141,9 @@ async fn what_waits_for_the_end_is_told_once_with_the_true_usage() {
     let telling = Arc::clone(&told);
     let gateway = layer(&recorder).layer_over(service_fn(move |request: Request<RequestBody>| {
         let telling = Arc::clone(&telling);
-        Call::of(&request).unwrap().at_end(move |report: &crate::context::Report| telling.lock().unwrap().push(report.usage.total()));
+        Call::of(&request).unwrap().at_end(move |report: &crate::context::Report| {
+            telling.lock().unwrap().push(report.usage.total())
+        });
         async move { Ok::<_, Infallible>(json(ANSWER)) }
     }));
     drop(gateway.oneshot(request(CHAT)).await.unwrap());
@@ -132,10 +154,12 @@ async fn what_waits_for_the_end_is_told_once_with_the_true_usage() {
 async fn closing_waits_for_open_calls_and_their_finishes() {
     let recorder = Recorder::closed();
     let finisher = Finisher::new(Arc::clone(&recorder) as _, 4);
-    let gateway = CallLayer::new(finisher.clone()).layer_over(service_fn(|request: Request<RequestBody>| async move {
-        hold(&request, Disconnect::Drain);
-        Ok::<_, Infallible>(json(ANSWER))
-    }));
+    let gateway = CallLayer::new(finisher.clone()).layer_over(service_fn(
+        |request: Request<RequestBody>| async move {
+            hold(&request, Disconnect::Drain);
+            Ok::<_, Infallible>(json(ANSWER))
+        },
+    ));
     let mut answer = task::spawn(gateway.clone().oneshot(request(CHAT)));
     assert_pending!(answer.poll());
     let mut closing = task::spawn(finisher.close());

@@ -9,8 +9,15 @@ use crate::domain::finish::Ending;
 fn waiting(
     recorder: &Arc<Recorder>,
     disconnect: Disconnect,
-) -> (mpsc::Sender<Response<TestBody>>, impl Service<Request<Full<Bytes>>, Response = Response<CallBody<std::io::Error>>, Error = Infallible, Future: Send> + Clone)
-{
+) -> (
+    mpsc::Sender<Response<TestBody>>,
+    impl Service<
+        Request<Full<Bytes>>,
+        Response = Response<CallBody<std::io::Error>>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone,
+) {
     let (sender, answers) = mpsc::channel(1);
     let answers = Arc::new(tokio::sync::Mutex::new(answers));
     let provider = service_fn(move |request: Request<RequestBody>| {
@@ -66,7 +73,10 @@ async fn a_client_that_leaves_in_the_middle_pays_the_true_usage_where_the_policy
     let recorder = Recorder::open();
     let (sender, streaming) = stream();
     sender.send(Ok(DELTA.into())).await.unwrap();
-    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     let mut body = answer.into_body();
     drop(body.frame().await);
     drop(body);
@@ -74,7 +84,10 @@ async fn a_client_that_leaves_in_the_middle_pays_the_true_usage_where_the_policy
         sender.send(Ok(event.into())).await.unwrap();
     }
     let finish = recorder.only_finish().await;
-    assert_eq!((finish.ending, finish.usage.total(), finish.estimated), (Ending::Abandoned, 13, false));
+    assert_eq!(
+        (finish.ending, finish.usage.total(), finish.estimated),
+        (Ending::Abandoned, 13, false)
+    );
 }
 
 #[tokio::test]
@@ -82,7 +95,10 @@ async fn a_client_that_leaves_in_the_middle_pays_what_was_seen_where_the_policy_
     let recorder = Recorder::open();
     let (sender, streaming) = stream();
     sender.send(Ok(DELTA.into())).await.unwrap();
-    let answer = gateway(&recorder, Disconnect::Cancel, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Cancel, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     let mut body = answer.into_body();
     drop(body.frame().await);
     drop(body);
@@ -99,7 +115,10 @@ async fn a_client_that_leaves_after_the_last_byte_changes_nothing() {
     for event in [DELTA, STOP, USAGE, DONE] {
         sender.send(Ok(event.into())).await.unwrap();
     }
-    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     let mut body = answer.into_body();
     while !body.is_end_stream() {
         drop(body.frame().await);
@@ -115,7 +134,10 @@ async fn a_client_that_leaves_while_the_last_event_waits_changes_nothing() {
     let recorder = Recorder::closed();
     let (sender, streaming) = stream();
     sender.send(Ok([DELTA, STOP, USAGE, DONE].concat().into())).await.unwrap();
-    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     let mut body = answer.into_body();
     drop((body.frame().await, body.frame().await));
     let mut last = task::spawn(body.frame());
@@ -129,7 +151,8 @@ async fn a_client_that_leaves_while_the_last_event_waits_changes_nothing() {
 #[tokio::test]
 async fn a_client_that_leaves_before_anything_was_held_owes_nothing() {
     let recorder = Recorder::open();
-    let gateway = layer(&recorder).layer_over(service_fn(|_: Request<RequestBody>| std::future::pending::<Answered>()));
+    let gateway = layer(&recorder)
+        .layer_over(service_fn(|_: Request<RequestBody>| std::future::pending::<Answered>()));
     let mut call = task::spawn(gateway.oneshot(request(CHAT)));
     assert_pending!(call.poll());
     drop(call);

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -52,7 +53,12 @@ impl Recorder {
 
     fn with_gate(permits: usize) -> Arc<Self> {
         let count = watch::Sender::new(0);
-        Arc::new(Self { finishes: Mutex::default(), count, gate: Semaphore::new(permits), failures: Mutex::default() })
+        Arc::new(Self {
+            finishes: Mutex::default(),
+            count,
+            gate: Semaphore::new(permits),
+            failures: Mutex::default(),
+        })
     }
 
     fn fail(&self, times: usize) {
@@ -93,7 +99,8 @@ impl Journal for Recorder {
     }
 }
 
-const CHAT: &str = r#"{"model":"small","messages":[{"role":"user","content":"hello"}],"max_tokens":100}"#;
+const CHAT: &str =
+    r#"{"model":"small","messages":[{"role":"user","content":"hello"}],"max_tokens":100}"#;
 const CHAT_STREAM: &str = r#"{"model":"small","messages":[{"role":"user","content":"hello"}],"max_tokens":100,"stream":true}"#;
 const CHAT_STREAM_USAGE: &str = r#"{"model":"small","messages":[{"role":"user","content":"hello"}],"max_tokens":100,"stream":true,"stream_options":{"include_usage":true}}"#;
 const ANSWER: &str = r#"{"id":"c","object":"chat.completion","model":"small-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}}"#;
@@ -105,7 +112,10 @@ const DONE: &str = "data: [DONE]\n\n";
 
 fn request(body: &str) -> Request<Full<Bytes>> {
     let tenant = Tenant::new(OrganizationId::new(Uuid::from_u128(1)), "someone");
-    Request::post("/v1/chat/completions").extension(tenant).body(Full::from(body.to_owned())).unwrap()
+    Request::post("/v1/chat/completions")
+        .extension(tenant)
+        .body(Full::from(body.to_owned()))
+        .unwrap()
 }
 
 fn price() -> Arc<ModelPrice> {
@@ -125,7 +135,12 @@ fn price() -> Arc<ModelPrice> {
 /// What CreditLayer and AuditLayer do to a call.
 fn hold(request: &Request<RequestBody>, disconnect: Disconnect) {
     let call = Call::of(request).unwrap();
-    call.set_hold(Hold { amount: Credits::from_nanos(1_000_000), tokens: 500, price: price(), disconnect });
+    call.set_hold(Hold {
+        amount: Credits::from_nanos(1_000_000),
+        tokens: 500,
+        price: price(),
+        disconnect,
+    });
     call.keep(Keeping { keep: Keep::Full, capture_bytes_max: 1 << 20 });
 }
 
@@ -142,9 +157,16 @@ fn json(body: &'static str) -> Response<TestBody> {
 /// A stream whose frames the test sends one by one; it ends when the sender is dropped.
 fn stream() -> (mpsc::Sender<std::io::Result<Bytes>>, Response<TestBody>) {
     let (sender, mut frames) = mpsc::channel(1000);
-    let frames = futures_util::stream::poll_fn(move |cx| frames.poll_recv(cx).map(|frame| frame.map(|frame| frame.map(Frame::data))));
+    let frames = futures_util::stream::poll_fn(move |cx| frames.poll_recv(cx));
+    let frames = frames.map(|frame: std::io::Result<Bytes>| frame.map(Frame::data));
     let body = StreamBody::new(frames).boxed_unsync();
-    (sender, Response::builder().header("content-type", "text/event-stream; charset=utf-8").body(body).unwrap())
+    (
+        sender,
+        Response::builder()
+            .header("content-type", "text/event-stream; charset=utf-8")
+            .body(body)
+            .unwrap(),
+    )
 }
 
 /// A gateway of a CallLayer and a provider that holds, then gives these answers in order.
@@ -152,7 +174,12 @@ fn gateway(
     recorder: &Arc<Recorder>,
     disconnect: Disconnect,
     answers: impl IntoIterator<Item = Response<TestBody>>,
-) -> impl Service<Request<Full<Bytes>>, Response = Response<CallBody<std::io::Error>>, Error = Infallible, Future: Send> + Clone {
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<CallBody<std::io::Error>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone {
     let answers = Arc::new(Mutex::new(answers.into_iter().collect::<Vec<_>>().into_iter()));
     let provider = service_fn(move |request: Request<RequestBody>| {
         hold(&request, disconnect);

@@ -9,31 +9,39 @@ use super::*;
 #[tokio::test]
 async fn a_body_that_is_no_call_never_reaches_the_provider() {
     let recorder = Recorder::open();
-    let (mut gateway, mut provider) = mock::spawn_layer::<Request<RequestBody>, Response<TestBody>, _>(layer(&recorder));
+    let (provider, mut calls) = mock::pair::<Request<RequestBody>, Response<TestBody>>();
+    let mut gateway = layer(&recorder).layer_over(provider);
     for (path, body, status) in [
         ("/v1/chat/completions", "{", StatusCode::BAD_REQUEST),
         ("/v1/chat/completions", r#"{"messages":[]}"#, StatusCode::BAD_REQUEST),
-        ("/v1/chat/completions", r#"{"model":"a","model":"b","messages":[]}"#, StatusCode::BAD_REQUEST),
+        (
+            "/v1/chat/completions",
+            r#"{"model":"a","model":"b","messages":[]}"#,
+            StatusCode::BAD_REQUEST,
+        ),
         ("/v1/unknown", "{}", StatusCode::NOT_FOUND),
     ] {
-        assert!(gateway.poll_ready().is_ready());
         let mut request = request(body);
         *request.uri_mut() = path.parse().unwrap();
-        assert_eq!(gateway.call(request).await.unwrap().status(), status, "{body}");
+        let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut gateway).await.unwrap();
+        assert_eq!(ready.call(request).await.unwrap().status(), status, "{body}");
     }
-    assert_pending!(provider.poll_request());
+    assert_pending!(tokio_test::task::spawn(calls.next_request()).poll());
     assert_eq!(recorder.written(), 0);
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_whether_its_length_is_declared_or_not() {
-    let gateway = CallLayer::metering().body_bytes_max(10).layer_over(service_fn(|_: Request<RequestBody>| async {
-        Ok::<_, Infallible>(json("{}"))
-    }));
+    let gateway = CallLayer::metering().body_bytes_max(10).layer_over(service_fn(
+        |_: Request<RequestBody>| async { Ok::<_, Infallible>(json("{}")) },
+    ));
     let declared = gateway.clone().oneshot(request(CHAT)).await.unwrap();
     assert_eq!(declared.status(), StatusCode::PAYLOAD_TOO_LARGE);
 
-    let frames = CHAT.as_bytes().chunks(4).map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))));
+    let frames = CHAT
+        .as_bytes()
+        .chunks(4)
+        .map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))));
     let body = StreamBody::new(futures_util::stream::iter(frames.collect::<Vec<_>>()));
     let undeclared = gateway.oneshot(request("").map(|_| body)).await.unwrap();
     assert_eq!(undeclared.status(), StatusCode::PAYLOAD_TOO_LARGE);
@@ -41,11 +49,12 @@ async fn a_body_over_the_limit_is_refused_whether_its_length_is_declared_or_not(
 
 #[tokio::test]
 async fn a_call_is_read_without_a_tenant_and_costs_nothing_at_its_end() {
-    let gateway = CallLayer::metering().layer_over(service_fn(|request: Request<RequestBody>| async move {
-        assert_eq!(Call::of(&request).unwrap().facts().model, "small");
-        assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), CHAT);
-        Ok::<_, Infallible>(json(ANSWER))
-    }));
+    let gateway =
+        CallLayer::metering().layer_over(service_fn(|request: Request<RequestBody>| async move {
+            assert_eq!(Call::of(&request).unwrap().facts().model, "small");
+            assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), CHAT);
+            Ok::<_, Infallible>(json(ANSWER))
+        }));
     let mut request = request(CHAT);
     request.extensions_mut().clear();
     let answer = gateway.oneshot(request).await.unwrap();

@@ -13,7 +13,10 @@ async fn send(sender: &mpsc::Sender<std::io::Result<Bytes>>, text: &str) {
 async fn each_event_goes_out_as_it_comes_and_the_last_one_waits_for_the_finish() {
     let recorder = Recorder::closed();
     let (sender, streaming) = stream();
-    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     let mut body = answer.into_body();
 
     send(&sender, DELTA).await;
@@ -38,11 +41,16 @@ async fn each_event_goes_out_as_it_comes_and_the_last_one_waits_for_the_finish()
 #[tokio::test]
 async fn a_client_that_asked_for_usage_sees_it_and_one_that_did_not_does_not() {
     let all = [DELTA, STOP, USAGE, DONE].concat();
-    for (asked, expected) in [(CHAT_STREAM_USAGE, all.clone()), (CHAT_STREAM, [DELTA, STOP, DONE].concat())] {
+    for (asked, expected) in
+        [(CHAT_STREAM_USAGE, all.clone()), (CHAT_STREAM, [DELTA, STOP, DONE].concat())]
+    {
         let recorder = Recorder::open();
         let (sender, streaming) = stream();
         send(&sender, &all).await;
-        let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(asked)).await.unwrap();
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+            .oneshot(request(asked))
+            .await
+            .unwrap();
         assert_eq!(text(answer.into_body()).await, expected);
         assert_eq!(recorder.only_finish().await.usage.total(), 13);
     }
@@ -50,7 +58,15 @@ async fn a_client_that_asked_for_usage_sees_it_and_one_that_did_not_does_not() {
 
 #[tokio::test]
 async fn a_stream_split_anywhere_gives_the_same_bytes_and_the_same_bill() {
-    let all = [": keep-alive\r\n\r\n", DELTA, "data: {\"choices\":[{\"delta\":{\"content\":\"\u{1F980}\"}}]}\r\n\r\n", STOP, USAGE, DONE].concat();
+    let all = [
+        ": keep-alive\r\n\r\n",
+        DELTA,
+        "data: {\"choices\":[{\"delta\":{\"content\":\"\u{1F980}\"}}]}\r\n\r\n",
+        STOP,
+        USAGE,
+        DONE,
+    ]
+    .concat();
     let visible = all.replace(USAGE, "");
     for size in 1..all.len() {
         let recorder = Recorder::open();
@@ -58,9 +74,15 @@ async fn a_stream_split_anywhere_gives_the_same_bytes_and_the_same_bill() {
         for part in all.as_bytes().chunks(size) {
             sender.send(Ok(Bytes::copy_from_slice(part))).await.unwrap();
         }
-        let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+            .oneshot(request(CHAT_STREAM))
+            .await
+            .unwrap();
         assert_eq!(text(answer.into_body()).await, visible, "frames of {size} bytes");
-        assert_eq!(recorder.only_finish().await.settlement.unwrap().amount, Credits::from_nanos(16_000));
+        assert_eq!(
+            recorder.only_finish().await.settlement.unwrap().amount,
+            Credits::from_nanos(16_000)
+        );
     }
 }
 
@@ -74,9 +96,15 @@ async fn a_stream_that_breaks_ends_with_an_error_event_and_what_was_delivered_is
             sender.send(Err(std::io::Error::other("reset"))).await.unwrap();
         }
         drop(sender);
-        let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+            .oneshot(request(CHAT_STREAM))
+            .await
+            .unwrap();
         let text = text(answer.into_body()).await;
-        assert!(text.starts_with(DELTA) && text.contains("\"error\"") && !text.contains("[DONE]"), "{text}");
+        assert!(
+            text.starts_with(DELTA) && text.contains("\"error\"") && !text.contains("[DONE]"),
+            "{text}"
+        );
         let finish = recorder.only_finish().await;
         assert_eq!((finish.ending, finish.estimated), (Ending::Failed, true));
         assert!(finish.settlement.unwrap().amount > Credits::ZERO);
@@ -89,7 +117,10 @@ async fn a_stream_without_its_last_event_is_whole_if_its_answer_was() {
     let (sender, streaming) = stream();
     send(&sender, &[DELTA, STOP, USAGE].concat()).await;
     drop(sender);
-    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     assert_eq!(text(answer.into_body()).await, [DELTA, STOP].concat());
     assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
 }
@@ -100,7 +131,10 @@ async fn the_end_of_a_stream_whose_finish_cannot_be_written_is_an_error_event() 
     recorder.fail(8);
     let (sender, streaming) = stream();
     send(&sender, &[DELTA, STOP, USAGE, DONE].concat()).await;
-    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     let text = text(answer.into_body()).await;
     assert!(text.contains("\"unavailable\"") && !text.contains("[DONE]"), "{text}");
     assert_eq!(recorder.only_finish().await.usage.total(), 13);
@@ -112,13 +146,14 @@ async fn an_event_over_the_bound_ends_the_stream_with_an_error_event() {
     let (sender, streaming) = stream();
     send(&sender, DELTA).await;
     send(&sender, &"data: x".repeat(1000)).await;
-    let answers = Mutex::new(Some(streaming));
-    let gateway = layer(&recorder).event_bytes_max(1000).layer_over(service_fn(move |request: Request<RequestBody>| {
-        hold(&request, Disconnect::Drain);
-        let answer = answers.lock().unwrap().take().unwrap();
-        async move { Ok::<_, Infallible>(answer) }
-    }));
-    // The service must be cloneable for the layer; one shared behind an Arc is.
+    let answers = Arc::new(Mutex::new(Some(streaming)));
+    let gateway = layer(&recorder).event_bytes_max(1000).layer_over(service_fn(
+        move |request: Request<RequestBody>| {
+            hold(&request, Disconnect::Drain);
+            let answer = answers.lock().unwrap().take().unwrap();
+            async move { Ok::<_, Infallible>(answer) }
+        },
+    ));
     let answer = gateway.oneshot(request(CHAT_STREAM)).await.unwrap();
     let text = text(answer.into_body()).await;
     assert!(text.starts_with(DELTA) && text.contains("\"error\""), "{text}");
@@ -136,7 +171,13 @@ async fn usage_on_every_chunk_counts_once() {
         send(&sender, &chunk).await;
     }
     send(&sender, DONE).await;
-    let answer = gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
     drop(text(answer.into_body()).await);
-    assert_eq!(recorder.only_finish().await.settlement.unwrap().amount, Credits::from_nanos(16_000));
+    assert_eq!(
+        recorder.only_finish().await.settlement.unwrap().amount,
+        Credits::from_nanos(16_000)
+    );
 }
