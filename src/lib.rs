@@ -7,6 +7,7 @@ pub mod context;
 pub mod domain;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod provider;
 pub mod refusal;
 pub mod store;
 

@@ -1,0 +1,221 @@
+//! From a request to its answer.
+
+use std::{collections::VecDeque, fmt::Write as _};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
+
+use super::{
+    MockProvider, anthropic,
+    ask::{Ask, BadField},
+    body::{MockBody, Script, Step},
+    openai,
+    options::{BreakAfter, Garbage, Hang, Malformed, Options},
+    plan::Plan,
+    served::Entry,
+    stream::Stream,
+};
+use crate::{
+    domain::dialect::{Dialect, Endpoint},
+    refusal::{REQUEST_ID, error_document},
+};
+
+/// The largest request body that is read.
+const BODY_BYTES_MAX: usize = 64 << 20;
+
+const HTML: &str = "<!DOCTYPE html><html><body><h1>Bad gateway</h1><p>nginx</p></body></html>";
+/// Neither JSON nor an event nor UTF-8.
+const GARBAGE: &[u8] = b"{\"choices\": [\xff\xfe}\r\n\0data\n\n";
+
+/// Marks an answer that stands for a connection reset: there is no such thing without a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reset;
+
+impl MockProvider {
+    pub(super) async fn answer<B>(&self, request: Request<B>) -> Response<MockBody>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let endpoint = Endpoint::of_path(parts.uri.path());
+        let dialect = match endpoint {
+            Some(endpoint) => endpoint.dialect(),
+            None if parts.headers.contains_key("anthropic-version") => Dialect::Anthropic,
+            None => Dialect::OpenAi,
+        };
+        let request_id = parts.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let options = match Options::read(&parts.headers) {
+            Ok(options) => options,
+            Err(malformed) => return malformed.answer(dialect, request_id),
+        };
+        let Some(endpoint) = endpoint.filter(|_| parts.method == Method::POST) else {
+            return self.answer_without_call(&parts, dialect);
+        };
+        let mut entry = self.count.arrived(request_id);
+        let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => {
+                return BadField("body", "broke off or is too long").answer(dialect, request_id);
+            }
+        };
+        if !options.latency.is_zero() {
+            tokio::time::sleep(options.latency).await;
+        }
+        if options.hang == Some(Hang::Head) {
+            std::future::pending::<()>().await;
+        }
+        if options.break_after == Some(BreakAfter::Nothing) {
+            let mut answer =
+                error(dialect, StatusCode::BAD_GATEWAY, "reset", "A reset.", request_id);
+            answer.extensions_mut().insert(Reset);
+            return answer;
+        }
+        if let Some(status) = options.status {
+            return failure(dialect, status, &options, request_id);
+        }
+        let ask = match Ask::read(endpoint, &body) {
+            Ok(ask) => ask,
+            Err(bad) => return bad.answer(dialect, request_id),
+        };
+        let plan = match Plan::new(ask, options, request_id) {
+            Ok(plan) => plan,
+            Err(malformed) => return malformed.answer(dialect, request_id),
+        };
+        entry.produced(&plan.figures_after(0));
+        success(plan, entry)
+    }
+
+    /// What needs no body: the list of models.
+    fn answer_without_call(&self, parts: &Parts, dialect: Dialect) -> Response<MockBody> {
+        let path = parts.uri.path();
+        let name = path.split_once("/models/").map(|(_, name)| name);
+        let list = path.trim_end_matches('/').ends_with("/models");
+        let known = name.filter(|name| self.models.iter().any(|model| model == name));
+        let document = match (parts.method == Method::GET, list, known, dialect) {
+            (true, true, _, Dialect::OpenAi) => openai::models(&self.models),
+            (true, true, _, Dialect::Anthropic) => anthropic::models(&self.models),
+            (true, false, Some(name), Dialect::OpenAi) => openai::model(name),
+            (true, false, Some(name), Dialect::Anthropic) => anthropic::model(name),
+            _ => {
+                let message = "There is no such thing here.";
+                return error(dialect, StatusCode::NOT_FOUND, "not_found", message, None);
+            }
+        };
+        json(StatusCode::OK, &document)
+    }
+}
+
+impl Malformed {
+    fn answer(&self, dialect: Dialect, request_id: Option<&str>) -> Response<MockBody> {
+        let mut message = String::new();
+        // Writing to a string does not fail.
+        let _written =
+            write!(message, "The header `{}` is not understood: {}.", self.header, self.expected);
+        error(dialect, StatusCode::BAD_REQUEST, "invalid_mock_header", &message, request_id)
+    }
+}
+
+impl BadField {
+    fn answer(self, dialect: Dialect, request_id: Option<&str>) -> Response<MockBody> {
+        let Self(field, what) = self;
+        let message = format!("`{field}` {what}.");
+        let document = error_document(
+            dialect,
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            Some(field),
+            &message,
+            request_id,
+        );
+        json(StatusCode::BAD_REQUEST, &document)
+    }
+}
+
+fn success(plan: Plan, mut entry: Entry) -> Response<MockBody> {
+    let streamed = plan.ask.stream;
+    let split = plan.options.split;
+    let content_type = match (plan.options.garbage, streamed) {
+        (Some(Garbage::Html), _) => "text/html; charset=utf-8",
+        (_, true) => "text/event-stream; charset=utf-8",
+        (_, false) => "application/json",
+    };
+    let script = match plan.options.garbage {
+        Some(Garbage::Html) => {
+            Script::Listed(whole(Bytes::from_static(HTML.as_bytes()), &plan.options))
+        }
+        Some(Garbage::Bytes) => Script::Listed(whole(Bytes::from_static(GARBAGE), &plan.options)),
+        None if streamed => Script::Stream(Box::new(Stream::new(plan, entry))),
+        None => {
+            let document = match plan.ask.endpoint {
+                Endpoint::ChatCompletions => openai::completion(&plan),
+                Endpoint::Embeddings => openai::embeddings(&plan),
+                Endpoint::Messages => anthropic::message(&plan),
+            };
+            let steps = whole(Bytes::from(document.to_string()), &plan.options);
+            entry.produced(&plan.figures());
+            if steps.iter().all(|step| matches!(step, Step::Data(_))) {
+                entry.completed();
+            }
+            Script::Listed(steps)
+        }
+    };
+    respond(StatusCode::OK, content_type, MockBody::new(script, split))
+}
+
+/// A document at once, or its first half and what was asked for then.
+fn whole(document: Bytes, options: &Options) -> VecDeque<Step> {
+    let (half, _) = document.split_at(document.len() / 2);
+    let half = || Step::Data(document.slice_ref(half));
+    match (options.break_after, options.hang) {
+        (Some(BreakAfter::Chunks(_)), _) => VecDeque::from([half(), Step::Break]),
+        (_, Some(Hang::Body)) => VecDeque::from([half(), Step::Hang]),
+        _ => VecDeque::from([Step::Data(document)]),
+    }
+}
+
+fn failure(
+    dialect: Dialect,
+    status: StatusCode,
+    options: &Options,
+    request_id: Option<&str>,
+) -> Response<MockBody> {
+    let mut answer = match options.garbage {
+        Some(Garbage::Html) => respond(status, "text/html; charset=utf-8", MockBody::full(HTML)),
+        Some(Garbage::Bytes) => respond(status, "application/json", MockBody::full(GARBAGE)),
+        None => error(dialect, status, "mock_error", "The error that was asked for.", request_id),
+    };
+    let default = matches!(status.as_u16(), 429 | 503 | 529).then_some(1);
+    if let Some(seconds) = options.retry_after_seconds.or(default) {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status.is_redirection() {
+        answer.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/elsewhere"));
+    }
+    answer
+}
+
+fn error(
+    dialect: Dialect,
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    request_id: Option<&str>,
+) -> Response<MockBody> {
+    json(status, &error_document(dialect, status, code, None, message, request_id))
+}
+
+fn json(status: StatusCode, document: &Value) -> Response<MockBody> {
+    respond(status, "application/json", MockBody::full(document.to_string()))
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: MockBody) -> Response<MockBody> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let headers: &mut HeaderMap = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}

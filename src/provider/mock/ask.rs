@@ -1,0 +1,163 @@
+//! What a request's body asks for, as far as the mock cares.
+
+use serde_json::Value;
+
+use crate::domain::dialect::Endpoint;
+
+/// Words of the prompt that are said back, at most, and characters of each.
+const ECHO_WORDS_MAX: usize = 64;
+const ECHO_WORD_CHARS_MAX: usize = 16;
+/// Answers to one request, at most, as at the vendors.
+const ANSWERS_MAX: u64 = 128;
+/// Embedded texts of one request, and numbers of each, at most, as at the vendors.
+const INPUTS_MAX: usize = 2048;
+const DIMENSIONS_MAX: u64 = 4096;
+
+/// What one request asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) endpoint: Endpoint,
+    pub(super) model: String,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+    pub(super) output_cap: Option<u64>,
+    pub(super) answers: u64,
+    /// A quarter of the prompt's bytes, at least one: the mock's tokenizer.
+    pub(super) input_tokens: u64,
+    /// The words of the last user message: the answer says them again and again.
+    pub(super) echo: Vec<String>,
+    pub(super) embed: Embed,
+}
+
+/// What `/v1/embeddings` adds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Embed {
+    /// Each input's JSON text: what its vector is made from.
+    pub(super) inputs: Vec<String>,
+    pub(super) dimensions: usize,
+    pub(super) base64: bool,
+}
+
+/// The field at fault and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BadField(pub(super) &'static str, pub(super) &'static str);
+
+impl Ask {
+    pub(super) fn read(endpoint: Endpoint, body: &[u8]) -> Result<Self, BadField> {
+        let body: Value =
+            serde_json::from_slice(body).map_err(|_| BadField("body", "is not JSON"))?;
+        let model = text(&body, "model").ok_or(BadField("model", "is required"))?;
+        let prompt = match endpoint {
+            Endpoint::Embeddings => "input",
+            Endpoint::ChatCompletions | Endpoint::Messages => "messages",
+        };
+        if body.get(prompt).is_none_or(Value::is_null) {
+            return Err(BadField(prompt, "is required"));
+        }
+        let output_cap = ["max_tokens", "max_completion_tokens"]
+            .iter()
+            .filter_map(|name| body.get(*name)?.as_u64())
+            .max();
+        if endpoint == Endpoint::Messages && output_cap.is_none() {
+            return Err(BadField("max_tokens", "is required"));
+        }
+        let answers = body.get("n").and_then(Value::as_u64).unwrap_or(1);
+        if !(1..=ANSWERS_MAX).contains(&answers) {
+            return Err(BadField("n", "is out of range"));
+        }
+        Ok(Self {
+            endpoint,
+            model,
+            stream: endpoint != Endpoint::Embeddings && flag(body.get("stream")),
+            include_usage: flag(
+                body.get("stream_options").and_then(|options| options.get("include_usage")),
+            ),
+            output_cap,
+            answers,
+            input_tokens: input_tokens(&body),
+            echo: echo(&body),
+            embed: if endpoint == Endpoint::Embeddings {
+                Embed::read(&body)?
+            } else {
+                Embed::default()
+            },
+        })
+    }
+}
+
+impl Embed {
+    fn read(body: &Value) -> Result<Self, BadField> {
+        let inputs = match body.get("input") {
+            Some(Value::Array(list)) if list.iter().all(Value::is_number) => {
+                vec![Value::from(list.clone()).to_string()]
+            }
+            Some(Value::Array(list)) => list.iter().map(Value::to_string).collect(),
+            Some(one) => vec![one.to_string()],
+            None => Vec::new(),
+        };
+        if inputs.is_empty() || inputs.len() > INPUTS_MAX {
+            return Err(BadField("input", "must have 1 to 2048 elements"));
+        }
+        let dimensions = body.get("dimensions").and_then(Value::as_u64).unwrap_or(16);
+        if !(1..=DIMENSIONS_MAX).contains(&dimensions) {
+            return Err(BadField("dimensions", "must be from 1 to 4096"));
+        }
+        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
+        let base64 = match body.get("encoding_format").and_then(Value::as_str) {
+            None | Some("float") => false,
+            Some("base64") => true,
+            Some(_) => return Err(BadField("encoding_format", "must be `float` or `base64`")),
+        };
+        Ok(Self { inputs, dimensions, base64 })
+    }
+}
+
+fn text(body: &Value, name: &str) -> Option<String> {
+    body.get(name)?.as_str().map(str::to_owned)
+}
+
+fn flag(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn input_tokens(body: &Value) -> u64 {
+    let prompt = ["system", "messages", "tools", "input"];
+    let bytes = prompt
+        .iter()
+        .filter_map(|name| body.get(*name))
+        .map(text_bytes)
+        .fold(0, u64::saturating_add);
+    bytes.div_ceil(4).max(1)
+}
+
+/// The bytes of all strings in a value; a number (an embedded token) counts as one token.
+fn text_bytes(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+        Value::Number(_) => 4,
+        Value::Array(list) => list.iter().map(text_bytes).fold(0, u64::saturating_add),
+        Value::Object(fields) => fields.values().map(text_bytes).fold(0, u64::saturating_add),
+        Value::Null | Value::Bool(_) => 0,
+    }
+}
+
+fn echo(body: &Value) -> Vec<String> {
+    let messages = body.get("messages").and_then(Value::as_array);
+    let last = messages
+        .and_then(|list| {
+            list.iter().rev().find(|one| one.get("role").and_then(Value::as_str) == Some("user"))
+        })
+        .and_then(|message| message.get("content"));
+    let parts: Vec<&str> = match last {
+        Some(Value::String(text)) => vec![text],
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|part| part.get("text")?.as_str()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let words = parts.iter().flat_map(|part| part.split_whitespace());
+    words
+        .take(ECHO_WORDS_MAX)
+        .map(|word| word.chars().take(ECHO_WORD_CHARS_MAX).collect())
+        .collect()
+}

@@ -1,0 +1,81 @@
+//! A streamed answer, event by event.
+
+use bytes::Bytes;
+
+use super::{
+    anthropic,
+    body::Step,
+    openai,
+    options::{BreakAfter, Hang},
+    plan::Plan,
+    served::Entry,
+};
+use crate::domain::dialect::Dialect;
+
+/// A streamed answer: an opening, chunks of content, a closing. Made as it is read, so that a long
+/// stream needs no more memory than a short one, and the count knows what was really served.
+#[derive(Debug)]
+pub(super) struct Stream {
+    plan: Plan,
+    entry: Entry,
+    place: Place,
+    waited: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Opening,
+    /// This many chunks are out.
+    Chunks(usize),
+    Over,
+}
+
+impl Stream {
+    pub(super) fn new(plan: Plan, entry: Entry) -> Self {
+        Self { plan, entry, place: Place::Opening, waited: false }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Step> {
+        match self.place {
+            Place::Opening => {
+                self.place = Place::Chunks(0);
+                Some(self.say(openai::opening, anthropic::opening))
+            }
+            Place::Chunks(done) => Some(self.after(done)),
+            Place::Over => None,
+        }
+    }
+
+    fn after(&mut self, done: usize) -> Step {
+        let hangs = self.plan.options.hang == Some(Hang::Body);
+        if self.plan.options.break_after == Some(BreakAfter::Chunks(done)) {
+            self.place = Place::Over;
+            return Step::Break;
+        }
+        if done < self.plan.chunks() {
+            if !self.plan.options.chunk_delay.is_zero() && !self.waited {
+                self.waited = true;
+                return Step::Wait(self.plan.options.chunk_delay);
+            }
+            self.waited = false;
+            let next = done.saturating_add(1);
+            self.place = Place::Chunks(next);
+            self.entry.produced(&self.plan.figures_after(next));
+            return self
+                .say(|plan| openai::content(plan, done), |plan| anthropic::content(plan, done));
+        }
+        self.place = Place::Over;
+        if hangs {
+            return Step::Hang;
+        }
+        self.entry.completed();
+        self.say(openai::closing, anthropic::closing)
+    }
+
+    fn say(&self, openai: impl Fn(&Plan) -> String, anthropic: impl Fn(&Plan) -> String) -> Step {
+        Step::Data(Bytes::from(match self.plan.ask.endpoint.dialect() {
+            Dialect::OpenAi => openai(&self.plan),
+            Dialect::Anthropic => anthropic(&self.plan),
+        }))
+    }
+}
