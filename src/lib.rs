@@ -1,10 +1,15 @@
 //! Tollgate: Tower layers that let many organizations share one LLM gateway safely.
 
+mod admission;
+pub mod audit;
 pub mod body;
 pub mod client;
 pub mod call;
 pub mod context;
+pub mod credit;
 pub mod domain;
+pub mod limits;
+pub mod models;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod provider;

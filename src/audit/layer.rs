@@ -1,0 +1,44 @@
+use tower_layer::Layer;
+
+use super::Audit;
+use crate::{
+    domain::policy::{Keep, Policy},
+    store::Policies,
+};
+
+/// Applies [`Audit`]. See the [module docs](super).
+#[derive(Clone, Debug)]
+pub struct AuditLayer {
+    policies: Policies,
+    capture_bytes_max: usize,
+}
+
+impl AuditLayer {
+    const CAPTURE_BYTES_MAX: usize = 1 << 20;
+
+    /// Keeps what the policy of the caller's organization lets it keep.
+    pub const fn new(policies: Policies) -> Self {
+        Self { policies, capture_bytes_max: Self::CAPTURE_BYTES_MAX }
+    }
+
+    /// Keeps the same for everybody.
+    pub fn keeping(keep: Keep) -> Self {
+        Self::new(Policies::fixed(Policy { keep, ..Policy::default() }))
+    }
+
+    /// Default 1 MiB. The most bytes of a prompt, and of a response, that are kept; what is beyond
+    /// is left out and the record says so. A call in flight holds up to twice as much in memory.
+    #[must_use]
+    pub const fn capture_bytes_max(mut self, bytes: usize) -> Self {
+        self.capture_bytes_max = bytes;
+        self
+    }
+}
+
+impl<S> Layer<S> for AuditLayer {
+    type Service = Audit<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Audit::new(inner, self.policies.clone(), self.capture_bytes_max)
+    }
+}

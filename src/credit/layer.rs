@@ -1,0 +1,81 @@
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::Credit;
+use crate::store::{Ledger, Policies, Prices};
+
+/// Applies [`Credit`]. See the [module docs](super).
+#[derive(Clone)]
+pub struct CreditLayer {
+    settings: Settings,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) policies: Policies,
+    pub(super) prices: Prices,
+    pub(super) hold_ttl: Duration,
+    pub(super) output_tokens_default: NonZeroU32,
+}
+
+impl CreditLayer {
+    const HOLD_TTL: Duration = Duration::from_mins(15);
+
+    /// Holds credits in this ledger, by these policies and prices.
+    pub fn new(ledger: impl Ledger, policies: Policies, prices: Prices) -> Self {
+        let output_tokens_default = NonZeroU32::new(4096).unwrap_or(NonZeroU32::MIN);
+        let ledger = Arc::new(ledger);
+        Self {
+            settings: Settings {
+                ledger,
+                policies,
+                prices,
+                hold_ttl: Self::HOLD_TTL,
+                output_tokens_default,
+            },
+        }
+    }
+
+    /// Default 15 minutes. How long a hold stands when nobody finishes its call, as after a crash.
+    ///
+    /// Must be longer than the longest call: a hold that expires under a running call is charged with
+    /// what was known of it, and only the finish makes that right.
+    #[must_use]
+    pub const fn hold_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.hold_ttl = ttl;
+        self
+    }
+
+    /// Default 4096. The output cap of calls for which caller, policy and price book set none. Sent
+    /// upstream.
+    #[must_use]
+    pub const fn output_tokens_default(mut self, tokens: NonZeroU32) -> Self {
+        self.settings.output_tokens_default = tokens;
+        self
+    }
+}
+
+impl<S> Layer<S> for CreditLayer {
+    type Service = Credit<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Credit::new(inner, self.settings.clone())
+    }
+}
+
+impl fmt::Debug for CreditLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credit")
+            .field("hold_ttl", &self.hold_ttl)
+            .field("output_tokens_default", &self.output_tokens_default)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,67 @@
+//! Holds credits and budget tokens before a call: nothing is sent that could not be paid for.
+//!
+//! Reads [`Tenant`] (set by `TenantLayer`) and [`Call`] (set by `CallLayer`); leaves responses alone.
+//! It puts the hold into the call, and `CallLayer`, which sees the end, settles it. The amount is the
+//! dearest that the call can come to: its input bound and its output cap times the answers asked for,
+//! at the dearest rates that could apply. Where the caller sets no cap, the policy's, the model's or a
+//! configured one is used **and sent upstream**, or the hold would bind nobody. A stream is asked to
+//! report its usage.
+//!
+//! Refuses with 402 where credits do not cover the call, 429 where a token budget does not, 403 where
+//! the organization is suspended or the model has no price (unknown is never free), and 503 where the
+//! ledger cannot answer: no verdict, no call.
+//!
+//! ```
+//! # use http::{Request, Response};
+//! # use std::{convert::Infallible, future::ready};
+//! # use tollgate::{Call, Tenant, credit::CreditLayer};
+//! # use tollgate::domain::{credits::Credits, hold::{HoldRequest, HoldVerdict}, ids::{OrganizationId, PriceId}, policy::Policy};
+//! # use tollgate::domain::price::{ModelPrice, PriceBook, Rates, Tier};
+//! # use tollgate::store::{Ledger, Policies, Prices, StoreFuture};
+//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # let small = ModelPrice {
+//! #     price_id: PriceId::new(uuid::Uuid::nil()), model: "small".into(), provider: "acme".into(), mode: "chat".into(),
+//! #     per_request: Credits::ZERO, input_tokens_max: None, output_tokens_max: Some(1_000),
+//! #     tiers: vec![Tier { from_input_tokens: 0, rates: Rates { output: 600_000_000, ..Rates::default() } }],
+//! # };
+//! /// A purse of 500,000 nano-dollars.
+//! struct Purse;
+//! impl Ledger for Purse {
+//!     fn hold<'a>(&'a self, _: &'a Tenant, request: HoldRequest) -> StoreFuture<'a, HoldVerdict> {
+//!         let available = Credits::from_nanos(500_000);
+//!         let covered = request.amount <= available;
+//!         Box::pin(ready(Ok(if covered { HoldVerdict::Granted } else { HoldVerdict::Insufficient { available } })))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Infallible> {
+//! let provider = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+//! let (policies, prices) = (Policies::fixed(Policy::default()), Prices::new(PriceBook::new([small])));
+//! let gateway = ServiceBuilder::new().layer(CreditLayer::new(Purse, policies, prices)).service(provider);
+//!
+//! // The model writes up to 1,000 tokens at 600 nano-dollars each.
+//! let request = Request::builder()
+//!     .extension(Tenant::new(OrganizationId::new(uuid::Uuid::now_v7()), "ada"))
+//!     .extension(Call::for_model("small"))
+//!     .body(())
+//!     .unwrap();
+//! assert_eq!(gateway.oneshot(request).await?.status(), 402);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Tenant`]: crate::Tenant
+//! [`Call`]: crate::Call
+
+mod estimate;
+mod future;
+mod layer;
+mod reserve;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use future::ResponseFuture;
+pub use layer::CreditLayer;
+pub use service::Credit;

@@ -1,0 +1,128 @@
+//! From the facts of a call to a hold in it, or a refusal.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    estimate::{self, Estimate},
+    layer::Settings,
+};
+use crate::{
+    admission,
+    context::{AtEnd, Call, Hold, Report, Tenant},
+    domain::{
+        dialect::Endpoint,
+        hold::{HoldRequest, HoldVerdict},
+        policy::Disconnect,
+        price::ModelPrice,
+    },
+    refusal::Refusal,
+    store::StoreError,
+};
+
+impl Settings {
+    /// Sets credits aside for `call`. When this is `Ok` the call has its hold, and must be let go in
+    /// the same poll: nothing stands between a hold and the call that will settle it.
+    pub(super) async fn reserve(&self, tenant: &Tenant, call: &Call) -> Result<(), Refusal> {
+        let price = self.price_of(&call.facts().model)?;
+        let policy = match self.policies.peek(tenant) {
+            Some(standing) => standing.policy,
+            None => admission::standing(&self.policies, tenant, Some(call)).await?.policy,
+        };
+        let estimate = estimate::of(call.facts(), &policy, &price, self.output_tokens_default)?;
+        let request = HoldRequest {
+            request_id: call.request_id(),
+            amount: estimate.amount,
+            tokens: estimate.tokens,
+            ttl: self.hold_ttl,
+        };
+        let asked = Instant::now();
+        let answer = self.ledger.hold(tenant, request).await;
+        metrics::histogram!("tollgate_hold_seconds").record(asked.elapsed());
+        metrics::counter!("tollgate_holds_total", "verdict" => word(&answer)).increment(1);
+        match answer {
+            Ok(HoldVerdict::Granted) => {
+                granted(call, estimate, price, policy.disconnect);
+                Ok(())
+            }
+            Ok(verdict) => Err(refusal_of(&verdict, tenant, call)),
+            Err(error) => Err(admission::fault(&error, tenant, Some(call))),
+        }
+    }
+
+    fn price_of(&self, model: &str) -> Result<Arc<ModelPrice>, Refusal> {
+        let book = self.prices.current();
+        let Some(price) = book.get(model) else {
+            return Err(Refusal::ModelNotAllowed(model.into()));
+        };
+        if !estimate::is_sound(price) {
+            tracing::error!(model, price_id = %price.price_id, "a price that cannot be gone by: its model is refused");
+            return Err(Refusal::ModelNotAllowed(model.into()));
+        }
+        Ok(Arc::clone(price))
+    }
+}
+
+fn granted(call: &Call, estimate: Estimate, price: Arc<ModelPrice>, disconnect: Disconnect) {
+    call.set_hold(Hold { amount: estimate.amount, tokens: estimate.tokens, price, disconnect });
+    if let Some(cap) = estimate.send_cap {
+        call.cap_output(cap);
+    }
+    let facts = call.facts();
+    if facts.stream && !facts.wants_usage && facts.endpoint == Endpoint::ChatCompletions {
+        call.include_usage();
+    }
+    call.at_end(Open::new());
+}
+
+/// An open hold, as the gauge sees it.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        metrics::gauge!("tollgate_holds_open").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("tollgate_holds_open").decrement(1.0);
+    }
+}
+
+impl AtEnd for Open {
+    fn ended(self: Box<Self>, _: &Report) {}
+}
+
+#[cold]
+fn refusal_of(verdict: &HoldVerdict, tenant: &Tenant, call: &Call) -> Refusal {
+    match verdict {
+        HoldVerdict::Insufficient { .. } => Refusal::InsufficientCredits,
+        HoldVerdict::BudgetExceeded { window, retry_after } => {
+            Refusal::BudgetExceeded { window: *window, retry_after: *retry_after }
+        }
+        HoldVerdict::Suspended => Refusal::Suspended,
+        HoldVerdict::UnknownOrganization => admission::unknown_organization(tenant, Some(call)),
+        // Our ids are fresh for every call, so the only thing known is that nothing is held by this one.
+        HoldVerdict::Conflict | HoldVerdict::Granted => {
+            tracing::error!(
+                organization_id = %tenant.organization_id(),
+                request_id = %call.request_id(),
+                "the ledger knows this request id already: the call is refused"
+            );
+            Refusal::Unavailable
+        }
+    }
+}
+
+const fn word(answer: &Result<HoldVerdict, StoreError>) -> &'static str {
+    match answer {
+        Ok(HoldVerdict::Granted) => "granted",
+        Ok(HoldVerdict::Insufficient { .. }) => "insufficient",
+        Ok(HoldVerdict::BudgetExceeded { .. }) => "budget_exceeded",
+        Ok(HoldVerdict::Suspended) => "suspended",
+        Ok(HoldVerdict::UnknownOrganization) => "unknown_organization",
+        Ok(HoldVerdict::Conflict) => "conflict",
+        Err(_) => "error",
+    }
+}

@@ -1,0 +1,103 @@
+//! How much a call may write: the bound that rates, budgets and credits are held by.
+
+use std::num::NonZeroU32;
+
+use super::{dialect::Endpoint, request::CallFacts};
+
+/// The output bound of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputBound {
+    /// Output tokens of each answer, at the most.
+    pub per_answer: u64,
+    /// The caller set no cap: this one must be sent upstream, or the bound binds nobody.
+    pub send: Option<NonZeroU32>,
+}
+
+/// The output cap that a call goes by: the caller's; else the policy's default, but not more than the
+/// model can write; else the model's maximum; else `fallback`. Embeddings write nothing.
+pub fn bound(
+    facts: &CallFacts,
+    policy_default: Option<NonZeroU32>,
+    model_max: Option<u64>,
+    fallback: NonZeroU32,
+) -> OutputBound {
+    match facts.endpoint {
+        Endpoint::Embeddings => return OutputBound { per_answer: 0, send: None },
+        Endpoint::ChatCompletions | Endpoint::Messages => {}
+    }
+    if let Some(cap) = facts.output_cap {
+        return OutputBound { per_answer: cap, send: None };
+    }
+    let model_max = model_max.filter(|max| *max > 0).map(|max| {
+        NonZeroU32::try_from(u32::try_from(max).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MAX)
+    });
+    let cap = match (policy_default, model_max) {
+        (Some(default), Some(max)) => default.min(max),
+        (Some(cap), None) | (None, Some(cap)) => cap,
+        (None, None) => fallback,
+    };
+    OutputBound { per_answer: u64::from(cap.get()), send: Some(cap) }
+}
+
+/// All tokens of a call, at the most: its input and every answer. `None` where that fits no `u64`.
+pub fn tokens(facts: &CallFacts, bound: OutputBound) -> Option<u64> {
+    bound.per_answer.checked_mul(facts.answers)?.checked_add(facts.input_bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(endpoint: Endpoint, output_cap: Option<u64>) -> CallFacts {
+        CallFacts {
+            endpoint,
+            model: "small".into(),
+            stream: false,
+            wants_usage: false,
+            output_cap,
+            answers: 2,
+            input_bound: 10,
+            may_write_cache: false,
+        }
+    }
+
+    const FALLBACK: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+
+    #[test]
+    fn the_callers_own_cap_comes_first_and_is_not_sent_again() {
+        let facts = facts(Endpoint::ChatCompletions, Some(7));
+        let bound = bound(&facts, NonZeroU32::new(100), Some(50), FALLBACK);
+        assert_eq!(bound, OutputBound { per_answer: 7, send: None });
+        assert_eq!(tokens(&facts, bound), Some(24));
+    }
+
+    #[test]
+    fn without_one_the_policys_default_is_sent_but_never_more_than_the_model_writes() {
+        let facts = facts(Endpoint::Messages, None);
+        for (default, max, expected) in [
+            (Some(100), Some(50), 50),
+            (Some(100), None, 100),
+            (None, Some(50), 50),
+            (None, None, 4096),
+            (None, Some(0), 4096),
+        ] {
+            let bound = bound(&facts, default.and_then(NonZeroU32::new), max, FALLBACK);
+            assert_eq!(bound.per_answer, expected);
+            assert_eq!(bound.send.map(|cap| u64::from(cap.get())), Some(expected));
+        }
+    }
+
+    #[test]
+    fn embeddings_write_nothing() {
+        let facts = facts(Endpoint::Embeddings, Some(7));
+        let bound = bound(&facts, NonZeroU32::new(100), Some(50), FALLBACK);
+        assert_eq!(tokens(&facts, bound), Some(10));
+        assert_eq!(bound.send, None);
+    }
+
+    #[test]
+    fn a_bound_that_does_not_fit_is_no_bound() {
+        let facts = facts(Endpoint::ChatCompletions, Some(u64::MAX));
+        assert_eq!(tokens(&facts, bound(&facts, None, None, FALLBACK)), None);
+    }
+}

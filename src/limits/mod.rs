@@ -1,0 +1,56 @@
+//! Holds every organization to its rates: requests a minute, tokens a minute, calls in flight.
+//!
+//! Reads [`Tenant`] (set by `TenantLayer`). Where there is a [`Call`] (set by `CallLayer`) it also
+//! counts tokens, and a call is in flight until its answer's body has ended; without one it counts
+//! requests only, and a call is in flight until the answer's head is there.
+//!
+//! Tokens are taken *before* the call, as many as it could use at the most, and corrected to what it
+//! used at its end: calls that start together cannot all pass on what only one of them may use. A
+//! request that one limit refuses takes nothing from another. A call that could use more than a whole
+//! minute's tokens can never pass, so it gets a 400 that says so, not a 429 that would be retried.
+//!
+//! Answers carry the rate-limit headers of the caller's dialect. They are the organization's: those of
+//! the provider describe an account that it shares with others, and are removed.
+//!
+//! The policy's kill switch is obeyed too (403). Budgets and credits are not looked at: the hold
+//! statement of `CreditLayer` enforces them on live rows. Rates live in this process: with several
+//! replicas, say how many there are ([`LimitsLayer::replicas`]).
+//!
+//! ```
+//! # use http::{Request, Response};
+//! # use std::{convert::Infallible, num::NonZeroU32};
+//! # use tollgate::{Tenant, limits::LimitsLayer};
+//! # use tollgate::domain::{ids::OrganizationId, policy::{Policy, Rates}};
+//! # use tollgate::store::Policies;
+//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Infallible> {
+//! let provider = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+//! let rates = Rates { requests_per_minute: NonZeroU32::new(1), ..Rates::default() };
+//! let policies = Policies::fixed(Policy { rates, ..Policy::default() });
+//! let gateway = ServiceBuilder::new().layer(LimitsLayer::new(policies)).service(provider);
+//!
+//! let tenant = Tenant::new(OrganizationId::new(uuid::Uuid::now_v7()), "ada");
+//! let request = || Request::builder().extension(tenant.clone()).body(()).unwrap();
+//! let first = gateway.clone().oneshot(request()).await?;
+//! assert_eq!((first.status().as_u16(), &first.headers()["x-ratelimit-remaining-requests"]), (200, &"0".parse().unwrap()));
+//! let second = gateway.oneshot(request()).await?;
+//! assert_eq!((second.status().as_u16(), &second.headers()["retry-after"]), (429, &"60".parse().unwrap()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Tenant`]: crate::Tenant
+//! [`Call`]: crate::Call
+
+mod future;
+mod headers;
+mod layer;
+mod limiter;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use future::ResponseFuture;
+pub use layer::LimitsLayer;
+pub use service::Limits;

@@ -1,0 +1,22 @@
+//! The decision: facts in, verdict out.
+
+use crate::{domain::policy::AllowList, refusal::Refusal, store::Standing};
+
+/// Whether a caller of this standing may call `model`.
+///
+/// A caller whose role nobody knows may: without a role claim and a membership, a person may call
+/// models and see their own calls, and nothing else.
+pub(super) fn by_standing(standing: &Standing, model: &str) -> Result<(), Refusal> {
+    if standing.policy.suspended {
+        return Err(Refusal::Suspended);
+    }
+    if standing.role.is_some_and(|role| !role.may_call()) {
+        return Err(Refusal::RoleNotAllowed);
+    }
+    by_list(&standing.policy.models, model)
+}
+
+/// Whether `model` is on the list.
+pub(super) fn by_list(list: &AllowList, model: &str) -> Result<(), Refusal> {
+    if list.allows(model) { Ok(()) } else { Err(Refusal::ModelNotAllowed(model.into())) }
+}

@@ -1,0 +1,103 @@
+//! What a request to the listing asks for.
+
+use crate::domain::dialect::Dialect;
+
+/// All models, or one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    All(Page),
+    One(String),
+}
+
+/// The part of the list that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) limit: Option<usize>,
+    pub(super) after_id: Option<String>,
+    pub(super) before_id: Option<String>,
+}
+
+const LIMIT_DEFAULT: usize = 20;
+const LIMIT_MAX: usize = 1000;
+
+impl Target {
+    /// Reads what stands behind `/models` in the path, and the paging where the dialect has one.
+    pub(super) fn read(path: &str, query: Option<&str>, dialect: Dialect) -> Option<Self> {
+        let (_, rest) = path.split_once("/models")?;
+        match rest.strip_prefix('/') {
+            None if rest.is_empty() => Some(Self::All(Page::read(query, dialect))),
+            Some("") => Some(Self::All(Page::read(query, dialect))),
+            Some(id) => Some(Self::One(percent_decoded(id))),
+            None => None,
+        }
+    }
+}
+
+impl Page {
+    fn read(query: Option<&str>, dialect: Dialect) -> Self {
+        let mut page = Self::default();
+        if dialect == Dialect::OpenAi {
+            return page;
+        }
+        page.limit = Some(LIMIT_DEFAULT);
+        for (name, value) in query.unwrap_or("").split('&').filter_map(|pair| pair.split_once('='))
+        {
+            match name {
+                "limit" => {
+                    let limit = value.parse().ok().map(|limit: usize| limit.clamp(1, LIMIT_MAX));
+                    page.limit = limit.or(page.limit);
+                }
+                "after_id" => page.after_id = Some(percent_decoded(value)),
+                "before_id" => page.before_id = Some(percent_decoded(value)),
+                _ => {}
+            }
+        }
+        page
+    }
+
+    /// Cuts the page out of a sorted list; whether there is more beyond it in the direction asked.
+    pub(super) fn cut<T>(&self, mut sorted: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, bool) {
+        if let Some(after) = &self.after_id {
+            sorted.retain(|one| id(one) > after.as_str());
+        }
+        if let Some(before) = &self.before_id {
+            sorted.retain(|one| id(one) < before.as_str());
+        }
+        let surplus = self.limit.map_or(0, |limit| sorted.len().saturating_sub(limit));
+        if self.before_id.is_some() {
+            // Backwards: the page ends where the cursor stands.
+            sorted.drain(..surplus);
+        } else {
+            sorted.truncate(sorted.len().saturating_sub(surplus));
+        }
+        (sorted, surplus > 0)
+    }
+}
+
+/// The text with `%2F` and the like undone; what is no such escape stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte == b'%'
+            && let Some((&[high, low], tail)) = tail.split_first_chunk::<2>()
+            && let (Some(high), Some(low)) = (nibble(high), nibble(low))
+        {
+            decoded.push((high << 4) | low);
+            rest = tail;
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
+        b'A'..=b'F' => Some(digit.wrapping_sub(b'A').wrapping_add(10)),
+        _ => None,
+    }
+}
