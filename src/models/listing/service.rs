@@ -7,14 +7,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
-use http_body_util::Empty;
+use http_body_util::Full;
 use serde_json::Value;
 use tower_service::Service;
 
 use super::{answer, target::Target};
 use crate::{
     admission::{self, TENANT_LAYER},
-    body::ResponseBody,
     context::Tenant,
     domain::dialect::Dialect,
     refusal::{self, Refusal},
@@ -56,7 +55,7 @@ impl Listing {
 }
 
 impl<B> Service<Request<B>> for Listing {
-    type Response = Response<ResponseBody<Empty<Bytes>>>;
+    type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = ListingFuture;
 
@@ -85,7 +84,7 @@ enum State {
 }
 
 impl Future for ListingFuture {
-    type Output = Result<Response<ResponseBody<Empty<Bytes>>>, Infallible>;
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Asking(asking) = &mut self.state {
@@ -93,14 +92,16 @@ impl Future for ListingFuture {
         }
         Poll::Ready(Ok(match &self.state {
             State::Known(Ok(document)) => ok(document),
-            State::Known(Err(refusal)) => refusal.respond(self.dialect, &self.request_headers),
+            State::Known(Err(refusal)) => {
+                refusal.respond(self.dialect, &self.request_headers).map(Full::new)
+            }
             State::Asking(_) => return Poll::Pending,
         }))
     }
 }
 
-fn ok(document: &Value) -> Response<ResponseBody<Empty<Bytes>>> {
-    let mut response = Response::new(ResponseBody::full(Bytes::from(document.to_string())));
+fn ok(document: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
