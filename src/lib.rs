@@ -10,6 +10,8 @@ pub mod credit;
 pub mod domain;
 pub mod limits;
 pub mod models;
+#[cfg(feature = "server")]
+pub mod gateway;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod provider;

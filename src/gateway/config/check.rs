@@ -1,0 +1,188 @@
+//! What the values must be, and what to do where they are not.
+
+use super::{Config, ConfigError, Identity, SecretRef, Upstream, load::PREFIX};
+
+impl Config {
+    /// Checks what the values mean, and that all that a server needs is there. Says what to do.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_database()?;
+        self.check_identity()?;
+        self.check_bounds()?;
+        self.check_upstreams()
+    }
+
+    /// The address of the database with its password, read from where `database.url` refers to.
+    pub fn database_url(&self) -> Result<String, ConfigError> {
+        self.check_database()?;
+        let url = self.database.url.clone().unwrap_or_default();
+        match url.parse::<SecretRef>() {
+            Ok(reference) => reference.read("database.url"),
+            Err(_) => Ok(url),
+        }
+    }
+
+    fn check_database(&self) -> Result<(), ConfigError> {
+        let Some(url) = &self.database.url else {
+            return Err(ConfigError::invalid(
+                "database.url",
+                "not set. Set DATABASE_URL, or `url = \"env:NAME\"` in [database], to the Postgres that holds the `tollgate` schema",
+            ));
+        };
+        let known = url.starts_with("postgres://")
+            || url.starts_with("postgresql://")
+            || url.parse::<SecretRef>().is_ok();
+        if known {
+            Ok(())
+        } else {
+            Err(ConfigError::invalid(
+                "database.url",
+                "must begin with `postgres://`, or be a reference: `env:NAME`, `file:/path`",
+            ))
+        }
+    }
+
+    fn check_identity(&self) -> Result<(), ConfigError> {
+        let Identity {
+            issuer,
+            audience,
+            jwks_url,
+            organization_claim,
+            role_claim,
+            team_claim,
+            algorithms,
+            leeway,
+        } = &self.identity;
+        required(
+            "identity.issuer",
+            issuer.as_deref(),
+            "the `iss` of the tokens that callers bring",
+        )?;
+        required(
+            "identity.audience",
+            audience.as_deref(),
+            "the `aud` of the tokens that callers bring",
+        )?;
+        let jwks_url = required(
+            "identity.jwks_url",
+            jwks_url.as_deref(),
+            "the address where the issuer publishes its keys",
+        )?;
+        http_url("identity.jwks_url", jwks_url)?;
+        for (key, pointer) in [
+            ("identity.organization_claim", Some(organization_claim)),
+            ("identity.role_claim", role_claim.as_ref()),
+            ("identity.team_claim", team_claim.as_ref()),
+        ] {
+            if pointer.is_some_and(|pointer| !pointer.starts_with('/')) {
+                return Err(ConfigError::invalid(
+                    key,
+                    "must be a JSON pointer such as `/organization_id`",
+                ));
+            }
+        }
+        if algorithms.is_empty() {
+            return Err(ConfigError::invalid(
+                "identity.algorithms",
+                "names no algorithm: leave it out for [\"RS256\"]",
+            ));
+        }
+        if *leeway > Identity::LEEWAY_MAX {
+            return Err(ConfigError::invalid(
+                "identity.leeway",
+                "must be 30s at the most: set the clocks right instead",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_bounds(&self) -> Result<(), ConfigError> {
+        let server = &self.server;
+        for (key, value) in [
+            ("server.body_bytes_max", server.body_bytes_max),
+            ("server.calls_in_flight_max", server.calls_in_flight_max),
+            ("server.connections_max", server.connections_max),
+            ("database.pool_size", self.database.pool_size),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::invalid(
+                    key,
+                    "must be at least 1: leave it out for the default",
+                ));
+            }
+        }
+        for (key, value) in [
+            ("server.header_read_timeout", server.header_read_timeout),
+            ("database.wait_timeout", self.database.wait_timeout),
+            ("database.create_timeout", self.database.create_timeout),
+        ] {
+            if value.is_zero() {
+                return Err(ConfigError::invalid(
+                    key,
+                    "must be longer than 0s: leave it out for the default",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_upstreams(&self) -> Result<(), ConfigError> {
+        if self.upstream.is_empty() {
+            return Err(ConfigError::invalid(
+                "upstream",
+                "there is none: add an [[upstream]] with name, base_url and models",
+            ));
+        }
+        for (index, Upstream { name, base_url, models, .. }) in self.upstream.iter().enumerate() {
+            let key = |field: &str| format!("upstream[{index}].{field}");
+            required(&key("name"), Some(name), "a name for logs, metrics and records")?;
+            let base_url = required(
+                &key("base_url"),
+                Some(base_url),
+                "the provider's address, without `/v1/…`",
+            )?;
+            http_url(&key("base_url"), base_url)?;
+            if models.is_empty() {
+                return Err(ConfigError::invalid(
+                    key("models"),
+                    "names no model: list those that it serves, or `[\"*\"]` for all that have a price",
+                ));
+            }
+            let namesakes = self.upstream.iter().filter(|other| other.name == *name).count();
+            if namesakes > 1 {
+                return Err(ConfigError::invalid(
+                    key("name"),
+                    format!("`{name}` is used {namesakes} times: names tell upstreams apart"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn required<'a>(key: &str, value: Option<&'a str>, what: &str) -> Result<&'a str, ConfigError> {
+    let variable = variable_of(key);
+    value.filter(|value| !value.trim().is_empty()).ok_or_else(|| {
+        ConfigError::invalid(
+            key,
+            format!("not set. Set it in the configuration file, or {variable}, to {what}"),
+        )
+    })
+}
+
+fn http_url(key: &str, url: &str) -> Result<(), ConfigError> {
+    let fits = url.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    // An address may hold a key in its user part, so it is not repeated here.
+    if fits {
+        Ok(())
+    } else {
+        Err(ConfigError::invalid(key, "must be an address such as `https://api.example.com`"))
+    }
+}
+
+/// The variable that overrides `key`.
+fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('[', "__").replace(']', "").replace('.', "__").to_uppercase())
+}

@@ -1,0 +1,41 @@
+//! The server's configuration: one TOML file, every value overridable by the environment.
+//!
+//! `TOLLGATE_<SECTION>__<KEY>` overrides `key` in `[section]`; lists are separated by commas, and
+//! `TOLLGATE_UPSTREAM__0__BASE_URL` is the first `[[upstream]]`'s `base_url`. `DATABASE_URL` stands
+//! in for `database.url`. A key that nobody reads is an error that names it and its file: a limit
+//! that is spelled wrong is a limit that does not exist. Secrets are references ([`SecretRef`]),
+//! never values.
+
+mod check;
+mod error;
+mod load;
+mod secret;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use secret::{InvalidSecretRef, SecretRef};
+pub use sections::{Audit, Database, Identity, Limits, Log, LogFormat, Prepared, Server, Upstream};
+
+/// Everything that the server is told from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where and how it listens.
+    pub server: Server,
+    /// The database of record.
+    pub database: Database,
+    /// Whose tokens are believed.
+    pub identity: Identity,
+    /// The providers, in order of preference.
+    pub upstream: Vec<Upstream>,
+    /// Rates across replicas.
+    pub limits: Limits,
+    /// What the audit log may keep.
+    pub audit: Audit,
+    /// What is logged for operators.
+    pub log: Log,
+}

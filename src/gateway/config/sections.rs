@@ -1,0 +1,220 @@
+//! The sections of the file, one type each.
+
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::SecretRef;
+use crate::domain::dialect::Dialect;
+
+/// `[server]`: where and how the gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Default `127.0.0.1:8080`. Where callers come in.
+    pub listen: SocketAddr,
+    /// Default: none. Where `/metrics`, `/healthz` and `/readyz` are served; without it they are
+    /// served on `listen`.
+    pub admin_listen: Option<SocketAddr>,
+    /// Default 4 MiB. The longest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// Default 4096. The most calls that are open at once; more are refused with 503.
+    pub calls_in_flight_max: usize,
+    /// Default 10,000. The most connections that are open at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// Default `75s`. How long a client may take to send a request's head, counted from when its
+    /// connection is idle: so also how long a kept-alive connection stays. Longer than the idle
+    /// time of the load balancer in front, or it will send requests into closing connections.
+    #[serde(with = "humantime_serde")]
+    pub header_read_timeout: Duration,
+    /// Default `30s`. How long open calls may go on after a signal to stop; then they are cut.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+    /// Default `15s`. How long the writing of endings may take after the last call.
+    #[serde(with = "humantime_serde")]
+    pub finish_grace: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: None,
+            body_bytes_max: 4 * 1024 * 1024,
+            calls_in_flight_max: 4096,
+            connections_max: 10_000,
+            header_read_timeout: Duration::from_secs(75),
+            shutdown_grace: Duration::from_secs(30),
+            finish_grace: Duration::from_secs(15),
+        }
+    }
+}
+
+/// `[database]`: Postgres, the database of record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// No default. `postgres://…` without a password, or a reference to one with it:
+    /// `env:NAME`, `file:/path`. The server logs in as `tollgate_login`.
+    pub url: Option<String>,
+    /// Default 16. The most connections of this process.
+    pub pool_size: usize,
+    /// Default `2s`. How long a call waits for a free connection before it is refused with 503.
+    #[serde(with = "humantime_serde")]
+    pub wait_timeout: Duration,
+    /// Default `5s`. How long opening a connection may take.
+    #[serde(with = "humantime_serde")]
+    pub create_timeout: Duration,
+    /// Default `auto`. `never` works through a pooler that has no prepared statements.
+    pub prepared: Prepared,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            pool_size: 16,
+            wait_timeout: Duration::from_secs(2),
+            create_timeout: Duration::from_secs(5),
+            prepared: Prepared::Auto,
+        }
+    }
+}
+
+/// Whether statements are prepared by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prepared {
+    /// Once a connection.
+    #[default]
+    Auto,
+    /// Never: each statement carries its types.
+    Never,
+}
+
+/// `[identity]`: whose tokens are believed, and where they say who is calling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    /// No default. The tokens' `iss`, exactly.
+    pub issuer: Option<String>,
+    /// No default. The tokens' `aud`.
+    pub audience: Option<String>,
+    /// No default. Where the issuer publishes its keys.
+    pub jwks_url: Option<String>,
+    /// Default `/organization_id`. JSON pointer to the organization's UUID in the payload.
+    pub organization_claim: String,
+    /// Default: none. JSON pointer to the role; without it the membership table decides.
+    pub role_claim: Option<String>,
+    /// Default: none. JSON pointer to the team's UUID.
+    pub team_claim: Option<String>,
+    /// Default `["RS256"]`. The signature algorithms that are accepted.
+    pub algorithms: Vec<String>,
+    /// Default `10s`, at most `30s`. How far the issuer's clock may be off.
+    #[serde(with = "humantime_serde")]
+    pub leeway: Duration,
+}
+
+impl Identity {
+    /// The most that clocks may differ.
+    pub const LEEWAY_MAX: Duration = Duration::from_secs(30);
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            audience: None,
+            jwks_url: None,
+            organization_claim: "/organization_id".to_owned(),
+            role_claim: None,
+            team_claim: None,
+            algorithms: vec!["RS256".to_owned()],
+            leeway: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[[upstream]]`: a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// No default. The name in logs, metrics and records.
+    pub name: String,
+    /// Default `openai`. Whose API it speaks: `openai` or `anthropic`.
+    pub dialect: Dialect,
+    /// No default. What `/v1/…` is appended to.
+    pub base_url: String,
+    /// Default: none. Reference to the key that is sent to it.
+    pub credential: Option<SecretRef>,
+    /// No default. The models it serves; a trailing `*` stands for any ending.
+    pub models: Vec<String>,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            dialect: Dialect::OpenAi,
+            base_url: String::new(),
+            credential: None,
+            models: Vec::new(),
+        }
+    }
+}
+
+/// `[limits]`: rates across replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Default 1. How many replicas share the organizations' rates: each grants its part. Credits
+    /// and budgets are exact whatever stands here.
+    pub replicas: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { replicas: NonZeroU32::MIN }
+    }
+}
+
+/// `[audit]`: the bound of what the audit log keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// Default 256 KiB. The most that is kept of a prompt, and of a response, in bytes.
+    pub capture_bytes_max: usize,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { capture_bytes_max: 256 * 1024 }
+    }
+}
+
+/// `[log]`: what operators read on standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Default `text`. `json` writes one object a line.
+    pub format: LogFormat,
+    /// Default `info`. A level, or directives such as `info,tollgate::access=warn`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// The shape of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}

@@ -1,0 +1,191 @@
+use std::{path::PathBuf, time::Duration};
+
+use super::*;
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tollgate.toml");
+
+fn no_environment() -> Vec<(String, String)> {
+    Vec::new()
+}
+
+fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A file of its own for each test, gone with it.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn with(text: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("tollgate-config-{}.toml", uuid::Uuid::new_v4()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+fn error_of(text: &str) -> String {
+    let file = TempFile::with(text);
+    let loaded = Config::load(Some(&file.0), no_environment());
+    loaded.and_then(|config| config.check()).unwrap_err().to_string()
+}
+
+#[test]
+fn the_sample_file_is_complete_and_says_the_defaults() {
+    let sample = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+    sample.check().unwrap();
+    let defaults = Config::default();
+    assert_eq!(
+        sample.server,
+        Server { admin_listen: sample.server.admin_listen, ..defaults.server }
+    );
+    assert_eq!(sample.database, Database { url: sample.database.url.clone(), ..defaults.database });
+    assert_eq!(
+        (sample.limits, sample.audit, &sample.log),
+        (defaults.limits, defaults.audit, &defaults.log)
+    );
+
+    // Every key that there is stands in the sample, if only as a comment.
+    let text = std::fs::read_to_string(SAMPLE).unwrap();
+    let all =
+        serde_json::to_value(Config { upstream: vec![Upstream::default()], ..Config::default() })
+            .unwrap();
+    for (section, keys) in all.as_object().unwrap() {
+        let keys = if keys.is_array() { &keys[0] } else { keys };
+        for key in keys.as_object().unwrap().keys() {
+            assert!(
+                text.contains(&format!("{key} = ")),
+                "{section}.{key} is missing in docs/tollgate.toml"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_name_its_file_and_the_known_ones() {
+    let file = TempFile::with("[server]\nlisten = \"127.0.0.1:1\"\nlisen = \"127.0.0.1:1\"\n");
+    let error = Config::load(Some(&file.0), no_environment()).unwrap_err().to_string();
+    assert!(
+        error.contains("`server.lisen`")
+            && error.contains(file.0.to_str().unwrap())
+            && error.contains("listen"),
+        "{error}"
+    );
+    let error = error_of("[[upstream]]\nname = \"a\"\nurl = \"http://a\"\n");
+    assert!(error.contains("`upstream[0].url`") && error.contains("base_url"), "{error}");
+    let error = error_of("[serverr]\n");
+    assert!(error.contains("`serverr`"), "{error}");
+    let error = Config::load(None, environment(&[("TOLLGATE_SERVER__LISEN", "x")]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`server.lisen`") && error.contains("TOLLGATE_SERVER__LISEN"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_environment_overrides_every_kind_of_value() {
+    let overrides = environment(&[
+        ("TOLLGATE_SERVER__LISTEN", "127.0.0.1:1234"),
+        ("TOLLGATE_SERVER__SHUTDOWN_GRACE", "5m"),
+        ("TOLLGATE_SERVER__CONNECTIONS_MAX", "7"),
+        ("TOLLGATE_IDENTITY__ALGORITHMS", "RS256, PS256"),
+        ("TOLLGATE_UPSTREAM__0__CREDENTIAL", "file:/run/secrets/key"),
+        ("TOLLGATE_LOG__FORMAT", "json"),
+        ("DATABASE_URL", "postgres://tollgate_login:secret@db/tollgate"),
+    ]);
+    let config = Config::load(Some(SAMPLE.as_ref()), overrides).unwrap();
+    config.check().unwrap();
+    assert_eq!(config.server.listen, "127.0.0.1:1234".parse().unwrap());
+    assert_eq!(config.server.shutdown_grace, Duration::from_secs(300));
+    assert_eq!(config.server.connections_max, 7);
+    assert_eq!(config.identity.algorithms, ["RS256", "PS256"]);
+    assert_eq!(config.upstream[0].credential, Some(SecretRef::File("/run/secrets/key".into())));
+    assert_eq!(config.upstream[0].name, "openai", "the rest of the upstream stays");
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.database_url().unwrap(), "postgres://tollgate_login:secret@db/tollgate");
+}
+
+#[test]
+fn the_variables_that_a_cluster_sets_for_a_service_are_not_ours() {
+    let theirs = environment(&[
+        ("TOLLGATE_SERVICE_HOST", "10.0.0.1"),
+        ("TOLLGATE_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+    ]);
+    assert_eq!(Config::load(None, theirs).unwrap(), Config::default());
+}
+
+#[test]
+fn a_value_that_cannot_be_right_is_refused_with_its_key() {
+    for (text, key) in [
+        ("[server]\nshutdown_grace = \"soon\"\n", "server.shutdown_grace"),
+        ("[server]\nlisten = \"nowhere\"\n", "server.listen"),
+        ("[server]\nconnections_max = -1\n", "server.connections_max"),
+        ("[log]\nformat = \"xml\"\n", "log.format"),
+        ("[limits]\nreplicas = 0\n", "limits.replicas"),
+        ("[[upstream]]\nname = \"a\"\ncredential = \"sk-live-value\"\n", "upstream[0].credential"),
+    ] {
+        let error = error_of(text);
+        assert!(error.contains(key), "{key}: {error}");
+        assert!(!error.contains("sk-live-value"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_server_needs_is_asked_for_by_name() {
+    let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+    let problem = |config: &Config| config.check().unwrap_err().to_string();
+    config.identity.leeway = Duration::from_secs(31);
+    assert!(problem(&config).contains("identity.leeway"));
+    config.identity.jwks_url = None;
+    assert!(problem(&config).contains("TOLLGATE_IDENTITY__JWKS_URL"), "{}", problem(&config));
+    config.identity.issuer = Some(String::new());
+    assert!(problem(&config).contains("TOLLGATE_IDENTITY__ISSUER"));
+    config.database.url = None;
+    assert!(problem(&config).contains("DATABASE_URL"));
+}
+
+#[test]
+fn an_upstream_without_models_or_with_a_name_used_twice_is_refused() {
+    let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+    config.upstream[1].name = config.upstream[0].name.clone();
+    assert!(config.check().unwrap_err().to_string().contains("used 2 times"));
+    config.upstream[0].models.clear();
+    assert!(config.check().unwrap_err().to_string().contains("upstream[0].models"));
+    config.upstream.clear();
+    assert!(config.check().unwrap_err().to_string().contains("[[upstream]]"));
+}
+
+#[test]
+fn a_password_in_the_file_is_refused_and_not_repeated() {
+    for url in ["postgres://me:hunter2@db/x", "postgres://db/x?user=me&password=hunter2"] {
+        let error = error_of(&format!("[database]\nurl = \"{url}\"\n"));
+        assert!(
+            error.contains("database.url")
+                && error.contains("DATABASE_URL")
+                && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_read_where_it_is_referred_to_without_its_line_break() {
+    let file = TempFile::with("s3cret\n");
+    let reference: SecretRef = format!("file:{}", file.0.display()).parse().unwrap();
+    assert_eq!(reference.read("database.url").unwrap(), "s3cret");
+    let missing = SecretRef::Env("TOLLGATE_TEST_NO_SUCH_VARIABLE".to_owned());
+    let error = missing.read("upstream[0].credential").unwrap_err().to_string();
+    assert!(
+        error.contains("upstream[0].credential")
+            && error.contains("env:TOLLGATE_TEST_NO_SUCH_VARIABLE"),
+        "{error}"
+    );
+}

@@ -1,0 +1,71 @@
+//! Which paths there are.
+
+use http::Method;
+
+/// What a path is for. Its template is what logs and metrics say, never the path itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A model call.
+    Call(&'static str),
+    /// `GET /v1/models`
+    Models,
+    /// `GET /v1/models/{id}`
+    Model,
+    /// `GET /healthz`
+    Health,
+    /// `GET /readyz`
+    Ready,
+    /// `GET /metrics`
+    Metrics,
+    /// `POST /dev/token`: in `tollgate dev` only.
+    DevToken,
+    /// Nothing is there.
+    Unknown,
+}
+
+impl Route {
+    pub(super) fn of(path: &str) -> Self {
+        match path {
+            "/v1/chat/completions" => Self::Call("/v1/chat/completions"),
+            "/v1/embeddings" => Self::Call("/v1/embeddings"),
+            "/v1/messages" => Self::Call("/v1/messages"),
+            "/v1/models" => Self::Models,
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/dev/token" => Self::DevToken,
+            // A model's name may hold slashes itself: `openai/gpt-4o`.
+            _ if path.strip_prefix("/v1/models/").is_some_and(|id| !id.is_empty()) => Self::Model,
+            _ => Self::Unknown,
+        }
+    }
+
+    pub(super) const fn template(self) -> &'static str {
+        match self {
+            Self::Call(template) => template,
+            Self::Models => "/v1/models",
+            Self::Model => "/v1/models/{id}",
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::DevToken => "/dev/token",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Asked by machines every few seconds: not worth a line in the log.
+    pub(super) const fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+    }
+
+    /// The value of `allow`, where `method` is not among it.
+    pub(super) fn refuses(self, method: &Method) -> Option<&'static str> {
+        match self {
+            Self::Call(_) | Self::DevToken => (*method != Method::POST).then_some("POST"),
+            Self::Unknown => None,
+            Self::Models | Self::Model | Self::Health | Self::Ready | Self::Metrics => {
+                (*method != Method::GET && *method != Method::HEAD).then_some("GET, HEAD")
+            }
+        }
+    }
+}

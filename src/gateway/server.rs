@@ -1,0 +1,165 @@
+//! Accepts connections and serves HTTP/1 and HTTP/2 on them, until it is told to stop.
+//!
+//! On the signal it accepts no more, lets open requests end, and cuts what is left when the grace
+//! is over. What must happen after the last request (writing endings) is the caller's to do next.
+
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+/// The bounds of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The most connections that are open at once; more wait in the kernel's queue.
+    pub connections_max: NonZeroUsize,
+    /// How long a client may take to send a request's head, counted from when it is idle.
+    pub header_read_timeout: Duration,
+    /// How long open requests may go on after the signal to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// How a server came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that were cut because the grace was over.
+    pub cut: usize,
+}
+
+/// The address that a listener is to have cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Binds `address`; port 0 is a free one.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+}
+
+/// Serves `service` on `listener` until `stop` resolves and the open requests have ended, within the
+/// grace.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    bounds: Bounds,
+    stop: impl Future<Output = ()>,
+) -> Stopped
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let connections =
+        Arc::new(Semaphore::new(bounds.connections_max.get().min(Semaphore::MAX_PERMITS)));
+    let (graceful, stopping) = (GracefulShutdown::new(), CancellationToken::new());
+    let mut open = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_read_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(H2_PING_EVERY)
+        .max_concurrent_streams(H2_STREAMS_MAX);
+    loop {
+        let next = async {
+            // A closed semaphore is not possible: nobody else holds it.
+            let permit = Arc::clone(&connections).acquire_owned().await.ok();
+            (permit, accept(&listener).await)
+        };
+        let (permit, stream) = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(_) = open.join_next(), if !open.is_empty() => continue,
+            next = next => next,
+        };
+        let (builder, service, watcher) = (builder.clone(), service.clone(), graceful.watcher());
+        let stopping = stopping.clone();
+        open.spawn(async move {
+            let _permit = permit;
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                // The builder waits for the first bytes, to tell the versions apart, without a bound.
+                spoke = timeout(bounds.header_read_timeout, stream.readable()) => if !matches!(spoke, Ok(Ok(()))) {
+                    return;
+                },
+            }
+            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            if let Err(error) = watcher.watch(connection.into_owned()).await {
+                // The client's side of things, mostly; what it means for a call, the call's end says.
+                tracing::debug!(%error, "a connection ended with an error");
+            }
+        });
+    }
+    drop(listener);
+    stopping.cancel();
+    let ended = timeout(bounds.shutdown_grace, graceful.shutdown()).await;
+    while open.try_join_next().is_some() {}
+    let cut = if ended.is_ok() { 0 } else { open.len() };
+    if cut > 0 {
+        tracing::warn!(
+            connections = cut,
+            "the grace is over: connections with open requests are cut"
+        );
+    }
+    open.shutdown().await;
+    Stopped { cut }
+}
+
+const H2_PING_EVERY: Option<Duration> = Some(Duration::from_secs(20));
+const H2_STREAMS_MAX: u32 = 256;
+
+/// The next connection. Errors are survived: those of one connection at once, those of the process
+/// (out of files or memory) after a pause that doubles up to a second.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it each event of a stream would wait for the client's delayed ACK: 40 ms.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY could not be set");
+                }
+                return stream;
+            }
+            Err(error) if is_connections_own(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections; trying again after a pause");
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn is_connections_own(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
