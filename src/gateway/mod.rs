@@ -4,8 +4,11 @@
 //! another server takes the layers and writes their own.
 
 pub mod config;
+mod dev_tokens;
 mod observe;
+mod ready;
 mod request_id;
 mod route;
+mod routes;
 pub mod server;
 pub mod telemetry;
