@@ -1,0 +1,73 @@
+-- Roles and the schema: everything that needs the database's administrator, and nothing else.
+-- Run by a superuser, or by a CREATEROLE user with CREATE on the database; as often as one likes.
+-- Takes no parameters. `tollgate_login` gets no password here: set one, or use a certificate.
+do $bootstrap$
+declare
+  role_name text;
+  attributes text;
+begin
+  for role_name, attributes in
+    values ('tollgate_migrator', 'nologin'),
+           ('tollgate_login', 'login noinherit'),
+           ('tollgate_owner', 'nologin'),
+           ('tollgate_admin', 'nologin'),
+           ('tollgate_member', 'nologin'),
+           ('tollgate_viewer', 'nologin'),
+           ('tollgate_platform', 'nologin'),
+           ('tollgate_ledger', 'nologin'),
+           ('tollgate_rls_helper', 'nologin')
+  loop
+    -- Asked first, because a refused CREATE ROLE is an error in the server's log every time.
+    if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
+      begin
+        execute format('create role %I %s', role_name, attributes);
+      exception when duplicate_object or unique_violation then
+        null; -- another process made it between the question and the statement
+      end;
+    end if;
+  end loop;
+
+  -- The helper reads the membership table past its policies. Where the attribute cannot be granted
+  -- (managed services), its own policy on that table lets it see the organization in the claims.
+  if not (select rolbypassrls from pg_catalog.pg_roles where rolname = 'tollgate_rls_helper') then
+    begin
+      alter role tollgate_rls_helper bypassrls;
+    exception when insufficient_privilege then
+      null;
+    end;
+  end if;
+
+  -- The login can become what a person may be, and no more: never the migrator, ledger or helper.
+  for role_name in
+    values ('tollgate_owner'), ('tollgate_admin'), ('tollgate_member'), ('tollgate_viewer'), ('tollgate_platform')
+  loop
+    if not pg_catalog.pg_has_role('tollgate_login', role_name, 'MEMBER') then
+      execute format('grant %I to tollgate_login', role_name);
+    end if;
+  end loop;
+
+  -- The migrator hands functions over to the two roles that own some.
+  for role_name in values ('tollgate_ledger'), ('tollgate_rls_helper') loop
+    if not pg_catalog.pg_has_role('tollgate_migrator', role_name, 'MEMBER') then
+      execute format('grant %I to tollgate_migrator', role_name);
+    end if;
+  end loop;
+
+  -- The administrator becomes the migrator to migrate, and platform to operate. A superuser may anyway.
+  if not (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
+    for role_name in values ('tollgate_migrator'), ('tollgate_platform') loop
+      if not pg_catalog.pg_has_role(current_user, role_name, 'MEMBER') then
+        execute format('grant %I to current_user', role_name);
+      end if;
+    end loop;
+  end if;
+
+  if not exists (select from pg_catalog.pg_namespace where nspname = 'tollgate') then
+    begin
+      create schema tollgate authorization tollgate_migrator;
+    exception when duplicate_schema or unique_violation then
+      null;
+    end;
+  end if;
+end
+$bootstrap$;
