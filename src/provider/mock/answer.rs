@@ -19,6 +19,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
+    context::Call,
     domain::dialect::{Dialect, Endpoint},
     refusal::{REQUEST_ID, error_document},
 };
@@ -40,6 +41,7 @@ impl MockProvider {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let call = Call::of(&request).map(|call| call.request_id().to_string());
         let (parts, body) = request.into_parts();
         let endpoint = Endpoint::of_path(parts.uri.path());
         let dialect = match endpoint {
@@ -47,7 +49,9 @@ impl MockProvider {
             None if parts.headers.contains_key("anthropic-version") => Dialect::Anthropic,
             None => Dialect::OpenAi,
         };
-        let request_id = parts.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        // In the same process the call itself tells its id; over a socket the gateway's header does.
+        let header = parts.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let request_id = call.as_deref().or(header);
         let options = match Options::read(&parts.headers) {
             Ok(options) => options,
             Err(malformed) => return malformed.answer(dialect, request_id),

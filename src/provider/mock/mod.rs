@@ -20,7 +20,8 @@
 //! | `x-mock-hang` | `head`: never answer; `body`: never end |
 //!
 //! Any other `x-mock-*` header, or a value that cannot be read, is answered with 400 naming it.
-//! What was served is counted by the request's `x-request-id`: see [`MockProvider::served`].
+//! What was served is counted by the id of the request's [`Call`](crate::Call), else by its
+//! `x-request-id`: see [`MockProvider::served`].
 //!
 //! ```
 //! use bytes::Bytes;
@@ -70,6 +71,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::context::ServedBy;
+
 pub use body::{MockBody, MockBroke};
 #[cfg(feature = "server")]
 pub use serve::serve;
@@ -87,12 +90,17 @@ const MODELS: [&str; 5] =
 pub struct MockProvider {
     count: served::Count,
     models: Arc<[String]>,
+    name: Arc<str>,
 }
 
 impl MockProvider {
     /// A mock that has served nothing yet.
     pub fn new() -> Self {
-        Self { count: served::Count::default(), models: MODELS.map(str::to_owned).into() }
+        Self {
+            count: served::Count::default(),
+            models: MODELS.map(str::to_owned).into(),
+            name: "mock".into(),
+        }
     }
 
     /// Default: a few well-known names. What `GET /v1/models` lists; any other name is served too.
@@ -134,6 +142,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mock = self.clone();
-        Box::pin(async move { Ok(mock.answer(request).await) })
+        Box::pin(async move {
+            let mut answer = mock.answer(request).await;
+            answer.extensions_mut().insert(ServedBy(mock.name));
+            Ok(answer)
+        })
     }
 }

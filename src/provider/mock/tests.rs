@@ -314,7 +314,7 @@ async fn a_split_stream_has_the_same_bytes_in_frames_of_that_length() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hanging_answer_has_no_head_or_no_end() {
-    let long = Duration::from_secs(3600);
+    let long = Duration::from_hours(1);
     let mock = MockProvider::new();
     for value in ["true", "head"] {
         let hangs = [("x-mock-hang", value)];
@@ -452,7 +452,7 @@ mod server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = serve(mock, listener, async {
-            let _ = stopped.await;
+            drop(stopped.await);
         });
         (url, stop, tokio::spawn(serving))
     }

@@ -1,0 +1,235 @@
+//! Picks the provider for a call: the first route that speaks the call's dialect and serves its model.
+//!
+//! Needs [`Call`] in the extensions (set by `CallLayer`) for a path that is a model call; other
+//! paths (`/v1/models`) go to the first route of their dialect. A model that no route serves is
+//! refused as one that is not allowed: callers cannot tell the difference.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, StatusCode};
+//! use http_body_util::Full;
+//! use tollgate::{
+//!     Call,
+//!     domain::{dialect::Dialect, policy::AllowList},
+//!     provider::{Route, Router, mock::MockProvider},
+//! };
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let small = AllowList::Only(vec!["small-*".into()]);
+//! let router = Router::new([Route::new(Dialect::OpenAi, small, MockProvider::new())]);
+//!
+//! let request = Request::post("/v1/chat/completions").extension(Call::for_model("large"));
+//! let answer = router.oneshot(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+//! assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+//! # }
+//! ```
+
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashSet,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project::pin_project;
+use tower_service::Service;
+
+pub use target::{Target, TargetBody, TargetBroke, TargetFuture};
+
+use super::{
+    mock::MockProvider,
+    upstream::{Upstream, UpstreamConfig, UpstreamError},
+};
+use crate::{
+    body::ResponseBody,
+    client::HttpClient,
+    context::Call,
+    domain::{
+        dialect::{Dialect, Endpoint},
+        policy::AllowList,
+    },
+    refusal::{Refusal, dialect_of},
+};
+
+/// One way to a provider: for which calls, and where to.
+#[derive(Clone, Debug)]
+pub struct Route<T> {
+    dialect: Dialect,
+    models: AllowList,
+    target: T,
+}
+
+impl<T> Route<T> {
+    /// Calls in `dialect` for `models` go to `target`.
+    pub const fn new(dialect: Dialect, models: AllowList, target: T) -> Self {
+        Self { dialect, models, target }
+    }
+}
+
+/// Routes calls. Cheap to clone. See the [module docs](self).
+#[derive(Debug)]
+pub struct Router<T = Target> {
+    routes: Arc<[Route<T>]>,
+}
+
+impl<T> Clone for Router<T> {
+    fn clone(&self) -> Self {
+        Self { routes: Arc::clone(&self.routes) }
+    }
+}
+
+impl<T> Router<T> {
+    /// These routes, tried in their order.
+    pub fn new(routes: impl IntoIterator<Item = Route<T>>) -> Self {
+        Self { routes: routes.into_iter().collect() }
+    }
+
+    /// The target of a request. Which routes there are may come to depend on the tenant: that is
+    /// why it is asked for each request and not by model alone.
+    fn target_of<B>(&self, request: &Request<B>) -> Result<&T, Refusal> {
+        let call = Call::of(request);
+        if call.is_none() && Endpoint::of_path(request.uri().path()).is_some() {
+            return Err(Refusal::Miswired("CallLayer"));
+        }
+        let dialect = dialect_of(request);
+        let mut routes = self.routes.iter().filter(|route| route.dialect == dialect);
+        match call.map(|call| call.facts().model.as_str()) {
+            Some(model) => routes
+                .find(|route| route.models.allows(model))
+                .ok_or_else(|| Refusal::ModelNotAllowed(model.to_owned())),
+            None => routes.next().ok_or(Refusal::UnknownEndpoint),
+        }
+        .map(|route| &route.target)
+    }
+}
+
+impl Router<Target> {
+    /// One route for each upstream, in their order, all through one pool of connections.
+    pub fn to_upstreams(
+        configs: impl IntoIterator<Item = UpstreamConfig>,
+        client: &HttpClient,
+    ) -> Result<Self, UpstreamError> {
+        let mut names = HashSet::new();
+        let mut routes = Vec::new();
+        for config in configs {
+            if !names.insert(config.name.clone()) {
+                return Err(UpstreamError::SameName(config.name));
+            }
+            let (dialect, models) = (config.dialect, config.models.clone());
+            let upstream = Upstream::new(config, client.clone())?;
+            routes.push(Route::new(dialect, models, Target::Upstream(upstream)));
+        }
+        Ok(Self::new(routes))
+    }
+
+    /// Everything goes to a mock in this process.
+    pub fn to_mock(mock: &MockProvider) -> Self {
+        Self::new(
+            [Dialect::OpenAi, Dialect::Anthropic]
+                .map(|dialect| Route::new(dialect, AllowList::All, Target::Mock(mock.clone()))),
+        )
+    }
+
+    /// The upstreams behind it: to check their credentials at start.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        self.routes.iter().filter_map(|route| match &route.target {
+            Target::Upstream(upstream) => Some(upstream),
+            Target::Mock(_) => None,
+        })
+    }
+}
+
+impl<T, ReqBody, ResBody> Service<Request<ReqBody>> for Router<T>
+where
+    T: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ResBody: Body<Data = Bytes>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = T::Error;
+    type Future = RouterFuture<T, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Which target has to be ready is known when the call is here: the future waits for it.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        RouterFuture {
+            state: match self.target_of(&request) {
+                Ok(target) => State::Waiting { target: target.clone(), request: Some(request) },
+                Err(refusal) => State::Refused { answer: Some(refusal.answer(&request)) },
+            },
+        }
+    }
+}
+
+/// The future of [`Router`].
+#[pin_project]
+pub struct RouterFuture<T, ReqBody, ResBody>
+where
+    T: Service<Request<ReqBody>>,
+{
+    #[pin]
+    state: State<T, T::Future, ReqBody, ResBody>,
+}
+
+#[pin_project(project = StateProject)]
+enum State<T, F, ReqBody, ResBody> {
+    Waiting {
+        target: T,
+        request: Option<Request<ReqBody>>,
+    },
+    Calling {
+        #[pin]
+        future: F,
+    },
+    Refused {
+        answer: Option<Response<ResponseBody<ResBody>>>,
+    },
+}
+
+impl<T, ReqBody, ResBody> Future for RouterFuture<T, ReqBody, ResBody>
+where
+    T: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Output = Result<Response<ResponseBody<ResBody>>, T::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let future = match state.as_mut().project() {
+                StateProject::Waiting { target, request } => {
+                    ready!(target.poll_ready(cx))?;
+                    // Taken once: the state changes in this very turn.
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    target.call(request)
+                }
+                StateProject::Calling { future } => {
+                    return future.poll(cx).map_ok(|answer| answer.map(ResponseBody::inner));
+                }
+                StateProject::Refused { answer } => {
+                    return answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)));
+                }
+            };
+            state.set(State::Calling { future });
+        }
+    }
+}
+
+impl<T, ReqBody, ResBody> std::fmt::Debug for RouterFuture<T, ReqBody, ResBody>
+where
+    T: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouterFuture").finish_non_exhaustive()
+    }
+}

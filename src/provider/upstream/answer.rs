@@ -1,0 +1,284 @@
+//! What the caller gets for what the provider answered, or did not.
+
+use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::{body::UpstreamBody, headers::response_headers};
+use crate::{
+    context::ServedBy,
+    domain::dialect::Dialect,
+    refusal::{Refusal, error_document},
+};
+
+/// The most of an error document that is read, and how long that may take.
+const ERROR_BYTES_MAX: usize = 64 << 10;
+const ERROR_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most characters of a provider's own message that are passed on.
+const MESSAGE_CHARS_MAX: usize = 2000;
+/// Beginnings of words that name our account at a provider.
+const ACCOUNT_WORDS: [&str; 5] = ["org-", "proj_", "sk-", "acct_", "user-"];
+
+/// To whom an answer goes, and from where.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) provider: Arc<str>,
+    /// The caller's.
+    pub(super) dialect: Dialect,
+    pub(super) request_id: String,
+    pub(super) idle_timeout: Duration,
+}
+
+/// What a status of the provider is to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// An answer.
+    Answer,
+    /// The caller's business: it gets the status.
+    Refused,
+    /// Our account's business: the caller gets 502.
+    OurCredential,
+    /// Nothing that a provider may say.
+    Unexpected,
+}
+
+pub(super) const fn meaning(status: StatusCode) -> Meaning {
+    match status.as_u16() {
+        200..=299 => Meaning::Answer,
+        // Passed on, they would send the caller to renew a token or to pay a bill that is not theirs.
+        401 | 402 | 403 | 407 => Meaning::OurCredential,
+        400..=599 => Meaning::Refused,
+        _ => Meaning::Unexpected,
+    }
+}
+
+impl Exchange {
+    /// The provider's answer, streaming.
+    pub(super) fn pass(&self, upstream: Response<Incoming>) -> Response<UpstreamBody> {
+        let (parts, body) = upstream.into_parts();
+        if parts
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity")
+        {
+            tracing::warn!(provider = %self.provider, "the provider compressed its answer unasked: usage will be estimated");
+        }
+        let body = UpstreamBody::stream(body, Arc::clone(&self.provider), self.idle_timeout);
+        let mut answer = Response::new(body);
+        *answer.status_mut() = parts.status;
+        *answer.headers_mut() = response_headers(&parts.headers);
+        self.signed(answer)
+    }
+
+    /// The provider's refusal, in the caller's dialect: with the provider's words where they are an
+    /// error document of that dialect, else with ours.
+    pub(super) async fn refuse(&self, upstream: Response<Incoming>) -> Response<UpstreamBody> {
+        let (parts, body) = upstream.into_parts();
+        let read = Limited::new(body, ERROR_BYTES_MAX).collect();
+        let body = match tokio::time::timeout(ERROR_TIMEOUT, read).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) | Err(_) => Bytes::new(),
+        };
+        let status = parts.status;
+        let document = match reworded(self.dialect, &body, &self.request_id) {
+            Some(Reworded::Document(document)) => document,
+            Some(Reworded::AccountEmpty) => {
+                return self.fail(
+                    &Refusal::ProviderFailed,
+                    "account",
+                    "the account has no credit left",
+                );
+            }
+            None => {
+                let message = "The provider refused or failed this call and gave no reason that can be passed on.";
+                error_document(
+                    self.dialect,
+                    status,
+                    "provider_error",
+                    None,
+                    message,
+                    Some(&self.request_id),
+                )
+            }
+        };
+        tracing::debug!(provider = %self.provider, request_id = self.request_id, %status, "the provider refused");
+        count_failure(
+            &self.provider,
+            if status.is_server_error() { "server_error" } else { "refused" },
+        );
+        let mut answer = self.document(status, &document);
+        let mut headers = response_headers(&parts.headers);
+        headers.remove(header::CONTENT_TYPE);
+        headers.remove(header::CONTENT_ENCODING);
+        answer.headers_mut().extend(headers);
+        answer
+    }
+
+    /// There is no answer of the provider that the caller could get.
+    ///
+    /// Not marked as a layer's refusal: the call reached for the provider, so it has failed.
+    pub(super) fn fail(
+        &self,
+        refusal: &Refusal,
+        reason: &'static str,
+        detail: &str,
+    ) -> Response<UpstreamBody> {
+        tracing::warn!(provider = %self.provider, request_id = self.request_id, reason, detail, "no answer from the provider");
+        count_failure(&self.provider, reason);
+        let document = refusal.document(self.dialect, Some(&self.request_id));
+        self.document(refusal.status(), &document)
+    }
+
+    fn document(&self, status: StatusCode, document: &Value) -> Response<UpstreamBody> {
+        let mut answer = Response::new(UpstreamBody::full(Bytes::from(document.to_string())));
+        *answer.status_mut() = status;
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.signed(answer)
+    }
+
+    fn signed(&self, mut answer: Response<UpstreamBody>) -> Response<UpstreamBody> {
+        answer.extensions_mut().insert(ServedBy(Arc::clone(&self.provider)));
+        answer
+    }
+}
+
+pub(super) fn count_failure(provider: &Arc<str>, reason: &'static str) {
+    let provider = Arc::clone(provider);
+    metrics::counter!("tollgate_provider_failures_total", "provider" => provider, "reason" => reason).increment(1);
+}
+
+/// An error and its causes, in one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a string does not fail.
+        let _written = write!(line, ": {error}");
+        cause = error.source();
+    }
+    line
+}
+
+#[derive(Debug, PartialEq)]
+enum Reworded {
+    Document(Value),
+    /// The account has run out of money there: not the caller's `insufficient_quota`.
+    AccountEmpty,
+}
+
+/// The provider's error document, made anew from the fields that callers read, without words that
+/// name our account. `None` where it is no error document of `dialect`.
+fn reworded(dialect: Dialect, body: &[u8], request_id: &str) -> Option<Reworded> {
+    let document: Value = serde_json::from_slice(body).ok()?;
+    let error = document.get("error")?;
+    let message = without_account(error.get("message")?.as_str()?);
+    let short = |name: &str| match error.get(name) {
+        Some(Value::String(text)) if text.len() <= 128 => text.as_str().into(),
+        Some(Value::Number(number)) => Value::Number(number.clone()),
+        _ => Value::Null,
+    };
+    let (kind, code) = (short("type"), short("code"));
+    if [&kind, &code].iter().any(|word| {
+        matches!(
+            word.as_str(),
+            Some("insufficient_quota" | "billing_error" | "billing_hard_limit_reached")
+        )
+    }) {
+        return Some(Reworded::AccountEmpty);
+    }
+    Some(Reworded::Document(match dialect {
+        Dialect::OpenAi => json!({"error": {
+            "message": message,
+            "type": kind,
+            "param": short("param"),
+            "code": code,
+        }}),
+        Dialect::Anthropic => {
+            if document.get("type")?.as_str()? != "error" {
+                return None;
+            }
+            json!({
+                "type": "error",
+                "error": {"type": kind, "message": message},
+                "request_id": request_id,
+            })
+        }
+    }))
+}
+
+fn without_account(message: &str) -> String {
+    let mut clean = String::new();
+    let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
+    let ends_word = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*'));
+    for piece in message.split_inclusive(ends_word) {
+        let word = piece.trim_end_matches(ends_word);
+        if ACCOUNT_WORDS.iter().any(|start| word.len() > start.len() && word.starts_with(start)) {
+            clean.push_str("[redacted]");
+            clean.push_str(piece.get(word.len()..).unwrap_or_default());
+        } else {
+            clean.push_str(piece);
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_name_our_account_are_taken_out_of_messages() {
+        let cases = [
+            (
+                "Rate limit reached for gpt-4o in organization org-AbC123 on tokens.",
+                "Rate limit reached for gpt-4o in organization [redacted] on tokens.",
+            ),
+            (
+                "Incorrect API key provided: sk-abc***xyz.",
+                "Incorrect API key provided: [redacted].",
+            ),
+            ("project `proj_1`", "project `[redacted]`"),
+            ("the sk- prefix, org-wide", "the sk- prefix, [redacted]"),
+            ("plain ümlaut", "plain ümlaut"),
+        ];
+        for (message, clean) in cases {
+            assert_eq!(without_account(message), clean);
+        }
+    }
+
+    #[test]
+    fn only_an_error_document_of_the_dialect_is_passed_on() {
+        let anthropic = br#"{"type":"error","error":{"type":"not_found_error","message":"m"},"request_id":"theirs"}"#;
+        let Some(Reworded::Document(document)) = reworded(Dialect::Anthropic, anthropic, "ours")
+        else {
+            panic!()
+        };
+        assert_eq!(document["request_id"], "ours");
+        for other in [
+            &b"<html>"[..],
+            b"{}",
+            b"[]",
+            b"",
+            b"{\"error\":\"text\"}",
+            b"{\"error\":{\"message\":1}}",
+            b"\xff",
+        ] {
+            assert_eq!(reworded(Dialect::OpenAi, other, ""), None);
+            assert_eq!(reworded(Dialect::Anthropic, other, ""), None);
+        }
+        let extra = br#"{"error":{"message":"m","type":"t","code":null,"account":"secret"},"debug":"secret"}"#;
+        let Some(Reworded::Document(document)) = reworded(Dialect::OpenAi, extra, "") else {
+            panic!()
+        };
+        assert_eq!(
+            document,
+            json!({"error": {"message": "m", "type": "t", "param": null, "code": null}})
+        );
+    }
+}

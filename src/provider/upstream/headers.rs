@@ -1,0 +1,137 @@
+//! Which headers cross the gateway. Both ways by allow-list: what is not named here stays behind.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+
+use super::UpstreamConfig;
+use crate::{
+    context::{Call, Tenant},
+    domain::{dialect::Dialect, ids::RequestId},
+    refusal::REQUEST_ID,
+};
+
+/// Passed from caller to provider.
+const REQUEST_PASSED: [&str; 6] =
+    ["accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta", "user-agent"];
+
+/// Passed from provider to caller. Not the provider's request id, rate limits, organization or
+/// cookies: they describe our account there, which tenants share.
+const RESPONSE_PASSED: [&str; 7] = [
+    "content-encoding",
+    "content-type",
+    "openai-processing-ms",
+    "openai-version",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+];
+
+/// Never passed to the provider, whatever prefix the configuration names.
+const REQUEST_NEVER: [&str; 18] = [
+    "accept-encoding",
+    "api-key",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "openai-organization",
+    "openai-project",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-api-key",
+    "x-request-id",
+];
+const REQUEST_NEVER_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "x-tollgate-"];
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The headers of the request that goes to the provider, its credential excepted.
+pub(super) fn request_headers(
+    config: &UpstreamConfig,
+    caller: &Parts,
+    request_id: &HeaderValue,
+) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16);
+    for name in REQUEST_PASSED {
+        if let Some(value) = caller.headers.get(name) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    if !config.forward_header_prefixes.is_empty() {
+        for (name, value) in &caller.headers {
+            if is_configured(config, name.as_str()) {
+                headers.append(name, value.clone());
+            }
+        }
+    }
+    let tenant = caller.extensions.get::<Tenant>();
+    if let Some(key) = caller.headers.get(IDEMPOTENCY_KEY) {
+        headers.insert(IDEMPOTENCY_KEY, own_key(tenant, key));
+    }
+    if config.dialect == Dialect::Anthropic {
+        headers.entry("anthropic-version").or_insert(HeaderValue::from_static("2023-06-01"));
+    }
+    if config.send_organization
+        && let Some(tenant) = tenant
+        && let Ok(value) = HeaderValue::try_from(tenant.organization_id().to_string())
+    {
+        headers.insert("x-tollgate-organization-id", value);
+    }
+    // Usage is read from the answer as it passes, and streams must not wait in a compressor.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(REQUEST_ID, request_id.clone());
+    headers
+}
+
+/// The headers of the provider's answer that the caller gets.
+pub(super) fn response_headers(upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    for name in RESPONSE_PASSED {
+        if let Some(value) = upstream.get(name) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    if is_event_stream(&headers) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    headers
+}
+
+/// The call's id; a new one where no layer has made a call of the request.
+pub(super) fn request_id(caller: &Parts) -> RequestId {
+    let call = caller.extensions.get::<Call>().map(Call::request_id);
+    call.or_else(|| caller.extensions.get().copied()).unwrap_or_else(RequestId::generate)
+}
+
+fn is_configured(config: &UpstreamConfig, name: &str) -> bool {
+    config.forward_header_prefixes.iter().any(|prefix| {
+        // Header names are lower case; the configuration may not be.
+        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    }) && !REQUEST_NEVER.contains(&name)
+        && !REQUEST_NEVER_PREFIXES.iter().any(|never| name.starts_with(never))
+}
+
+/// An idempotency key that no other organization can hit: all of them share one account upstream,
+/// and the provider would give one the answer of the other.
+fn own_key(tenant: Option<&Tenant>, key: &HeaderValue) -> HeaderValue {
+    let Some(tenant) = tenant else { return key.clone() };
+    let mut whole = tenant.organization_id().as_uuid().as_bytes().to_vec();
+    whole.extend_from_slice(key.as_bytes());
+    let own = URL_SAFE_NO_PAD.encode(digest(&SHA256, &whole));
+    HeaderValue::try_from(own).unwrap_or_else(|_| key.clone())
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type
+        .and_then(|value| value.get(..17))
+        .is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
+}

@@ -1,0 +1,276 @@
+//! A provider over HTTP: `OpenAI` and Anthropic, and whatever is compatible with either (Azure's
+//! `/openai/v1`, vLLM, Ollama, another gateway).
+//!
+//! Reads the [`Call`](crate::Call) for its request id, and the [`Tenant`](crate::Tenant) where the
+//! organization is to be told; needs neither. Puts [`ServedBy`](crate::context::ServedBy) into the
+//! response. The provider's bytes pass untouched and at once. Headers cross by allow-list: no
+//! credential, cookie or account of one side is seen by the other.
+//!
+//! Never fails as a service; what goes wrong is an answer in the caller's dialect:
+//!
+//! | provider | caller |
+//! |---|---|
+//! | cannot be reached, breaks off before the head, redirects | 502 `provider_failed` |
+//! | no head in time | 504 `provider_timed_out` |
+//! | 401, 402, 403, 407, or its account is out of money | 502: the credential is ours, not the caller's |
+//! | other 4xx and 5xx | the same status and `retry-after`, as an error document without internals |
+//! | breaks off or falls silent after the head | an error of the body |
+//!
+//! Does not follow redirects, does not retry, does not translate between dialects.
+//!
+//! ```
+//! use tollgate::{
+//!     client::HttpClient,
+//!     domain::dialect::Dialect,
+//!     provider::upstream::{Upstream, UpstreamConfig},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = UpstreamConfig::new("anthropic", Dialect::Anthropic, "https://api.anthropic.com");
+//! config.credential = Some("env:ANTHROPIC_API_KEY".parse()?);
+//! let upstream = Upstream::new(config, HttpClient::default())?;
+//! assert_eq!(upstream.name(), "anthropic");
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod body;
+mod config;
+mod headers;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, request::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use tower_service::Service;
+
+pub use body::{UpstreamBody, UpstreamBroke};
+pub use config::{UpstreamConfig, UpstreamError};
+pub use secret::{NotASecretRef, SecretError, SecretRef};
+
+use self::{
+    answer::{Exchange, Meaning, chain, meaning},
+    config::Base,
+    headers::{request_headers, request_id},
+    secret::Credential,
+};
+use crate::{
+    client::{ClientError, HttpClient},
+    domain::dialect::{Dialect, Endpoint},
+    refusal::Refusal,
+};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The largest request body that is sent; `CallLayer` has its own, smaller limit.
+const REQUEST_BYTES_MAX: usize = 256 << 20;
+
+/// A provider over HTTP. Cheap to clone; clones share credential and connections. See the
+/// [module docs](self).
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: Arc<str>,
+    config: UpstreamConfig,
+    base: Base,
+    credential: Option<Credential>,
+    client: HttpClient,
+}
+
+impl Upstream {
+    /// A provider reached through `client`. Does not connect, and does not fetch the credential:
+    /// see [`check_credential`](Self::check_credential).
+    pub fn new(config: UpstreamConfig, client: HttpClient) -> Result<Self, UpstreamError> {
+        if config.name.is_empty() {
+            return Err(UpstreamError::Name);
+        }
+        let base = Base::new(&config)?;
+        let credential =
+            config.credential.clone().map(|reference| Credential::new(reference, config.dialect));
+        let name = config.name.as_str().into();
+        Ok(Self { inner: Arc::new(Inner { name, config, base, credential, client }) })
+    }
+
+    /// The word for it in records, logs and metrics.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Whose shapes it speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.inner.config.dialect
+    }
+
+    /// What it was set up with.
+    pub fn config(&self) -> &UpstreamConfig {
+        &self.inner.config
+    }
+
+    /// Fetches the credential, so that a missing one is found at start and not by the first caller.
+    pub async fn check_credential(&self) -> Result<(), SecretError> {
+        match &self.inner.credential {
+            Some(credential) => credential.header().await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for Upstream
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<UpstreamBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let inner = Arc::clone(&self.inner);
+        let (parts, body) = request.into_parts();
+        Box::pin(async move {
+            let exchange = inner.exchange(&parts);
+            Ok(match inner.send(&exchange, &parts, body).await {
+                Ok(answer) => answer,
+                Err(Failure { refusal, reason, detail }) => {
+                    exchange.fail(&refusal, reason, &detail)
+                }
+            })
+        })
+    }
+}
+
+/// Why there is no answer of the provider.
+struct Failure {
+    refusal: Refusal,
+    reason: &'static str,
+    detail: String,
+}
+
+fn failed(reason: &'static str, detail: impl Into<String>) -> Failure {
+    Failure { refusal: Refusal::ProviderFailed, reason, detail: detail.into() }
+}
+
+impl Inner {
+    fn exchange(&self, caller: &Parts) -> Exchange {
+        Exchange {
+            provider: Arc::clone(&self.name),
+            dialect: Endpoint::of_path(caller.uri.path())
+                .map_or(self.config.dialect, Endpoint::dialect),
+            request_id: request_id(caller).to_string(),
+            idle_timeout: self.config.idle_timeout,
+        }
+    }
+
+    async fn send<B>(
+        &self,
+        exchange: &Exchange,
+        caller: &Parts,
+        body: B,
+    ) -> Result<Response<UpstreamBody>, Failure>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let request = self.request(exchange, caller, body).await?;
+        let started = Instant::now();
+        let sending = tokio::time::timeout(self.config.head_timeout, self.client.send(request));
+        let upstream = match sending.await {
+            Ok(Ok(upstream)) => upstream,
+            Ok(Err(error @ ClientError::Connect(_))) => {
+                return Err(failed("connect", chain(&error)));
+            }
+            Ok(Err(error)) => return Err(failed("reset", chain(&error))),
+            Err(_) => {
+                let detail = format!("no head within {:?}", self.config.head_timeout);
+                return Err(Failure {
+                    refusal: Refusal::ProviderTimedOut,
+                    reason: "timed_out",
+                    detail,
+                });
+            }
+        };
+        let provider = Arc::clone(&self.name);
+        metrics::histogram!("tollgate_provider_head_seconds", "provider" => provider)
+            .record(started.elapsed());
+        match meaning(upstream.status()) {
+            Meaning::Answer => Ok(exchange.pass(upstream)),
+            Meaning::Refused => Ok(exchange.refuse(upstream).await),
+            Meaning::OurCredential => {
+                if let Some(credential) = &self.credential {
+                    credential.forget();
+                }
+                Err(failed(
+                    "credential",
+                    format!("it refuses our credential: {}", upstream.status()),
+                ))
+            }
+            Meaning::Unexpected => {
+                Err(failed("unexpected", format!("status {}", upstream.status())))
+            }
+        }
+    }
+
+    async fn request<B>(
+        &self,
+        exchange: &Exchange,
+        caller: &Parts,
+        body: B,
+    ) -> Result<Request<Full<Bytes>>, Failure>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let path = caller.uri.path();
+        let uri = self
+            .base
+            .uri(path, caller.uri.query())
+            .filter(|_| exchange.dialect == self.config.dialect);
+        let Some(uri) = uri else {
+            let detail = "no such path at this provider".to_owned();
+            return Err(Failure { refusal: Refusal::UnknownEndpoint, reason: "path", detail });
+        };
+        // A UUID is always a header value.
+        let id = HeaderValue::try_from(&exchange.request_id)
+            .map_err(|error| failed("internal", chain(&error)))?;
+        let mut headers = request_headers(&self.config, caller, &id);
+        if let Some(credential) = &self.credential {
+            let (name, value) =
+                credential.header().await.map_err(|error| failed("secret", chain(&error)))?;
+            headers.insert(name, value);
+        }
+        let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(|error| {
+            let refusal = if error.is::<LengthLimitError>() {
+                Refusal::BodyTooLarge(REQUEST_BYTES_MAX)
+            } else {
+                let message = "The request body broke off before its end. Send it again.".into();
+                Refusal::InvalidBody { field: None, message }
+            };
+            Failure { refusal, reason: "request_body", detail: chain(&*error) }
+        })?;
+        let mut request = Request::new(Full::new(body.to_bytes()));
+        *request.method_mut() = caller.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
