@@ -3,15 +3,15 @@
 mod admission;
 pub mod audit;
 pub mod body;
-pub mod client;
 pub mod call;
+pub mod client;
 pub mod context;
 pub mod credit;
 pub mod domain;
-pub mod limits;
-pub mod models;
 #[cfg(feature = "server")]
 pub mod gateway;
+pub mod limits;
+pub mod models;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod provider;

@@ -116,7 +116,9 @@ where
         parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
     let call = Call::with_id(request_id, facts);
     let tenant = parts.extensions.get::<Tenant>().cloned();
-    let client_request_id = valid_request_id(&parts.headers);
+    // The header may be the outermost layer's own copy of the id, which says nothing new.
+    let client_request_id =
+        valid_request_id(&parts.headers).filter(|id| *id != request_id.to_string());
     let mut open =
         OpenCall::new(call.clone(), tenant, place, settings, original.clone(), client_request_id);
     drop(reached.set(call.clone()));
