@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod provider;
 pub mod refusal;
 pub mod store;
+pub mod tenant;
 
 pub use context::{Call, Tenant};
 pub use refusal::Refusal;

@@ -1,0 +1,120 @@
+//! What the payload must say, and who it says is calling.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{denial::Denial, verifier::VerifierConfig};
+use crate::{
+    context::Tenant,
+    domain::{
+        ids::{OrganizationId, TeamId},
+        role::Role,
+    },
+};
+
+const SUBJECT_BYTES_MAX: usize = 255;
+
+/// The tenant that a payload names, and the second from which it no longer holds.
+pub(super) struct Read {
+    pub(super) tenant: Tenant,
+    pub(super) ends: i64,
+}
+
+/// Checks a payload whose signature holds, at `now` (Unix seconds).
+pub(super) fn read(
+    payload: Map<String, Value>,
+    rules: &VerifierConfig,
+    now: i64,
+) -> Result<Read, Denial> {
+    let leeway = i64::try_from(rules.leeway.as_secs()).unwrap_or(0);
+    let ends = seconds(payload.get("exp").ok_or(Denial::Claims)?)?.saturating_add(leeway);
+    let starts = payload.get("nbf").map(seconds).transpose()?;
+    payload.get("iat").map(seconds).transpose()?;
+    if payload.get("jti").is_some_and(|jti| !jti.is_string()) {
+        return Err(Denial::Claims);
+    }
+    issuer_and_audience(&payload, rules)?;
+    if now >= ends {
+        return Err(Denial::Expired);
+    }
+    if starts.is_some_and(|starts| starts > now.saturating_add(leeway)) {
+        return Err(Denial::NotYetValid);
+    }
+
+    let at =
+        |pointer: &Option<String>| pointer.as_deref().and_then(|pointer| find(&payload, pointer));
+    let organization_id = find(&payload, &rules.organization_claim)
+        .and_then(uuid)
+        .map(OrganizationId::new)
+        .ok_or(Denial::Organization)?;
+    let team_id = match at(&rules.team_claim) {
+        None | Some(Value::Null) => None,
+        // Not dropped silently: a caller without a team would escape the team's budget.
+        Some(team) => Some(TeamId::new(uuid(team).ok_or(Denial::Team)?)),
+    };
+    let role = at(&rules.role_claim).and_then(role);
+    let user_id = subject(&payload)?.to_owned();
+    Ok(Read {
+        tenant: Tenant::from_claims(organization_id, &user_id, team_id, role, payload),
+        ends,
+    })
+}
+
+fn issuer_and_audience(payload: &Map<String, Value>, rules: &VerifierConfig) -> Result<(), Denial> {
+    let issuer = payload.get("iss").and_then(Value::as_str).ok_or(Denial::Claims)?;
+    if issuer != rules.issuer {
+        return Err(Denial::Issuer);
+    }
+    let is_ours = |audience: &str| rules.audiences.iter().any(|ours| ours == audience);
+    let for_us = match payload.get("aud") {
+        Some(Value::String(audience)) => is_ours(audience),
+        Some(Value::Array(audiences)) => {
+            let audiences: Option<Vec<_>> = audiences.iter().map(Value::as_str).collect();
+            audiences.ok_or(Denial::Claims)?.into_iter().any(is_ours)
+        }
+        None | Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            return Err(Denial::Claims);
+        }
+    };
+    if for_us { Ok(()) } else { Err(Denial::Audience) }
+}
+
+fn subject(payload: &Map<String, Value>) -> Result<&str, Denial> {
+    let subject = payload.get("sub").and_then(Value::as_str).ok_or(Denial::Claims)?;
+    let usable =
+        (1..=SUBJECT_BYTES_MAX).contains(&subject.len()) && !subject.chars().any(char::is_control);
+    if usable { Ok(subject) } else { Err(Denial::Claims) }
+}
+
+/// A role of an organization, or none. `platform` is the operator's own staff: an organization's
+/// token cannot make anyone that.
+fn role(value: &Value) -> Option<Role> {
+    value.as_str()?.parse().ok().filter(|role| *role != Role::Platform)
+}
+
+/// Whole seconds of a date. RFC 7519 lets it have a fraction; that is cut off in the text, because
+/// no date passes through a float here.
+fn seconds(date: &Value) -> Result<i64, Denial> {
+    let Value::Number(number) = date else { return Err(Denial::Claims) };
+    if let Some(seconds) = number.as_i64() {
+        return Ok(seconds);
+    }
+    let text = number.to_string();
+    let whole = text.split_once('.').and_then(|(whole, fraction)| {
+        fraction.bytes().all(|byte| byte.is_ascii_digit()).then(|| whole.parse().ok())?
+    });
+    whole.ok_or(Denial::Claims)
+}
+
+/// RFC 6901, on an object that need not be wrapped in a `Value` for it.
+fn find<'a>(payload: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
+    let path = pointer.strip_prefix('/')?;
+    let (first, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+    payload.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
+}
+
+/// The hyphenated form only: braces, `urn:uuid:` and bare hexadecimal are other spellings that
+/// another service may read differently.
+fn uuid(value: &Value) -> Option<Uuid> {
+    value.as_str().filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok())
+}

@@ -1,0 +1,76 @@
+//! The headers of a request: where the token is, and what must not reach the inner service.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::denial::Denial;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The one token of a request: `authorization: Bearer`, or `x-api-key` as Anthropic's clients send
+/// it. Several are one, as long as they are the same.
+pub(super) fn token(headers: &HeaderMap) -> Result<&str, Denial> {
+    let bearers = headers.get_all(header::AUTHORIZATION).into_iter().map(bearer);
+    let keys = headers.get_all(API_KEY).into_iter().map(text);
+    let mut tokens = bearers.chain(keys);
+    let first = tokens.next().ok_or(Denial::Missing)??;
+    for other in tokens {
+        if other? != first {
+            return Err(Denial::Ambiguous);
+        }
+    }
+    Ok(first)
+}
+
+fn bearer(value: &HeaderValue) -> Result<&str, Denial> {
+    let (scheme, rest) = text(value)?.split_once(' ').ok_or(Denial::Scheme)?;
+    let token = rest.trim_start_matches(' ');
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+        Ok(token)
+    } else {
+        Err(Denial::Scheme)
+    }
+}
+
+fn text(value: &HeaderValue) -> Result<&str, Denial> {
+    value.to_str().map_err(|_| Denial::Malformed)
+}
+
+/// Takes out credentials, and whatever pretends to be a fact that only a layer can know.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    let doomed: Vec<HeaderName> =
+        headers.keys().filter(|name| is_credential(name) || pretends(name)).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+fn is_credential(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "authorization"
+            | "proxy-authorization"
+            | "x-api-key"
+            | "api-key"
+            | "x-goog-api-key"
+            | "cookie"
+    )
+}
+
+/// An inner service that reads one of these would believe the caller where it must believe the
+/// token. `openai-organization` and `openai-project` would pick an account at the provider.
+fn pretends(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "x-organization-id"
+            | "x-organization"
+            | "x-org-id"
+            | "x-tenant-id"
+            | "x-tenant"
+            | "x-team-id"
+            | "x-user-id"
+            | "x-user-role"
+            | "x-role"
+            | "openai-organization"
+            | "openai-project"
+    ) || name.as_str().starts_with("x-tollgate-")
+}

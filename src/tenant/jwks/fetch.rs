@@ -1,0 +1,96 @@
+//! Fetching the published set: one bounded GET.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http_body_util::Full;
+
+use crate::{
+    client::{ClientError, HttpClient},
+    tenant::keys::KeySetError,
+};
+
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Where documents come from: HTTP, or a script in tests of the timing.
+pub(super) trait Fetch: Send + Sync + 'static {
+    fn fetch(&self) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
+}
+
+/// A document, and for how long it says it is good.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub(super) document: Bytes,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// Why there is no new key set. The earlier one stays.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Redirects too: the address of the keys comes from configuration and from nowhere else.
+    #[error("the issuer answered {0}")]
+    Status(StatusCode),
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+}
+
+pub(super) struct HttpFetch {
+    uri: Uri,
+    client: HttpClient,
+    timeout: Duration,
+}
+
+impl HttpFetch {
+    pub(super) const fn new(uri: Uri, client: HttpClient, timeout: Duration) -> Self {
+        Self { uri, client, timeout }
+    }
+}
+
+impl Fetch for HttpFetch {
+    async fn fetch(&self) -> Result<Fetched, FetchError> {
+        let mut request = Request::new(Full::<Bytes>::default());
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(
+            header::ACCEPT,
+            header::HeaderValue::from_static("application/jwk-set+json, application/json"),
+        );
+        headers.insert(
+            header::USER_AGENT,
+            header::HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
+        );
+        let (head, document) =
+            self.client.fetch(request, BODY_BYTES_MAX, self.timeout).await?.into_parts();
+        if head.status != StatusCode::OK {
+            return Err(FetchError::Status(head.status));
+        }
+        Ok(Fetched { document, max_age: max_age(&head.headers) })
+    }
+}
+
+/// How long the answer is good from now on; nothing at all where it says not to keep it.
+pub(super) fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let directives = || {
+        headers
+            .get_all(header::CACHE_CONTROL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+    };
+    if directives()
+        .any(|one| one.eq_ignore_ascii_case("no-store") || one.eq_ignore_ascii_case("no-cache"))
+    {
+        return Some(Duration::ZERO);
+    }
+    let seconds = directives().find_map(|one| {
+        let (name, value) = one.split_once('=')?;
+        let seconds: u64 = value.trim().trim_matches('"').parse().ok()?;
+        name.trim().eq_ignore_ascii_case("max-age").then_some(seconds)
+    })?;
+    let age = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.trim().parse().ok());
+    Some(Duration::from_secs(seconds.saturating_sub(age.unwrap_or(0))))
+}

@@ -1,0 +1,24 @@
+use tower_layer::Layer;
+
+use super::{service::TenantService, verifier::Verifier};
+
+/// Applies [`TenantService`]. See the [module docs](super).
+#[derive(Clone, Debug)]
+pub struct TenantLayer {
+    verifier: Verifier,
+}
+
+impl TenantLayer {
+    /// Lets in who has a token that this verifier accepts.
+    pub const fn new(verifier: Verifier) -> Self {
+        Self { verifier }
+    }
+}
+
+impl<S> Layer<S> for TenantLayer {
+    type Service = TenantService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        TenantService::new(inner, self.verifier.clone())
+    }
+}

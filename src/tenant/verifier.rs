@@ -1,0 +1,331 @@
+//! Verifying a token: cache, shape, key, signature, claims.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::{Weighter, sync::Cache};
+
+use super::{
+    algorithm::Algorithm,
+    claims,
+    clock::Clock,
+    denial::Denial,
+    jwks::{Awaited, Jwks, JwksOptions, JwksOptionsError},
+    jws::{Jws, TOKEN_BYTES_MAX},
+    keys::{Key, KeySet, KeySetError},
+};
+use crate::{client::HttpClient, context::Tenant};
+
+/// Clocks may differ by this much and no more.
+pub const LEEWAY_MAX: Duration = Duration::from_secs(30);
+/// What an entry of the token cache weighs beside its claims: key, digest, bookkeeping.
+const ENTRY_BYTES: u64 = 256;
+/// A fetch that was already under way, and one that was asked for after it.
+const WAITS_MAX: u8 = 2;
+
+/// Whose tokens are believed, and where in them it says who is calling.
+#[derive(Clone, Debug)]
+pub struct VerifierConfig {
+    /// The tokens' `iss`, exactly.
+    pub issuer: String,
+    /// The tokens' `aud` must be, or contain, one of these.
+    pub audiences: Vec<String>,
+    /// `[RS256]`: the algorithms that tokens may be signed with.
+    pub algorithms: Vec<Algorithm>,
+    /// `/organization_id`: JSON pointer (RFC 6901) to the organization's UUID in the payload. A `/`
+    /// in a claim's name is written `~1`.
+    pub organization_claim: String,
+    /// None: JSON pointer to the role. A value that is no role of an organization (`platform` is
+    /// none) counts as no role; then the membership table decides.
+    pub role_claim: Option<String>,
+    /// None: JSON pointer to the team's UUID. A token that has the claim with another value is
+    /// denied, since it would escape the team's budget.
+    pub team_claim: Option<String>,
+    /// 10 s, at most [`LEEWAY_MAX`]: how far the issuer's clock may be off.
+    pub leeway: Duration,
+    /// 64 MiB: how much memory verified tokens may take. 0 verifies each token each time.
+    pub cache_bytes_max: u64,
+}
+
+impl VerifierConfig {
+    /// The defaults, for one issuer and one audience.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audiences: vec![audience.into()],
+            algorithms: vec![Algorithm::Rs256],
+            organization_claim: "/organization_id".to_owned(),
+            role_claim: None,
+            team_claim: None,
+            leeway: Duration::from_secs(10),
+            cache_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+
+    fn check(&self) -> Result<(), VerifierError> {
+        let pointers =
+            [Some(&self.organization_claim), self.role_claim.as_ref(), self.team_claim.as_ref()];
+        if self.issuer.is_empty() {
+            Err(VerifierError::Config("the issuer is empty"))
+        } else if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
+            Err(VerifierError::Config("there is no audience, or an empty one"))
+        } else if self.algorithms.is_empty() {
+            Err(VerifierError::Config("no algorithm is allowed"))
+        } else if pointers.into_iter().flatten().any(|pointer| !pointer.starts_with('/')) {
+            Err(VerifierError::Config("a claim is named by a JSON pointer, which begins with `/`"))
+        } else if self.leeway > LEEWAY_MAX {
+            Err(VerifierError::Config("the leeway is more than 30 s"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why a verifier cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifierError {
+    /// The configuration cannot be meant.
+    #[error("{0}")]
+    Config(&'static str),
+    /// The fixed document is no key set.
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+    /// The published key set cannot be fetched like this.
+    #[error(transparent)]
+    Jwks(#[from] JwksOptionsError),
+}
+
+/// Where the issuer's keys come from.
+#[derive(Clone, Debug)]
+pub struct KeySource(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Fixed(Vec<u8>),
+    Published(Box<(JwksOptions, HttpClient)>),
+}
+
+impl KeySource {
+    /// A JSON Web Key Set that never changes: needs no HTTP and no runtime.
+    pub fn fixed(document: impl Into<Vec<u8>>) -> Self {
+        Self(Source::Fixed(document.into()))
+    }
+
+    /// The set that the issuer publishes, fetched by `client` and kept fresh.
+    pub fn published(options: JwksOptions, client: HttpClient) -> Self {
+        Self(Source::Published(Box::new((options, client))))
+    }
+}
+
+/// Why a token did not get a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The token does not hold.
+    #[error("denied: {0}")]
+    Denied(Denial),
+    /// There are no keys to decide with: none were ever fetched, or they are too old.
+    #[error("the issuer's keys are not available")]
+    Unavailable,
+}
+
+/// Verifies tokens of one issuer. Cheap to clone; all clones share keys and cache.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    config: VerifierConfig,
+    keys: Keys,
+    verified: Option<Cache<[u8; 32], Verified, ByBytes>>,
+    clock: Clock,
+}
+
+enum Keys {
+    Fixed(KeySet),
+    Published(Jwks),
+}
+
+/// A token that held when it was last verified in full.
+#[derive(Clone)]
+struct Verified {
+    tenant: Tenant,
+    key: Arc<Key>,
+    ends: i64,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<[u8; 32], Verified> for ByBytes {
+    fn weight(&self, _: &[u8; 32], verified: &Verified) -> u64 {
+        u64::try_from(verified.tenant.claims().len())
+            .unwrap_or(u64::MAX)
+            .saturating_add(ENTRY_BYTES)
+    }
+}
+
+/// What can be said of a token now.
+pub(super) enum Verdict {
+    Settled(Result<Tenant, Rejection>),
+    /// After a fetch of the key set there may be more to say.
+    Wait(Waiting),
+}
+
+/// Waits for the fetch that may bring a key.
+pub(super) struct Waiting {
+    verifier: Verifier,
+    awaited: Awaited,
+    kid: Option<Box<str>>,
+}
+
+enum Failure {
+    Denied(Denial),
+    UnknownKid(Box<str>),
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl Verifier {
+    /// A verifier of this issuer's tokens.
+    ///
+    /// With a published key set this begins to fetch at once, in a task that ends with the last
+    /// clone of the verifier; it must then be made inside a tokio runtime.
+    pub fn new(config: VerifierConfig, source: KeySource) -> Result<Self, VerifierError> {
+        config.check()?;
+        let keys = match source.0 {
+            Source::Fixed(document) => Keys::Fixed(KeySet::parse(&document, &config.algorithms)?),
+            Source::Published(published) => {
+                let (options, client) = *published;
+                Keys::Published(Jwks::over_http(options, client, config.algorithms.clone())?)
+            }
+        };
+        Ok(Self::assemble(config, keys, Clock::default()))
+    }
+
+    fn assemble(config: VerifierConfig, keys: Keys, clock: Clock) -> Self {
+        let bytes = config.cache_bytes_max;
+        let entries = usize::try_from(bytes / 1024).unwrap_or(usize::MAX);
+        let verified = (bytes > 0).then(|| Cache::with_weighter(entries, bytes, ByBytes));
+        Self(Arc::new(Inner { config, keys, verified, clock }))
+    }
+
+    /// Who the token speaks for. Waits only where the token names a key that is not known yet, or
+    /// where the first fetch of the keys has not ended.
+    pub async fn verify(&self, token: &str) -> Result<Tenant, Rejection> {
+        let mut waits = 0;
+        loop {
+            match self.check(token, waits) {
+                Verdict::Settled(verdict) => return verdict,
+                Verdict::Wait(waiting) => waiting.ended().await,
+            }
+            waits = waits.saturating_add(1);
+        }
+    }
+
+    /// Whether there are keys to decide with: for a readiness probe.
+    pub fn ready(&self) -> bool {
+        self.0.keys.with(|keys| keys.len() > 0).unwrap_or(false)
+    }
+
+    /// Resolves when the first fetch of the keys has ended, to whether there are keys now.
+    pub async fn first_fetch(&self) -> bool {
+        if let Keys::Published(jwks) = &self.0.keys {
+            jwks.first().await;
+        }
+        self.ready()
+    }
+
+    /// What can be said of a token without waiting, after having waited this many times.
+    pub(super) fn check(&self, token: &str, waits: u8) -> Verdict {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Verdict::Settled(Err(Rejection::Denied(Denial::TooLong)));
+        }
+        let may_wait = waits < WAITS_MAX;
+        let wait = |awaited, kid| Verdict::Wait(Waiting { verifier: self.clone(), awaited, kid });
+        let verdict = match (self.0.keys.with(|keys| self.0.examine(token, keys)), &self.0.keys) {
+            (Some(Ok(tenant)), _) => Ok(tenant),
+            (Some(Err(Failure::Denied(denial))), _) => Err(Rejection::Denied(denial)),
+            (Some(Err(Failure::UnknownKid(kid))), Keys::Published(jwks)) if may_wait => {
+                match jwks.want(&kid) {
+                    Some(awaited) => return wait(awaited, Some(kid)),
+                    None => Err(Rejection::Denied(Denial::UnknownKey)),
+                }
+            }
+            (Some(Err(Failure::UnknownKid(_))), _) => Err(Rejection::Denied(Denial::UnknownKey)),
+            (None, Keys::Published(jwks)) if may_wait => match jwks.running() {
+                Some(awaited) => return wait(awaited, None),
+                None => Err(Rejection::Unavailable),
+            },
+            (None, _) => Err(Rejection::Unavailable),
+        };
+        Verdict::Settled(verdict)
+    }
+}
+
+impl Inner {
+    fn examine(&self, token: &str, keys: &KeySet) -> Result<Tenant, Failure> {
+        let now = self.clock.now();
+        let Some(cache) = &self.verified else {
+            return self.verify(token, keys, now).map(|verified| verified.tenant);
+        };
+        let mut id = [0; 32];
+        id.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        if let Some(known) = cache.get(&id) {
+            // The key must still be there: a key that was taken back takes its tokens with it.
+            if now < known.ends && keys.holds(&known.key) {
+                return Ok(known.tenant);
+            }
+            cache.remove(&id);
+        }
+        let verified = self.verify(token, keys, now)?;
+        let tenant = verified.tenant.clone();
+        cache.insert(id, verified);
+        Ok(tenant)
+    }
+
+    fn verify(&self, token: &str, keys: &KeySet, now: i64) -> Result<Verified, Failure> {
+        let jws = Jws::parse(token, &self.config.algorithms)?;
+        let kid = jws.kid.as_deref();
+        let key = keys.find(kid).ok_or_else(|| match kid {
+            Some(kid) => Failure::UnknownKid(kid.into()),
+            // The issuer has several keys, and the token does not say which.
+            None => Failure::Denied(Denial::KeyId),
+        })?;
+        key.verify(jws.algorithm, jws.signed(), &jws.signature()?)?;
+        let read = claims::read(jws.payload()?, &self.config, now)?;
+        Ok(Verified { tenant: read.tenant, key: Arc::clone(key), ends: read.ends })
+    }
+}
+
+impl Keys {
+    fn with<R>(&self, read: impl FnOnce(&KeySet) -> R) -> Option<R> {
+        match self {
+            Self::Fixed(keys) => Some(read(keys)),
+            Self::Published(jwks) => jwks.current()?.as_ref().map(|snapshot| read(&snapshot.keys)),
+        }
+    }
+}
+
+impl Waiting {
+    pub(super) async fn ended(self) {
+        let complete = self.awaited.ended().await;
+        if let (true, Some(kid), Keys::Published(jwks)) =
+            (complete, &self.kid, &self.verifier.0.keys)
+        {
+            let brought = self.verifier.0.keys.with(|keys| keys.find(Some(kid)).is_some());
+            if brought == Some(false) {
+                jwks.missed(kid);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
