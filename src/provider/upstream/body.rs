@@ -3,41 +3,52 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use pin_project::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::answer::chain;
+use super::answer::{chain, count_failure};
 
 /// The provider's bytes, untouched and without delay, or an error document.
 ///
 /// Dropping it before its end gives the answer up: the connection to the provider is closed.
-#[pin_project]
 #[derive(Debug)]
 pub struct UpstreamBody {
-    #[pin]
     kind: Kind,
 }
 
-#[pin_project(project = KindProject)]
 #[derive(Debug)]
 enum Kind {
-    Stream {
-        #[pin]
-        inner: Incoming,
-        provider: Arc<str>,
-        idle_timeout: Duration,
-        /// Runs only while there is nothing to read: a slow reader is not a silent provider.
-        #[pin]
-        silence: Option<Sleep>,
-    },
+    Stream { inner: Incoming, provider: Arc<str>, silence: Silence },
     Full(Option<Bytes>),
+}
+
+/// Counts only while there is nothing to read: a slow reader is not a silent provider.
+#[derive(Debug)]
+struct Silence {
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    counting: bool,
+}
+
+impl Silence {
+    fn poll_too_long(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timeout = self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        if !self.counting {
+            self.counting = true;
+            // A time that the clock cannot hold is never reached.
+            if let Some(end) = Instant::now().checked_add(timeout) {
+                timer.as_mut().reset(end);
+            }
+        }
+        timer.as_mut().poll(cx)
+    }
 }
 
 /// The provider's answer broke off after its head.
@@ -53,12 +64,9 @@ pub enum UpstreamBroke {
 }
 
 impl UpstreamBody {
-    pub(super) const fn stream(
-        inner: Incoming,
-        provider: Arc<str>,
-        idle_timeout: Duration,
-    ) -> Self {
-        Self { kind: Kind::Stream { inner, provider, idle_timeout, silence: None } }
+    pub(super) const fn stream(inner: Incoming, provider: Arc<str>, timeout: Duration) -> Self {
+        let silence = Silence { timeout, timer: None, counting: false };
+        Self { kind: Kind::Stream { inner, provider, silence } }
     }
 
     pub(super) const fn full(bytes: Bytes) -> Self {
@@ -74,35 +82,26 @@ impl Body for UpstreamBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroke>>> {
-        let (inner, provider, idle_timeout, mut silence) = match self.project().kind.project() {
-            KindProject::Full(bytes) => {
+        let (inner, provider, silence) = match &mut self.get_mut().kind {
+            Kind::Full(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
-            KindProject::Stream { inner, provider, idle_timeout, silence } => {
-                (inner, provider, *idle_timeout, silence)
-            }
+            Kind::Stream { inner, provider, silence } => (inner, provider, silence),
         };
-        if let Poll::Ready(polled) = inner.poll_frame(cx) {
-            silence.set(None);
+        if let Poll::Ready(polled) = Pin::new(inner).poll_frame(cx) {
+            silence.counting = false;
             return Poll::Ready(polled.map(|frame| {
                 frame.map_err(|error| {
                     tracing::warn!(%provider, error = chain(&error), "the provider broke its answer off");
-                    count_broken(provider, "broke");
+                    count_failure(provider, "broke");
                     UpstreamBroke::Connection(error)
                 })
             }));
         }
-        if silence.is_none() {
-            silence.set(Some(sleep(idle_timeout)));
-        }
-        match silence.as_pin_mut().map(|silence| silence.poll(cx)) {
-            Some(Poll::Ready(())) => {
-                tracing::warn!(%provider, ?idle_timeout, "the provider fell silent within its answer");
-                count_broken(provider, "silent");
-                Poll::Ready(Some(Err(UpstreamBroke::Silent(idle_timeout))))
-            }
-            _ => Poll::Pending,
-        }
+        ready!(silence.poll_too_long(cx));
+        tracing::warn!(%provider, timeout = ?silence.timeout, "the provider fell silent within its answer");
+        count_failure(provider, "silent");
+        Poll::Ready(Some(Err(UpstreamBroke::Silent(silence.timeout))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -121,9 +120,4 @@ impl Body for UpstreamBody {
             }
         }
     }
-}
-
-#[cold]
-fn count_broken(provider: &Arc<str>, reason: &'static str) {
-    super::answer::count_failure(provider, reason);
 }

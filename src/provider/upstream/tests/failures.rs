@@ -1,0 +1,144 @@
+use super::*;
+
+async fn answer_to(dialect: Dialect, path: &str, answer: String) -> Response<UpstreamBody> {
+    let (url, _running, _asks) = answering(answer).await;
+    ask(&to(dialect, &url), empty(post(path))).await
+}
+
+fn assert_provider_failed(answer: &Response<UpstreamBody>) {
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(answer.extensions().get(), Some(&ServedBy("test".into())));
+    // A layer's refusal never reached for the provider; this call did.
+    assert!(answer.extensions().get::<crate::refusal::Refused>().is_none());
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_a_bad_gateway() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let answer = ask(&to(Dialect::OpenAi, &url), empty(post(CHAT))).await;
+    assert_provider_failed(&answer);
+    let document = document(answer).await;
+    assert_eq!(document["error"]["code"], "provider_failed");
+    assert!(!document.to_string().contains("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_reset_before_the_head_is_a_bad_gateway_in_the_callers_dialect() {
+    for partial in ["", "HTTP/1.1 200 OK\r\ncontent-ty", "not http at all\r\n\r\n"] {
+        let (url, _running) = provider(move |mut stream| async move {
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(partial.as_bytes()).await.unwrap();
+        })
+        .await;
+        let answer = ask(&to(Dialect::Anthropic, &url), empty(post(MESSAGES))).await;
+        assert_provider_failed(&answer);
+        let document = document(answer).await;
+        assert_eq!(
+            (&document["type"], &document["error"]["type"]),
+            (&"error".into(), &"api_error".into())
+        );
+        assert!(document["request_id"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_in_time_is_a_gateway_timeout() {
+    let (url, _running) = provider(|mut stream| async move {
+        read_request(&mut stream).await.unwrap();
+        // Nothing is answered; this waits until the gateway hangs up.
+        assert!(read_request(&mut stream).await.is_none());
+    })
+    .await;
+    let mut config = config(Dialect::OpenAi, &url);
+    config.head_timeout = Duration::from_millis(50);
+    let upstream = Upstream::new(config, HttpClient::default()).unwrap();
+    let answer = ask(&upstream, empty(post(CHAT))).await;
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(document(answer).await["error"]["code"], "provider_timed_out");
+}
+
+#[tokio::test]
+async fn what_concerns_our_account_does_not_look_like_the_callers_fault() {
+    let unauthorized = answer("401 Unauthorized\r\nwww-authenticate: Bearer", "{}");
+    let unpaid = answer("402 Payment Required", "{}");
+    let forbidden = answer("403 Forbidden", "{}");
+    let proxy = answer("407 Proxy Authentication Required", "{}");
+    let empty_account = answer(
+        "429 Too Many Requests",
+        "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"param\":null,\"code\":null}}",
+    );
+    for answer in [unauthorized, unpaid, forbidden, proxy, empty_account] {
+        let answer = answer_to(Dialect::OpenAi, CHAT, answer).await;
+        assert_provider_failed(&answer);
+        assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
+        assert_eq!(document(answer).await["error"]["code"], "provider_failed");
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let redirect = answer("307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/", "");
+    let answer = answer_to(Dialect::OpenAi, CHAT, redirect).await;
+    assert_provider_failed(&answer);
+    assert!(!answer.headers().contains_key(header::LOCATION));
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_provider_keeps_its_status_its_words_and_when_to_come_back() {
+    let limited = answer(
+        "429 Too Many Requests\r\nretry-after: 7\r\nretry-after-ms: 6500\r\nx-ratelimit-limit-requests: 9",
+        "{\"error\":{\"message\":\"Slow down, organization org-abc123.\",\"type\":\"requests\",\"param\":null,\"code\":\"rate_limit_exceeded\"},\"x\":1}",
+    );
+    let answer = answer_to(Dialect::OpenAi, CHAT, limited).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers()[header::RETRY_AFTER], "7");
+    assert_eq!(answer.headers()["retry-after-ms"], "6500");
+    assert!(!answer.headers().contains_key("x-ratelimit-limit-requests"));
+    let expected = serde_json::json!({"error": {"message": "Slow down, organization [redacted].",
+        "type": "requests", "param": null, "code": "rate_limit_exceeded"}});
+    assert_eq!(document(answer).await, expected);
+}
+
+#[tokio::test]
+async fn an_error_page_becomes_an_error_document() {
+    let page = answer(
+        "503 Service Unavailable\r\ncontent-type: text/html\r\nretry-after: 3",
+        "<html>nginx 10.0.0.7<html>",
+    );
+    for (dialect, path) in [(Dialect::OpenAi, CHAT), (Dialect::Anthropic, MESSAGES)] {
+        let answer = answer_to(dialect, path, page.clone()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "3");
+        let document = document(answer).await;
+        assert_eq!(document["error"]["code"], "provider_error");
+        assert!(!document.to_string().contains("nginx"));
+    }
+}
+
+#[tokio::test]
+async fn an_error_document_longer_than_the_limit_is_replaced() {
+    let (url, _running) = provider(|mut stream| async move {
+        read_request(&mut stream).await.unwrap();
+        let message = "x".repeat(70_000);
+        let body = format!(r#"{{"error":{{"message":"{message}","type":"t"}}}}"#);
+        let head = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n", body.len());
+        // The gateway may hang up before all is written.
+        let _hung_up = stream.write_all((head + &body).as_bytes()).await;
+    })
+    .await;
+    let answer = ask(&to(Dialect::OpenAi, &url), empty(post(CHAT))).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(document(answer).await["error"]["code"], "provider_error");
+}
+
+#[tokio::test]
+async fn a_path_of_the_other_dialect_is_not_sent() {
+    let (url, _running, mut asks) = answering(answer("200 OK", "{}")).await;
+    let upstream = to(Dialect::OpenAi, &url);
+    for path in [MESSAGES, "/v1/files"] {
+        assert_eq!(ask(&upstream, empty(post(path))).await.status(), StatusCode::NOT_FOUND);
+    }
+    assert!(asks.try_recv().is_err());
+}
