@@ -49,6 +49,8 @@ pub(super) enum Script {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
     Ended,
+    /// Broken once a server has had a turn to send what came before.
+    Breaking,
     Broken,
     Hung,
 }
@@ -98,6 +100,11 @@ impl Body for MockBody {
                 None => {}
                 Some(Over::Hung) => return Poll::Pending,
                 Some(Over::Ended) => return Poll::Ready(None),
+                Some(Over::Breaking) => {
+                    this.over = Some(Over::Broken);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Some(Over::Broken) => {
                     this.over = Some(Over::Ended);
                     return Poll::Ready(Some(Err(MockBroke)));
@@ -110,7 +117,7 @@ impl Body for MockBody {
             match this.next_step() {
                 Some(Step::Data(bytes)) => this.gathered.extend_from_slice(&bytes),
                 Some(Step::Wait(time)) => this.waiting = Some(Box::pin(sleep(time))),
-                Some(Step::Break) => this.over = Some(Over::Broken),
+                Some(Step::Break) => this.over = Some(Over::Breaking),
                 Some(Step::Hang) => this.over = Some(Over::Hung),
                 None => this.over = Some(Over::Ended),
             }
@@ -139,7 +146,7 @@ impl Body for MockBody {
             None | Some(Over::Ended) => {
                 SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
             }
-            Some(Over::Broken | Over::Hung) => SizeHint::default(),
+            Some(Over::Breaking | Over::Broken | Over::Hung) => SizeHint::default(),
         }
     }
 }

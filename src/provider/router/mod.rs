@@ -1,30 +1,4 @@
-//! Picks the provider for a call: the first route that speaks the call's dialect and serves its model.
-//!
-//! Needs [`Call`] in the extensions (set by `CallLayer`) for a path that is a model call; other
-//! paths (`/v1/models`) go to the first route of their dialect. A model that no route serves is
-//! refused as one that is not allowed: callers cannot tell the difference.
-//!
-//! ```
-//! use bytes::Bytes;
-//! use http::{Request, StatusCode};
-//! use http_body_util::Full;
-//! use tollgate::{
-//!     Call,
-//!     domain::{dialect::Dialect, policy::AllowList},
-//!     provider::{Route, Router, mock::MockProvider},
-//! };
-//! use tower::ServiceExt;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let small = AllowList::Only(vec!["small-*".into()]);
-//! let router = Router::new([Route::new(Dialect::OpenAi, small, MockProvider::new())]);
-//!
-//! let request = Request::post("/v1/chat/completions").extension(Call::for_model("large"));
-//! let answer = router.oneshot(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
-//! assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-//! # }
-//! ```
+//! Picks the provider for a call.
 
 mod target;
 #[cfg(test)]
@@ -75,7 +49,34 @@ impl<T> Route<T> {
     }
 }
 
-/// Routes calls. Cheap to clone. See the [module docs](self).
+/// Picks the provider for a call: the first route that speaks the call's dialect and serves its
+/// model. Cheap to clone.
+///
+/// Needs [`Call`] in the extensions (set by `CallLayer`) for a path that is a model call; other
+/// paths (`/v1/models`) go to the first route of their dialect. A model that no route serves is
+/// refused as one that is not allowed: callers cannot tell the difference.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, StatusCode};
+/// use http_body_util::Full;
+/// use tollgate::{
+///     Call,
+///     domain::{dialect::Dialect, policy::AllowList},
+///     provider::{Route, Router, mock::MockProvider},
+/// };
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let small = AllowList::Only(vec!["small-*".into()]);
+/// let router = Router::new([Route::new(Dialect::OpenAi, small, MockProvider::new())]);
+///
+/// let request = Request::post("/v1/chat/completions").extension(Call::for_model("large"));
+/// let answer = router.oneshot(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+/// assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Router<T = Target> {
     routes: Arc<[Route<T>]>,

@@ -218,7 +218,7 @@ fn without_account(message: &str) -> String {
     let ends_word = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*'));
     for piece in message.split_inclusive(ends_word) {
         let word = piece.trim_end_matches(ends_word);
-        if ACCOUNT_WORDS.iter().any(|start| word.len() > start.len() && word.starts_with(start)) {
+        if names_account(word) {
             clean.push_str("[redacted]");
             clean.push_str(piece.get(word.len()..).unwrap_or_default());
         } else {
@@ -226,6 +226,13 @@ fn without_account(message: &str) -> String {
         }
     }
     clean
+}
+
+/// An identifier has more than lower-case letters behind its beginning; a word like `org-wide` has not.
+fn names_account(word: &str) -> bool {
+    ACCOUNT_WORDS.iter().filter_map(|start| word.strip_prefix(start)).any(|rest| {
+        rest.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || byte == b'*')
+    })
 }
 
 #[cfg(test)]
@@ -244,7 +251,7 @@ mod tests {
                 "Incorrect API key provided: [redacted].",
             ),
             ("project `proj_1`", "project `[redacted]`"),
-            ("the sk- prefix, org-wide", "the sk- prefix, [redacted]"),
+            ("the sk- prefix, org-wide", "the sk- prefix, org-wide"),
             ("plain ümlaut", "plain ümlaut"),
         ];
         for (message, clean) in cases {

@@ -40,3 +40,21 @@ async fn the_server_resets_the_connection_before_the_head() {
     let failed = HttpClient::default().send(request).await.unwrap_err();
     assert!(!failed.is_unsent());
 }
+
+#[tokio::test]
+async fn what_comes_before_a_break_is_sent() {
+    let (url, _stop, _serving) = running(MockProvider::new()).await;
+    for body in [chat(), chat_stream()] {
+        let request = Request::post(format!("{url}{CHAT}")).header("x-mock-break-after", "1");
+        let request = request.body(Full::<Bytes>::from(body.to_string())).unwrap();
+        let mut answer = HttpClient::default().send(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let first = answer.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(first.starts_with(b"data: ") || first.starts_with(b"{"));
+        let mut broke = false;
+        while let Some(frame) = answer.frame().await {
+            broke = frame.is_err();
+        }
+        assert!(broke, "the answer ended as if it were whole");
+    }
+}
