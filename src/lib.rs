@@ -1,4 +1,23 @@
 //! Tollgate: Tower layers that let many organizations share one LLM gateway safely.
+//!
+//! Each layer wraps any inner service, works alone, answers refusals as responses and never touches
+//! the inner service's errors. What a layer needs from one further out is one typed fact in the
+//! request's extensions; if it is missing, the answer is 500 and the log names the layer to add.
+//!
+//! The whole stack, outermost first ([`stack()`] builds it):
+//!
+//! | layer | needs | gives | refuses with |
+//! |---|---|---|---|
+//! | [`TenantLayer`](tenant::TenantLayer) | nothing | [`Tenant`] | 401 |
+//! | [`CallLayer`](call::CallLayer) | `Tenant` if there | [`Call`] | 400, 404, 413 |
+//! | [`ModelsLayer`](models::ModelsLayer) | `Tenant`, `Call` | – | 403 |
+//! | [`LimitsLayer`](limits::LimitsLayer) | `Tenant`; `Call` if there | – | 403, 429 |
+//! | [`CreditLayer`](credit::CreditLayer) | `Tenant`, `Call` | a hold in the `Call` | 402, 403, 429, 503 |
+//! | [`AuditLayer`](audit::AuditLayer) | `Tenant`, `Call` | what to keep, in the `Call` | – |
+//!
+//! # Features
+//! Without any, the crate is the layers and the in-memory store. `postgres` adds the store on
+//! Postgres, `axum` the extractors, `server` (default) the `tollgate` command.
 
 mod admission;
 pub mod audit;
@@ -16,8 +35,10 @@ pub mod models;
 pub mod postgres;
 pub mod provider;
 pub mod refusal;
+mod stack;
 pub mod store;
 pub mod tenant;
 
 pub use context::{Call, Tenant};
 pub use refusal::Refusal;
+pub use stack::{Stack, Stacked, stack};
