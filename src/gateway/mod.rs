@@ -5,6 +5,7 @@
 
 pub mod config;
 mod dev_tokens;
+pub mod issuer;
 mod observe;
 mod ready;
 mod request_id;

@@ -72,10 +72,14 @@ mod layer;
 mod service;
 mod strict;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod verifier;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+#[cfg(feature = "server")]
+pub(crate) use clock::unix_seconds;
 pub use denial::Denial;
 pub use future::ResponseFuture;
 pub use jwks::{JwksOptions, JwksOptionsError};

@@ -213,6 +213,17 @@ impl Verifier {
         Self(Arc::new(Inner { config, keys, verified, clock }))
     }
 
+    /// With fixed keys, at a time that the test sets.
+    #[cfg(test)]
+    pub(super) fn at(
+        config: VerifierConfig,
+        keys: &str,
+        now: Arc<std::sync::atomic::AtomicI64>,
+    ) -> Self {
+        let keys = KeySet::parse(keys.as_bytes(), &config.algorithms).unwrap();
+        Self::assemble(config, Keys::Fixed(keys), Clock::Fixed(now))
+    }
+
     /// Who the token speaks for. Waits only where the token names a key that is not known yet, or
     /// where the first fetch of the keys has not ended.
     pub async fn verify(&self, token: &str) -> Result<Tenant, Rejection> {

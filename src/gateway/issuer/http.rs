@@ -1,0 +1,155 @@
+//! The issuer's two endpoints.
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{DevIssuer, Grant, IssuerError, TTL_DEFAULT};
+use crate::domain::{
+    ids::{OrganizationId, TeamId},
+    role::Role,
+};
+
+/// Where the key set is.
+pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+/// Where tokens are to be had.
+pub const TOKEN_PATH: &str = "/token";
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    organization_id: OrganizationId,
+    user_id: String,
+    role: Role,
+    team_id: Option<TeamId>,
+    ttl_seconds: Option<i64>,
+}
+
+impl From<Asked> for Grant {
+    fn from(asked: Asked) -> Self {
+        let ttl = asked.ttl_seconds.map_or(TTL_DEFAULT, |seconds| {
+            // Negative is as short as can be; `issue` cuts both ends.
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+        });
+        let Asked { organization_id, user_id, role, team_id, .. } = asked;
+        Self { organization_id, user_id, role: Some(role), team_id, ttl }
+    }
+}
+
+impl DevIssuer {
+    /// Answers one request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, JWKS_PATH) => {
+                let mut response = answer(StatusCode::OK, self.jwks());
+                let minute = HeaderValue::from_static("public, max-age=60");
+                response.headers_mut().insert(header::CACHE_CONTROL, minute);
+                response
+            }
+            (&Method::POST, TOKEN_PATH) => self.token(request.into_body()).await,
+            (_, JWKS_PATH) => not_allowed("GET"),
+            (_, TOKEN_PATH) => not_allowed("POST"),
+            _ => problem(
+                StatusCode::NOT_FOUND,
+                "GET /.well-known/jwks.json and POST /token are all there is",
+            ),
+        }
+    }
+
+    async fn token<B>(&self, body: B) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+            return problem(StatusCode::BAD_REQUEST, "the body broke off or is longer than 16 KiB");
+        };
+        let grant: Grant = match serde_json::from_slice::<Asked>(&body.to_bytes()) {
+            Ok(asked) if asked.user_id.is_empty() => {
+                return problem(StatusCode::BAD_REQUEST, "user_id: must not be empty");
+            }
+            Ok(asked) => asked.into(),
+            Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        };
+        let issued = self
+            .issue(&grant)
+            .and_then(|issued| serde_json::to_string(&issued).map_err(|_| IssuerError::Crypto));
+        match issued {
+            Ok(issued) => {
+                let mut response = answer(StatusCode::OK, issued);
+                response
+                    .headers_mut()
+                    .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                response
+            }
+            Err(error) => {
+                tracing::error!(%error, "the dev issuer cannot sign");
+                problem(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the issuer cannot sign; its log says why",
+                )
+            }
+        }
+    }
+
+    /// Answers on this listener until the future is dropped, and all connections with it.
+    pub async fn serve(self, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let issuer = self.clone();
+                        connections.spawn(async move {
+                            let service = service_fn(|request| async { Ok::<_, Infallible>(issuer.handle(request).await) });
+                            let connection = http1::Builder::new()
+                                .timer(TokioTimer::new())
+                                .serve_connection(TokioIo::new(stream), service);
+                            if let Err(error) = connection.await {
+                                tracing::debug!(%error, "a connection to the dev issuer broke");
+                            }
+                        });
+                    }
+                    // Out of file handles, most likely: others may close in a moment.
+                    Err(error) => {
+                        tracing::warn!(%error, "the dev issuer cannot accept");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+fn answer(status: StatusCode, json: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(json));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn problem(status: StatusCode, message: &str) -> Response<Full<Bytes>> {
+    answer(status, json!({"error": {"message": message}}).to_string())
+}
+
+fn not_allowed(method: &'static str) -> Response<Full<Bytes>> {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "another method is expected here");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(method));
+    response
+}
