@@ -45,7 +45,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let id = request_id::settle_on(request.headers_mut());
+        let id = request_id::settle_on(&mut request);
         let watch = Watch::begin(request.method(), request.uri().path(), &id);
         let inner = watch.span.in_scope(|| self.inner.call(request));
         ObserveFuture { inner, watching: Some((watch, id)) }

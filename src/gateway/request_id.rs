@@ -1,26 +1,29 @@
-//! One request id for every request: the caller's where it is valid, else a new one.
+//! One request id for every request, and the caller's own beside it where it is valid.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use uuid::Uuid;
+use http::{HeaderName, HeaderValue, Request};
 
-use crate::refusal;
+use crate::{domain::ids::RequestId, refusal};
 
 const LENGTH_MAX: usize = 128;
 
 /// `x-request-id`.
 pub(super) const HEADER: HeaderName = HeaderName::from_static(refusal::REQUEST_ID);
 
-/// The request's id, which also stands in its headers from now on, once.
+/// The id that the answer will carry, which also stands in the request's headers from now on, once.
 ///
-/// A caller's id ends up in logs, records and headers, so only letters, digits, `.`, `_` and `-` are
-/// taken, 128 at the most; whatever else a caller sends is replaced.
-pub(super) fn settle_on(headers: &mut HeaderMap) -> HeaderValue {
-    let mut sent = headers.get_all(HEADER).iter();
+/// The gateway's own id, a fresh one, goes into the extensions: it is the key of everything written
+/// about a call, so no caller chooses it. A caller's id ends up in logs, records and headers, so only
+/// letters, digits, `.`, `_` and `-` are taken, 128 at the most; whatever else a caller sends is
+/// replaced by the gateway's own.
+pub(super) fn settle_on<B>(request: &mut Request<B>) -> HeaderValue {
+    let own = RequestId::generate();
+    let mut sent = request.headers().get_all(HEADER).iter();
     let id = match (sent.next(), sent.next()) {
         (Some(only), None) if is_valid(only) => only.clone(),
-        _ => generate(),
+        _ => header(own),
     };
-    headers.insert(HEADER, id.clone());
+    request.extensions_mut().insert(own);
+    request.headers_mut().insert(HEADER, id.clone());
     id
 }
 
@@ -35,9 +38,9 @@ fn is_valid(id: &HeaderValue) -> bool {
     !bytes.is_empty() && bytes.len() <= LENGTH_MAX && bytes.iter().all(letters)
 }
 
-fn generate() -> HeaderValue {
-    let mut buffer = Uuid::encode_buffer();
-    let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+fn header(id: RequestId) -> HeaderValue {
+    let mut buffer = uuid::Uuid::encode_buffer();
+    let text = id.as_uuid().hyphenated().encode_lower(&mut buffer);
     // A UUID is 36 bytes of visible ASCII: the other arm is never taken.
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
@@ -46,25 +49,27 @@ fn generate() -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn settled(sent: &[&[u8]]) -> String {
-        let mut headers = HeaderMap::new();
+    fn settled(sent: &[&[u8]]) -> (String, RequestId) {
+        let mut request = Request::new(());
         for id in sent {
-            headers.append(HEADER, HeaderValue::from_bytes(id).unwrap());
+            request.headers_mut().append(HEADER, HeaderValue::from_bytes(id).unwrap());
         }
-        let id = settle_on(&mut headers);
-        assert_eq!(headers.get_all(HEADER).iter().collect::<Vec<_>>(), [&id]);
-        text(&id).to_owned()
+        let id = settle_on(&mut request);
+        assert_eq!(request.headers().get_all(HEADER).iter().collect::<Vec<_>>(), [&id]);
+        (text(&id).to_owned(), *request.extensions().get().unwrap())
     }
 
     #[test]
     fn a_valid_id_of_the_caller_is_kept() {
         for id in ["a", "Req_1.2-3", &"x".repeat(128)] {
-            assert_eq!(settled(&[id.as_bytes()]), id);
+            let (sent_back, own) = settled(&[id.as_bytes()]);
+            assert_eq!(sent_back, id);
+            assert_ne!(own.to_string(), id);
         }
     }
 
     #[test]
-    fn whatever_else_a_caller_sends_is_replaced_by_a_new_id() {
+    fn whatever_else_a_caller_sends_is_replaced_by_the_calls_own_id() {
         let long = "x".repeat(129);
         let bad: [&[&[u8]]; 7] = [
             &[],
@@ -76,8 +81,8 @@ mod tests {
             &[b"a", b"b"],
         ];
         for sent in bad {
-            let id = settled(sent);
-            assert_eq!(Uuid::parse_str(&id).unwrap().get_version_num(), 7, "{sent:?}");
+            let (sent_back, own) = settled(sent);
+            assert_eq!(sent_back, own.to_string(), "{sent:?}");
         }
     }
 }
