@@ -1,0 +1,53 @@
+//! Finding a key that an object has twice.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use super::{JsonError, Text};
+
+/// The keys of all open objects, the outermost first: one allocation for a whole text.
+#[derive(Debug, Default)]
+pub(super) struct Keys<'a>(Vec<Text<'a>>);
+
+/// The keys of one open object.
+pub(super) struct Scope<'a> {
+    from: usize,
+    /// Takes over when comparing each key with each would cost too much.
+    many: Option<HashSet<Cow<'a, str>>>,
+}
+
+/// Up to this many keys, comparing is faster than hashing.
+const FEW: usize = 24;
+
+impl<'a> Keys<'a> {
+    pub(super) fn open(&self) -> Scope<'a> {
+        Scope { from: self.0.len(), many: None }
+    }
+
+    pub(super) fn close(&mut self, scope: &Scope<'a>) {
+        self.0.truncate(scope.from);
+    }
+
+    /// Adds a key to the innermost object.
+    pub(super) fn add(&mut self, scope: &mut Scope<'a>, key: Text<'a>) -> Result<(), JsonError> {
+        let seen = self.0.get(scope.from..).unwrap_or_default();
+        let new = match &mut scope.many {
+            Some(many) => many.insert(key.decoded()),
+            None if seen.len() < FEW => {
+                let new = !seen.iter().any(|other| other.same_as(&key));
+                self.0.push(key);
+                new
+            }
+            None => {
+                let many = scope.many.insert(seen.iter().map(Text::decoded).collect());
+                many.insert(key.decoded())
+            }
+        };
+        if new { Ok(()) } else { Err(duplicate(&key)) }
+    }
+}
+
+/// Names the key, within a bound: it is foreign text.
+#[cold]
+fn duplicate(key: &Text<'_>) -> JsonError {
+    JsonError::DuplicateKey(key.decoded().chars().take(64).collect())
+}

@@ -1,0 +1,334 @@
+//! The walk over the text.
+
+use std::borrow::Cow;
+
+use super::{
+    Text,
+    keys::{Keys, Scope},
+};
+
+/// How many levels of arrays and objects there may be; as many as `serde_json` allows.
+pub const DEPTH_MAX: usize = 127;
+
+/// The text is not JSON that all parsers read alike.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not UTF-8.
+    #[error("it is not valid UTF-8")]
+    NotUtf8,
+    /// Not JSON.
+    #[error("it is not valid JSON at byte {at}")]
+    Syntax {
+        /// Where, counted from 0.
+        at: usize,
+    },
+    /// A value of another kind than the reader asked for.
+    #[error("a value of another kind was expected at byte {at}")]
+    Unexpected {
+        /// Where, counted from 0.
+        at: usize,
+    },
+    /// Deeper than [`DEPTH_MAX`].
+    #[error("it is nested more than {DEPTH_MAX} levels deep")]
+    TooDeep,
+    /// An object has this key twice (its first 64 characters).
+    #[error("the key {0:?} appears twice in one object")]
+    DuplicateKey(String),
+}
+
+/// What the next value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// Walks over one JSON text. See the [module docs](super).
+#[derive(Debug)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    keys: Keys<'a>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader before the first value.
+    pub fn new(text: &'a [u8]) -> Result<Self, JsonError> {
+        let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
+        Ok(Self { text, at: 0, depth: 0, keys: Keys::default() })
+    }
+
+    /// What comes next, without reading it.
+    pub fn kind(&mut self) -> Result<Kind, JsonError> {
+        self.skip_space();
+        match self.rest().first() {
+            Some(b'n') => Ok(Kind::Null),
+            Some(b't' | b'f') => Ok(Kind::Bool),
+            Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+            Some(b'"') => Ok(Kind::String),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b'{') => Ok(Kind::Object),
+            _ => Err(self.syntax()),
+        }
+    }
+
+    /// Where the next value starts, in bytes from the start of the text.
+    pub fn start(&mut self) -> usize {
+        self.skip_space();
+        self.at
+    }
+
+    /// Where the last value that was read ended.
+    pub const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Reads an object: `field` is given each key and must read or skip its value.
+    pub fn object<E: From<JsonError>>(
+        &mut self,
+        mut field: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.enter(Kind::Object)?;
+        let mut scope = self.keys.open();
+        if !self.take(b'}') {
+            loop {
+                let key = self.key(&mut scope)?;
+                field(self, key)?;
+                if self.ends(b'}')? {
+                    break;
+                }
+            }
+        }
+        self.keys.close(&scope);
+        self.depth = self.depth.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Reads an array: `item` is called before each value and must read or skip it.
+    pub fn array<E: From<JsonError>>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.enter(Kind::Array)?;
+        if !self.take(b']') {
+            loop {
+                item(self)?;
+                if self.ends(b']')? {
+                    break;
+                }
+            }
+        }
+        self.depth = self.depth.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Reads a string.
+    pub fn string(&mut self) -> Result<Text<'a>, JsonError> {
+        self.expect(Kind::String)?;
+        self.advance(1);
+        let start = self.at;
+        // What the escapes take up beyond what they stand for.
+        let mut surplus = 0_usize;
+        // Where the last high surrogate ended: a low one there is the other half.
+        let mut high_ends_at = None;
+        loop {
+            self.advance(plain_prefix(self.rest()));
+            match self.rest() {
+                [b'"', ..] => break,
+                [b'\\', b'u', digits @ ..] => {
+                    let unit = hex_unit(digits).ok_or_else(|| self.syntax())?;
+                    let stands_for = match unit {
+                        0..0x80 => 1,
+                        0x80..0x800 => 2,
+                        0xDC00..0xE000 if high_ends_at == Some(self.at) => 1,
+                        _ => 3,
+                    };
+                    surplus = surplus.saturating_add(6_usize.saturating_sub(stands_for));
+                    self.advance(6);
+                    high_ends_at = (0xD800..0xDC00).contains(&unit).then_some(self.at);
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
+                    surplus = surplus.saturating_add(1);
+                    self.advance(2);
+                }
+                _ => return Err(self.syntax()),
+            }
+        }
+        let raw = self.text.get(start..self.at).ok_or_else(|| self.syntax())?;
+        self.advance(1);
+        Ok(Text::new(raw, raw.len().saturating_sub(surplus)))
+    }
+
+    /// Reads a number, as its text.
+    pub fn number(&mut self) -> Result<&'a str, JsonError> {
+        self.expect(Kind::Number)?;
+        let start = self.at;
+        self.take_byte(b'-');
+        if !self.take_byte(b'0') {
+            self.digits()?;
+        }
+        if self.take_byte(b'.') {
+            self.digits()?;
+        }
+        if self.take_byte(b'e') || self.take_byte(b'E') {
+            let _signed = self.take_byte(b'+') || self.take_byte(b'-');
+            self.digits()?;
+        }
+        self.text.get(start..self.at).ok_or_else(|| self.syntax())
+    }
+
+    /// Reads `true` or `false`.
+    pub fn bool(&mut self) -> Result<bool, JsonError> {
+        self.expect(Kind::Bool)?;
+        let value = self.rest().first() == Some(&b't');
+        self.word(if value { b"true" } else { b"false" })?;
+        Ok(value)
+    }
+
+    /// Reads `null` if it is next.
+    pub fn null(&mut self) -> Result<bool, JsonError> {
+        if self.kind()? != Kind::Null {
+            return Ok(false);
+        }
+        self.word(b"null").map(|()| true)
+    }
+
+    /// Reads a value, whatever it is, and only checks it.
+    pub fn skip(&mut self) -> Result<(), JsonError> {
+        match self.kind()? {
+            Kind::Null => self.word(b"null"),
+            Kind::Bool => self.bool().map(|_| ()),
+            Kind::Number => self.number().map(|_| ()),
+            Kind::String => self.string().map(|_| ()),
+            Kind::Array => self.array(Self::skip),
+            Kind::Object => self.object(|reader, _| reader.skip()),
+        }
+    }
+
+    /// Checks that nothing but white space is left.
+    pub fn end(mut self) -> Result<(), JsonError> {
+        self.skip_space();
+        if self.rest().is_empty() { Ok(()) } else { Err(self.syntax()) }
+    }
+
+    fn key(&mut self, scope: &mut Scope<'a>) -> Result<Cow<'a, str>, JsonError> {
+        if self.kind()? != Kind::String {
+            return Err(self.syntax());
+        }
+        let key = self.string()?;
+        self.keys.add(scope, key)?;
+        if self.take(b':') { Ok(key.decoded()) } else { Err(self.syntax()) }
+    }
+
+    fn enter(&mut self, kind: Kind) -> Result<(), JsonError> {
+        self.expect(kind)?;
+        if self.depth >= DEPTH_MAX {
+            return Err(JsonError::TooDeep);
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.advance(1);
+        Ok(())
+    }
+
+    /// Behind a field or an item: whether the object or array ends here, or goes on.
+    fn ends(&mut self, close: u8) -> Result<bool, JsonError> {
+        if self.take(close) {
+            Ok(true)
+        } else if self.take(b',') {
+            Ok(false)
+        } else {
+            Err(self.syntax())
+        }
+    }
+
+    fn expect(&mut self, kind: Kind) -> Result<(), JsonError> {
+        if self.kind()? == kind { Ok(()) } else { Err(JsonError::Unexpected { at: self.at }) }
+    }
+
+    /// Behind white space, takes `byte` if it is next.
+    fn take(&mut self, byte: u8) -> bool {
+        self.skip_space();
+        self.take_byte(byte)
+    }
+
+    fn take_byte(&mut self, byte: u8) -> bool {
+        let is_next = self.rest().first() == Some(&byte);
+        if is_next {
+            self.advance(1);
+        }
+        is_next
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
+        if !self.rest().starts_with(word) {
+            return Err(self.syntax());
+        }
+        self.advance(word.len());
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if count == 0 {
+            return Err(self.syntax());
+        }
+        self.advance(count);
+        Ok(())
+    }
+
+    fn skip_space(&mut self) {
+        let space = self
+            .rest()
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+            .count();
+        self.advance(space);
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes);
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[cold]
+    fn syntax(&self) -> JsonError {
+        JsonError::Syntax { at: self.at }
+    }
+}
+
+/// How many bytes at the start of `text` are neither quote, backslash nor control character.
+fn plain_prefix(text: &[u8]) -> usize {
+    const fn special(byte: u8) -> bool {
+        byte == b'"' || byte == b'\\' || byte < b' '
+    }
+    let mut plain = 0_usize;
+    // Without an early exit inside a block, the compiler looks at a whole block at once.
+    for block in text.chunks_exact(32) {
+        if block.iter().fold(false, |found, &byte| found | special(byte)) {
+            break;
+        }
+        plain = plain.saturating_add(block.len());
+    }
+    let rest = text.get(plain..).unwrap_or_default();
+    plain.saturating_add(rest.iter().take_while(|&&byte| !special(byte)).count())
+}
+
+fn hex_unit(digits: &[u8]) -> Option<u32> {
+    digits.first_chunk::<4>()?.iter().try_fold(0_u32, |unit, &digit| {
+        Some(unit.checked_mul(16)?.saturating_add(char::from(digit).to_digit(16)?))
+    })
+}

@@ -1,0 +1,84 @@
+//! A string as it stands in the text, and what it stands for.
+
+use std::borrow::Cow;
+
+/// A checked JSON string that has not been copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    raw: &'a str,
+    decoded_bytes: usize,
+}
+
+impl<'a> Text<'a> {
+    pub(super) const fn new(raw: &'a str, decoded_bytes: usize) -> Self {
+        Self { raw, decoded_bytes }
+    }
+
+    /// How many bytes of UTF-8 the decoded string has.
+    pub const fn len(&self) -> usize {
+        self.decoded_bytes
+    }
+
+    /// Whether it is the empty string.
+    pub const fn is_empty(&self) -> bool {
+        self.decoded_bytes == 0
+    }
+
+    /// The string, copied only if it has escapes. Half of a surrogate pair becomes U+FFFD.
+    pub fn decoded(&self) -> Cow<'a, str> {
+        // Every escape is longer than what it stands for.
+        if self.raw.len() == self.decoded_bytes {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut decoded = String::with_capacity(self.decoded_bytes);
+        let mut rest = self.raw;
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            decoded.push_str(plain);
+            let (character, behind) = decode_escape(escape);
+            decoded.push(character);
+            rest = behind;
+        }
+        decoded.push_str(rest);
+        Cow::Owned(decoded)
+    }
+
+    /// Whether the decoded strings are the same.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        self.decoded_bytes == other.decoded_bytes
+            && (self.raw == other.raw || self.decoded() == other.decoded())
+    }
+}
+
+/// The character that an escape stands for, and the text behind it. `escape` starts behind a
+/// backslash; the grammar has been checked.
+fn decode_escape(escape: &str) -> (char, &str) {
+    let mut characters = escape.chars();
+    let simple = match characters.next() {
+        Some('b') => '\u{8}',
+        Some('f') => '\u{c}',
+        Some('n') => '\n',
+        Some('r') => '\r',
+        Some('t') => '\t',
+        Some('u') => return decode_unicode(characters.as_str()),
+        Some(itself) => itself,
+        None => char::REPLACEMENT_CHARACTER,
+    };
+    (simple, characters.as_str())
+}
+
+fn decode_unicode(digits: &str) -> (char, &str) {
+    let (unit, behind) = split_unit(digits);
+    let pair = behind.strip_prefix("\\u").map(split_unit).and_then(|(low, behind)| {
+        let mut decoded = char::decode_utf16([unit, low]);
+        let character = decoded.next()?.ok()?;
+        decoded.next().is_none().then_some((character, behind))
+    });
+    pair.unwrap_or_else(|| {
+        (char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER), behind)
+    })
+}
+
+fn split_unit(digits: &str) -> (u16, &str) {
+    let (unit, behind) = digits.split_at_checked(4).unwrap_or((digits, ""));
+    (u16::from_str_radix(unit, 16).unwrap_or(0xFFFD), behind)
+}
