@@ -117,6 +117,7 @@ impl Call {
             output_cap: None,
             answers: 1,
             input_bound: 0,
+            input_estimate: 0,
             may_write_cache: false,
         })
     }

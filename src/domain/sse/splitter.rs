@@ -125,12 +125,11 @@ impl Line {
             let blank = !self.begun && length == 0;
             self.begun = false;
             line = match line.get(length..) {
-                Some([b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..]) => rest,
                 Some([b'\r']) => {
                     self.after_cr = true;
                     &[]
                 }
-                Some([_, rest @ ..]) => rest,
+                Some([b'\r', b'\n', rest @ ..] | [_, rest @ ..]) => rest,
                 Some([]) | None => return None,
             };
             if blank {

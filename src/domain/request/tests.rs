@@ -1,0 +1,412 @@
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "sums of small test data"
+)]
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::tokens;
+
+const CHAT: Endpoint = Endpoint::ChatCompletions;
+
+fn read_value(endpoint: Endpoint, body: &Value) -> Result<CallFacts, InvalidBody> {
+    read(endpoint, &serde_json::to_vec(body).unwrap())
+}
+
+/// A chat call with these fields besides model and messages.
+fn chat(fields: &str) -> Result<CallFacts, InvalidBody> {
+    let comma = if fields.is_empty() { "" } else { "," };
+    read(CHAT, format!(r#"{{"model":"small","messages":[]{comma}{fields}}}"#).as_bytes())
+}
+
+fn refused_field(result: Result<CallFacts, InvalidBody>) -> String {
+    result.expect_err("refused").field.expect("a field is named")
+}
+
+#[test]
+fn a_chat_call_is_read() {
+    let facts = chat(
+        r#""stream":true,"stream_options":{"include_usage":true},"max_tokens":5,"max_completion_tokens":9,"n":3,"best_of":2"#,
+    )
+    .unwrap();
+    assert_eq!(facts.model, "small");
+    assert!(facts.stream && facts.wants_usage && facts.may_write_cache);
+    assert_eq!((facts.output_cap, facts.answers), (Some(9), 6));
+    let facts = chat(r#""stream":null,"stream_options":null,"max_tokens":null,"n":null"#).unwrap();
+    assert!(!facts.stream && !facts.wants_usage);
+    assert_eq!((facts.output_cap, facts.answers), (None, 1));
+}
+
+#[test]
+fn a_body_that_is_no_call_is_refused() {
+    for body in ["", "[]", "null", "\"model\"", "{", "{}x"] {
+        assert!(read(CHAT, body.as_bytes()).is_err(), "{body}");
+    }
+    assert_eq!(refused_field(read(CHAT, br#"{"messages":[]}"#)), "model");
+    assert_eq!(refused_field(read(CHAT, br#"{"model":"small"}"#)), "messages");
+    assert_eq!(refused_field(read(CHAT, br#"{"model":"small","messages":"hi"}"#)), "messages");
+    assert_eq!(refused_field(read(Endpoint::Embeddings, br#"{"model":"small"}"#)), "input");
+    assert!(read(CHAT, b"{\"model\":\"small\",\"messages\":[{\"content\":\"\xff\"}]}").is_err());
+}
+
+#[test]
+fn a_field_that_appears_twice_is_refused_wherever_it_is() {
+    assert_eq!(refused_field(chat(r#""model":"large""#)), "model");
+    assert_eq!(refused_field(chat(r#""max_tokens":1,"max_tokens":100000"#)), "max_tokens");
+    assert_eq!(refused_field(chat(r#""metadata":{"a":1,"a":2}"#)), "a");
+    assert_eq!(
+        refused_field(chat(r#""stream_options":{"include_usage":true,"include_usage":false}"#)),
+        "include_usage"
+    );
+}
+
+#[test]
+fn a_model_must_be_a_sensible_name() {
+    let long = "m".repeat(257);
+    for model in [
+        json!(""),
+        json!(7),
+        json!(null),
+        json!(long),
+        json!("a\nb"),
+        json!("a\u{0}"),
+        json!(["small"]),
+    ] {
+        assert_eq!(
+            refused_field(read_value(CHAT, &json!({"model": model, "messages": []}))),
+            "model"
+        );
+    }
+    assert!(read_value(CHAT, &json!({"model": "m".repeat(256), "messages": []})).is_ok());
+    // An escape spells the same name.
+    assert_eq!(read(CHAT, br#"{"mod\u0065l":"sm\u0061ll","messages":[]}"#).unwrap().model, "small");
+}
+
+#[test]
+fn a_cap_must_be_a_positive_whole_number() {
+    for name in ["max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of"] {
+        for value in
+            ["0", "-1", "1.5", "1.0", "1e3", "\"5\"", "true", "[]", "{}", "99999999999999999999999"]
+        {
+            assert_eq!(refused_field(chat(&format!("\"{name}\":{value}"))), name, "{value}");
+        }
+    }
+    assert_eq!(refused_field(chat(r#""n":129"#)), "n");
+    assert_eq!(chat(r#""max_tokens":4294967295"#).unwrap().output_cap, Some(u64::from(u32::MAX)));
+}
+
+#[test]
+fn fields_with_a_price_that_is_unknown_or_a_state_that_is_shared_are_refused_by_name() {
+    for fields in [
+        r#""store":true"#,
+        r#""background":true"#,
+        r#""previous_response_id":"resp_1""#,
+        r#""conversation":{"id":"c"}"#,
+        r#""service_tier":"priority""#,
+        r#""service_tier":"flex""#,
+        r#""service_tier":1"#,
+        r#""speed":"fast""#,
+        r#""inference_geo":"us""#,
+        r#""modalities":["text","audio"]"#,
+        r#""modalities":"audio""#,
+        r#""audio":{"voice":"a"}"#,
+        r#""web_search_options":{}"#,
+        r#""search_parameters":{}"#,
+        r#""mcp_servers":[{}]"#,
+        r#""container":"c""#,
+        r#""plugins":[1]"#,
+        r#""models":["large"]"#,
+        r#""data_sources":[{}]"#,
+        r#""api_key":"k""#,
+        r#""tools":[{"type":"web_search"}]"#,
+        r#""stream":"true""#,
+        r#""stream_options":[]"#,
+    ] {
+        let name = fields.split('"').nth(1).unwrap();
+        assert_eq!(refused_field(chat(fields)), name, "{fields}");
+    }
+}
+
+#[test]
+fn the_same_fields_pass_where_they_say_nothing() {
+    for fields in [
+        r#""store":false"#,
+        r#""store":null"#,
+        r#""background":false"#,
+        r#""previous_response_id":null"#,
+        r#""service_tier":"auto""#,
+        r#""service_tier":"default""#,
+        r#""service_tier":"standard_only""#,
+        r#""service_tier":null"#,
+        r#""modalities":["text"]"#,
+        r#""audio":null"#,
+        r#""mcp_servers":[]"#,
+        r#""tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"}]"#,
+        r#""tools":null"#,
+        r#""prediction":{"type":"content","content":"x"}"#,
+        r#""something_new":{"deep":[1,2,{"x":null}]}"#,
+    ] {
+        assert!(chat(fields).is_ok(), "{fields}");
+    }
+}
+
+#[test]
+fn tools_that_the_provider_runs_are_refused_and_tools_that_the_client_runs_are_not() {
+    let with = |tool: Value| {
+        read_value(Endpoint::Messages, &json!({"model": "m", "messages": [], "tools": [tool]}))
+    };
+    for kind in
+        ["web_search_20250305", "code_execution_20250522", "web_fetch_20250910", "mcp_toolset"]
+    {
+        assert_eq!(refused_field(with(json!({"type": kind, "name": "x"}))), "tools");
+    }
+    for kind in
+        ["custom", "bash_20250124", "text_editor_20250728", "computer_20250124", "memory_20250818"]
+    {
+        assert!(with(json!({"type": kind, "name": "x"})).is_ok(), "{kind}");
+    }
+    assert!(with(json!({"name": "x", "input_schema": {}})).is_ok());
+}
+
+#[test]
+fn a_part_without_a_known_bound_is_refused() {
+    for (endpoint, part) in [
+        (CHAT, json!({"type": "input_audio", "input_audio": {"data": "AAAA"}})),
+        (CHAT, json!({"type": "file", "file": {"file_id": "f"}})),
+        (CHAT, json!({"type": "video_url", "video_url": {"url": "https://example.com"}})),
+        (
+            Endpoint::Messages,
+            json!({"type": "document", "source": {"type": "base64", "data": "AAAA"}}),
+        ),
+        (Endpoint::Messages, json!({"type": "document", "source": {"type": "url", "url": "u"}})),
+        (Endpoint::Messages, json!({"type": "image", "source": {"type": "file", "file_id": "f"}})),
+        (Endpoint::Messages, json!({"type": "container_upload", "file_id": "f"})),
+        (
+            Endpoint::Messages,
+            json!({"type": "tool_result", "content": [{"type": "container_upload"}]}),
+        ),
+    ] {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": [part]}]});
+        assert_eq!(refused_field(read_value(endpoint, &body)), "messages", "{body}");
+    }
+    let spoken = json!({"model": "m", "messages": [{"role": "assistant", "audio": {"id": "a"}}]});
+    assert_eq!(refused_field(read_value(CHAT, &spoken)), "messages");
+}
+
+#[test]
+fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
+    let url = format!("data:image/png;base64,{}", "A".repeat(1_000_000));
+    let part = json!({"image_url": {"url": url, "detail": "high"}, "type": "image_url"});
+    let facts =
+        read_value(CHAT, &json!({"model": "m", "messages": [{"content": [part]}]})).unwrap();
+    assert!((tokens::CHAT_IMAGE_TOKENS_MAX..60_000).contains(&facts.input_bound));
+
+    let image =
+        json!({"type": "image", "source": {"type": "base64", "data": "A".repeat(1_000_000)}});
+    let result = json!({"type": "tool_result", "tool_use_id": "t", "content": [image]});
+    let facts = read_value(
+        Endpoint::Messages,
+        &json!({"model": "m", "messages": [{"content": [result, image]}]}),
+    )
+    .unwrap();
+    assert!((tokens::MESSAGES_IMAGE_TOKENS_MAX * 2..12_000).contains(&facts.input_bound));
+
+    // What only looks like a picture is text, byte for byte.
+    let text = json!({"type": "text", "text": "x", "source": {"data": "A".repeat(100_000)}});
+    let facts =
+        read_value(Endpoint::Messages, &json!({"model": "m", "messages": [{"content": [text]}]}))
+            .unwrap();
+    assert!(facts.input_bound >= 100_000);
+}
+
+#[test]
+fn a_message_writes_to_the_cache_only_if_it_says_so() {
+    let block = |cache: Value| json!({"type": "text", "text": "x", "cache_control": cache});
+    let marked = |body: Value| read_value(Endpoint::Messages, &body).unwrap().may_write_cache;
+    let ephemeral = json!({"type": "ephemeral"});
+    assert!(!marked(
+        json!({"model": "m", "messages": [{"role": "user", "content": "cache_control"}]})
+    ));
+    assert!(!marked(json!({"model": "m", "messages": [], "system": [block(Value::Null)]})));
+    assert!(marked(json!({"model": "m", "messages": [], "system": [block(ephemeral.clone())]})));
+    assert!(marked(json!({"model": "m", "messages": [{"content": [block(ephemeral.clone())]}]})));
+    assert!(marked(
+        json!({"model": "m", "messages": [], "tools": [{"name": "t", "cache_control": ephemeral.clone()}]})
+    ));
+    assert!(marked(json!({"model": "m", "messages": [], "cache_control": ephemeral})));
+}
+
+#[test]
+fn an_embedding_counts_texts_by_their_bytes_and_tokens_as_they_are() {
+    let read =
+        |input: Value| read_value(Endpoint::Embeddings, &json!({"model": "m", "input": input}));
+    let overhead = tokens::CALL_TOKENS_MAX;
+    let facts = read(json!([1, 200_000, 3])).unwrap();
+    assert_eq!((facts.input_bound, facts.input_estimate), (overhead + 3, 3));
+    assert_eq!(read(json!([[1, 2], [3]])).unwrap().input_estimate, 3);
+    assert_eq!(read(json!(["abcd", "efgh"])).unwrap().input_estimate, 2);
+    assert!(read(json!("€".repeat(10))).unwrap().input_bound >= 30);
+    for wrong in [json!(null), json!(7), json!({}), json!([[["a"]]]), json!([null]), json!([["a"]])]
+    {
+        assert_eq!(refused_field(read(wrong)), "input");
+    }
+}
+
+#[test]
+fn without_edits_the_body_is_the_same_memory() {
+    let body = Bytes::from_static(br#"{"model":"small","messages":[]}"#);
+    for (endpoint, edits) in [
+        (CHAT, Edits::default()),
+        (Endpoint::Messages, Edits { include_usage: true, ..Edits::default() }),
+        (Endpoint::Embeddings, Edits { include_usage: true, output_cap: NonZeroU32::new(7) }),
+    ] {
+        assert_eq!(apply_edits(&body, endpoint, edits).as_ptr(), body.as_ptr());
+    }
+}
+
+#[test]
+fn edits_merge_into_what_is_there() {
+    let usage = Edits { include_usage: true, output_cap: None };
+    let cap = Edits { include_usage: false, output_cap: NonZeroU32::new(7) };
+    for (endpoint, edits, before, after) in [
+        (CHAT, usage, r#" {"a":1}"#, r#" {"stream_options":{"include_usage":true},"a":1}"#),
+        (
+            CHAT,
+            usage,
+            r#"{"stream_options": null }"#,
+            r#"{"stream_options": {"include_usage":true} }"#,
+        ),
+        (CHAT, usage, r#"{"stream_options":{ }}"#, r#"{"stream_options":{"include_usage":true }}"#),
+        (
+            CHAT,
+            usage,
+            r#"{"stream_options":{"x":1}}"#,
+            r#"{"stream_options":{"include_usage":true,"x":1}}"#,
+        ),
+        (
+            CHAT,
+            usage,
+            r#"{"stream_options":{"x":1,"include_usage": false }}"#,
+            r#"{"stream_options":{"x":1,"include_usage": true }}"#,
+        ),
+        (
+            CHAT,
+            usage,
+            r#"{"stream_options":{"include_usage":true}}"#,
+            r#"{"stream_options":{"include_usage":true}}"#,
+        ),
+        (
+            CHAT,
+            usage,
+            r#"{"stream_opt\u0069ons":null}"#,
+            r#"{"stream_opt\u0069ons":{"include_usage":true}}"#,
+        ),
+        (CHAT, cap, r#"{"a":1}"#, r#"{"max_completion_tokens":7,"a":1}"#),
+        (
+            CHAT,
+            cap,
+            r#"{"max_completion_tokens":null,"max_tokens":null}"#,
+            r#"{"max_completion_tokens":7,"max_tokens":null}"#,
+        ),
+        (
+            Endpoint::Messages,
+            cap,
+            r#"{"a":{"max_tokens":1}}"#,
+            r#"{"max_tokens":7,"a":{"max_tokens":1}}"#,
+        ),
+    ] {
+        assert_eq!(
+            apply_edits(&Bytes::from_static(before.as_bytes()), endpoint, edits),
+            after,
+            "{before}"
+        );
+    }
+    let both = Edits { include_usage: true, output_cap: NonZeroU32::new(7) };
+    let edited = apply_edits(
+        &Bytes::from_static(br#"{"model":"m","max_completion_tokens":null,"stream_options":{}}"#),
+        CHAT,
+        both,
+    );
+    assert_eq!(
+        edited,
+        r#"{"model":"m","max_completion_tokens":7,"stream_options":{"include_usage":true}}"#
+    );
+}
+
+/// Bodies of chat calls, with what the edits look for present, absent or empty.
+fn bodies() -> impl Strategy<Value = Value> {
+    let options = prop::option::of(prop::sample::select(vec![
+        json!(null),
+        json!({}),
+        json!({"include_usage": false}),
+        json!({"include_usage": null, "x": 1}),
+        json!({"x": {"include_usage": 0}}),
+    ]));
+    let text = ".{0,60}";
+    (options, any::<bool>(), prop::collection::vec(text, 0..4), text, text).prop_map(
+        |(options, null_cap, texts, key, value)| {
+            let messages: Vec<Value> =
+                texts.iter().map(|text| json!({"role": "user", "content": text})).collect();
+            let mut body =
+                json!({"model": "small", "messages": messages, "metadata": {key: value}});
+            if let Some(options) = options {
+                body["stream_options"] = options;
+            }
+            if null_cap {
+                body["max_completion_tokens"] = Value::Null;
+            }
+            body
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn an_edit_changes_what_it_names_and_no_other_value(body in bodies(), pretty: bool, include_usage: bool, cap in prop::option::of(1_u32..)) {
+        let text = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
+        let text = Bytes::from(text);
+        prop_assert!(read(CHAT, &text).is_ok());
+        let edited = apply_edits(&text, CHAT, Edits { include_usage, output_cap: cap.and_then(NonZeroU32::new) });
+        let facts = read(CHAT, &edited).unwrap();
+        prop_assert_eq!(facts.wants_usage, include_usage);
+        prop_assert_eq!(facts.output_cap, cap.map(u64::from));
+
+        let mut expected = body;
+        if include_usage {
+            if !expected["stream_options"].is_object() {
+                expected["stream_options"] = json!({});
+            }
+            expected["stream_options"]["include_usage"] = json!(true);
+        }
+        if let Some(cap) = cap {
+            expected["max_completion_tokens"] = json!(cap);
+        }
+        prop_assert_eq!(serde_json::from_slice::<Value>(&edited).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_bound_covers_every_byte_of_text_and_the_estimate(texts in prop::collection::vec(any::<String>(), 0..6), system in any::<String>()) {
+        let messages: Vec<Value> = texts.iter().map(|text| json!({"role": "user", "content": [{"type": "text", "text": text}]})).collect();
+        let facts = read_value(Endpoint::Messages, &json!({"model": "m", "system": system, "messages": messages})).unwrap();
+        let bytes = texts.iter().map(String::len).sum::<usize>() + system.len();
+        prop_assert!(facts.input_bound >= bytes as u64);
+        prop_assert!(facts.input_bound >= facts.input_estimate);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}:,"a-z0-9\\ ]{0,60}"#) {
+        for endpoint in [CHAT, Endpoint::Messages, Endpoint::Embeddings] {
+            let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(7) };
+            for body in [&body[..], text.as_bytes()] {
+                drop(read(endpoint, body));
+                drop(apply_edits(&Bytes::copy_from_slice(body), endpoint, edits));
+            }
+        }
+    }
+}
