@@ -57,6 +57,7 @@ mod tests {
             output_cap,
             answers: 2,
             input_bound: 10,
+            input_estimate: 3,
             may_write_cache: false,
         }
     }
