@@ -37,6 +37,8 @@ pub mod provider;
 pub mod refusal;
 mod stack;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tenant;
 
 pub use context::{Call, Tenant};

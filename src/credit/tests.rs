@@ -1,1 +1,195 @@
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use http::{Request, Response, StatusCode, header};
+use tokio_test::{assert_pending, assert_ready_ok};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_test::mock;
+
+use super::CreditLayer;
+use crate::{
+    body::ResponseBody,
+    context::Call,
+    domain::{
+        credits::Credits,
+        dialect::Endpoint,
+        hold::{HoldVerdict, Window},
+        policy::{Disconnect, Policy},
+        price::PriceBook,
+        request::CallFacts,
+    },
+    refusal::Refused,
+    store::{Policies, Prices},
+    testing::{Verdicts, away, fetched, price, prices, request, tenant, yes},
+};
+
+fn facts(endpoint: Endpoint) -> CallFacts {
+    CallFacts {
+        endpoint,
+        model: "small".into(),
+        stream: false,
+        wants_usage: false,
+        output_cap: Some(100),
+        answers: 3,
+        input_bound: 50,
+        may_write_cache: false,
+    }
+}
+
+fn layer(ledger: &Arc<Verdicts>) -> CreditLayer {
+    let policies = fetched(Policy { disconnect: Disconnect::Cancel, ..Policy::default() });
+    CreditLayer::new(Arc::clone(ledger), policies, prices(&["small"]))
+}
+
+async fn answer(layer: CreditLayer, call: &Call) -> Response<ResponseBody<()>> {
+    layer.layer(service_fn(yes)).oneshot(request(&tenant(), call)).await.unwrap()
+}
+
+fn code<B>(response: &Response<B>) -> Option<&'static str> {
+    response.extensions().get::<Refused>().map(|refused| refused.code)
+}
+
+#[tokio::test]
+async fn the_dearest_that_the_call_can_come_to_is_held() {
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let call = Call::new(facts(Endpoint::ChatCompletions));
+    let response = answer(layer(&ledger).hold_ttl(Duration::from_secs(7)), &call).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let asked = ledger.asked();
+    // 50 × 1 + 3 × 100 × 2 nano-dollars; 50 + 3 × 100 tokens.
+    assert_eq!((asked.amount, asked.tokens), (Credits::from_nanos(650), 350));
+    assert_eq!((asked.request_id, asked.ttl), (call.request_id(), Duration::from_secs(7)));
+    let hold = call.hold().unwrap();
+    assert_eq!(
+        (hold.amount, hold.tokens, hold.disconnect),
+        (asked.amount, 350, Disconnect::Cancel)
+    );
+    assert_eq!(call.edits().output_cap, None);
+}
+
+#[tokio::test]
+async fn a_cap_that_the_caller_did_not_set_is_sent_upstream() {
+    for (policy_cap, expected) in [(None, 1_000), (Some(200), 200), (Some(5_000), 1_000)] {
+        let ledger = Verdicts::always(HoldVerdict::Granted);
+        let output_tokens_default = policy_cap.and_then(NonZeroU32::new);
+        let policies = fetched(Policy { output_tokens_default, ..Policy::default() });
+        let layer = CreditLayer::new(Arc::clone(&ledger), policies, prices(&["small"]));
+        let call = Call::new(CallFacts { output_cap: None, ..facts(Endpoint::Messages) });
+        answer(layer, &call).await;
+        assert_eq!(call.edits().output_cap, NonZeroU32::new(expected));
+        assert_eq!(ledger.asked().tokens, i64::from(50 + 3 * expected));
+    }
+}
+
+#[tokio::test]
+async fn embeddings_are_held_by_their_input_alone() {
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let call = Call::new(CallFacts { output_cap: None, ..facts(Endpoint::Embeddings) });
+    answer(layer(&ledger), &call).await;
+    assert_eq!((ledger.asked().amount, ledger.asked().tokens), (Credits::from_nanos(50), 50));
+    assert_eq!(call.edits().output_cap, None);
+}
+
+#[tokio::test]
+async fn a_chat_stream_is_asked_for_its_usage() {
+    for (endpoint, wants_usage, expected) in [
+        (Endpoint::ChatCompletions, false, true),
+        (Endpoint::ChatCompletions, true, false),
+        (Endpoint::Messages, false, false),
+    ] {
+        let ledger = Verdicts::always(HoldVerdict::Granted);
+        let call = Call::new(CallFacts { stream: true, wants_usage, ..facts(endpoint) });
+        answer(layer(&ledger), &call).await;
+        assert_eq!(call.edits().include_usage, expected);
+    }
+}
+
+#[tokio::test]
+async fn each_verdict_has_its_answer_and_none_of_them_reaches_the_provider() {
+    let hour = Duration::from_secs(3600);
+    let budget = HoldVerdict::BudgetExceeded { window: Window::Day, retry_after: hour };
+    let insufficient = HoldVerdict::Insufficient { available: Credits::ZERO };
+    for (verdict, status, expected) in [
+        (Some(insufficient), 402, "insufficient_credits"),
+        (Some(budget), 429, "budget_exceeded"),
+        (Some(HoldVerdict::Suspended), 403, "organization_suspended"),
+        (Some(HoldVerdict::UnknownOrganization), 403, "model_not_allowed"),
+        (Some(HoldVerdict::Conflict), 503, "unavailable"),
+        (None, 503, "unavailable"),
+    ] {
+        let ledger = verdict.map_or_else(Verdicts::away, Verdicts::always);
+        let (mut gateway, mut provider) =
+            mock::spawn_layer::<Request<()>, Response<()>, _>(layer(&ledger));
+        assert_ready_ok!(gateway.poll_ready());
+        let call = Call::new(facts(Endpoint::ChatCompletions));
+        let response = gateway.call(request(&tenant(), &call)).await.unwrap();
+        assert_eq!((response.status().as_u16(), code(&response)), (status, Some(expected)));
+        assert_eq!(
+            response.headers().contains_key(header::RETRY_AFTER),
+            matches!(status, 429 | 503)
+        );
+        assert_eq!(ledger.times(), 1);
+        assert!(call.hold().is_none());
+        assert_pending!(provider.poll_request());
+    }
+}
+
+#[tokio::test]
+async fn a_model_without_a_sound_price_is_refused_and_never_free() {
+    let mut negative = price("negative");
+    negative.tiers[0].rates.cached_read = -1;
+    let mut tierless = price("tierless");
+    tierless.tiers.clear();
+    let book = Prices::new(PriceBook::new([negative, tierless]));
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let layer = CreditLayer::new(Arc::clone(&ledger), Policies::fixed(Policy::default()), book);
+    for model in ["unknown", "negative", "tierless"] {
+        let response = answer(layer.clone(), &Call::for_model(model)).await;
+        assert_eq!(code(&response), Some("model_not_allowed"));
+    }
+    assert_eq!(ledger.times(), 0);
+}
+
+#[tokio::test]
+async fn a_cost_beyond_any_amount_is_refused_by_the_field_that_makes_it_so() {
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    for (output_cap, answers) in [(Some(u64::MAX), 1), (Some(1 << 40), 1 << 60)] {
+        let call = Call::new(CallFacts { output_cap, answers, ..facts(Endpoint::ChatCompletions) });
+        assert_eq!(answer(layer(&ledger), &call).await.status(), StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(ledger.times(), 0);
+}
+
+#[tokio::test]
+async fn without_a_policy_nothing_is_held() {
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let layer = CreditLayer::new(Arc::clone(&ledger), away(), prices(&["small"]));
+    let response = answer(layer, &Call::for_model("small")).await;
+    assert_eq!((response.status().as_u16(), ledger.times()), (503, 0));
+}
+
+#[tokio::test]
+async fn the_instance_that_was_made_ready_is_called_with_the_hold_in_the_call() {
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let (mut gateway, mut provider) =
+        mock::spawn_layer::<Request<()>, Response<()>, _>(layer(&ledger));
+    provider.allow(1);
+    assert_ready_ok!(gateway.poll_ready());
+    let call = Call::for_model("small");
+    let answer = tokio::spawn(gateway.call(request(&tenant(), &call)));
+    let (seen, reply) = provider.next_request().await.unwrap();
+    assert!(Call::of(&seen).unwrap().hold().is_some());
+    reply.send_error("broken pipe");
+    assert_eq!(answer.await.unwrap().unwrap_err().to_string(), "broken pipe");
+    assert_pending!(gateway.poll_ready());
+}
+
+#[tokio::test]
+async fn a_missing_layer_is_our_fault_and_not_the_callers() {
+    let without_call = Request::builder().extension(tenant()).body(()).unwrap();
+    let without_tenant = Request::builder().extension(Call::for_model("small")).body(()).unwrap();
+    for request in [without_call, without_tenant] {
+        let gateway = layer(&Verdicts::away()).layer(service_fn(yes));
+        let response = gateway.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

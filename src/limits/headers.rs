@@ -101,7 +101,7 @@ fn remove_foreign(headers: &mut HeaderMap) {
     }
 }
 
-/// A duration as OpenAI writes it: `12ms`, `1s`, `1.5s`, `6m0s`; rounded up to a millisecond.
+/// A duration as one dialect writes it: `12ms`, `1s`, `1.500s`, `6m0s`; rounded up to a millisecond.
 fn duration(duration: Duration) -> String {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
@@ -115,7 +115,7 @@ fn duration(duration: Duration) -> String {
     }
 }
 
-/// A moment as Anthropic writes it; rounded up to a second.
+/// A moment as the other writes it; rounded up to a second.
 fn moment(now_ms: i64, reset: Duration) -> String {
     let reset_ms = i64::try_from(reset.as_millis()).unwrap_or(i64::MAX);
     rfc3339(now_ms.saturating_add(reset_ms).saturating_add(999).div_euclid(1_000))

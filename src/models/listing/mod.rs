@@ -3,7 +3,7 @@
 //!
 //! A leaf service for a gateway to mount behind `TenantLayer`, under any prefix, with the path left
 //! intact. It reads [`Tenant`] and answers in the caller's dialect: Anthropic's where the request has
-//! an `anthropic-version` header, with its paging (`limit`, `after_id`, `before_id`), else OpenAI's.
+//! an `anthropic-version` header, with its paging (`limit`, `after_id`, `before_id`), else the other's.
 //! Every role may list. A model that is not allowed and one that does not exist get the same 404.
 //! Nobody here knows when a model came out, so `created` is the epoch, as Anthropic's reference asks.
 //!
