@@ -19,11 +19,6 @@
 //! # use tollgate::domain::price::{ModelPrice, PriceBook, Rates, Tier};
 //! # use tollgate::store::{Ledger, Policies, Prices, StoreFuture};
 //! # use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! # let small = ModelPrice {
-//! #     price_id: PriceId::new(uuid::Uuid::nil()), model: "small".into(), provider: "acme".into(), mode: "chat".into(),
-//! #     per_request: Credits::ZERO, input_tokens_max: None, output_tokens_max: Some(1_000),
-//! #     tiers: vec![Tier { from_input_tokens: 0, rates: Rates { output: 600_000_000, ..Rates::default() } }],
-//! # };
 //! /// A purse of 500,000 nano-dollars.
 //! struct Purse;
 //! impl Ledger for Purse {
@@ -36,6 +31,11 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Infallible> {
+//! # let small = ModelPrice {
+//! #     price_id: PriceId::new(uuid::Uuid::nil()), model: "small".into(), provider: "acme".into(), mode: "chat".into(),
+//! #     per_request: Credits::ZERO, input_tokens_max: None, output_tokens_max: Some(1_000),
+//! #     tiers: vec![Tier { from_input_tokens: 0, rates: Rates { output: 600_000_000, ..Rates::default() } }],
+//! # };
 //! let provider = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
 //! let (policies, prices) = (Policies::fixed(Policy::default()), Prices::new(PriceBook::new([small])));
 //! let gateway = ServiceBuilder::new().layer(CreditLayer::new(Purse, policies, prices)).service(provider);

@@ -105,7 +105,7 @@ async fn a_chat_stream_is_asked_for_its_usage() {
 
 #[tokio::test]
 async fn each_verdict_has_its_answer_and_none_of_them_reaches_the_provider() {
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let budget = HoldVerdict::BudgetExceeded { window: Window::Day, retry_after: hour };
     let insufficient = HoldVerdict::Insufficient { available: Credits::ZERO };
     for (verdict, status, expected) in [

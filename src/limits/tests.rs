@@ -86,7 +86,9 @@ async fn calls_that_start_together_cannot_all_pass_on_the_same_tokens() {
     }
     assert_eq!(passed, 2);
     // Each used only 5 of its 40 tokens: the rest comes back.
-    calls.iter().for_each(|call| call.tell_ended(&report(5)));
+    for call in &calls {
+        call.tell_ended(&report(5));
+    }
     let (_, headers) = send(&layer, &tenant, &call(80)).await;
     assert_eq!(headers["x-ratelimit-remaining-tokens"], "10");
 }
