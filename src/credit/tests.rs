@@ -31,6 +31,7 @@ fn facts(endpoint: Endpoint) -> CallFacts {
         output_cap: Some(100),
         answers: 3,
         input_bound: 50,
+        input_estimate: 40,
         may_write_cache: false,
     }
 }

@@ -10,7 +10,6 @@ use super::LimitsLayer;
 use crate::{
     context::{Call, Tenant},
     domain::{
-        dialect::Endpoint,
         policy::{Policy, Rates},
         request::CallFacts,
     },
@@ -34,16 +33,8 @@ fn layer(requests: u32, tokens: u32, in_flight: u32) -> LimitsLayer {
 
 /// A call of so many tokens at the most.
 fn call(tokens: u64) -> Call {
-    Call::new(CallFacts {
-        endpoint: Endpoint::ChatCompletions,
-        model: "small".into(),
-        stream: false,
-        wants_usage: false,
-        output_cap: Some(tokens),
-        answers: 1,
-        input_bound: 0,
-        may_write_cache: false,
-    })
+    let facts = Call::for_model("small").facts().clone();
+    Call::new(CallFacts { output_cap: Some(tokens), ..facts })
 }
 
 async fn send(layer: &LimitsLayer, tenant: &Tenant, call: &Call) -> (u16, HeaderMap) {
