@@ -189,7 +189,7 @@ async fn without_any_keys_nobody_is_told_that_the_token_is_bad() {
             issuer.answer(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 &json!({"keys": [signer.jwk]}).to_string(),
-            )
+            );
         },
         &|| issuer.answer(StatusCode::OK, "<html>sign in</html>"),
         &|| issuer.answer(StatusCode::OK, ""),
