@@ -3,13 +3,18 @@
 //! It is built from nothing but the layers of this crate and a provider router; whoever wants
 //! another server takes the layers and writes their own.
 
+mod assemble;
 pub mod config;
 mod dev_tokens;
 pub mod issuer;
+mod measure;
 mod observe;
 mod ready;
 mod request_id;
 mod route;
 mod routes;
 pub mod server;
+mod signals;
 pub mod telemetry;
+
+pub use assemble::{Gateway, StartError, Stores, Upkeep};

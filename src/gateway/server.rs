@@ -3,6 +3,9 @@
 //! On the signal it accepts no more, lets open requests end, and cuts what is left when the grace
 //! is over. What must happen after the last request (writing endings) is the caller's to do next.
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -99,10 +102,11 @@ where
         let stopping = stopping.clone();
         open.spawn(async move {
             let _permit = permit;
+            let mut first = [0];
             tokio::select! {
                 () = stopping.cancelled() => return,
-                // The builder waits for the first bytes, to tell the versions apart, without a bound.
-                spoke = timeout(bounds.header_read_timeout, stream.readable()) => if !matches!(spoke, Ok(Ok(()))) {
+                // The builder waits for the first byte, to tell the versions apart, without a bound.
+                spoke = timeout(bounds.header_read_timeout, stream.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1..))) {
                     return;
                 },
             }

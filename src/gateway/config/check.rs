@@ -1,6 +1,10 @@
 //! What the values must be, and what to do where they are not.
 
-use super::{Config, ConfigError, Identity, SecretRef, Upstream, load::PREFIX};
+use super::{Config, ConfigError, Identity, Upstream, load::PREFIX};
+use crate::{
+    provider::upstream::SecretRef,
+    tenant::{Algorithm, LEEWAY_MAX},
+};
 
 impl Config {
     /// Checks what the values mean, and that all that a server needs is there. Says what to do.
@@ -16,7 +20,7 @@ impl Config {
         self.check_database()?;
         let url = self.database.url.clone().unwrap_or_default();
         match url.parse::<SecretRef>() {
-            Ok(reference) => reference.read("database.url"),
+            Ok(reference) => read(&reference, "database.url"),
             Err(_) => Ok(url),
         }
     }
@@ -51,6 +55,7 @@ impl Config {
             team_claim,
             algorithms,
             leeway,
+            ..
         } = &self.identity;
         required(
             "identity.issuer",
@@ -80,13 +85,19 @@ impl Config {
                 ));
             }
         }
+        if let Some(unknown) = algorithms.iter().find(|name| name.parse::<Algorithm>().is_err()) {
+            let problem = format!(
+                "`{unknown}` is none: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA"
+            );
+            return Err(ConfigError::invalid("identity.algorithms", problem));
+        }
         if algorithms.is_empty() {
             return Err(ConfigError::invalid(
                 "identity.algorithms",
                 "names no algorithm: leave it out for [\"RS256\"]",
             ));
         }
-        if *leeway > Identity::LEEWAY_MAX {
+        if *leeway > LEEWAY_MAX {
             return Err(ConfigError::invalid(
                 "identity.leeway",
                 "must be 30s at the most: set the clocks right instead",
@@ -185,4 +196,21 @@ fn http_url(key: &str, url: &str) -> Result<(), ConfigError> {
 /// The variable that overrides `key`.
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('[', "__").replace(']', "").replace('.', "__").to_uppercase())
+}
+
+/// The secret itself, now, without a trailing line break. `key` is the setting that refers to it.
+fn read(reference: &SecretRef, key: &str) -> Result<String, ConfigError> {
+    let read = match reference {
+        SecretRef::Env(name) => std::env::var(name).map_err(|error| error.to_string()),
+        SecretRef::File(path) => std::fs::read_to_string(path).map_err(|error| error.to_string()),
+    };
+    let secret = read.and_then(|text| {
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
+    });
+    secret.map_err(|problem| ConfigError::Secret {
+        key: key.to_owned(),
+        reference: reference.to_string(),
+        problem,
+    })
 }

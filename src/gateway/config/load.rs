@@ -10,7 +10,7 @@ use super::{Config, ConfigError, Upstream};
 pub(super) const PREFIX: &str = "TOLLGATE_";
 const ENVIRONMENT: &str = "the environment";
 /// Keys whose value in the environment is a list, separated by commas.
-const LISTS: [&str; 2] = ["algorithms", "models"];
+const LISTS: [&str; 3] = ["algorithms", "models", "forward_header_prefixes"];
 
 impl Config {
     /// Reads `file`, if one is given, and the overrides in `environment` (names and values).
@@ -69,7 +69,7 @@ fn override_of((variable, value): (String, String)) -> Option<Override> {
     let mut key = String::new();
     for part in rest.to_lowercase().split("__") {
         match part.parse::<usize>() {
-            Ok(index) => key.push_str(&format!("[{index}]")),
+            Ok(index) => key.extend(["[", &index.to_string(), "]"]),
             Err(_) if key.is_empty() => key.push_str(part),
             Err(_) => {
                 key.push('.');

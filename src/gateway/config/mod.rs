@@ -3,13 +3,12 @@
 //! `TOLLGATE_<SECTION>__<KEY>` overrides `key` in `[section]`; lists are separated by commas, and
 //! `TOLLGATE_UPSTREAM__0__BASE_URL` is the first `[[upstream]]`'s `base_url`. `DATABASE_URL` stands
 //! in for `database.url`. A key that nobody reads is an error that names it and its file: a limit
-//! that is spelled wrong is a limit that does not exist. Secrets are references ([`SecretRef`]),
+//! that is spelled wrong is a limit that does not exist. Secrets are references (`env:NAME`, `file:/path`),
 //! never values.
 
 mod check;
 mod error;
 mod load;
-mod secret;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -17,7 +16,6 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
-pub use secret::{InvalidSecretRef, SecretRef};
 pub use sections::{Audit, Database, Identity, Limits, Log, LogFormat, Prepared, Server, Upstream};
 
 /// Everything that the server is told from outside.

@@ -4,8 +4,7 @@ use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::SecretRef;
-use crate::domain::dialect::Dialect;
+use crate::{domain::dialect::Dialect, provider::upstream::SecretRef};
 
 /// `[server]`: where and how the gateway listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +101,9 @@ pub struct Identity {
     pub audience: Option<String>,
     /// No default. Where the issuer publishes its keys.
     pub jwks_url: Option<String>,
+    /// Default `false`. Whether that address may be plain `http` beyond this machine: only where a
+    /// mesh protects the way, since whoever sits on it could replace the keys.
+    pub jwks_allow_http: bool,
     /// Default `/organization_id`. JSON pointer to the organization's UUID in the payload.
     pub organization_claim: String,
     /// Default: none. JSON pointer to the role; without it the membership table decides.
@@ -115,17 +117,13 @@ pub struct Identity {
     pub leeway: Duration,
 }
 
-impl Identity {
-    /// The most that clocks may differ.
-    pub const LEEWAY_MAX: Duration = Duration::from_secs(30);
-}
-
 impl Default for Identity {
     fn default() -> Self {
         Self {
             issuer: None,
             audience: None,
             jwks_url: None,
+            jwks_allow_http: false,
             organization_claim: "/organization_id".to_owned(),
             role_claim: None,
             team_claim: None,
@@ -149,6 +147,16 @@ pub struct Upstream {
     pub credential: Option<SecretRef>,
     /// No default. The models it serves; a trailing `*` stands for any ending.
     pub models: Vec<String>,
+    /// Default `2m`. How long it may take from the request to the answer's head.
+    #[serde(with = "humantime_serde")]
+    pub head_timeout: Duration,
+    /// Default `1m`. How long it may pause within an answer.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// Default `false`. Whether it is told the organization, as `x-tollgate-organization-id`.
+    pub send_organization: bool,
+    /// Default: none. Beginnings of further request headers that are passed on to it.
+    pub forward_header_prefixes: Vec<String>,
 }
 
 impl Default for Upstream {
@@ -159,6 +167,10 @@ impl Default for Upstream {
             base_url: String::new(),
             credential: None,
             models: Vec::new(),
+            head_timeout: Duration::from_mins(2),
+            idle_timeout: Duration::from_mins(1),
+            send_organization: false,
+            forward_header_prefixes: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
+use crate::provider::upstream::SecretRef;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tollgate.toml");
 
@@ -104,7 +105,7 @@ fn the_environment_overrides_every_kind_of_value() {
     let config = Config::load(Some(SAMPLE.as_ref()), overrides).unwrap();
     config.check().unwrap();
     assert_eq!(config.server.listen, "127.0.0.1:1234".parse().unwrap());
-    assert_eq!(config.server.shutdown_grace, Duration::from_secs(300));
+    assert_eq!(config.server.shutdown_grace, Duration::from_mins(5));
     assert_eq!(config.server.connections_max, 7);
     assert_eq!(config.identity.algorithms, ["RS256", "PS256"]);
     assert_eq!(config.upstream[0].credential, Some(SecretRef::File("/run/secrets/key".into())));
@@ -177,15 +178,18 @@ fn a_password_in_the_file_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_secret_is_read_where_it_is_referred_to_without_its_line_break() {
-    let file = TempFile::with("s3cret\n");
-    let reference: SecretRef = format!("file:{}", file.0.display()).parse().unwrap();
-    assert_eq!(reference.read("database.url").unwrap(), "s3cret");
-    let missing = SecretRef::Env("TOLLGATE_TEST_NO_SUCH_VARIABLE".to_owned());
-    let error = missing.read("upstream[0].credential").unwrap_err().to_string();
+fn the_address_of_the_database_is_read_where_it_is_referred_to() {
+    let file = TempFile::with("postgres://me:s3cret@db/x\n");
+    let refers_to = |reference: &str| Config {
+        database: Database { url: Some(reference.to_owned()), ..Database::default() },
+        ..Config::default()
+    };
+    let config = refers_to(&format!("file:{}", file.0.display()));
+    assert_eq!(config.database_url().unwrap(), "postgres://me:s3cret@db/x");
+    let error =
+        refers_to("env:TOLLGATE_TEST_NO_SUCH_VARIABLE").database_url().unwrap_err().to_string();
     assert!(
-        error.contains("upstream[0].credential")
-            && error.contains("env:TOLLGATE_TEST_NO_SUCH_VARIABLE"),
+        error.contains("database.url") && error.contains("env:TOLLGATE_TEST_NO_SUCH_VARIABLE"),
         "{error}"
     );
 }

@@ -1,0 +1,331 @@
+//! Puts the gateway together from its configuration, runs it, and takes it apart in order.
+
+use std::{fmt, num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
+
+use http::Uri;
+use tokio::{
+    net::TcpListener,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_layer::Layer;
+
+use super::{
+    config::{Config, ConfigError, Identity, Upstream},
+    dev_tokens::DevTokens,
+    measure::{CountHolds, MeasuredLedger},
+    observe::Observe,
+    ready::{Check, Readiness},
+    routes::{Own, Part, Routes},
+    server::{self, Bounds, Stopped},
+    telemetry::Metrics,
+};
+use crate::{
+    call::Finisher,
+    client::HttpClient,
+    domain::policy::AllowList,
+    models::listing::Listing,
+    provider::{
+        Router,
+        upstream::{UpstreamConfig, UpstreamError},
+    },
+    stack::{Stack, stack},
+    store::{Journal, Ledger, Policies, PolicyStore, PriceStore, Prices, StoreError, StoreFuture},
+    tenant::{JwksOptions, KeySource, TenantLayer, Verifier, VerifierConfig, VerifierError},
+};
+
+/// Where everything that lasts is kept.
+#[derive(Clone)]
+pub struct Stores {
+    /// What organizations may do.
+    pub policies: Arc<dyn PolicyStore>,
+    /// What models cost.
+    pub prices: Arc<dyn PriceStore>,
+    /// Sets credits aside.
+    pub ledger: Arc<dyn Ledger>,
+    /// Writes the ends of calls.
+    pub journal: Arc<dyn Journal>,
+    /// What has to be done beside the calls.
+    pub upkeep: Arc<dyn Upkeep>,
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stores")
+    }
+}
+
+/// What a store needs beside the calls.
+pub trait Upkeep: Send + Sync + 'static {
+    /// Whether the store can be used now; the error is for operators, without secrets.
+    fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+    /// Expires holds that are overdue; how many there were.
+    fn expire_overdue(&self) -> StoreFuture<'_, u64>;
+
+    /// Tells the gauges how full the store's pool is.
+    fn gauge(&self);
+
+    /// Lets go of all connections. Nothing is asked of the store after that.
+    fn close(&self);
+}
+
+/// The gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Tokens cannot be verified like this.
+    #[error("identity: {0}")]
+    Verifier(#[from] VerifierError),
+    /// The issuer's keys cannot be had: nobody could call.
+    #[error(
+        "identity.jwks_url: no usable keys could be fetched from {0}. Is the issuer running, and is this where it publishes its keys?"
+    )]
+    NoKeys(String),
+    /// An upstream cannot be used like this.
+    #[error("upstream: {0}")]
+    Upstream(#[from] UpstreamError),
+    /// The prices cannot be read.
+    #[error("the prices cannot be read from the database: {0}")]
+    Prices(#[source] StoreError),
+}
+
+/// The whole gateway, ready to run.
+pub struct Gateway {
+    stack: Stack,
+    router: Router,
+    listing: Listing,
+    verifier: Verifier,
+    prices: Prices,
+    finisher: Finisher,
+    stores: Stores,
+    metrics: Metrics,
+    dev_tokens: Option<DevTokens>,
+    bounds: Bounds,
+    finish_grace: Duration,
+}
+
+impl Gateway {
+    /// How long a policy is believed where no notice of its change comes.
+    const POLICY_TTL: Duration = Duration::from_secs(30);
+    const PRICES_EVERY: Duration = Duration::from_mins(1);
+    const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+    /// Puts the gateway together: fetches the issuer's keys and reads the prices.
+    ///
+    /// # Errors
+    /// The configuration cannot be used, there are no keys, or the stores do not answer.
+    pub async fn assemble(config: &Config, stores: Stores) -> Result<Self, StartError> {
+        let client = HttpClient::default();
+        let verifier = verifier(&config.identity, &client)?;
+        if !verifier.first_fetch().await {
+            let url = config.identity.jwks_url.clone().unwrap_or_default();
+            return Err(StartError::NoKeys(url));
+        }
+        let router = Router::to_upstreams(config.upstream.iter().map(upstream), &client)?;
+        for upstream in router.upstreams() {
+            if let Err(error) = upstream.check_credential().await {
+                // It may be mounted later; until then its models are answered with 502.
+                tracing::warn!(upstream = upstream.name(), %error, "an upstream has no credential yet");
+            }
+        }
+        let book = stores.prices.price_book().await.map_err(StartError::Prices)?;
+        if book.is_empty() {
+            tracing::warn!("there are no prices: every model is refused until some are imported");
+        }
+        let prices = Prices::new(book);
+        let policies = Policies::cached(Arc::clone(&stores.policies), Self::POLICY_TTL);
+        let finisher =
+            Finisher::new(Arc::clone(&stores.journal), config.server.calls_in_flight_max);
+        let ledger = MeasuredLedger(Arc::clone(&stores.ledger));
+        let server = &config.server;
+        let stack =
+            stack(verifier.clone(), policies.clone(), prices.clone(), ledger, finisher.clone())
+                .call(|call| call.body_bytes_max(server.body_bytes_max))
+                .limits(|limits| limits.replicas(config.limits.replicas))
+                .audit(|audit| audit.capture_bytes_max(config.audit.capture_bytes_max));
+        Ok(Self {
+            stack,
+            router,
+            listing: Listing::new(policies, prices.clone()),
+            verifier,
+            prices,
+            finisher,
+            stores,
+            metrics: Metrics::install(),
+            dev_tokens: None,
+            bounds: Bounds {
+                connections_max: NonZeroUsize::new(server.connections_max)
+                    .unwrap_or(NonZeroUsize::MIN),
+                header_read_timeout: server.header_read_timeout,
+                shutdown_grace: server.shutdown_grace,
+            },
+            finish_grace: server.finish_grace,
+        })
+    }
+
+    /// Also passes `POST /dev/token` on to a dev issuer's token endpoint: for `tollgate dev` only.
+    #[must_use]
+    pub fn with_dev_tokens(mut self, url: Uri) -> Self {
+        self.dev_tokens = Some(DevTokens { client: HttpClient::default(), url });
+        self
+    }
+
+    /// Serves until `stop` is cancelled, then ends in order: accepts no more, lets open calls end
+    /// within the grace and cuts the rest, writes their ends, stops its tasks, closes the store.
+    ///
+    /// Operators' paths are served on `operators` where it is given, else on `callers`.
+    pub async fn run(
+        self,
+        callers: TcpListener,
+        operators: Option<TcpListener>,
+        stop: CancellationToken,
+    ) -> Stopped {
+        let (tasks, ending) = (TaskTracker::new(), CancellationToken::new());
+        self.keep_up(&tasks, &ending);
+        let own = Arc::new(Own {
+            readiness: self.readiness(),
+            metrics: self.metrics.clone(),
+            tokens: self.dev_tokens.clone(),
+        });
+        let calls = self.stack.layer(CountHolds::new(self.router.clone()));
+        let listing = TenantLayer::new(self.verifier.clone()).layer(self.listing.clone());
+        let part = if operators.is_some() { Part::Callers } else { Part::All };
+        let routes = |part| {
+            Observe::new(Routes::new(calls.clone(), listing.clone(), Arc::clone(&own), part))
+        };
+        if let Some(listener) = operators {
+            // Probes and metrics are answered until the last call has ended.
+            let until = ending.clone();
+            let serving =
+                server::serve(listener, routes(Part::Operators), self.bounds, async move {
+                    until.cancelled().await;
+                });
+            drop(tasks.spawn(async move {
+                serving.await;
+            }));
+        }
+        let stopped =
+            server::serve(callers, routes(part), self.bounds, stop.cancelled_owned()).await;
+        if timeout(self.finish_grace, self.finisher.close()).await.is_err() {
+            tracing::error!(
+                "not every end of a call could be written in time; holds that are still open will expire"
+            );
+        }
+        ending.cancel();
+        tasks.close();
+        if timeout(Duration::from_secs(5), tasks.wait()).await.is_err() {
+            tracing::warn!("background tasks did not end in time");
+        }
+        self.stores.upkeep.close();
+        stopped
+    }
+
+    fn readiness(&self) -> Readiness {
+        let upkeep = Arc::clone(&self.stores.upkeep);
+        let verifier = self.verifier.clone();
+        let keys = move || {
+            if verifier.ready() { Ok(()) } else { Err("no usable keys of the issuer".to_owned()) }
+        };
+        Readiness::new(vec![
+            Check { name: "database", probe: Box::new(move || upkeep.ready()) },
+            Check { name: "keys", probe: Box::new(move || Box::pin(std::future::ready(keys()))) },
+        ])
+    }
+
+    /// Starts what has to be done beside the calls.
+    fn keep_up(&self, tasks: &TaskTracker, ending: &CancellationToken) {
+        let (prices, store) = (self.prices.clone(), Arc::clone(&self.stores.prices));
+        every(Self::PRICES_EVERY, tasks, ending, move || {
+            let (prices, store) = (prices.clone(), Arc::clone(&store));
+            async move {
+                if let Err(error) = prices.refresh(&*store).await {
+                    tracing::warn!(%error, "the prices could not be read anew; the old ones stay in force");
+                }
+            }
+        });
+        let upkeep = Arc::clone(&self.stores.upkeep);
+        every(Self::SWEEP_EVERY, tasks, ending, move || {
+            let upkeep = Arc::clone(&upkeep);
+            async move {
+                match upkeep.expire_overdue().await {
+                    Ok(0) => {}
+                    Ok(holds) => tracing::warn!(holds, "holds without an end were expired"),
+                    Err(error) => tracing::warn!(%error, "overdue holds could not be expired"),
+                }
+            }
+        });
+        let (upkeep, metrics) = (Arc::clone(&self.stores.upkeep), self.metrics.clone());
+        every(Self::SWEEP_EVERY, tasks, ending, move || {
+            upkeep.gauge();
+            metrics.tidy();
+            std::future::ready(())
+        });
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("bounds", &self.bounds).finish_non_exhaustive()
+    }
+}
+
+/// Does `work` now and again every `period`, until `ending`. One that is under way then is dropped.
+fn every<F, W>(period: Duration, tasks: &TaskTracker, ending: &CancellationToken, work: F)
+where
+    F: Fn() -> W + Send + Sync + 'static,
+    W: Future<Output = ()> + Send,
+{
+    let ending = ending.clone();
+    drop(tasks.spawn(async move {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let forever = async {
+            loop {
+                ticks.tick().await;
+                work().await;
+            }
+        };
+        tokio::select! {
+            () = ending.cancelled() => {}
+            () = forever => {}
+        }
+    }));
+}
+
+fn verifier(identity: &Identity, client: &HttpClient) -> Result<Verifier, StartError> {
+    let said = |value: &Option<String>| value.clone().unwrap_or_default();
+    let mut config = VerifierConfig::new(said(&identity.issuer), said(&identity.audience));
+    config.organization_claim.clone_from(&identity.organization_claim);
+    config.role_claim.clone_from(&identity.role_claim);
+    config.team_claim.clone_from(&identity.team_claim);
+    config.leeway = identity.leeway;
+    // Those that cannot be read were refused with the configuration.
+    config.algorithms = identity.algorithms.iter().filter_map(|name| name.parse().ok()).collect();
+    let mut keys = JwksOptions::new(said(&identity.jwks_url));
+    keys.allow_http = identity.jwks_allow_http || is_loopback(&keys.url);
+    Ok(Verifier::new(config, KeySource::published(keys, client.clone()))?)
+}
+
+/// What never leaves this machine needs no TLS.
+fn is_loopback(url: &str) -> bool {
+    let host =
+        url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn upstream(from: &Upstream) -> UpstreamConfig {
+    let mut config = UpstreamConfig::new(&from.name, from.dialect, &from.base_url);
+    config.credential.clone_from(&from.credential);
+    config.models = AllowList::Only(from.models.clone());
+    config.head_timeout = from.head_timeout;
+    config.idle_timeout = from.idle_timeout;
+    config.send_organization = from.send_organization;
+    config.forward_header_prefixes.clone_from(&from.forward_header_prefixes);
+    config
+}

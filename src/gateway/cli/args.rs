@@ -1,0 +1,207 @@
+//! What can be typed.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::domain::{
+    credits::Credits,
+    ids::{OrganizationId, TeamId},
+    role::Role,
+};
+
+/// Where `tollgate dev` listens unless it is told otherwise.
+pub(super) const DEV_LISTEN: &str = "127.0.0.1:8080";
+/// Where `tollgate dev` keeps its data unless it is told otherwise.
+pub(super) const DEV_DATA_DIR: &str = ".tollgate";
+
+/// Lets many organizations share one LLM gateway safely.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, about, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Everything on one machine, nothing to set up: database, issuer, mock provider, gateway
+    Dev(DevArgs),
+    /// The gateway, in production
+    Serve(ServeArgs),
+    /// A token from a running dev issuer
+    Token(TokenArgs),
+    /// Makes or updates the `tollgate` schema; needs the database's administrator
+    Migrate(Operator),
+    /// Checks every organization's books; exit status 0 only if all are right
+    Reconcile(Operator),
+    /// Organizations
+    Org(OrgArgs),
+    /// Credits
+    Credits(CreditsArgs),
+    /// Policies: what an organization may do
+    Policy(PolicyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// Where the gateway listens; port 0 is a free one
+    #[arg(long, default_value = DEV_LISTEN, value_name = "ADDRESS")]
+    pub(super) listen: SocketAddr,
+    /// Where everything is kept
+    #[arg(long, default_value = DEV_DATA_DIR, value_name = "DIR")]
+    pub(super) data_dir: PathBuf,
+    /// A provider instead of the mock, for example http://127.0.0.1:11434
+    #[arg(long, value_name = "URL")]
+    pub(super) upstream: Option<String>,
+    /// A database instead of a private one, as its administrator
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(super) database_url: Option<String>,
+    /// One JSON line on standard output when ready, and JSON logs on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The configuration file; docs/tollgate.toml shows all there is
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    /// The organization
+    #[arg(long, value_name = "ID")]
+    pub(super) org: OrganizationId,
+    /// The person: becomes the token's `sub`
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: String,
+    /// owner, admin, member, viewer or platform
+    #[arg(long)]
+    pub(super) role: Role,
+    /// The person's team
+    #[arg(long, value_name = "ID")]
+    pub(super) team: Option<TeamId>,
+    /// How long the token holds
+    #[arg(long, default_value = "1h", value_parser = humantime_serde::re::humantime::parse_duration, value_name = "TIME")]
+    pub(super) ttl: Duration,
+    /// The dev gateway, or the dev issuer
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub(super) url: String,
+    /// One JSON line instead of the bare token
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Which database an operator's command is about, and how it answers.
+#[derive(Debug, Args)]
+pub(super) struct Operator {
+    /// The database; else that of --config; else, that of the `tollgate dev` that runs in this folder
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(super) database_url: Option<String>,
+    /// The server's configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// One JSON line for machines
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OrgArgs {
+    #[command(subcommand)]
+    pub(super) command: OrgCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OrgCommand {
+    /// Makes an organization
+    Create {
+        /// What people call it
+        #[arg(long)]
+        name: String,
+        /// Its id, where another system gave it one; else a new one
+        #[arg(long)]
+        id: Option<OrganizationId>,
+        /// Whose days and months its budgets count, for example Europe/Berlin
+        #[arg(long, default_value = "UTC", value_name = "ZONE")]
+        time_zone: String,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Shows an organization and its credits
+    Show {
+        /// Which
+        id: OrganizationId,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Turns the kill switch on: no call starts, open streams are cut
+    Suspend {
+        /// Which
+        id: OrganizationId,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Turns the kill switch off
+    Resume {
+        /// Which
+        id: OrganizationId,
+        #[command(flatten)]
+        operator: Operator,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreditsArgs {
+    #[command(subcommand)]
+    pub(super) command: CreditsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CreditsCommand {
+    /// Adds credits; an unpaid debt is collected first
+    Grant {
+        /// To which organization
+        #[arg(long, value_name = "ID")]
+        org: OrganizationId,
+        /// In dollars: 12 or 0.25
+        #[arg(long, value_name = "DOLLARS")]
+        amount: Credits,
+        /// Repeating a grant with the same reference grants nothing more; else each is its own
+        #[arg(long, value_name = "TEXT")]
+        reference: Option<String>,
+        #[command(flatten)]
+        operator: Operator,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(super) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Shows an organization's policy
+    Show {
+        /// Of which organization
+        #[arg(long, value_name = "ID")]
+        org: OrganizationId,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Replaces an organization's policy
+    Set {
+        /// Of which organization
+        #[arg(long, value_name = "ID")]
+        org: OrganizationId,
+        /// The policy as JSON, or `@FILE`
+        #[arg(value_name = "JSON")]
+        policy: String,
+        #[command(flatten)]
+        operator: Operator,
+    },
+}

@@ -1,0 +1,61 @@
+//! The `tollgate` command: what can be typed, and what each command does.
+//!
+//! Results go to standard output, as text for people or with `--json` as one line for machines;
+//! everything else (logs, errors) goes to standard error. The exit status is 0 only if all holds, 1
+//! where something does not, and 2 where the command was not understood.
+
+mod args;
+mod books;
+mod connect;
+mod dev;
+mod operate;
+mod output;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use self::args::{Cli, Command};
+pub use self::output::Failure;
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&Failure::new(format!("cannot start the runtime: {error}"))),
+    };
+    let outcome = runtime.block_on(dispatch(cli.command));
+    // Whatever still runs has had its time: nothing may keep the process from ending.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => failed(&failure),
+    }
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Migrate(args) => books::migrate(args).await,
+        Command::Reconcile(args) => books::reconcile(args).await,
+        Command::Org(args) => operate::org(args.command).await,
+        Command::Credits(args) => operate::credits(args.command).await,
+        Command::Policy(args) => operate::policy(args.command).await,
+    }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    // Nobody reads standard error: the exit status still says it.
+    drop(writeln!(io::stderr().lock(), "error: {failure}"));
+    ExitCode::FAILURE
+}

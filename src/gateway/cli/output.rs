@@ -1,0 +1,72 @@
+//! Writing results, and saying why there is none.
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, Write},
+};
+
+use serde::Serialize;
+
+/// Why a command did not do what it was asked: one sentence, with its causes.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure in these words. They say what to do where there is something to do.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: Error> From<E> for Failure {
+    /// The error and its causes, each once: many errors repeat their cause in their own words.
+    fn from(error: E) -> Self {
+        let mut words = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !words.contains(&text) {
+                words.push_str(": ");
+                words.push_str(&text);
+            }
+            cause = error.source();
+        }
+        Self(words)
+    }
+}
+
+/// Where results go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Writes a result: `text` for people, or `value` as one line of JSON.
+    pub(super) fn result(
+        self,
+        text: impl fmt::Display,
+        value: &impl Serialize,
+    ) -> Result<(), Failure> {
+        let line = if self.json { serde_json::to_string(value)? } else { text.to_string() };
+        let mut out = io::stdout().lock();
+        let written = writeln!(out, "{}", line.trim_end()).and_then(|()| out.flush());
+        match written {
+            // Whoever read it has read enough: `tollgate org show … | head -1`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other
+                .map_err(|error| Failure::new(format!("cannot write to standard output: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+use clap::{CommandFactory, error::ErrorKind};
+
+use super::*;
+use crate::domain::{credits::Credits, role::Role};
+
+const ORG: &str = "0192f0c1-2345-7890-abcd-ef0123456789";
+
+fn parse(line: &str) -> Result<Command, clap::Error> {
+    Cli::try_parse_from(std::iter::once("tollgate").chain(line.split_whitespace()))
+        .map(|cli| cli.command)
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn dev_needs_nothing() {
+    let Command::Dev(dev) = parse("dev --json").unwrap() else { panic!() };
+    assert_eq!(dev.listen, args::DEV_LISTEN.parse().unwrap());
+    assert_eq!(dev.data_dir.to_str(), Some(".tollgate"));
+    assert!(dev.json && dev.upstream.is_none());
+}
+
+#[test]
+fn a_token_names_organization_person_and_role() {
+    let Command::Token(token) =
+        parse(&format!("token --org {ORG} --user ada --role member --ttl 90m")).unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (token.org.to_string().as_str(), token.role, token.ttl.as_secs()),
+        (ORG, Role::Member, 5400)
+    );
+    for line in [
+        "token --org acme --user ada --role member",
+        &format!("token --org {ORG} --user ada --role king"),
+    ] {
+        assert_eq!(parse(line).unwrap_err().kind(), ErrorKind::ValueValidation, "{line}");
+    }
+}
+
+#[test]
+fn an_amount_is_exact_or_refused() {
+    let Command::Credits(args::CreditsArgs { command: args::CreditsCommand::Grant { amount, .. } }) =
+        parse(&format!("credits grant --org {ORG} --amount 0.25")).unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(amount, Credits::from_nanos(250_000_000));
+    assert!(parse(&format!("credits grant --org {ORG} --amount 1e3")).is_err());
+}
+
+#[test]
+fn operators_commands_take_a_database_a_file_and_json() {
+    for line in [
+        "migrate",
+        "reconcile",
+        &format!("org show {ORG}"),
+        "org create --name Acme",
+        &format!("org suspend {ORG}"),
+        &format!("org resume {ORG}"),
+        &format!("policy show --org {ORG}"),
+        &format!("policy set --org {ORG} {{}}"),
+    ] {
+        parse(&format!("{line} --json --database-url postgres://db --config tollgate.toml"))
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_failure_says_its_causes_once() {
+    let inner = io::Error::other("the disk is gone");
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write")]
+    struct Outer(#[source] io::Error);
+    assert_eq!(Failure::from(Outer(inner)).to_string(), "cannot write: the disk is gone");
+}

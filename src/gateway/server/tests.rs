@@ -1,0 +1,176 @@
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+use futures_util::future::poll_fn;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
+use tower::service_fn;
+
+use super::*;
+use crate::client::HttpClient;
+
+fn bounds() -> Bounds {
+    Bounds {
+        connections_max: NonZeroUsize::new(100).unwrap(),
+        header_read_timeout: Duration::from_mins(1),
+        shutdown_grace: Duration::from_mins(1),
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    stop: Arc<Notify>,
+    server: JoinHandle<Stopped>,
+}
+
+type Frames = mpsc::Receiver<Result<http_body::Frame<Bytes>, Infallible>>;
+type Stream = Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>;
+
+/// A server whose one answer is what is sent on the other side of `frames`.
+async fn streaming(frames: Frames, bounds: Bounds) -> Running {
+    let frames = Arc::new(std::sync::Mutex::new(Some(frames)));
+    let service = service_fn(move |_: Request<Incoming>| {
+        let frames = frames.lock().unwrap().take();
+        async move {
+            let body: Stream = match frames {
+                Some(mut frames) => {
+                    Box::pin(StreamBody::new(futures_util::stream::poll_fn(move |cx| {
+                        frames.poll_recv(cx)
+                    })))
+                }
+                None => Box::pin(Full::from("another")),
+            };
+            Ok::<_, Infallible>(Response::new(body))
+        }
+    });
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = Arc::new(Notify::new());
+    let told = Arc::clone(&stop);
+    let server =
+        tokio::spawn(serve(listener, service, bounds, async move { told.notified().await }));
+    Running { address, stop, server }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what the channel carries")]
+fn frame(text: &'static str) -> Result<http_body::Frame<Bytes>, Infallible> {
+    Ok(http_body::Frame::data(Bytes::from(text)))
+}
+
+fn get(address: SocketAddr) -> Request<Full<Bytes>> {
+    Request::get(format!("http://{address}/")).body(Full::default()).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_open_at_the_signal_goes_on_to_its_end_and_no_connection_is_accepted() {
+    let (frames, receiver) = mpsc::channel(8);
+    let running = streaming(receiver, bounds()).await;
+    frames.send(frame("one ")).await.unwrap();
+    let mut answer = HttpClient::default().send(get(running.address)).await.unwrap().into_body();
+    assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "one ");
+
+    running.stop.notify_one();
+    while TcpStream::connect(running.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    frames.send(frame("two")).await.unwrap();
+    drop(frames);
+    assert_eq!(answer.collect().await.unwrap().to_bytes(), "two");
+    assert_eq!(running.server.await.unwrap(), Stopped { cut: 0 });
+}
+
+#[tokio::test]
+async fn what_is_open_when_the_grace_is_over_is_cut() {
+    let (frames, receiver) = mpsc::channel(8);
+    let running = streaming(receiver, Bounds { shutdown_grace: Duration::ZERO, ..bounds() }).await;
+    frames.send(frame("one")).await.unwrap();
+    let mut answer = HttpClient::default().send(get(running.address)).await.unwrap().into_body();
+    assert!(answer.frame().await.unwrap().is_ok());
+    running.stop.notify_one();
+    assert_eq!(running.server.await.unwrap(), Stopped { cut: 1 });
+    assert!(answer.frame().await.unwrap().is_err());
+    assert!(frames.is_closed(), "the body is dropped, so that its call can end");
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_does_not_delay_the_end() {
+    let (_frames, receiver) = mpsc::channel(8);
+    let running = streaming(receiver, bounds()).await;
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    running.stop.notify_one();
+    assert_eq!(running.server.await.unwrap(), Stopped { cut: 0 });
+    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_head_is_hung_up_on() {
+    let (_frames, receiver) = mpsc::channel(8);
+    let running =
+        streaming(receiver, Bounds { header_read_timeout: Duration::from_millis(50), ..bounds() })
+            .await;
+    for beginning in ["", "GET / HTTP/1.1\r\nhost"] {
+        let mut slow = TcpStream::connect(running.address).await.unwrap();
+        slow.write_all(beginning.as_bytes()).await.unwrap();
+        assert_eq!(slow.read(&mut [0; 16]).await.unwrap_or(0), 0, "{beginning:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait_for_one_to_end() {
+    let (frames, receiver) = mpsc::channel(8);
+    let running =
+        streaming(receiver, Bounds { connections_max: NonZeroUsize::MIN, ..bounds() }).await;
+    frames.send(frame("one")).await.unwrap();
+    let mut first = HttpClient::default().send(get(running.address)).await.unwrap().into_body();
+    assert!(first.frame().await.unwrap().is_ok());
+
+    let other = HttpClient::default();
+    let mut second = pin!(other.fetch(get(running.address), 100, Duration::from_secs(30)));
+    for _ in 0..100 {
+        assert!(poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await);
+        tokio::task::yield_now().await;
+    }
+    drop((first, frames));
+    assert_eq!(second.await.unwrap().body(), "another");
+}
+
+#[tokio::test]
+async fn http_2_without_tls_is_spoken_too() {
+    let (frames, receiver) = mpsc::channel::<Result<http_body::Frame<Bytes>, Infallible>>(1);
+    drop(frames);
+    let running = streaming(receiver, bounds()).await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    for expected in ["", "another"] {
+        let request = Request::get(format!("http://{}/", running.address))
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.version(), http::Version::HTTP_2);
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), expected);
+    }
+    running.stop.notify_one();
+    assert_eq!(running.server.await.unwrap(), Stopped { cut: 0 });
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let taken = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = listen(address).await.unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()));
+    assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+}
