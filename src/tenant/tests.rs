@@ -8,7 +8,7 @@ use std::sync::{
 use http::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
 use tokio_test::{assert_pending, assert_ready_ok};
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_test::mock;
 
 use super::{

@@ -1,6 +1,8 @@
 //! The issuer's public keys: which of a published set are used, and verifying with them.
 
 mod jwk;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,0 +1,12 @@
+//! Identity from end to end: the layer, a key set over real HTTP, tokens signed by other code.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
+mod attacks;
+mod keys;
+mod kit;
