@@ -9,7 +9,7 @@ mod prices;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub use memory::MemoryStore;
+pub use memory::{Balance, MemoryStore, Written};
 pub use policies::{Policies, Standing};
 pub use prices::Prices;
 

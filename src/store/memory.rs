@@ -1,4 +1,0 @@
-//! (to be written)
-/// In-memory store.
-#[derive(Debug)]
-pub struct MemoryStore;

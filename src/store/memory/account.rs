@@ -1,0 +1,243 @@
+//! The money and the budget tokens of one organization. Plain arithmetic under one lock.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
+
+use super::calendar::Start;
+use crate::domain::{
+    credits::Credits,
+    finish::{Finished, Settlement},
+    hold::{HoldRequest, HoldVerdict, Window},
+    ids::RequestId,
+    policy::Budgets,
+};
+
+/// What an organization has, has set aside, and owes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// All credits, held ones included.
+    pub posted: Credits,
+    /// What open holds have set aside.
+    pub held: Credits,
+    /// What settlements came to beyond the credits; paid by the next grant.
+    pub debt: Credits,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    posted: i64,
+    held: i64,
+    debt: i64,
+    /// All movements of `posted` and `debt`, to check the two by.
+    moved: (i64, i64),
+    open: HashMap<RequestId, Open>,
+    ended: HashMap<RequestId, Ended>,
+    /// The ended ones, oldest first: what falls out is forgotten.
+    ended_order: VecDeque<RequestId>,
+    windows: HashMap<Start, Tokens>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    amount: i64,
+    tokens: i64,
+    /// When it was set aside: its windows are those of this moment.
+    arrived_ms: i64,
+    expires: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    charged: i64,
+    debt: i64,
+    finished: bool,
+    arrived_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tokens {
+    used: i64,
+    held: i64,
+}
+
+const ENDED_MAX: usize = 1_024;
+const WINDOWS_MAX: usize = 64;
+
+impl Account {
+    pub(super) fn balance(&self) -> Balance {
+        let of = Credits::from_nanos;
+        Balance { posted: of(self.posted), held: of(self.held), debt: of(self.debt) }
+    }
+
+    pub(super) fn grant(&mut self, amount: Credits) -> Balance {
+        let amount = amount.nanos().max(0);
+        let paid = self.debt.min(amount);
+        self.charge(paid.saturating_sub(amount), paid.saturating_neg());
+        self.balance()
+    }
+
+    pub(super) fn hold(&mut self, request: &HoldRequest, budgets: &Budgets) -> HoldVerdict {
+        let (amount, tokens) = (request.amount.nanos(), request.tokens);
+        if let Some(open) = self.open.get(&request.request_id) {
+            let same = open.amount == amount && open.tokens == tokens;
+            return if same { HoldVerdict::Granted } else { HoldVerdict::Conflict };
+        }
+        if self.ended.contains_key(&request.request_id) || amount < 0 || tokens < 0 {
+            return HoldVerdict::Conflict;
+        }
+        let arrived_ms = request.request_id.arrived_ms();
+        let mut refusal = self.refusal(amount, tokens, arrived_ms, budgets);
+        if refusal.is_some() && self.expire() > 0 {
+            refusal = self.refusal(amount, tokens, arrived_ms, budgets);
+        }
+        if let Some(refusal) = refusal {
+            return refusal;
+        }
+        self.held = self.held.saturating_add(amount);
+        self.move_tokens(arrived_ms, tokens, 0);
+        let expires = Instant::now().checked_add(request.ttl);
+        self.open.insert(request.request_id, Open { amount, tokens, arrived_ms, expires });
+        HoldVerdict::Granted
+    }
+
+    /// Ends the hold of a call. The caller has made sure that this finish is a new one.
+    pub(super) fn settle(&mut self, request_id: RequestId, settlement: &Settlement) -> Finished {
+        let before = match self.open.remove(&request_id) {
+            Some(open) => {
+                self.held = self.held.saturating_sub(open.amount);
+                self.move_tokens(open.arrived_ms, open.tokens.saturating_neg(), 0);
+                Ended { charged: 0, debt: 0, finished: false, arrived_ms: open.arrived_ms }
+            }
+            None => self.ended.get(&request_id).copied().unwrap_or_else(|| Ended {
+                charged: 0,
+                debt: 0,
+                finished: false,
+                arrived_ms: request_id.arrived_ms(),
+            }),
+        };
+        if before.finished {
+            return before.told(true);
+        }
+        let due = settlement.amount.nanos().saturating_sub(before.charged).max(0);
+        // Whatever is free, the own hold by now among it: never below zero, never what others hold.
+        let charged = due.min(self.posted.saturating_sub(self.held));
+        let debt = due.saturating_sub(charged);
+        self.charge(charged, debt);
+        self.move_tokens(before.arrived_ms, 0, settlement.tokens.max(0));
+        let charged = before.charged.saturating_add(charged);
+        let ended = Ended { charged, debt, finished: true, arrived_ms: before.arrived_ms };
+        self.end(request_id, ended);
+        ended.told(false)
+    }
+
+    /// What an earlier finish of this call came to.
+    pub(super) fn replay(&self, request_id: RequestId) -> Finished {
+        self.ended
+            .get(&request_id)
+            .map_or(Finished { replayed: true, ..Finished::default() }, |ended| ended.told(true))
+    }
+
+    /// Gives overdue holds back, and returns how many there were.
+    pub(super) fn expire(&mut self) -> usize {
+        let now = Instant::now();
+        let is_overdue = |open: &Open| open.expires.is_some_and(|expires| expires <= now);
+        let overdue: Vec<(RequestId, Open)> =
+            self.open.extract_if(|_, open| is_overdue(open)).collect();
+        for (request_id, open) in &overdue {
+            self.held = self.held.saturating_sub(open.amount);
+            self.move_tokens(open.arrived_ms, open.tokens.saturating_neg(), 0);
+            let arrived_ms = open.arrived_ms;
+            let ended = Ended { charged: 0, debt: 0, finished: false, arrived_ms };
+            self.end(*request_id, ended);
+        }
+        overdue.len()
+    }
+
+    pub(super) fn broken(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut check = |holds: bool, what: &str| {
+            if !holds {
+                broken.push(format!("{what}: {:?}", self.balance()));
+            }
+        };
+        check(self.posted >= self.held && self.held >= 0 && self.debt >= 0, "bounds");
+        check((self.posted, self.debt) == self.moved, "the sum of all movements");
+        let sum =
+            |figure: fn(&Open) -> i64| self.open.values().map(figure).fold(0, i64::saturating_add);
+        check(self.held == sum(|open| open.amount), "the sum of open holds");
+        for window in [Window::Day, Window::Month] {
+            let of_kind = self.windows.iter().filter(|(start, _)| start.window == window);
+            let held = of_kind.map(|(_, tokens)| tokens.held).fold(0, i64::saturating_add);
+            check(held == sum(|open| open.tokens), "the tokens of open holds");
+        }
+        broken
+    }
+
+    fn refusal(
+        &self,
+        amount: i64,
+        tokens: i64,
+        at_ms: i64,
+        budgets: &Budgets,
+    ) -> Option<HoldVerdict> {
+        let free = self.posted.saturating_sub(self.held);
+        if self.debt > 0 || free < amount {
+            let free = if self.debt > 0 { 0 } else { free };
+            return Some(HoldVerdict::Insufficient { available: Credits::from_nanos(free) });
+        }
+        // The month first: where both are spent, the longer wait is the true one.
+        let limits = [(Window::Month, budgets.monthly_tokens), (Window::Day, budgets.daily_tokens)];
+        limits.into_iter().find_map(|(window, limit)| {
+            let start = Start::of(window, at_ms);
+            let Tokens { used, held } = self.windows.get(&start).copied().unwrap_or_default();
+            let wanted = used.saturating_add(held).saturating_add(tokens);
+            let exceeded = limit.is_some_and(|limit| u64::try_from(wanted).unwrap_or(0) > limit);
+            exceeded.then(|| HoldVerdict::BudgetExceeded { window, retry_after: start.left(at_ms) })
+        })
+    }
+
+    fn charge(&mut self, charged: i64, debt: i64) {
+        self.posted = self.posted.saturating_sub(charged);
+        self.debt = self.debt.saturating_add(debt);
+        self.moved.0 = self.moved.0.saturating_sub(charged);
+        self.moved.1 = self.moved.1.saturating_add(debt);
+    }
+
+    fn move_tokens(&mut self, at_ms: i64, held: i64, used: i64) {
+        if held == 0 && used == 0 {
+            return;
+        }
+        if self.windows.len() > WINDOWS_MAX {
+            let current = [Window::Day, Window::Month].map(|window| Start::of(window, at_ms));
+            self.windows.retain(|start, tokens| tokens.held > 0 || current.contains(start));
+        }
+        for window in [Window::Day, Window::Month] {
+            let tokens = self.windows.entry(Start::of(window, at_ms)).or_default();
+            tokens.held = tokens.held.saturating_add(held);
+            tokens.used = tokens.used.saturating_add(used);
+        }
+    }
+
+    fn end(&mut self, request_id: RequestId, ended: Ended) {
+        if self.ended.insert(request_id, ended).is_none() {
+            self.ended_order.push_back(request_id);
+        }
+        if self.ended_order.len() > ENDED_MAX
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+}
+
+impl Ended {
+    const fn told(self, replayed: bool) -> Finished {
+        Finished {
+            charged: Credits::from_nanos(self.charged),
+            debt: Credits::from_nanos(self.debt),
+            replayed,
+        }
+    }
+}

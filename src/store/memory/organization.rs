@@ -1,0 +1,144 @@
+//! One organization: what it may do, its account, and the latest of what was written about it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use super::account::Account;
+use crate::{
+    context::Tenant,
+    domain::{
+        finish::{Finish, Finished},
+        hold::{HoldRequest, HoldVerdict},
+        ids::{RequestId, TeamId},
+        policy::Policy,
+        role::Role,
+    },
+    store::Standing,
+};
+
+/// A finish as it was written: the usage and the record of one call.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Who called.
+    pub user_id: String,
+    /// The caller's team.
+    pub team_id: Option<TeamId>,
+    /// What was written.
+    pub finish: Arc<Finish>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Organization {
+    settings: RwLock<Settings>,
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Settings {
+    policy: Arc<Policy>,
+    suspended: bool,
+    roles: HashMap<Box<str>, Role>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    account: Account,
+    written: VecDeque<(RequestId, Written)>,
+}
+
+/// The account of a locked organization.
+pub(super) struct AccountGuard<'a>(MutexGuard<'a, Books>);
+
+// With the bodies that a record may keep, one busy organization stays within some megabytes.
+const WRITTEN_MAX: usize = 256;
+
+impl Organization {
+    pub(super) fn account(&self) -> AccountGuard<'_> {
+        AccountGuard(self.books())
+    }
+
+    pub(super) fn written(&self) -> Vec<Written> {
+        self.books().written.iter().map(|(_, written)| written.clone()).collect()
+    }
+
+    pub(super) fn set_policy(&self, policy: Policy) {
+        self.change(|settings| settings.policy = Arc::new(policy));
+    }
+
+    pub(super) fn set_suspended(&self, suspended: bool) {
+        self.change(|settings| settings.suspended = suspended);
+    }
+
+    pub(super) fn set_role(&self, user: &str, role: Role) {
+        self.change(|settings| drop(settings.roles.insert(user.into(), role)));
+    }
+
+    pub(super) fn standing(&self, tenant: &Tenant) -> Standing {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        let mut policy = Arc::clone(&settings.policy);
+        if settings.suspended {
+            Arc::make_mut(&mut policy).suspended = true;
+        }
+        let role = tenant.role().or_else(|| settings.roles.get(tenant.user_id()).copied());
+        Standing { policy, role }
+    }
+
+    pub(super) fn hold(&self, request: &HoldRequest) -> HoldVerdict {
+        let budgets = {
+            let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+            if settings.suspended || settings.policy.suspended {
+                return HoldVerdict::Suspended;
+            }
+            settings.policy.budgets
+        };
+        self.books().account.hold(request, &budgets)
+    }
+
+    pub(super) fn finish(&self, tenant: &Tenant, finish: &Finish) -> Finished {
+        let request_id = finish.request_id;
+        let written = Written {
+            user_id: tenant.user_id().into(),
+            team_id: tenant.team_id(),
+            finish: Arc::new(finish.clone()),
+        };
+        let mut books = self.books();
+        if books.written.iter().rev().any(|(written, _)| *written == request_id) {
+            return books.account.replay(request_id);
+        }
+        let finished = match &finish.settlement {
+            Some(settlement) => books.account.settle(request_id, settlement),
+            None => Finished::default(),
+        };
+        if !finished.replayed {
+            if books.written.len() >= WRITTEN_MAX {
+                books.written.pop_front();
+            }
+            books.written.push_back((request_id, written));
+        }
+        finished
+    }
+
+    fn change(&self, with: impl FnOnce(&mut Settings)) {
+        with(&mut self.settings.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    // Nothing in here panics half way; a poisoned lock guards whole figures.
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::ops::Deref for AccountGuard<'_> {
+    type Target = Account;
+    fn deref(&self) -> &Account {
+        &self.0.account
+    }
+}
+
+impl std::ops::DerefMut for AccountGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Account {
+        &mut self.0.account
+    }
+}
