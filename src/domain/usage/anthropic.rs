@@ -1,0 +1,140 @@
+//! Events and answers in Anthropic's words. `input_tokens` is what was neither read from nor written
+//! to the cache, `output_tokens` contains thinking, and the figures of `message_delta` are cumulative:
+//! they replace those of `message_start`.
+
+use super::{
+    figure::{Absurd, Figure, Input, Output, Reported, text_bytes, without},
+    meter::{Meter, Seen},
+};
+use crate::domain::json::{JsonError, Kind, Reader};
+
+/// Reads one event of a stream, or a whole answer.
+pub(super) fn read(meter: &mut Meter, json: &[u8]) -> Result<Seen, JsonError> {
+    let mut kind = None;
+    let mut reported = false;
+    let mut reader = Reader::new(json)?;
+    reader.object(|reader, key| match &*key {
+        "type" if reader.kind()? == Kind::String => {
+            kind = Some(reader.string()?.decoded());
+            Ok(())
+        }
+        "message" if reader.kind()? == Kind::Object => reader.object(|reader, key| match &*key {
+            "model" => meter.read_model(reader),
+            "usage" => read_usage(meter, reader),
+            _ => reader.skip(),
+        }),
+        "model" => meter.read_model(reader),
+        "usage" => {
+            reported = reader.kind()? == Kind::Object;
+            read_usage(meter, reader)
+        }
+        "delta" if reader.kind()? == Kind::Object => reader.object(|reader, key| match &*key {
+            "stop_reason" => read_stop(meter, reader),
+            "text" | "partial_json" | "thinking" => {
+                meter.delivered().add_text(text_bytes(reader)?);
+                Ok(())
+            }
+            _ => reader.skip(),
+        }),
+        "content" | "content_block" => {
+            meter.delivered().add_text(text_bytes(reader)?);
+            Ok(())
+        }
+        "stop_reason" => read_stop(meter, reader),
+        _ => reader.skip(),
+    })?;
+    reader.end()?;
+    let kind = kind.as_deref().unwrap_or_default();
+    // The figures that come first were made before the answer was.
+    let current = reported && matches!(kind, "message_delta" | "message");
+    let figures = *meter.anthropic();
+    meter.report(figures.reported(current));
+    Ok(match kind {
+        "message_stop" => {
+            meter.finish();
+            Seen::Terminal
+        }
+        "error" => Seen::Error,
+        "message" | "content_block_start" | "content_block_delta" | "content_block_stop" => {
+            meter.delivered().anything = true;
+            Seen::Content
+        }
+        _ => Seen::Other,
+    })
+}
+
+fn read_stop(meter: &mut Meter, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+    if reader.kind()? == Kind::String {
+        meter.finish();
+    }
+    reader.skip()
+}
+
+fn read_usage(meter: &mut Meter, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+    if reader.kind()? != Kind::Object {
+        return reader.skip();
+    }
+    let figures = meter.anthropic();
+    reader.object(|reader, key| {
+        match &*key {
+            "input_tokens" => figures.input.update(Figure::read(reader)?),
+            "output_tokens" => figures.output.update(Figure::read(reader)?),
+            "cache_read_input_tokens" => figures.read.update(Figure::read(reader)?),
+            "cache_creation_input_tokens" => figures.written.update(Figure::read(reader)?),
+            "cache_creation" if reader.kind()? == Kind::Object => {
+                reader.object(|reader, key| {
+                    match &*key {
+                        "ephemeral_5m_input_tokens" => {
+                            figures.written_5m.update(Figure::read(reader)?)
+                        }
+                        "ephemeral_1h_input_tokens" => {
+                            figures.written_1h.update(Figure::read(reader)?)
+                        }
+                        _ => reader.skip()?,
+                    }
+                    Ok::<(), JsonError>(())
+                })?
+            }
+            _ => reader.skip()?,
+        }
+        Ok::<(), JsonError>(())
+    })
+}
+
+/// All `usage` objects of an answer, the later over the earlier.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Figures {
+    input: Figure,
+    output: Figure,
+    read: Figure,
+    written: Figure,
+    written_5m: Figure,
+    written_1h: Figure,
+}
+
+impl Figures {
+    fn reported(&self, output_is_current: bool) -> Result<Reported, Absurd> {
+        let (one_hour, five_minutes) = (self.written_1h.or_zero()?, self.written_5m.or_zero()?);
+        let five_minutes = match self.written.present()? {
+            // The split is of this total, never added to it. What it leaves open is the default kind.
+            Some(written) if written > 0 => {
+                let open = without(written, one_hour)?;
+                without(open, five_minutes)?;
+                open
+            }
+            Some(_) | None => five_minutes,
+        };
+        let input = Input {
+            plain: self.input.or_zero()?,
+            cached_read: self.read.or_zero()?,
+            cache_write_5m: five_minutes,
+            cache_write_1h: one_hour,
+        };
+        let output = self.output.present()?.map(|plain| Output { plain, reasoning: 0 });
+        Ok(Reported {
+            input: (input != Input::default()).then_some(input),
+            output,
+            output_is_current,
+        })
+    }
+}

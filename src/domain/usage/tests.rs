@@ -1,0 +1,383 @@
+#![expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::domain::{dialect::Endpoint, request::CallFacts, sse::Splitter};
+
+const CHAT: Endpoint = Endpoint::ChatCompletions;
+const MESSAGES: Endpoint = Endpoint::Messages;
+
+fn facts(endpoint: Endpoint) -> CallFacts {
+    CallFacts {
+        endpoint,
+        model: "small".into(),
+        stream: true,
+        wants_usage: false,
+        output_cap: None,
+        answers: 1,
+        input_bound: 100,
+        input_estimate: 25,
+        may_write_cache: false,
+    }
+}
+
+/// Reads a stream that arrives in these chunks.
+fn meter(endpoint: Endpoint, chunks: &[&[u8]]) -> (Meter, Vec<Seen>) {
+    let (mut meter, mut splitter, mut seen) =
+        (Meter::new(endpoint), Splitter::new(1 << 20), Vec::new());
+    for chunk in chunks {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        while let Some(event) = splitter.next_event().unwrap() {
+            seen.push(meter.read_event(&event));
+        }
+    }
+    (meter, seen)
+}
+
+fn read(endpoint: Endpoint, stream: &str) -> (Meter, Vec<Seen>) {
+    meter(endpoint, &[stream.as_bytes()])
+}
+
+/// The usage of a whole OpenAI answer that reports this.
+fn openai(usage: &serde_json::Value) -> Meter {
+    let mut meter = Meter::new(CHAT);
+    let answer = json!({"model": "m", "choices": [{"message": {"content": ""}, "finish_reason": "stop"}], "usage": usage});
+    meter.read_document(&serde_json::to_vec(&answer).unwrap());
+    meter
+}
+
+fn anthropic(usage: &serde_json::Value) -> Meter {
+    let mut meter = Meter::new(MESSAGES);
+    let answer =
+        json!({"type": "message", "content": [], "stop_reason": "end_turn", "usage": usage});
+    meter.read_document(&serde_json::to_vec(&answer).unwrap());
+    meter
+}
+
+const CHAT_STREAM: &str = r#"data: {"model":"small-2","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}
+
+data: {"choices":[{"index":0,"delta":{"content":"Grüße"},"finish_reason":null}],"usage":null}
+
+: keepalive
+
+data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}
+
+data: {"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":9,"total_tokens":29,"prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":5}}}
+
+data: [DONE]
+
+"#;
+
+const MESSAGES_STREAM: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"x","model":"large-1","content":[],"stop_reason":null,"usage":{"input_tokens":25,"cache_read_input_tokens":3,"cache_creation_input_tokens":10,"cache_creation":{"ephemeral_5m_input_tokens":6,"ephemeral_1h_input_tokens":4},"output_tokens":1}}}
+
+event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+
+event: ping
+data: {"type":"ping"}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello, world"}}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":15}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"#;
+
+fn chat_usage() -> Usage {
+    Usage { input: 12, cached_read: 8, output: 4, reasoning: 5, ..Usage::default() }
+}
+
+fn messages_usage() -> Usage {
+    Usage {
+        input: 25,
+        cached_read: 3,
+        cache_write_5m: 6,
+        cache_write_1h: 4,
+        output: 15,
+        reasoning: 0,
+    }
+}
+
+#[test]
+fn a_chat_stream_is_metered_by_its_last_chunk() {
+    let (meter, seen) = read(CHAT, CHAT_STREAM);
+    assert_eq!(
+        seen,
+        [Seen::Content, Seen::Content, Seen::Other, Seen::Content, Seen::Usage, Seen::Terminal]
+    );
+    assert_eq!(meter.usage(), Some(chat_usage()));
+    assert_eq!(meter.answered_by(), Some("small-2"));
+    assert!(meter.finished() && !meter.absurd());
+}
+
+#[test]
+fn a_message_stream_is_metered_by_its_cumulative_figures() {
+    let (meter, seen) = read(MESSAGES, MESSAGES_STREAM);
+    assert_eq!(
+        seen,
+        [Seen::Other, Seen::Content, Seen::Other, Seen::Content, Seen::Other, Seen::Terminal]
+    );
+    assert_eq!(meter.usage(), Some(messages_usage()));
+    assert_eq!(meter.answered_by(), Some("large-1"));
+    assert!(meter.finished());
+}
+
+#[test]
+fn a_message_stream_may_report_everything_at_its_end() {
+    let stream = r#"data: {"type":"message_start","message":{"usage":{"input_tokens":0,"output_tokens":0}}}
+
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":7,"output_tokens":2}}
+
+data: {"type":"message_delta","delta":{},"usage":{"input_tokens":0,"output_tokens":5}}
+
+"#;
+    assert_eq!(
+        read(MESSAGES, stream).0.usage(),
+        Some(Usage { input: 7, output: 5, ..Usage::default() })
+    );
+}
+
+#[test]
+fn usage_on_every_chunk_is_cumulative_and_the_chunks_are_content() {
+    let chunk = |tokens: u64| {
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"x\"}}}}],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":{tokens}}}}}\n\n"
+        )
+    };
+    let (meter, seen) = read(CHAT, &format!("{}{}{}", chunk(1), chunk(2), chunk(3)));
+    assert_eq!(seen, [Seen::Content; 3]);
+    assert_eq!(meter.usage(), Some(Usage { input: 5, output: 3, ..Usage::default() }));
+    assert!(!meter.finished());
+}
+
+#[test]
+fn no_class_is_counted_twice() {
+    let meter = openai(
+        &json!({"prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30}, "completion_tokens_details": {"reasoning_tokens": 40}}),
+    );
+    let usage = meter.usage().unwrap();
+    assert_eq!(
+        usage,
+        Usage {
+            input: 10,
+            cached_read: 60,
+            cache_write_5m: 30,
+            cache_write_1h: 0,
+            output: 10,
+            reasoning: 40
+        }
+    );
+    assert_eq!(usage.total(), 150);
+
+    let meter = anthropic(
+        &json!({"input_tokens": 10, "cache_creation_input_tokens": 30, "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}, "cache_read_input_tokens": 5, "output_tokens": 7}),
+    );
+    let usage = meter.usage().unwrap();
+    assert_eq!(
+        usage,
+        Usage {
+            input: 10,
+            cached_read: 5,
+            cache_write_5m: 10,
+            cache_write_1h: 20,
+            output: 7,
+            reasoning: 0
+        }
+    );
+    assert_eq!(usage.input_total(), 45);
+
+    let meter = anthropic(
+        &json!({"input_tokens": 10, "cache_creation_input_tokens": 30, "output_tokens": 7}),
+    );
+    assert_eq!(
+        meter.usage().unwrap().cache_write_5m,
+        30,
+        "without a split all of it is the default kind"
+    );
+}
+
+#[test]
+fn reasoning_beside_the_completion_is_told_by_the_total() {
+    let usage = openai(&json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115, "completion_tokens_details": {"reasoning_tokens": 100}})).usage();
+    assert_eq!(usage, Some(Usage { input: 10, output: 5, reasoning: 100, ..Usage::default() }));
+}
+
+#[test]
+fn figures_that_can_not_be_are_not_believed() {
+    for usage in [
+        json!({"prompt_tokens": -1, "completion_tokens": 5}),
+        json!({"prompt_tokens": 1.5, "completion_tokens": 5}),
+        json!({"prompt_tokens": "10", "completion_tokens": 5}),
+        json!({"prompt_tokens": 10, "completion_tokens": 1e30}),
+        json!({"prompt_tokens": 10, "completion_tokens": 9_999_999_999_u64}),
+        json!({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 11}}),
+        json!({"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 6}}),
+        json!({"prompt_tokens": 10, "total_tokens": 5}),
+    ] {
+        let meter = openai(&usage);
+        assert!(meter.absurd() && meter.usage().is_none(), "{usage}");
+        assert_eq!(
+            meter.estimate(&facts(CHAT)),
+            Usage { input: 25, output: 1, ..Usage::default() },
+            "{usage}"
+        );
+    }
+    for usage in [
+        json!({"input_tokens": -1, "output_tokens": 5}),
+        json!({"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 6}}),
+        json!({"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_5m_input_tokens": 6}}),
+    ] {
+        let meter = anthropic(&usage);
+        assert!(meter.absurd() && meter.usage().is_none(), "{usage}");
+    }
+}
+
+#[test]
+fn without_usage_the_delivered_text_counts_and_never_as_nothing() {
+    let stream = |delta: &str| format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n");
+    let output = |stream: &str| read(CHAT, stream).0.estimate(&facts(CHAT));
+    assert_eq!(output(&stream(r#"{"content":"twelve bytes"}"#)).output, 3);
+    assert_eq!(output(&stream(r#"{"tool_calls":[{"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"a\":1}"}}]}"#)).output, 3);
+    assert_eq!(
+        output(&stream(r#"{"reasoning_content":"twelve bytes","reasoning":"twelve bytes"}"#))
+            .reasoning,
+        3
+    );
+    assert_eq!(output(&stream(r#"{"content":null}"#)).output, 1);
+    assert_eq!(output(": nothing yet\n\n"), Usage { input: 25, ..Usage::default() });
+    assert_eq!(openai(&json!({"prompt_tokens": 0, "completion_tokens": 0})).usage(), None);
+}
+
+#[test]
+fn a_message_broken_off_is_charged_its_reported_input_and_what_was_delivered() {
+    let until = MESSAGES_STREAM.find("event: message_delta").unwrap();
+    let (meter, _) = read(MESSAGES, &MESSAGES_STREAM[..until]);
+    assert_eq!(meter.usage(), None);
+    assert!(!meter.finished());
+    assert_eq!(meter.estimate(&facts(MESSAGES)), Usage { output: 3, ..messages_usage() });
+    let until = MESSAGES_STREAM.find("event: content_block_start").unwrap();
+    assert_eq!(read(MESSAGES, &MESSAGES_STREAM[..until]).0.estimate(&facts(MESSAGES)).output, 1);
+}
+
+#[test]
+fn no_output_is_not_believed_of_an_answer_with_text() {
+    let stream = r#"data: {"choices":[{"delta":{"content":"twelve bytes"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":0}}
+
+"#;
+    let (meter, _) = read(CHAT, stream);
+    assert_eq!(meter.usage(), None);
+    assert_eq!(meter.estimate(&facts(CHAT)), Usage { input: 5, output: 3, ..Usage::default() });
+}
+
+#[test]
+fn an_error_in_a_stream_is_seen_in_both_dialects() {
+    for (endpoint, event) in [
+        (CHAT, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n"),
+        (CHAT, "event: error\ndata: gone\n\n"),
+        (
+            MESSAGES,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n",
+        ),
+    ] {
+        assert_eq!(read(endpoint, event).1, [Seen::Error], "{event}");
+    }
+    assert_eq!(read(CHAT, "data: {\"error\":null,\"choices\":[{}]}\n\n").1, [Seen::Content]);
+}
+
+#[test]
+fn what_is_unknown_or_empty_passes_as_other() {
+    for event in [
+        "data:\n\n",
+        "data: \n\n",
+        "event: ping\n\n",
+        "data: {\"type\":\"new_thing\"}\n\n",
+        "data: 7\n\n",
+        "data: {\"choices\":\n\n",
+    ] {
+        for endpoint in [CHAT, MESSAGES] {
+            assert_eq!(read(endpoint, event).1, [Seen::Other], "{event}");
+        }
+    }
+    let filtered = "data: {\"choices\":[],\"prompt_filter_results\":[{}]}\n\n";
+    assert_eq!(read(CHAT, filtered).1, [Seen::Other]);
+}
+
+#[test]
+fn an_embedding_has_no_output() {
+    let mut meter = Meter::new(Endpoint::Embeddings);
+    let seen = meter.read_document(br#"{"object":"list","data":[{"embedding":[0.1,-0.2]}],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}"#);
+    assert_eq!(seen, Seen::Content);
+    assert!(meter.finished());
+    assert_eq!(meter.usage(), Some(Usage { input: 8, ..Usage::default() }));
+    let mut meter = Meter::new(Endpoint::Embeddings);
+    meter.read_document(br#"{"data":[],"usage":{"total_tokens":8}}"#);
+    assert_eq!(meter.usage(), Some(Usage { input: 8, ..Usage::default() }));
+    assert_eq!(
+        Meter::new(Endpoint::Embeddings).estimate(&facts(Endpoint::Embeddings)),
+        Usage { input: 25, ..Usage::default() }
+    );
+}
+
+#[test]
+fn an_answer_that_can_not_be_read_counts_by_its_bytes() {
+    let mut meter = Meter::new(CHAT);
+    assert_eq!(meter.read_document(br#"{"choices":[{"message":{}}]"#), Seen::Other);
+    assert!(!meter.finished() && meter.usage().is_none());
+    assert!(meter.estimate(&facts(CHAT)).output >= 6);
+}
+
+proptest! {
+    #[test]
+    fn a_stream_cut_anywhere_gives_the_same_usage(cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
+        for (endpoint, stream, usage) in [(CHAT, CHAT_STREAM, chat_usage()), (MESSAGES, MESSAGES_STREAM, messages_usage())] {
+            let bytes = stream.as_bytes();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.sort_unstable();
+            let (mut chunks, mut from) = (Vec::new(), 0);
+            for to in cuts.into_iter().chain([bytes.len()]) {
+                chunks.push(&bytes[from..to]);
+                from = to;
+            }
+            prop_assert_eq!(meter(endpoint, &chunks).0.usage(), Some(usage));
+        }
+    }
+
+    #[test]
+    fn no_figures_make_it_panic_or_count_a_token_twice(
+        prompt in any::<i64>(), completion in 0_i64..1000, total in prop::option::of(any::<i64>()), cached in -5_i64..1000, reasoning in -5_i64..1000,
+    ) {
+        let meter = openai(&json!({
+            "prompt_tokens": prompt.rem_euclid(1000), "completion_tokens": completion, "total_tokens": total.map(|total| total.rem_euclid(2000)),
+            "prompt_tokens_details": {"cached_tokens": cached}, "completion_tokens_details": {"reasoning_tokens": reasoning},
+        }));
+        match meter.usage() {
+            Some(usage) => {
+                prop_assert_eq!(i64::try_from(usage.input_total()).unwrap(), prompt.rem_euclid(1000));
+                let beside = usage.output_total() == u64::try_from(completion + reasoning).unwrap();
+                prop_assert!(beside || i64::try_from(usage.output_total()).unwrap() == completion);
+            }
+            None => prop_assert!(meter.absurd() || prompt.rem_euclid(1000) == 0),
+        }
+        prop_assert!(meter.estimate(&facts(CHAT)).total() > 0);
+        let _ = openai(&json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total})).usage();
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(data in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}:,"a-z0-9\\]{0,60}"#) {
+        for endpoint in [CHAT, MESSAGES, Endpoint::Embeddings] {
+            for data in [&data[..], text.as_bytes()] {
+                let mut meter = Meter::new(endpoint);
+                meter.read_document(data);
+                prop_assert!(meter.estimate(&facts(endpoint)).total() > 0);
+            }
+        }
+    }
+}
