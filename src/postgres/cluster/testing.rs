@@ -96,7 +96,8 @@ async fn make_template(cluster: &Cluster) -> Result<(), ClusterError> {
     // A test that was the first and was cut off may have left a half of it.
     statement(cluster, &format!("drop database if exists {TEMPLATE} with (force)")).await?;
     statement(cluster, &format!("create database {TEMPLATE} template template0")).await?;
-    Ok(())
+    let migrated = crate::postgres::migrate::run(&cluster.config(TEMPLATE)).await;
+    migrated.map(drop).map_err(|error| ClusterError::Database(error.into()))
 }
 
 async fn statement(cluster: &Cluster, sql: &str) -> Result<(), ClusterError> {

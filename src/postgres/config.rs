@@ -1,0 +1,90 @@
+//! How the pool is bounded.
+
+use std::time::Duration;
+
+use tokio_postgres::Config;
+
+/// Whether statements are prepared by name on each connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Prepared {
+    /// Once per connection, on first use; after that a statement is not parsed again.
+    #[default]
+    Auto,
+    /// Never: statements travel with the types of their parameters, still in one round trip. For PgBouncer before 1.21 in
+    /// transaction mode. Server-side limits are not sent either, because it refuses them: set them on the login role.
+    Never,
+}
+
+/// How the pool connects, and its bounds. Every wait has one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoolConfig {
+    /// Where Postgres is, and as whom to log in.
+    pub connection: Config,
+    /// Default 16. The most connections.
+    pub connections_max: usize,
+    /// Default 2 s. How long to wait for a free connection.
+    pub wait_max: Duration,
+    /// Default 5 s. How long making a connection may take.
+    pub connect_max: Duration,
+    /// Default 5 s. How long the server works on one statement (`statement_timeout`). An answer is waited
+    /// for two seconds longer; a connection that is silent then is given up.
+    pub statement_max: Duration,
+    /// Default 2 s. How long a statement waits for a lock (`lock_timeout`).
+    pub lock_max: Duration,
+    /// Default 10 s. How long a transaction may stay open without a statement (`idle_in_transaction_session_timeout`).
+    pub idle_in_transaction_max: Duration,
+    /// Default [`Prepared::Auto`].
+    pub prepared: Prepared,
+}
+
+impl PoolConfig {
+    const ANSWER_MARGIN: Duration = Duration::from_secs(2);
+
+    /// The defaults, for this server.
+    pub fn new(connection: Config) -> Self {
+        Self {
+            connection,
+            connections_max: 16,
+            wait_max: Duration::from_secs(2),
+            connect_max: Duration::from_secs(5),
+            statement_max: Duration::from_secs(5),
+            lock_max: Duration::from_secs(2),
+            idle_in_transaction_max: Duration::from_secs(10),
+            prepared: Prepared::Auto,
+        }
+    }
+
+    pub(super) const fn answer_max(&self) -> Duration {
+        self.statement_max.saturating_add(Self::ANSWER_MARGIN)
+    }
+
+    /// The connection with every bound written into it.
+    pub(super) fn bounded(&self) -> Config {
+        let mut config = self.connection.clone();
+        if config.get_application_name().is_none() {
+            config.application_name("tollgate");
+        }
+        config.connect_timeout(self.connect_max).tcp_user_timeout(self.answer_max());
+        config.keepalives_idle(Duration::from_secs(30));
+        if self.prepared == Prepared::Auto {
+            let mut options = config.get_options().unwrap_or_default().to_owned();
+            for (name, limit) in [
+                ("statement_timeout", self.statement_max),
+                ("lock_timeout", self.lock_max),
+                ("idle_in_transaction_session_timeout", self.idle_in_transaction_max),
+                // A backend whose client is gone must not go on waiting for a lock, and then commit.
+                ("client_connection_check_interval", Duration::from_secs(1)),
+            ] {
+                // Zero would mean no limit.
+                options.push_str(" -c ");
+                options.push_str(name);
+                options.push('=');
+                options.push_str(&limit.as_millis().max(1).to_string());
+            }
+            config.options(options.trim_start());
+        }
+        config
+    }
+}

@@ -1,0 +1,103 @@
+//! A connection out of the pool, which returns to it only if nothing is left open on it.
+
+use std::time::Duration;
+
+use deadpool_postgres::{ClientWrapper, Object};
+use futures_util::TryStreamExt;
+use tokio_postgres::{Row, RowStream};
+
+use super::{
+    config::Prepared,
+    statement::{Parameter, Quiet, Statement},
+    tls::Tls,
+};
+
+const CANCEL_MAX: Duration = Duration::from_secs(2);
+
+/// Dropped while unclean, the statement on it is cancelled and the connection is closed: whoever
+/// waits for its end must not inherit its transaction, role or claims.
+pub(super) struct Lease {
+    // In an `Option` so that `Drop` can take it out.
+    object: Option<Object>,
+    clean: bool,
+    tls: Tls,
+}
+
+impl Lease {
+    /// Unclean from the first, until [`clean`](Self::clean) says otherwise.
+    pub(super) fn new(object: Object, tls: Tls) -> Self {
+        Self { object: Some(object), clean: false, tls }
+    }
+
+    #[expect(clippy::expect_used, reason = "only `Drop` takes the object out")]
+    pub(super) fn client(&self) -> &ClientWrapper {
+        self.object.as_deref().expect("a lease has its connection until it is dropped")
+    }
+
+    /// Every stage has been answered, and no transaction is open.
+    pub(super) fn clean(mut self) {
+        self.clean = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(object) = self.object.take() else { return };
+        if self.clean {
+            return;
+        }
+        metrics::counter!("tollgate_pool_discarded_total").increment(1);
+        let client = Object::take(object);
+        let (token, tls) = (client.cancel_token(), self.tls.clone());
+        if client.is_closed() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // If the cancel does not arrive, the server notices the closed connection by itself.
+                drop(tokio::time::timeout(CANCEL_MAX, tls.cancel(token)).await);
+                drop(client);
+            });
+        }
+    }
+}
+
+/// A statement that is ready to be sent without waiting for anything.
+pub(super) struct Ready<'a> {
+    client: &'a ClientWrapper,
+    statement: &'a Statement,
+    prepared: Option<tokio_postgres::Statement>,
+}
+
+impl<'a> Ready<'a> {
+    /// Prepares the statement on this connection, unless it is there or need not be.
+    pub(super) async fn on(
+        client: &'a ClientWrapper,
+        statement: &'a Statement,
+        prepared: Prepared,
+    ) -> Result<Self, tokio_postgres::Error> {
+        let prepared = match prepared {
+            Prepared::Auto => {
+                Some(client.prepare_typed_cached(statement.sql(), statement.types()).await?)
+            }
+            Prepared::Never => None,
+        };
+        Ok(Self { client, statement, prepared })
+    }
+
+    /// Sends the statement when first polled: futures polled in order are sent in order.
+    pub(super) async fn rows(
+        &self,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let quiet = parameters.iter().copied().map(Quiet);
+        let rows: RowStream = match &self.prepared {
+            Some(prepared) => self.client.query_raw(prepared, quiet).await?,
+            None => {
+                let types = self.statement.types().iter().cloned();
+                self.client.query_typed_raw(self.statement.sql(), quiet.zip(types)).await?
+            }
+        };
+        rows.try_collect().await
+    }
+}

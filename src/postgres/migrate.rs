@@ -1,0 +1,138 @@
+//! Brings a database to this program's schema.
+//!
+//! Everything lies in the schema `tollgate`. First the bootstrap makes roles and schema, where the
+//! user may do so (afterwards it has nothing left to do, so any member of `tollgate_migrator` can
+//! migrate); then the migrations run as `tollgate_migrator`, each in a transaction with its entry in
+//! `tollgate.schema_history`. Processes that migrate at once go one after the other.
+
+use refinery::{Migration, Runner};
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::{
+    error::{self, PostgresError},
+    pool::Pool,
+    statement::Statement,
+    tls::Tls,
+};
+use crate::store::StoreError;
+
+const HISTORY: &str = "tollgate.schema_history";
+const BOOTSTRAP: &str = include_str!("sql/bootstrap.sql");
+const BEFORE: &str = include_str!("sql/before_migrations.sql");
+const BECOME_MIGRATOR: &str = include_str!("sql/become_migrator.sql");
+const AFTER: &str = include_str!("sql/after_migrations.sql");
+const VERSIONS: Statement = Statement::new(include_str!("sql/schema_versions.sql"), &[]);
+
+macro_rules! migrations {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("sql/migrations/", $name, ".sql")))),*]
+    };
+}
+
+/// In order. A migration that was released is never changed: add another one.
+const MIGRATIONS: &[(&str, &str)] = migrations![
+    "V1__claims",
+    "V2__organizations",
+    "V3__prices",
+    "V4__credits",
+    "V5__usage_and_audit",
+    "V6__rights",
+    "V7__hold",
+    "V8__finish",
+    "V9__standing",
+    "V10__operate",
+    "V11__owners",
+];
+
+/// How a database stands to this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It has every migration of this program (and may have later ones).
+    UpToDate,
+    /// It lacks this many.
+    Missing(usize),
+}
+
+/// Applies what is missing and says how many migrations that were. Needs a direct connection, not a
+/// pooler in transaction mode.
+///
+/// # Errors
+/// Postgres is away, the user may neither migrate nor bootstrap, or a migration fails; that
+/// migration then has left nothing behind.
+pub async fn run(config: &Config) -> Result<usize, StoreError> {
+    run_these(config, MIGRATIONS).await
+}
+
+/// How the database stands, for readiness: one statement.
+///
+/// # Errors
+/// As [`Pool::rows`].
+pub async fn status(pool: &Pool) -> Result<Status, StoreError> {
+    let rows = match pool.rows(&VERSIONS, &[]).await {
+        Ok(rows) => rows,
+        Err(error) if is_bare(&error) => return Ok(Status::Missing(MIGRATIONS.len())),
+        Err(error) => return Err(error),
+    };
+    let applied: Vec<i32> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
+    let ours = parse(MIGRATIONS)?;
+    let missing = ours.iter().filter(|migration| !applied.contains(&migration.version())).count();
+    Ok(if missing == 0 { Status::UpToDate } else { Status::Missing(missing) })
+}
+
+async fn run_these(config: &Config, migrations: &[(&str, &str)]) -> Result<usize, StoreError> {
+    let migrations = parse(migrations)?;
+    let mut client = connect(config.clone()).await?;
+    // The lock is the session's: it goes when the connection goes, whatever happens here.
+    for sql in [BEFORE, BOOTSTRAP, BECOME_MIGRATOR] {
+        client.batch_execute(sql).await.map_err(|error| error::failed(&error))?;
+    }
+    let mut runner = Runner::new(&migrations).set_abort_missing(false);
+    runner.set_migration_table_name(HISTORY);
+    let report = runner.run_async(&mut client).await.map_err(|error| refused(&error))?;
+    client.batch_execute(AFTER).await.map_err(|error| error::failed(&error))?;
+    Ok(report.applied_migrations().len())
+}
+
+async fn connect(mut config: Config) -> Result<Client, StoreError> {
+    let unconnected = |error: tokio_postgres::Error| error::unconnected(&error);
+    // The task ends with the client; what goes wrong on it, the client's calls say.
+    match Tls::of(&mut config)? {
+        Tls::Plain => {
+            let (client, connection) = config.connect(NoTls).await.map_err(unconnected)?;
+            tokio::spawn(async move { drop(connection.await) });
+            Ok(client)
+        }
+        Tls::Rustls(tls) => {
+            let (client, connection) = config.connect(tls).await.map_err(unconnected)?;
+            tokio::spawn(async move { drop(connection.await) });
+            Ok(client)
+        }
+    }
+}
+
+fn parse(migrations: &[(&str, &str)]) -> Result<Vec<Migration>, StoreError> {
+    let parsed = migrations.iter().map(|(name, sql)| Migration::unapplied(name, sql));
+    parsed.collect::<Result<_, _>>().map_err(|error| refused(&error))
+}
+
+/// Whether the schema is not there yet, or not for this user.
+fn is_bare(error: &StoreError) -> bool {
+    let code = PostgresError::of(error).and_then(PostgresError::code);
+    code.is_some_and(|code| ["42P01", "3F000", "42501"].contains(&code.code()))
+}
+
+/// The operator is told everything: migrations hold no one's data.
+fn refused(error: &refinery::Error) -> StoreError {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    StoreError::Refused(PostgresError::text(text).into())
+}
+
+#[cfg(test)]
+#[path = "migrate_tests.rs"]
+mod tests;

@@ -1,0 +1,100 @@
+//! Migrations: twice, by two at once, by an administrator without superuser rights, and failing.
+
+use super::*;
+use crate::postgres::{PoolConfig, cluster::testing};
+
+#[test]
+fn every_migration_of_the_folder_is_embedded_in_order() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgres/sql/migrations");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let version = |name: &str| name.split("__").next().unwrap()[1..].parse::<u32>().unwrap();
+    files.sort_by_key(|name| version(name));
+    let embedded: Vec<&str> = MIGRATIONS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(files, embedded);
+}
+
+#[tokio::test]
+async fn a_database_is_migrated_once_however_often_it_is_asked_for() {
+    let database = testing::empty_database().await.unwrap();
+    let pool = Pool::connect(PoolConfig::new(database.config())).unwrap();
+    assert_eq!(status(&pool).await.unwrap(), Status::Missing(MIGRATIONS.len()));
+    assert_eq!(run(&database.config()).await.unwrap(), MIGRATIONS.len());
+    assert_eq!(run(&database.config()).await.unwrap(), 0);
+    assert_eq!(status(&pool).await.unwrap(), Status::UpToDate);
+}
+
+#[tokio::test]
+async fn two_that_migrate_at_once_share_the_work() {
+    let database = testing::empty_database().await.unwrap();
+    let (first, second) = (database.config(), database.config());
+    let (first, second) = tokio::join!(run(&first), run(&second));
+    let mut applied = [first.unwrap(), second.unwrap()];
+    applied.sort_unstable();
+    assert_eq!(applied, [0, MIGRATIONS.len()]);
+}
+
+#[tokio::test]
+async fn everything_lies_in_our_schema_and_belongs_to_the_migrator() {
+    let database = testing::database().await.unwrap();
+    let client = database.connect().await.unwrap();
+    let sql = "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+               where n.nspname not in ('tollgate', 'pg_catalog', 'information_schema') and n.nspname not like 'pg_toast%'";
+    assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+    let sql = "select count(*) from pg_class where relnamespace = 'tollgate'::regnamespace
+               and relowner <> 'tollgate_migrator'::regrole";
+    assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn a_failed_migration_leaves_nothing_half_done() {
+    let database = testing::empty_database().await.unwrap();
+    let broken = [
+        ("V1__good", "create table tollgate.good (v int)"),
+        (
+            "V2__bad",
+            "create table tollgate.half (v int); select 1 / 0; create table tollgate.rest (v int)",
+        ),
+    ];
+    for _ in 0..2 {
+        let error = run_these(&database.config(), &broken).await.unwrap_err();
+        assert!(matches!(error, StoreError::Refused(_)), "{error}");
+        assert!(error.to_string().contains("V2__bad"), "{error}");
+    }
+    let client = database.connect().await.unwrap();
+    let sql =
+        "select to_regclass('tollgate.good') is not null, to_regclass('tollgate.half') is null,
+               (select array_agg(version) from tollgate.schema_history)";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1), row.get(2)), (true, true, vec![1_i32]));
+    let mended = [broken[0], ("V2__bad", "create table tollgate.whole (v int)")];
+    assert_eq!(run_these(&database.config(), &mended).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_migration_cannot_touch_another_schema() {
+    let database = testing::empty_database().await.unwrap();
+    let client = database.connect().await.unwrap();
+    client.batch_execute("create schema theirs; create table theirs.data (v int)").await.unwrap();
+    for sql in ["drop table theirs.data", "create table theirs.ours (v int)"] {
+        let error = run_these(&database.config(), &[("V1__stray", sql)]).await.unwrap_err();
+        assert!(
+            error.to_string().contains("permission denied")
+                || error.to_string().contains("must be owner"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_changed_migration_is_refused() {
+    let database = testing::empty_database().await.unwrap();
+    run_these(&database.config(), &[("V1__first", "create table tollgate.a (v int)")])
+        .await
+        .unwrap();
+    let changed =
+        run_these(&database.config(), &[("V1__first", "create table tollgate.b (v int)")]).await;
+    assert!(matches!(changed, Err(StoreError::Refused(_))));
+}

@@ -1,0 +1,233 @@
+//! The bounded pool, and calls that are one autocommit statement.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
+use tokio_postgres::{NoTls, Row};
+
+use super::{
+    config::PoolConfig,
+    error::{self, PostgresError},
+    lease::{Lease, Ready},
+    statement::{Parameter, Statement},
+    tls::Tls,
+};
+use crate::store::StoreError;
+
+const FLUSH: Statement = Statement::new(include_str!("sql/flush.sql"), &[]);
+const PING: Statement = Statement::new("select", &[]);
+/// How often a statement that lost against another one is sent, in all.
+pub(super) const ATTEMPTS_MAX: u32 = 4;
+
+/// Connections to one Postgres. Cheap to clone; clones share the connections.
+///
+/// A connection that the server closed is not handed out, so the pool recovers by itself when Postgres
+/// comes back.
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
+    connections: deadpool_postgres::Pool,
+    config: PoolConfig,
+    tls: Tls,
+}
+
+impl Pool {
+    /// A pool that connects when it is asked for the first time: Postgres may be away yet.
+    ///
+    /// # Errors
+    /// TLS is wanted and cannot be set up.
+    pub fn connect(config: PoolConfig) -> Result<Self, StoreError> {
+        let mut connection = config.bounded();
+        let tls = Tls::of(&mut connection)?;
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match tls.clone() {
+            Tls::Plain => Manager::from_config(connection, NoTls, recycling),
+            Tls::Rustls(tls) => Manager::from_config(connection, tls, recycling),
+        };
+        let timeouts = Timeouts {
+            wait: Some(config.wait_max),
+            create: Some(config.connect_max),
+            recycle: Some(config.connect_max),
+        };
+        let connections = deadpool_postgres::Pool::builder(manager)
+            .max_size(config.connections_max.max(1))
+            .timeouts(timeouts)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Refused(PostgresError::text(error.to_string()).into()))?;
+        Ok(Self(Arc::new(Inner { connections, config, tls })))
+    }
+
+    /// Runs one autocommit statement, in one round trip, and gives its rows.
+    ///
+    /// A statement that lost against another one (deadlock, serialization) is sent again, a bounded number of times.
+    /// Dropped before it resolves, it is cancelled, but may have been committed: make it idempotent.
+    ///
+    /// # Errors
+    /// [`Unavailable`](StoreError::Unavailable) where trying again later may help, else [`Refused`](StoreError::Refused).
+    pub async fn rows(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.answer(statement, parameters, false).await
+    }
+
+    /// As [`rows`](Self::rows), for a statement that gives exactly one row, such as a function call.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows); another number of rows is refused.
+    pub async fn call(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, StoreError> {
+        one(self.rows(statement, parameters).await?)
+    }
+
+    /// As [`call`](Self::call); what the statement wrote is on disk when this resolves to `Ok`.
+    ///
+    /// The statement sets `synchronous_commit` to `off` for itself, so that it gives its locks back without waiting
+    /// for the disk. A second, tiny commit behind it in the same flush waits for both.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call). Also where only the second commit failed: the statement then stands, or not.
+    pub async fn call_durable(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, StoreError> {
+        one(self.answer(statement, parameters, true).await?)
+    }
+
+    /// Whether Postgres answers.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.rows(&PING, &[]).await.map(drop)
+    }
+
+    async fn answer(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+        durable: bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        for attempt in 1.. {
+            let lease = self.lease().await?;
+            let sent = self.send(&lease, statement, parameters, durable);
+            let (answer, flushed) = self.bounded(sent).await?;
+            let failure = match (answer, flushed) {
+                (Ok(rows), Ok(())) => {
+                    lease.clean();
+                    return Ok(rows);
+                }
+                (Err(failure), _) | (Ok(_), Err(failure)) => failure,
+            };
+            // Autocommit: the error has ended the statement's transaction.
+            if !error::spoils_session(&failure) {
+                lease.clean();
+            }
+            if attempt >= ATTEMPTS_MAX || !error::is_conflict(&failure) {
+                return Err(error::failed(&failure));
+            }
+            back_off(attempt).await;
+        }
+        Err(error::timed_out("conflict"))
+    }
+
+    async fn send(
+        &self,
+        lease: &Lease,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+        durable: bool,
+    ) -> (Result<Vec<Row>, tokio_postgres::Error>, Result<(), tokio_postgres::Error>) {
+        let ready = async {
+            let client = lease.client();
+            let prepared = self.0.config.prepared;
+            let main = Ready::on(client, statement, prepared).await?;
+            let flush =
+                if durable { Some(Ready::on(client, &FLUSH, prepared).await?) } else { None };
+            Ok((main, flush))
+        };
+        let (main, flush) = match ready.await {
+            Ok(ready) => ready,
+            Err(error) => return (Err(error), Ok(())),
+        };
+        let flushed = async {
+            match &flush {
+                Some(flush) => flush.rows(&[]).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        // Polled in this order, hence sent in this order.
+        futures_util::future::join(main.rows(parameters), flushed).await
+    }
+
+    /// A connection, unclean until it is said to be clean.
+    pub(super) async fn lease(&self) -> Result<Lease, StoreError> {
+        let object = self.0.connections.get().await;
+        self.observe();
+        match object {
+            Ok(object) => Ok(Lease::new(object, self.0.tls.clone())),
+            Err(PoolError::Backend(error)) => Err(error::unconnected(&error)),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(error::timed_out("wait")),
+            Err(PoolError::Timeout(TimeoutType::Create)) => Err(error::timed_out("connect")),
+            Err(PoolError::Timeout(TimeoutType::Recycle)) => Err(error::timed_out("recycle")),
+            Err(
+                error @ (PoolError::Closed
+                | PoolError::NoRuntimeSpecified
+                | PoolError::PostCreateHook(_)),
+            ) => Err(StoreError::Unavailable(PostgresError::text(error.to_string()).into())),
+        }
+    }
+
+    /// The answer, unless the server is silent for longer than it may work.
+    pub(super) async fn bounded<T>(
+        &self,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        let answer = tokio::time::timeout(self.0.config.answer_max(), answer).await;
+        answer.map_err(|_| error::timed_out("answer"))
+    }
+
+    pub(super) fn config(&self) -> &PoolConfig {
+        &self.0.config
+    }
+
+    fn observe(&self) {
+        let status = self.0.connections.status();
+        let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+        metrics::gauge!("tollgate_pool_size").set(count(status.size));
+        metrics::gauge!("tollgate_pool_available").set(count(status.available));
+        metrics::gauge!("tollgate_pool_waiting").set(count(status.waiting));
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("status", &self.0.connections.status()).finish_non_exhaustive()
+    }
+}
+
+/// Lets the other statement get ahead.
+pub(super) async fn back_off(attempt: u32) {
+    metrics::counter!("tollgate_pool_conflicts_total").increment(1);
+    tokio::time::sleep(Duration::from_millis(5).saturating_mul(attempt)).await;
+}
+
+fn one(rows: Vec<Row>) -> Result<Row, StoreError> {
+    let count = rows.len();
+    let mut rows = rows.into_iter();
+    match (rows.next(), rows.next()) {
+        (Some(row), None) => Ok(row),
+        _ => Err(StoreError::Refused(
+            PostgresError::text(format!("{count} rows instead of one")).into(),
+        )),
+    }
+}

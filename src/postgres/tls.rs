@@ -1,0 +1,49 @@
+//! TLS to Postgres, with the machine's root certificates. A certificate is always verified.
+
+use std::sync::Arc;
+
+use hyper_rustls::ConfigBuilderExt;
+use rustls::{ClientConfig, crypto::aws_lc_rs};
+use tokio_postgres::{
+    CancelToken, Config, NoTls,
+    config::{Host, SslMode},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::PostgresError;
+use crate::store::StoreError;
+
+/// How a server's connections are made.
+#[derive(Clone)]
+pub(super) enum Tls {
+    Plain,
+    Rustls(MakeRustlsConnect),
+}
+
+impl Tls {
+    /// As `sslmode` says; a unix socket needs none.
+    pub(super) fn of(config: &mut Config) -> Result<Self, StoreError> {
+        let sockets = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        if sockets && config.get_hostaddrs().is_empty() {
+            config.ssl_mode(SslMode::Disable);
+        }
+        if config.get_ssl_mode() == SslMode::Disable {
+            return Ok(Self::Plain);
+        }
+        let refused = |text: String| StoreError::Refused(PostgresError::text(text).into());
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+            .map_err(|error| refused(format!("TLS to Postgres: {error}")))?
+            .with_native_roots()
+            .map_err(|error| refused(format!("the machine's root certificates: {error}")))?
+            .with_no_client_auth();
+        Ok(Self::Rustls(MakeRustlsConnect::new(tls)))
+    }
+
+    pub(super) async fn cancel(self, token: CancelToken) -> Result<(), tokio_postgres::Error> {
+        match self {
+            Self::Plain => token.cancel_query(NoTls).await,
+            Self::Rustls(tls) => token.cancel_query(tls).await,
+        }
+    }
+}
