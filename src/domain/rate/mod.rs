@@ -37,19 +37,23 @@ impl Quota {
 
     /// How long `units` take to refill. Rounded down, so that a full bucket gives exactly its quota.
     fn refill(self, units: u64) -> Nanos {
-        let nanos = u128::from(units)
-            .saturating_mul(u128::from(MINUTE))
-            .checked_div(u128::from(self.0.get()));
-        nanos.and_then(|nanos| Nanos::try_from(nanos).ok()).unwrap_or(Nanos::MAX)
+        scaled(units, MINUTE, u64::from(self.0.get()))
     }
 
     /// How many units refill in `nanos`.
     fn units_in(self, nanos: Nanos) -> u32 {
-        let units = u128::from(nanos)
-            .saturating_mul(u128::from(self.0.get()))
-            .checked_div(u128::from(MINUTE));
-        units.and_then(|units| u32::try_from(units).ok()).unwrap_or(u32::MAX)
+        u32::try_from(scaled(nanos, u64::from(self.0.get()), MINUTE)).unwrap_or(u32::MAX)
     }
+}
+
+/// `value × factor ÷ divisor`, rounded down; in 64 bits where they suffice, which is nearly always.
+fn scaled(value: u64, factor: u64, divisor: u64) -> u64 {
+    if let Some(product) = value.checked_mul(factor) {
+        return product.checked_div(divisor).unwrap_or(u64::MAX);
+    }
+    let product = u128::from(value).saturating_mul(u128::from(factor));
+    let quotient = product.checked_div(u128::from(divisor));
+    quotient.and_then(|quotient| u64::try_from(quotient).ok()).unwrap_or(u64::MAX)
 }
 
 /// How much is left of a quota. A new one is full.
