@@ -389,8 +389,11 @@ impl Issuer {
 }
 
 fn row(name: &str, added: &[Duration]) {
-    let figures: String = added.iter().map(|added| format!("{:>12}", added.as_nanos())).collect();
-    println!("{name:<42}{figures}");
+    print!("{name:<42}");
+    for added in added {
+        print!("{:>12}", added.as_nanos());
+    }
+    println!();
 }
 
 fn machine() -> String {
