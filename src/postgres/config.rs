@@ -11,8 +11,8 @@ pub enum Prepared {
     /// Once per connection, on first use; after that a statement is not parsed again.
     #[default]
     Auto,
-    /// Never: statements travel with the types of their parameters, still in one round trip. For PgBouncer before 1.21 in
-    /// transaction mode. Server-side limits are not sent either, because it refuses them: set them on the login role.
+    /// Never: statements travel with the types of their parameters, still in one round trip. For `PgBouncer`
+    /// before 1.21 in transaction mode. Server-side limits are not sent either, because it refuses them: set them on the login role.
     Never,
 }
 

@@ -121,6 +121,6 @@ fn may_pass(code: &SqlState) -> bool {
 }
 
 fn is_transport(error: &tokio_postgres::Error) -> bool {
-    let io = error.source().is_some_and(|source| source.is::<io::Error>());
+    let io = error.source().is_some_and(<dyn Error + 'static>::is::<io::Error>);
     error.is_closed() || io || error.to_string().starts_with("unexpected message")
 }

@@ -91,12 +91,11 @@ impl<'a> Ready<'a> {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let quiet = parameters.iter().copied().map(Quiet);
-        let rows: RowStream = match &self.prepared {
-            Some(prepared) => self.client.query_raw(prepared, quiet).await?,
-            None => {
-                let types = self.statement.types().iter().cloned();
-                self.client.query_typed_raw(self.statement.sql(), quiet.zip(types)).await?
-            }
+        let rows: RowStream = if let Some(prepared) = &self.prepared {
+            self.client.query_raw(prepared, quiet).await?
+        } else {
+            let types = self.statement.types().iter().cloned();
+            self.client.query_typed_raw(self.statement.sql(), quiet.zip(types)).await?
         };
         rows.try_collect().await
     }

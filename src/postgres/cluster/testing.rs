@@ -5,7 +5,7 @@
 //! ```no_run
 //! # async fn example() -> Result<(), tollgate::postgres::cluster::ClusterError> {
 //! let database = tollgate::postgres::cluster::testing::database().await?;
-//! let mut config: tokio_postgres::Config = database.config();
+//! let config: tokio_postgres::Config = database.config();
 //! # Ok(())
 //! # }
 //! ```

@@ -1,0 +1,396 @@
+//! The floor of the Postgres stores: round trips, what cancelled calls leave, and recovery.
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(feature = "postgres")]
+
+mod proxy;
+
+use std::{
+    future::poll_fn,
+    io::{BufRead, BufReader},
+    pin::pin,
+    process::{Command, Stdio},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio_postgres::types::Type;
+use tollgate::{
+    postgres::{
+        Door, DoorRole, Parameter, Pool, PoolConfig, PostgresError, Prepared, Statement, Step,
+        cluster::{Cluster, Options, testing},
+    },
+    store::StoreError,
+};
+
+use self::proxy::Proxy;
+
+const ADD: Statement =
+    Statement::new("insert into public.floor (v) values ($1) returning v", &[Type::INT4]);
+const FAIL: Statement = Statement::new("select 1 / $1", &[Type::INT4]);
+const COUNT: Statement = Statement::new("select count(*) from public.floor", &[]);
+const SLEEP: Statement = Statement::new("select pg_sleep($1)", &[Type::FLOAT8]);
+const WRITE: Statement = Statement::new("select public.write()::text", &[]);
+const CLAIMS: Statement = Statement::new(
+    "select current_user::text, current_setting('request.jwt.claims', true)::jsonb ->> 'sub'",
+    &[],
+);
+/// Claims, role, whether anything was written before, and when the transaction began.
+const LEFT_OVER: Statement = Statement::new(
+    "select coalesce(current_setting('request.jwt.claims', true), ''), current_user = session_user,
+            pg_current_xact_id_if_assigned() is null, now()::text",
+    &[],
+);
+const SETUP: &str = "
+create table public.floor (v int);
+grant select, insert on public.floor to tollgate_member, tollgate_viewer;
+create function public.write() returns pg_lsn language plpgsql as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  insert into public.floor values (1);
+  return pg_current_wal_insert_lsn();
+end $$;";
+const CLAIMS_OF_ANA: &str = r#"{"sub":"ana"}"#;
+
+async fn floor() -> testing::Database {
+    let database = testing::database().await.unwrap();
+    database.connect().await.unwrap().batch_execute(SETUP).await.unwrap();
+    database
+}
+
+fn config(database: &testing::Database, connections_max: usize) -> PoolConfig {
+    let mut config = PoolConfig::new(database.config());
+    config.connections_max = connections_max;
+    config
+}
+
+fn behind(proxy: &Proxy, database: &testing::Database, prepared: Prepared) -> Pool {
+    let mut connection = tokio_postgres::Config::new();
+    connection.host_path(proxy.folder()).port(5432).user("postgres").dbname(database.name());
+    let mut config = PoolConfig::new(connection);
+    (config.connections_max, config.prepared) = (1, prepared);
+    Pool::connect(config).unwrap()
+}
+
+async fn count(pool: &Pool) -> i64 {
+    pool.call(&COUNT, &[]).await.unwrap().get(0)
+}
+
+async fn nothing_is_left_over(pool: &Pool) {
+    let mut began = Vec::new();
+    for _ in 0..2 {
+        let row = pool.call(&LEFT_OVER, &[]).await.unwrap();
+        assert_eq!((row.get::<_, &str>(0), row.get(1), row.get(2)), ("", true, true));
+        began.push(row.get::<_, String>(3));
+    }
+    // Inside a transaction that was left open, time would stand still.
+    assert_ne!(began[0], began[1]);
+}
+
+fn unavailable<T: std::fmt::Debug>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+#[tokio::test]
+async fn calls_and_the_door_take_one_round_trip() {
+    let database = floor().await;
+    let proxy = Proxy::before(database.cluster().socket_dir());
+    for prepared in [Prepared::Auto, Prepared::Never] {
+        let pool = behind(&proxy, &database, prepared);
+        let door = Door::new(pool.clone());
+        let steps = [Step::new(&ADD, &[&2_i32]), Step::new(&COUNT, &[])];
+        for warm in [false, true] {
+            let (call, trips) = proxy.trips(pool.call(&ADD, &[&1_i32])).await;
+            call.unwrap();
+            let (durable, durable_trips) = proxy.trips(pool.call_durable(&WRITE, &[])).await;
+            durable.unwrap();
+            let run = door.run(CLAIMS_OF_ANA, DoorRole::Member, &CLAIMS, &[]);
+            let (run, run_trips) = proxy.trips(run).await;
+            let run = run.unwrap();
+            assert_eq!((run[0].get(0), run[0].get(1)), ("tollgate_member", "ana"));
+            let all = door.run_all(CLAIMS_OF_ANA, DoorRole::Member, &steps);
+            let (all, all_trips) = proxy.trips(all).await;
+            assert_eq!(all.unwrap().len(), 2);
+            if warm {
+                assert_eq!(
+                    (trips, durable_trips, run_trips, all_trips),
+                    (1, 1, 1, 1),
+                    "{prepared:?}"
+                );
+            }
+        }
+        nothing_is_left_over(&pool).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_cut_off_at_any_moment_leaves_nothing_on_a_connection() {
+    let database = floor().await;
+    let pool = Pool::connect(config(&database, 1)).unwrap();
+    let door = Door::new(pool.clone());
+    for kind in 0..3 {
+        let mut polls_max = 1;
+        while !cut_off(&pool, &door, kind, polls_max).await {
+            nothing_is_left_over(&pool).await;
+            polls_max += 1;
+            assert!(polls_max < 200);
+        }
+    }
+}
+
+/// Polls the work so often, then drops it. Whether it was done by then.
+async fn cut_off(pool: &Pool, door: &Door, kind: usize, polls_max: usize) -> bool {
+    let parameters: [Parameter<'_>; 1] = [&1_i32];
+    let steps = [Step::new(&ADD, &parameters), Step::new(&CLAIMS, &[])];
+    let mut work = pin!(async {
+        match kind {
+            0 => door.run_all(CLAIMS_OF_ANA, DoorRole::Member, &steps).await.map(drop),
+            1 => pool.call(&ADD, &parameters).await.map(drop),
+            _ => pool.call_durable(&WRITE, &[]).await.map(drop),
+        }
+    });
+    let mut polls = 0;
+    poll_fn(|cx| {
+        polls += 1;
+        match work.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map(|()| true)),
+            Poll::Pending if polls >= polls_max => Poll::Ready(Ok(false)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_call_that_waits_is_cancelled_when_dropped_and_its_connection_replaced() {
+    let database = floor().await;
+    let pool = Pool::connect(config(&database, 1)).unwrap();
+    for _ in 0..3 {
+        let sleeping =
+            tokio::time::timeout(Duration::from_millis(50), pool.call(&SLEEP, &[&4.0_f64]));
+        assert!(sleeping.await.is_err());
+        nothing_is_left_over(&pool).await;
+    }
+    let admin = database.connect().await.unwrap();
+    let gone = "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database() and query like '%pg_sleep($%' and state = 'active'";
+    until(async || admin.query_one(gone, &[]).await.unwrap().get::<_, i64>(0) == 0).await;
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_stores_nothing_and_is_returned() {
+    let database = floor().await;
+    for prepared in [Prepared::Auto, Prepared::Never] {
+        let mut config = config(&database, 1);
+        config.prepared = prepared;
+        let pool = Pool::connect(config).unwrap();
+        let door = Door::new(pool.clone());
+        let (one, zero): ([Parameter<'_>; 1], [Parameter<'_>; 1]) = ([&1_i32], [&0_i32]);
+        for steps in [
+            [Step::new(&FAIL, &zero), Step::new(&ADD, &one)],
+            [Step::new(&ADD, &one), Step::new(&FAIL, &zero)],
+        ] {
+            let failed = door.run_all(CLAIMS_OF_ANA, DoorRole::Member, &steps).await.unwrap_err();
+            let code = PostgresError::of(&failed).unwrap().code().unwrap().code().to_owned();
+            assert!(matches!(failed, StoreError::Refused(_)));
+            assert_eq!(code, "22012");
+            nothing_is_left_over(&pool).await;
+        }
+        let failed = pool.call_durable(&FAIL, &zero).await;
+        assert!(matches!(failed, Err(StoreError::Refused(_))));
+        assert_eq!(count(&pool).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn errors_show_no_values() {
+    const CAST: Statement = Statement::new("select $1::text::jsonb", &[Type::TEXT]);
+    let database = floor().await;
+    let pool = Pool::connect(config(&database, 1)).unwrap();
+    let failed = pool.call(&CAST, &[&"canary"]).await.unwrap_err();
+    assert!(!format!("{failed} {failed:?}").contains("canary"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_missing_migration_and_a_full_pool_are_unavailable() {
+    const MISSING: Statement = Statement::new("select tollgate.hold()", &[]);
+    let database = testing::empty_database().await.unwrap();
+    let mut config = config(&database, 1);
+    config.wait_max = Duration::from_millis(100);
+    let pool = Pool::connect(config).unwrap();
+    assert!(unavailable(&pool.call(&COUNT, &[]).await));
+    assert!(unavailable(&pool.call(&MISSING, &[]).await));
+
+    let (ours, theirs) =
+        tokio::join!(pool.call(&SLEEP, &[&0.5_f64]), pool.call(&SLEEP, &[&0.5_f64]));
+    assert!(ours.is_ok());
+    assert!(unavailable(&theirs));
+    nothing_is_left_over(&pool).await;
+}
+
+#[tokio::test]
+async fn server_side_limits_are_in_force() {
+    const LIMITS: Statement = Statement::new(
+        "select current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'),
+                current_setting('client_connection_check_interval')",
+        &[],
+    );
+    let database = floor().await;
+    let mut config = config(&database, 1);
+    config.statement_max = Duration::from_millis(100);
+    let pool = Pool::connect(config).unwrap();
+    let slow = pool.call(&SLEEP, &[&5.0_f64]).await;
+    assert!(unavailable(&slow), "{slow:?}");
+    let row = pool.call(&LIMITS, &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1), row.get(2)), ("2s", "10s", "1s"));
+}
+
+#[tokio::test]
+async fn a_statement_that_loses_a_deadlock_is_sent_again() {
+    const CONTESTED: Statement = Statement::new("select public.contested()", &[]);
+    let database = floor().await;
+    let admin = database.connect().await.unwrap();
+    // Fails as a deadlock's victim does, twice; a sequence does not roll back.
+    let sql = "create sequence public.attempts;
+        create function public.contested() returns bigint language plpgsql as $$
+        declare attempt bigint := nextval('public.attempts');
+        begin
+          if attempt < 3 then raise exception 'lost' using errcode = '40P01'; end if;
+          return attempt;
+        end $$;
+        grant usage on sequence public.attempts to tollgate_member;";
+    admin.batch_execute(sql).await.unwrap();
+    let pool = Pool::connect(config(&database, 1)).unwrap();
+    assert_eq!(pool.call_durable(&CONTESTED, &[]).await.unwrap().get::<_, i64>(0), 3);
+    admin.batch_execute("alter sequence public.attempts restart").await.unwrap();
+    let rows = Door::new(pool).run(CLAIMS_OF_ANA, DoorRole::Member, &CONTESTED, &[]).await.unwrap();
+    assert_eq!(rows[0].get::<_, i64>(0), 3);
+}
+
+#[tokio::test]
+async fn a_durable_call_is_on_disk_when_it_returns() {
+    const FLUSHED: Statement =
+        Statement::new("select pg_current_wal_flush_lsn() > $1::text::pg_lsn", &[Type::TEXT]);
+    let mut options = Options::default();
+    // What is flushed is flushed by us.
+    options.settings.push(("wal_writer_delay".to_owned(), "10000".to_owned()));
+    let cluster = Cluster::temporary(options).await.unwrap();
+    let (admin, connection) =
+        cluster.config("postgres").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    admin.batch_execute("create role tollgate_member; create role tollgate_viewer").await.unwrap();
+    admin.batch_execute(SETUP).await.unwrap();
+    let pool = Pool::connect(PoolConfig::new(cluster.config("postgres"))).unwrap();
+    for _ in 0..20 {
+        let written: String = pool.call_durable(&WRITE, &[]).await.unwrap().get(0);
+        assert!(pool.call(&FLUSHED, &[&written]).await.unwrap().get::<_, bool>(0));
+    }
+    pool.call_durable(&WRITE, &[]).await.unwrap();
+    cluster.kill().await.unwrap();
+    cluster.restart().await.unwrap();
+    until(async || pool.ping().await.is_ok()).await;
+    assert_eq!(count(&pool).await, 21);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_under_load_survives_crashes_of_postgres_by_itself() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let mut config = PoolConfig::new(cluster.config("postgres"));
+    config.connections_max = 4;
+    let pool = Pool::connect(config).unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut load = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (pool, stop) = (pool.clone(), stop.clone());
+        load.spawn(async move {
+            let mut errors = 0_u32;
+            while !stop.is_cancelled() {
+                match pool.call(&SLEEP, &[&0.001_f64]).await {
+                    Ok(_) => {}
+                    Err(StoreError::Unavailable(_)) => {
+                        errors += 1;
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            errors
+        });
+    }
+    for _ in 0..3 {
+        until(async || pool.ping().await.is_ok()).await;
+        cluster.stop_immediate().await.unwrap();
+        assert!(unavailable(&pool.ping().await));
+        cluster.restart().await.unwrap();
+    }
+    until(async || pool.ping().await.is_ok()).await;
+    stop.cancel();
+    let errors: u32 = load.join_all().await.into_iter().sum();
+    assert!(errors > 0);
+    for _ in 0..20 {
+        nothing_is_left_over(&pool).await;
+    }
+}
+
+const CHILD: &str = "TOLLGATE_TEST_CHILD";
+
+/// Not a test of its own: the process that the next test kills.
+#[tokio::test]
+async fn child_with_a_cluster() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let state = std::fs::read_to_string(cluster.postgres_dir().join("postmaster.pid")).unwrap();
+    #[expect(clippy::print_stdout, reason = "the parent reads it")]
+    {
+        println!(
+            "\npostmaster {} {}",
+            state.lines().next().unwrap(),
+            cluster.socket_dir().display()
+        );
+    }
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn the_server_dies_with_the_process_that_started_it_even_by_kill_9() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_with_a_cluster", "--nocapture"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("postmaster ").map(str::to_owned));
+    let told = told.unwrap();
+    let (pid, folder) = told.split_once(' ').unwrap();
+    let alive = || {
+        Command::new("sh")
+            .args(["-c", "kill -0 $1 2>/dev/null", "sh", pid])
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(alive());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until(async || !alive()).await;
+    until(async || !std::path::Path::new(folder).exists()).await;
+}
+
+/// Waits for something that must come, at most half a minute.
+async fn until(mut come: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !come().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
+}
