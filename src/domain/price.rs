@@ -24,6 +24,15 @@ pub struct Rates {
     pub reasoning: i64,
 }
 
+impl Rates {
+    /// Below zero a rate would turn use into credit.
+    fn check(&self) -> Result<(), CostOutOfRange> {
+        let Self { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } = *self;
+        let all = [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning];
+        if all.iter().all(|rate| *rate >= 0) { Ok(()) } else { Err(CostOutOfRange) }
+    }
+}
+
 /// The rates that hold from `from_input_tokens` on, counting all input tokens of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier {
@@ -117,6 +126,7 @@ impl ModelPrice {
     /// ```
     pub fn cost(&self, usage: &Usage) -> Result<Credits, CostOutOfRange> {
         let rates = self.rates_for(usage.input_total())?;
+        rates.check()?;
         let classes = [
             (usage.input, rates.input),
             (usage.cached_read, rates.cached_read),
@@ -138,9 +148,13 @@ impl ModelPrice {
         output_bound: u64,
         may_write_cache: bool,
     ) -> Result<Credits, CostOutOfRange> {
-        let applicable = self.tiers.iter().filter(|tier| tier.from_input_tokens <= input_bound);
+        // No tier is no price, not a free one.
+        self.rates_for(input_bound)?;
         let (mut input, mut output) = (0, 0);
-        for Tier { rates, .. } in applicable {
+        for Tier { rates, .. } in
+            self.tiers.iter().filter(|tier| tier.from_input_tokens <= input_bound)
+        {
+            rates.check()?;
             input = input.max(rates.input).max(rates.cached_read);
             if may_write_cache {
                 input = input.max(rates.cache_write_5m).max(rates.cache_write_1h);
@@ -159,20 +173,161 @@ impl ModelPrice {
         &self,
         classes: [(u64, i64); N],
     ) -> Result<Credits, CostOutOfRange> {
+        if self.per_request < Credits::ZERO {
+            return Err(CostOutOfRange);
+        }
         let mut total = i128::from(self.per_request.nanos())
             .checked_mul(TOKENS_PER_RATE)
             .ok_or(CostOutOfRange)?;
         for (tokens, rate) in classes {
-            if rate < 0 {
-                return Err(CostOutOfRange);
-            }
             let class = i128::from(tokens).checked_mul(i128::from(rate)).ok_or(CostOutOfRange)?;
             total = total.checked_add(class).ok_or(CostOutOfRange)?;
         }
-        if total < 0 {
-            return Err(CostOutOfRange);
-        }
         let whole = total.checked_add(TOKENS_PER_RATE - 1).ok_or(CostOutOfRange)? / TOKENS_PER_RATE;
         i64::try_from(whole).map(Credits::from_nanos).map_err(|_| CostOutOfRange)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn model(per_request: i64, tiers: Vec<Tier>) -> ModelPrice {
+        ModelPrice {
+            price_id: PriceId::new(uuid::Uuid::nil()),
+            model: "m".into(),
+            provider: "p".into(),
+            mode: "chat".into(),
+            per_request: Credits::from_nanos(per_request),
+            tiers,
+            input_tokens_max: None,
+            output_tokens_max: None,
+        }
+    }
+
+    fn flat(rates: Rates) -> ModelPrice {
+        model(0, vec![Tier { from_input_tokens: 0, rates }])
+    }
+
+    #[test]
+    fn a_cost_is_rounded_up_once() {
+        let price = flat(Rates { input: 1, cached_read: 1, output: 1, ..Rates::default() });
+        let usage = Usage { input: 1, cached_read: 1, output: 1, ..Usage::default() };
+        assert_eq!(price.cost(&usage), Ok(Credits::from_nanos(1)));
+        assert_eq!(price.cost(&Usage::default()), Ok(Credits::ZERO));
+        assert_eq!(price.cost(&Usage { input: 1_000_000, ..usage }), Ok(Credits::from_nanos(2)));
+    }
+
+    #[test]
+    fn a_tier_prices_the_whole_call() {
+        let rates = |input| Rates { input, ..Rates::default() };
+        let price = model(
+            7,
+            vec![
+                Tier { from_input_tokens: 0, rates: rates(1_000_000) },
+                Tier { from_input_tokens: 101, rates: rates(2_000_000) },
+            ],
+        );
+        let cost = |input| price.cost(&Usage { input, ..Usage::default() }).unwrap().nanos();
+        assert_eq!((cost(100), cost(101)), (107, 209));
+        assert_eq!(price.upper_bound(100, 0, false), Ok(Credits::from_nanos(107)));
+        assert_eq!(price.upper_bound(101, 0, false), Ok(Credits::from_nanos(209)));
+    }
+
+    #[test]
+    fn a_cost_beyond_the_edge_is_refused_and_never_wraps() {
+        let price = flat(Rates { input: 1_000_000, output: i64::MAX, ..Rates::default() });
+        let edge = u64::try_from(i64::MAX).unwrap();
+        let input = |input| Usage { input, ..Usage::default() };
+        assert_eq!(price.cost(&input(edge)), Ok(Credits::MAX));
+        assert_eq!(price.cost(&input(edge.saturating_add(1))), Err(CostOutOfRange));
+        assert_eq!(
+            price.cost(&Usage { output: u64::MAX, reasoning: u64::MAX, ..Usage::default() }),
+            Err(CostOutOfRange)
+        );
+        assert_eq!(price.upper_bound(u64::MAX, u64::MAX, true), Err(CostOutOfRange));
+        let price = model(
+            i64::MAX,
+            vec![Tier { from_input_tokens: 0, rates: Rates { input: 1, ..Rates::default() } }],
+        );
+        assert_eq!(price.cost(&Usage::default()), Ok(Credits::MAX));
+        assert_eq!(price.cost(&input(1)), Err(CostOutOfRange));
+    }
+
+    #[test]
+    fn a_negative_or_missing_price_is_no_price() {
+        let usage = Usage { output: 5, ..Usage::default() };
+        for price in [
+            flat(Rates { input: -1, output: 5, ..Rates::default() }),
+            flat(Rates { output: -1, ..Rates::default() }),
+            model(
+                -1,
+                vec![Tier {
+                    from_input_tokens: 0,
+                    rates: Rates { output: 5_000_000, ..Rates::default() },
+                }],
+            ),
+            model(0, vec![]),
+        ] {
+            assert_eq!(price.cost(&usage), Err(CostOutOfRange));
+            assert_eq!(price.upper_bound(5, 5, false), Err(CostOutOfRange));
+        }
+    }
+
+    fn rates() -> impl Strategy<Value = Rates> {
+        let rate = 0_i64..1_000_000_000_000;
+        (rate.clone(), rate.clone(), rate.clone(), rate.clone(), rate.clone(), rate).prop_map(
+            |(input, cached_read, cache_write_5m, cache_write_1h, output, reasoning)| Rates {
+                input,
+                cached_read,
+                cache_write_5m,
+                cache_write_1h,
+                output,
+                reasoning,
+            },
+        )
+    }
+
+    fn usages() -> impl Strategy<Value = Usage> {
+        let count = 0_u64..300_000;
+        (count.clone(), count.clone(), count.clone(), count.clone(), count.clone(), count).prop_map(
+            |(input, cached_read, cache_write_5m, cache_write_1h, output, reasoning)| Usage {
+                input,
+                cached_read,
+                cache_write_5m,
+                cache_write_1h,
+                output,
+                reasoning,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_within_its_bounds_costs_more_than_the_upper_bound(
+            first in rates(), second in rates(), from in 1_u64..1_000_000, per_request in 0_i64..1_000_000, usage in usages(),
+            writes: bool, more_input in 0_u64..1_000_000, more_output in 0_u64..1_000_000,
+        ) {
+            let usage = if writes { usage } else { Usage { cache_write_5m: 0, cache_write_1h: 0, ..usage } };
+            let price = model(per_request, vec![Tier { from_input_tokens: 0, rates: first }, Tier { from_input_tokens: from, rates: second }]);
+            let input = usage.input_total().saturating_add(more_input);
+            let output = usage.output_total().saturating_add(more_output);
+            prop_assert!(price.upper_bound(input, output, writes).unwrap() >= price.cost(&usage).unwrap());
+        }
+
+        #[test]
+        fn a_cost_is_exact_or_refused(rates in any::<[i64; 6]>(), counts in any::<[u64; 6]>(), per_request: i64) {
+            let [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning] = rates;
+            let price = model(per_request, vec![Tier { from_input_tokens: 0, rates: Rates { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } }]);
+            let [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning] = counts;
+            let cost = price.cost(&Usage { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning });
+            if rates.iter().any(|rate| *rate < 0) || per_request < 0 {
+                prop_assert_eq!(cost, Err(CostOutOfRange));
+            } else if let Ok(cost) = cost {
+                prop_assert!(cost >= Credits::from_nanos(per_request));
+            }
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Meter {
         }
     }
 
-    /// Reads one event of a stream. What can't be read is [`Seen::Other`] and counts as text.
+    /// Reads one event of a stream. An object that can't be read is [`Seen::Other`] and counts as text.
     pub fn read_event(&mut self, event: &Event) -> Seen {
         let Some(data) = event.data() else { return Seen::Other };
         let data = data.trim_ascii();
@@ -100,7 +100,10 @@ impl Meter {
             _ if event.name() == "error" => Seen::Error,
             Ok(seen) => seen,
             Err(_) => {
-                self.count_unreadable(data);
+                // Else it is a keep-alive of some kind.
+                if data.starts_with(b"{") {
+                    self.count_unreadable(data);
+                }
                 Seen::Other
             }
         }
@@ -176,10 +179,8 @@ impl Meter {
     }
 
     fn count_unreadable(&mut self, data: &[u8]) {
-        if data.starts_with(b"{") {
-            self.delivered.anything = true;
-            self.delivered.add_text(u64::try_from(data.len()).unwrap_or(u64::MAX));
-        }
+        self.delivered.anything = true;
+        self.delivered.add_text(u64::try_from(data.len()).unwrap_or(u64::MAX));
     }
 
     pub(super) const fn endpoint(&self) -> Endpoint {

@@ -1,0 +1,64 @@
+//! Decimal text to whole numbers, exactly.
+
+/// A number that can't be a price or a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// Not a decimal number.
+    #[error("it is not a number")]
+    Malformed,
+    /// Below zero.
+    #[error("it is negative")]
+    Negative,
+    /// It would have to be rounded.
+    #[error("it is finer than can be kept")]
+    TooFine,
+    /// It does not fit 64 bits.
+    #[error("it is too large")]
+    TooLarge,
+}
+
+/// `text` × 10^`shift` as a whole number: `1.25e-05` with a shift of 15 is 12,500,000,000.
+pub(super) fn scaled(text: &str, shift: i32) -> Result<i64, DecimalError> {
+    if text.starts_with('-') {
+        return Err(DecimalError::Negative);
+    }
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent_of(exponent)?),
+        None => (text, 0),
+    };
+    let (whole, decimals) = match mantissa.split_once('.') {
+        Some((whole, decimals)) if !decimals.is_empty() => (whole, decimals),
+        Some(_) => return Err(DecimalError::Malformed),
+        None => (mantissa, ""),
+    };
+    if whole.is_empty() || !whole.bytes().chain(decimals.bytes()).all(|byte| byte.is_ascii_digit())
+    {
+        return Err(DecimalError::Malformed);
+    }
+    let digits = format!("{whole}{decimals}");
+    let significant = digits.trim_end_matches('0');
+    let zeros = digits.len().saturating_sub(significant.len());
+    let significant = significant.trim_start_matches('0');
+    if significant.is_empty() {
+        return Ok(0);
+    }
+    let length = |bytes: usize| i32::try_from(bytes).map_err(|_| DecimalError::TooLarge);
+    let power = exponent
+        .saturating_add(shift)
+        .saturating_add(length(zeros)?)
+        .saturating_sub(length(decimals.len())?);
+    let power = u32::try_from(power).map_err(|_| DecimalError::TooFine)?;
+    let digits: i64 = significant.parse().map_err(|_| DecimalError::TooLarge)?;
+    10_i64
+        .checked_pow(power)
+        .and_then(|factor| digits.checked_mul(factor))
+        .ok_or(DecimalError::TooLarge)
+}
+
+fn exponent_of(text: &str) -> Result<i32, DecimalError> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || digits.len() > 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(DecimalError::Malformed);
+    }
+    text.parse().map_err(|_| DecimalError::Malformed)
+}
