@@ -173,11 +173,8 @@ proptest! {
 
     #[test]
     fn a_string_decodes_as_serde_json_decodes_it(string in any::<String>()) {
-        let mut escaped = String::from("\"");
-        for unit in string.encode_utf16() {
-            escaped.push_str(&format!("\\u{unit:04x}"));
-        }
-        escaped.push('"');
+        let units: Vec<String> = string.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let escaped = format!("\"{}\"", units.concat());
         for text in [serde_json::to_string(&string).unwrap(), escaped] {
             let read = Reader::new(text.as_bytes()).unwrap().string().unwrap();
             prop_assert_eq!(read.decoded(), string.as_str());

@@ -96,13 +96,10 @@ impl Entry {
             "output_cost_per_reasoning_token" => |classes| &mut classes.reasoning,
             _ => return None,
         };
-        let index = match self.classes.iter().position(|(from, _)| *from == above) {
-            Some(index) => index,
-            None => {
-                self.classes.push((above, Classes::default()));
-                self.classes.len().saturating_sub(1)
-            }
-        };
+        let index = self.classes.iter().position(|(from, _)| *from == above).unwrap_or_else(|| {
+            self.classes.push((above, Classes::default()));
+            self.classes.len().saturating_sub(1)
+        });
         self.classes.get_mut(index).map(|(_, classes)| field(classes))
     }
 
@@ -215,12 +212,10 @@ fn id_of(price: &ModelPrice) -> PriceId {
     } = price;
     let mut text =
         format!("tollgate price 1\0{model}\0{provider}\0{mode}\0{}", per_request.nanos());
-    for Tier { from_input_tokens, rates } in tiers {
+    text.extend(tiers.iter().map(|Tier { from_input_tokens, rates }| {
         let Rates { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } = rates;
-        text.push_str(&format!(
-            "\0{from_input_tokens}:{input}:{cached_read}:{cache_write_5m}:{cache_write_1h}:{output}:{reasoning}"
-        ));
-    }
+        format!("\0{from_input_tokens}:{input}:{cached_read}:{cache_write_5m}:{cache_write_1h}:{output}:{reasoning}")
+    }));
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
     let bytes = digest.as_ref().first_chunk().copied().unwrap_or_default();
     PriceId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())

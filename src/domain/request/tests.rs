@@ -1,8 +1,4 @@
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    reason = "sums of small test data"
-)]
+#![expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
 
 use std::num::NonZeroU32;
 
@@ -395,7 +391,7 @@ proptest! {
         let messages: Vec<Value> = texts.iter().map(|text| json!({"role": "user", "content": [{"type": "text", "text": text}]})).collect();
         let facts = read_value(Endpoint::Messages, &json!({"model": "m", "system": system, "messages": messages})).unwrap();
         let bytes = texts.iter().map(String::len).sum::<usize>() + system.len();
-        prop_assert!(facts.input_bound >= bytes as u64);
+        prop_assert!(facts.input_bound >= u64::try_from(bytes).unwrap());
         prop_assert!(facts.input_bound >= facts.input_estimate);
     }
 

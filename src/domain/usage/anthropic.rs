@@ -85,15 +85,15 @@ fn read_usage(meter: &mut Meter, reader: &mut Reader<'_>) -> Result<(), JsonErro
                 reader.object(|reader, key| {
                     match &*key {
                         "ephemeral_5m_input_tokens" => {
-                            figures.written_5m.update(Figure::read(reader)?)
+                            figures.written_5m.update(Figure::read(reader)?);
                         }
                         "ephemeral_1h_input_tokens" => {
-                            figures.written_1h.update(Figure::read(reader)?)
+                            figures.written_1h.update(Figure::read(reader)?);
                         }
                         _ => reader.skip()?,
                     }
                     Ok::<(), JsonError>(())
-                })?
+                })?;
             }
             _ => reader.skip()?,
         }

@@ -76,7 +76,7 @@ fn read_delta(delivered: &mut Delivered, reader: &mut Reader<'_>) -> Result<(), 
     reader.object(|reader, key| {
         match &*key {
             "content" | "refusal" | "tool_calls" | "function_call" => {
-                delivered.add_text(text_bytes(reader)?)
+                delivered.add_text(text_bytes(reader)?);
             }
             "reasoning_content" | "reasoning" => reasoning = text_bytes(reader)?.max(reasoning),
             _ => reader.skip()?,
@@ -113,12 +113,12 @@ impl Figures {
                         match &*key {
                             "cached_tokens" => figures.cached.update(Figure::read(reader)?),
                             "cache_write_tokens" | "cache_creation_tokens" => {
-                                figures.written.update(Figure::read(reader)?)
+                                figures.written.update(Figure::read(reader)?);
                             }
                             _ => reader.skip()?,
                         }
                         Ok::<(), JsonError>(())
-                    })?
+                    })?;
                 }
                 "completion_tokens_details" if reader.kind()? == Kind::Object => {
                     reader.object(|reader, key| {
@@ -127,7 +127,7 @@ impl Figures {
                             _ => reader.skip()?,
                         }
                         Ok::<(), JsonError>(())
-                    })?
+                    })?;
                 }
                 _ => reader.skip()?,
             }
