@@ -37,9 +37,9 @@ pub mod provider;
 pub mod refusal;
 mod stack;
 pub mod store;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
-pub mod tenant;
 
 pub use context::{Call, Tenant};
 pub use refusal::Refusal;
