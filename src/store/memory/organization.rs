@@ -72,7 +72,9 @@ impl Organization {
     }
 
     pub(super) fn set_role(&self, user: &str, role: Role) {
-        self.change(|settings| drop(settings.roles.insert(user.into(), role)));
+        self.change(|settings| {
+            settings.roles.insert(user.into(), role);
+        });
     }
 
     pub(super) fn standing(&self, tenant: &Tenant) -> Standing {

@@ -1,0 +1,115 @@
+//! Whether the books of every organization are in order.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{Operator, balance, claims, one};
+use crate::{
+    domain::{credits::Credits, ids::OrganizationId, role::Role},
+    postgres::{
+        door::DoorRole,
+        statement::Statement,
+        store::{column, own_claims},
+    },
+    store::{Balance, StoreError},
+};
+
+const LIST: Statement =
+    Statement::new(include_str!("../sql/list_organizations.sql"), &[Type::UUID, Type::INT8]);
+const RECONCILE: Statement =
+    Statement::new(include_str!("../sql/reconcile.sql"), &[Type::UUID, Type::TEXT]);
+
+const PAGE: i64 = 1_000;
+/// Books that are read at once: each may read much, and calls must go on.
+const AT_ONCE: usize = 4;
+
+/// The books of one organization, at one moment.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// Whose they are.
+    pub organization_id: OrganizationId,
+    /// What it has.
+    pub balance: Balance,
+    /// What it was charged in all, debts not counted.
+    pub charged: Credits,
+    /// Holds that stand.
+    pub holds_open: u64,
+    /// What is wrong; nothing, if all is well. At most a hundred findings.
+    pub broken: Vec<String>,
+}
+
+/// The books of all organizations.
+#[derive(Clone, Debug, Default)]
+pub struct Reconciliation {
+    /// How many organizations were checked.
+    pub organizations: u64,
+    /// The sums over all of them, each as of the moment it was read.
+    pub balance: Balance,
+    /// The sum of all charges.
+    pub charged: Credits,
+    /// Holds that stand.
+    pub holds_open: u64,
+    /// The organizations whose books are broken; none, if all is well.
+    pub broken: Vec<Books>,
+}
+
+impl Operator {
+    /// Checks the books of one organization: one statement, one snapshot.
+    ///
+    /// # Errors
+    /// The store is away. An organization that is not there is found broken.
+    pub async fn books(&self, id: OrganizationId) -> Result<Books, StoreError> {
+        let rows = self.run(id, &RECONCILE, &[&id.as_uuid(), &claims(id)]).await?;
+        let row = one(&rows)?;
+        Ok(Books {
+            organization_id: id,
+            balance: balance(row, 0)?,
+            charged: Credits::from_nanos(column(row, 3)?),
+            holds_open: u64::try_from(column::<i64>(row, 4)?).unwrap_or(0),
+            broken: column(row, 5)?,
+        })
+    }
+
+    /// Checks the books of every organization, one after the other, while calls go on.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn reconcile(&self) -> Result<Reconciliation, StoreError> {
+        let mut found = Reconciliation::default();
+        let mut after = OrganizationId::new(Uuid::nil());
+        loop {
+            let page = self.organizations_after(after).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = *last;
+            let books = stream::iter(page).map(|id| self.books(id)).buffer_unordered(AT_ONCE);
+            found = books.try_fold(found, |sum, books| async move { Ok(sum.with(books)) }).await?;
+        }
+    }
+
+    async fn organizations_after(
+        &self,
+        after: OrganizationId,
+    ) -> Result<Vec<OrganizationId>, StoreError> {
+        let claims = own_claims(None, Some(Role::Platform.as_str()));
+        let parameters: [super::Parameter<'_>; 2] = [&after.as_uuid(), &PAGE];
+        let rows = self.door.run(&claims, DoorRole::Platform, &LIST, &parameters).await?;
+        rows.iter().map(|row| column(row, 0).map(OrganizationId::new)).collect()
+    }
+}
+
+impl Reconciliation {
+    fn with(mut self, books: Books) -> Self {
+        let add = |sum: Credits, more: Credits| sum.checked_add(more).unwrap_or(Credits::MAX);
+        self.organizations = self.organizations.saturating_add(1);
+        self.balance.posted = add(self.balance.posted, books.balance.posted);
+        self.balance.held = add(self.balance.held, books.balance.held);
+        self.balance.debt = add(self.balance.debt, books.balance.debt);
+        self.charged = add(self.charged, books.charged);
+        self.holds_open = self.holds_open.saturating_add(books.holds_open);
+        if !books.broken.is_empty() {
+            self.broken.push(books);
+        }
+        self
+    }
+}

@@ -1,0 +1,247 @@
+//! What the operator's staff does: organizations, credits, policies, members, prices, and the books.
+//!
+//! Everything goes through the door as `tollgate_platform`, so the connection may be the
+//! administrator's or `tollgate_login`'s.
+
+mod books;
+mod prices;
+
+use serde_json::Value;
+use tokio_postgres::{Row, types::Type};
+
+pub use books::{Books, Reconciliation};
+
+use super::{
+    door::{Door, DoorRole},
+    policies,
+    pool::Pool,
+    statement::{Parameter, Statement},
+    store::{column, known, own_claims},
+};
+use crate::{
+    domain::{credits::Credits, ids::OrganizationId, policy::Policy, role::Role},
+    store::{Balance, StoreError},
+};
+
+const CREATE: Statement = Statement::new(
+    include_str!("../sql/create_organization.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
+);
+const SHOW: Statement = Statement::new(include_str!("../sql/show_organization.sql"), &[Type::UUID]);
+const SUSPEND: Statement =
+    Statement::new(include_str!("../sql/suspend_organization.sql"), &[Type::UUID, Type::BOOL]);
+const SET_POLICY: Statement =
+    Statement::new(include_str!("../sql/set_policy.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+const SET_ROLE: Statement =
+    Statement::new(include_str!("../sql/set_role.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+const GRANT: Statement = Statement::new(
+    include_str!("../sql/grant_credits.sql"),
+    &[Type::UUID, Type::TEXT, Type::INT8, Type::TEXT],
+);
+
+/// The operator's basics. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    door: Door,
+}
+
+/// An organization as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct Organization {
+    /// Its id.
+    pub organization_id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// Whether the operator's kill switch is on.
+    pub suspended: bool,
+    /// The time zone in which its budgets count days and months.
+    pub time_zone: String,
+    /// What it may do.
+    pub policy: Policy,
+    /// What it has.
+    pub balance: Balance,
+}
+
+/// What a grant came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The balance after it.
+    pub balance: Balance,
+    /// The same reference had been granted before: nothing was added now.
+    pub replayed: bool,
+}
+
+/// A change of a policy was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// What it comes to is not a policy.
+    #[error("not a policy: {0}")]
+    Invalid(#[from] serde_json::Error),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Operator {
+    /// An operator on this pool.
+    pub const fn new(pool: Pool) -> Self {
+        Self { door: Door::new(pool) }
+    }
+
+    /// Adds an organization with an empty balance and the default policy. `false` if it is there.
+    ///
+    /// # Errors
+    /// The time zone is not one that Postgres knows, or the store is away.
+    pub async fn create_organization(
+        &self,
+        id: OrganizationId,
+        name: &str,
+        time_zone: &str,
+    ) -> Result<bool, StoreError> {
+        let rows = self.run(id, &CREATE, &[&id.as_uuid(), &claims(id), &name, &time_zone]).await?;
+        column(one(&rows)?, 0)
+    }
+
+    /// The organization.
+    ///
+    /// # Errors
+    /// [`UnknownOrganization`](StoreError::UnknownOrganization), or the store is away.
+    pub async fn organization(&self, id: OrganizationId) -> Result<Organization, StoreError> {
+        let rows = self.run(id, &SHOW, &[&id.as_uuid()]).await?;
+        let row = one(&rows)?;
+        Ok(Organization {
+            organization_id: id,
+            name: column(row, 0)?,
+            suspended: column(row, 1)?,
+            time_zone: column(row, 2)?,
+            policy: policies::parse(column(row, 3)?)?,
+            balance: balance(row, 4)?,
+        })
+    }
+
+    /// Turns the operator's kill switch on or off. Every hold from now on sees it; gateways that
+    /// listen cut open streams.
+    ///
+    /// # Errors
+    /// As [`organization`](Self::organization).
+    pub async fn set_suspended(
+        &self,
+        id: OrganizationId,
+        suspended: bool,
+    ) -> Result<(), StoreError> {
+        let rows = self.run(id, &SUSPEND, &[&id.as_uuid(), &suspended]).await?;
+        one(&rows).map(drop)
+    }
+
+    /// Adds credits, of which a debt is paid first. Repeating a `reference` adds nothing.
+    ///
+    /// # Errors
+    /// The amount is not above zero, the reference stands for another amount, or as
+    /// [`organization`](Self::organization).
+    pub async fn grant_credits(
+        &self,
+        id: OrganizationId,
+        amount: Credits,
+        reference: Option<&str>,
+    ) -> Result<Granted, StoreError> {
+        let parameters: [Parameter<'_>; 4] =
+            [&id.as_uuid(), &claims(id), &amount.nanos(), &reference];
+        let rows = self.run(id, &GRANT, &parameters).await?;
+        let row = one(&rows)?;
+        Ok(Granted { balance: balance(row, 0)?, replayed: column(row, 3)? })
+    }
+
+    /// Replaces the whole policy.
+    ///
+    /// # Errors
+    /// As [`organization`](Self::organization).
+    pub async fn set_policy(&self, id: OrganizationId, policy: &Policy) -> Result<(), PolicyError> {
+        let policy = serde_json::to_string(policy)?;
+        let none: Option<&str> = None;
+        let rows = self.run(id, &SET_POLICY, &[&id.as_uuid(), &policy, &none]).await?;
+        Ok(one(&rows).map(drop)?)
+    }
+
+    /// Changes what the merge patch (RFC 7396) names and leaves the rest, and returns what it comes to.
+    ///
+    /// # Errors
+    /// The result is not a policy, others change it all the time, or as [`organization`](Self::organization).
+    pub async fn patch_policy(
+        &self,
+        id: OrganizationId,
+        patch: &Value,
+    ) -> Result<Policy, PolicyError> {
+        const ATTEMPTS_MAX: usize = 8;
+        for _ in 0..ATTEMPTS_MAX {
+            let rows = self.run(id, &SHOW, &[&id.as_uuid()]).await?;
+            let before: &str = column(one(&rows)?, 3)?;
+            let mut document: Value = serde_json::from_str(before)?;
+            merge(&mut document, patch);
+            let policy = serde_json::from_value::<Policy>(document)?;
+            let after = serde_json::to_string(&policy)?;
+            let changed =
+                self.run(id, &SET_POLICY, &[&id.as_uuid(), &after, &Some(before)]).await?;
+            if !changed.is_empty() {
+                return Ok(policy);
+            }
+        }
+        Err(StoreError::Unavailable("others change this policy at the same time".into()).into())
+    }
+
+    /// Makes a person a member in this role, or changes the role.
+    ///
+    /// # Errors
+    /// `platform` is not a role in an organization; as [`organization`](Self::organization).
+    pub async fn set_role(
+        &self,
+        id: OrganizationId,
+        user_id: &str,
+        role: Role,
+    ) -> Result<(), StoreError> {
+        let rows = self.run(id, &SET_ROLE, &[&id.as_uuid(), &user_id, &role.as_str()]).await?;
+        one(&rows).map(drop)
+    }
+
+    async fn run(
+        &self,
+        id: OrganizationId,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.door.run(&claims(id), DoorRole::Platform, statement, parameters).await;
+        rows.map_err(known)
+    }
+}
+
+fn claims(id: OrganizationId) -> String {
+    own_claims(Some(id.as_uuid()), Some(Role::Platform.as_str()))
+}
+
+/// Every statement here answers with one row if the organization is in the database.
+fn one(rows: &[Row]) -> Result<&Row, StoreError> {
+    rows.first().ok_or(StoreError::UnknownOrganization)
+}
+
+fn balance(row: &Row, first: usize) -> Result<Balance, StoreError> {
+    let figure = |index: usize| column(row, first.saturating_add(index)).map(Credits::from_nanos);
+    Ok(Balance { posted: figure(0)?, held: figure(1)?, debt: figure(2)? })
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(name);
+        } else {
+            merge(target.entry(name.as_str()).or_insert(Value::Null), value);
+        }
+    }
+}

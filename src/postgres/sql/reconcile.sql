@@ -1,0 +1,3 @@
+-- What an organization's books come to, and what is wrong with them.
+-- $1 organization, $2 claims
+select posted, held, debt, charged, holds_open, broken from tollgate.reconcile($1, $2)

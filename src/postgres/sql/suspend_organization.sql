@@ -1,0 +1,6 @@
+-- Turns the operator's kill switch on or off, and tells the gateways. One row if the organization is here.
+-- $1 organization, $2 whether on
+with changed as (
+  update tollgate.organizations set suspended = $2 where organization_id = $1 returning organization_id
+)
+select pg_notify('tollgate_policy', organization_id::text) is null from changed

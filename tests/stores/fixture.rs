@@ -1,0 +1,192 @@
+//! The stores under test, behind the same few controls.
+
+use std::time::Duration;
+
+use tollgate::{
+    Tenant,
+    domain::{
+        credits::Credits,
+        dialect::Endpoint,
+        finish::{Ending, Finish, Record, Settlement},
+        hold::HoldRequest,
+        ids::{OrganizationId, PriceId, RequestId},
+        policy::Policy,
+        role::Role,
+        usage::Usage,
+    },
+    postgres::{Operator, Pool, PoolConfig, PostgresStore, cluster::testing},
+    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore},
+};
+use uuid::Uuid;
+
+pub(crate) trait Fixture {
+    type Store: Ledger + Journal + PolicyStore + Clone;
+    async fn start() -> Self;
+    fn store(&self) -> &Self::Store;
+    async fn create(&self, id: OrganizationId);
+    async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance;
+    async fn set_policy(&self, id: OrganizationId, policy: Policy);
+    async fn set_suspended(&self, id: OrganizationId, suspended: bool);
+    async fn set_role(&self, id: OrganizationId, user: &str, role: Role);
+    async fn expire(&self, id: OrganizationId) -> u64;
+    async fn balance(&self, id: OrganizationId) -> Balance;
+    async fn broken(&self, id: OrganizationId) -> Vec<String>;
+
+    /// An organization with these credits.
+    async fn organization(&self, nanos: i64) -> Tenant {
+        let id = OrganizationId::new(Uuid::now_v7());
+        self.create(id).await;
+        if nanos > 0 {
+            self.grant(id, nanos).await;
+        }
+        Tenant::new(id, "ann")
+    }
+
+    /// Posted, held, debt; and the books are in order.
+    async fn books(&self, tenant: &Tenant) -> (i64, i64, i64) {
+        let id = tenant.organization_id();
+        assert_eq!(self.broken(id).await, Vec::<String>::new());
+        let Balance { posted, held, debt } = self.balance(id).await;
+        (posted.nanos(), held.nanos(), debt.nanos())
+    }
+}
+
+pub(crate) struct Memory(MemoryStore);
+
+impl Fixture for Memory {
+    type Store = MemoryStore;
+    async fn start() -> Self {
+        Self(MemoryStore::default())
+    }
+    fn store(&self) -> &MemoryStore {
+        &self.0
+    }
+    async fn create(&self, id: OrganizationId) {
+        assert!(self.0.create_organization(id));
+    }
+    async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance {
+        self.0.grant_credits(id, Credits::from_nanos(nanos)).unwrap()
+    }
+    async fn set_policy(&self, id: OrganizationId, policy: Policy) {
+        self.0.set_policy(id, policy).unwrap();
+    }
+    async fn set_suspended(&self, id: OrganizationId, suspended: bool) {
+        self.0.set_suspended(id, suspended).unwrap();
+    }
+    async fn set_role(&self, id: OrganizationId, user: &str, role: Role) {
+        self.0.set_role(id, user, role).unwrap();
+    }
+    async fn expire(&self, id: OrganizationId) -> u64 {
+        self.0.expire(id).unwrap().try_into().unwrap()
+    }
+    async fn balance(&self, id: OrganizationId) -> Balance {
+        self.0.balance(id).unwrap()
+    }
+    async fn broken(&self, id: OrganizationId) -> Vec<String> {
+        self.0.reconcile(id).unwrap()
+    }
+}
+
+pub(crate) struct Postgres {
+    pub(crate) database: testing::Database,
+    pub(crate) store: PostgresStore,
+    pub(crate) operator: Operator,
+}
+
+impl Fixture for Postgres {
+    type Store = PostgresStore;
+    async fn start() -> Self {
+        let database = testing::database().await.unwrap();
+        let mut config = database.config();
+        config.user("tollgate_login");
+        let mut config = PoolConfig::new(config);
+        config.connections_max = 6;
+        // A hundred holds at once wait for six connections on a busy machine.
+        config.wait_max = Duration::from_secs(20);
+        let pool = Pool::connect(config).unwrap();
+        Self { database, store: PostgresStore::new(pool.clone()), operator: Operator::new(pool) }
+    }
+    fn store(&self) -> &PostgresStore {
+        &self.store
+    }
+    async fn create(&self, id: OrganizationId) {
+        assert!(self.operator.create_organization(id, "Test", "Europe/Berlin").await.unwrap());
+    }
+    async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance {
+        let granted = self.operator.grant_credits(id, Credits::from_nanos(nanos), None).await;
+        granted.unwrap().balance
+    }
+    async fn set_policy(&self, id: OrganizationId, policy: Policy) {
+        self.operator.set_policy(id, &policy).await.unwrap();
+    }
+    async fn set_suspended(&self, id: OrganizationId, suspended: bool) {
+        self.operator.set_suspended(id, suspended).await.unwrap();
+    }
+    async fn set_role(&self, id: OrganizationId, user: &str, role: Role) {
+        self.operator.set_role(id, user, role).await.unwrap();
+    }
+    async fn expire(&self, id: OrganizationId) -> u64 {
+        self.store.expire(id).await.unwrap()
+    }
+    async fn balance(&self, id: OrganizationId) -> Balance {
+        self.operator.organization(id).await.unwrap().balance
+    }
+    async fn broken(&self, id: OrganizationId) -> Vec<String> {
+        self.operator.books(id).await.unwrap().broken
+    }
+}
+
+pub(crate) fn hold(nanos: i64, tokens: i64) -> HoldRequest {
+    HoldRequest {
+        request_id: RequestId::generate(),
+        amount: Credits::from_nanos(nanos),
+        tokens,
+        ttl: Duration::from_mins(5),
+    }
+}
+
+/// The finish of a call that had no hold.
+pub(crate) fn unheld(request_id: RequestId) -> Finish {
+    Finish {
+        request_id,
+        client_request_id: Some("client-1".into()),
+        endpoint: Endpoint::ChatCompletions,
+        model: "small".into(),
+        answered_by: Some("small-2026".into()),
+        provider: Some("mock".into()),
+        stream: true,
+        ending: Ending::Complete,
+        status: 200,
+        usage: Usage { input: 3, output: 4, ..Usage::default() },
+        estimated: false,
+        clamped: false,
+        settlement: None,
+        latency: Duration::from_millis(20),
+        first_byte: Some(Duration::from_millis(5)),
+        record: Some(Record {
+            request: Some("{\"prompt\":\"a\0b\"}".into()),
+            response: Some("hello".into()),
+            truncated: false,
+        }),
+    }
+}
+
+/// The finish of a call that cost this much.
+pub(crate) fn costing(request_id: RequestId, nanos: i64, tokens: i64) -> Finish {
+    let settlement = Settlement {
+        amount: Credits::from_nanos(nanos),
+        tokens,
+        price_id: PriceId::new(Uuid::nil()),
+        release: false,
+    };
+    Finish { settlement: Some(settlement), ..unheld(request_id) }
+}
+
+/// The finish of a call that came to nothing.
+pub(crate) fn releasing(request_id: RequestId) -> Finish {
+    let mut finish = costing(request_id, 0, 0);
+    if let Some(settlement) = &mut finish.settlement {
+        settlement.release = true;
+    }
+    Finish { ending: Ending::Failed, status: 502, ..finish }
+}

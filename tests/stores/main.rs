@@ -1,0 +1,53 @@
+//! One behaviour suite over every store, and what only Postgres has to prove.
+#![cfg(feature = "postgres")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod fixture;
+mod fuzz;
+mod isolation;
+mod operator;
+mod suite;
+
+macro_rules! suite {
+    ($($name:ident,)*) => {
+        mod memory {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::suite::$name::<super::fixture::Memory>().await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::suite::$name::<super::fixture::Postgres>().await;
+                }
+            )*
+        }
+    };
+}
+
+suite! {
+    a_hold_sets_credits_aside_and_its_settlement_takes_them,
+    a_repeated_hold_is_granted_again_and_holds_nothing_more,
+    a_request_id_used_for_something_else_is_a_conflict,
+    a_hold_beyond_the_free_balance_is_refused_with_what_is_free,
+    a_budget_refuses_what_it_does_not_cover_and_says_until_when,
+    tokens_that_were_not_used_go_back_to_the_budget,
+    both_kill_switches_refuse_at_once,
+    an_organization_that_is_not_there_is_told_apart,
+    a_settlement_beyond_the_hold_takes_what_is_free,
+    a_settlement_beyond_everything_leaves_a_debt_that_a_grant_pays_first,
+    a_settlement_never_takes_what_others_hold,
+    a_release_gives_everything_back,
+    a_repeated_finish_changes_nothing,
+    a_finish_without_a_hold_moves_no_credits,
+    a_call_that_expired_is_charged_when_its_finish_comes_late,
+    a_hold_that_was_lost_is_charged_all_the_same,
+    overdue_holds_do_not_refuse_new_ones,
+    a_hundred_holds_on_a_balance_for_ten_grant_ten,
+    a_hundred_first_holds_on_a_budget_for_ten_grant_ten,
+    the_standing_has_the_policy_and_the_membership,
+}

@@ -1,0 +1,307 @@
+//! What every store does alike.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tollgate::{
+    Tenant,
+    domain::{
+        credits::Credits,
+        finish::Finished,
+        hold::{HoldVerdict, Window},
+        ids::{OrganizationId, RequestId},
+        policy::{AllowList, Budgets, Policy},
+        role::Role,
+    },
+    store::{Journal, Ledger, PolicyStore, StoreError},
+};
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, costing, hold, releasing, unheld};
+
+const GRANTED: HoldVerdict = HoldVerdict::Granted;
+
+fn finished(charged: i64, debt: i64, replayed: bool) -> Finished {
+    Finished { charged: Credits::from_nanos(charged), debt: Credits::from_nanos(debt), replayed }
+}
+
+fn insufficient(available: i64) -> HoldVerdict {
+    HoldVerdict::Insufficient { available: Credits::from_nanos(available) }
+}
+
+fn budget(daily: Option<u64>, monthly: Option<u64>) -> Policy {
+    let budgets = Budgets { daily_tokens: daily, monthly_tokens: monthly };
+    Policy { budgets, ..Policy::default() }
+}
+
+pub(crate) async fn a_hold_sets_credits_aside_and_its_settlement_takes_them<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let request = hold(60, 10);
+    assert_eq!(f.store().hold(&ann, request.clone()).await.unwrap(), GRANTED);
+    assert_eq!(f.books(&ann).await, (100, 60, 0));
+    let finish = costing(request.request_id, 45, 7);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(45, 0, false));
+    assert_eq!(f.books(&ann).await, (55, 0, 0));
+}
+
+pub(crate) async fn a_repeated_hold_is_granted_again_and_holds_nothing_more<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let request = hold(60, 10);
+    for _ in 0..3 {
+        assert_eq!(f.store().hold(&ann, request.clone()).await.unwrap(), GRANTED);
+    }
+    assert_eq!(f.books(&ann).await, (100, 60, 0));
+}
+
+pub(crate) async fn a_request_id_used_for_something_else_is_a_conflict<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let request = hold(10, 1);
+    assert_eq!(f.store().hold(&ann, request.clone()).await.unwrap(), GRANTED);
+    let mut other = request.clone();
+    other.amount = Credits::from_nanos(11);
+    assert_eq!(f.store().hold(&ann, other).await.unwrap(), HoldVerdict::Conflict);
+    f.store().finish(&ann, &costing(request.request_id, 1, 1)).await.unwrap();
+    assert_eq!(f.store().hold(&ann, request).await.unwrap(), HoldVerdict::Conflict);
+    assert_eq!(f.books(&ann).await, (99, 0, 0));
+}
+
+pub(crate) async fn a_hold_beyond_the_free_balance_is_refused_with_what_is_free<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    assert_eq!(f.store().hold(&ann, hold(60, 1)).await.unwrap(), GRANTED);
+    assert_eq!(f.store().hold(&ann, hold(41, 1)).await.unwrap(), insufficient(40));
+    assert_eq!(f.store().hold(&ann, hold(40, 1)).await.unwrap(), GRANTED);
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0));
+    assert_eq!(f.store().hold(&ann, hold(0, 1)).await.unwrap(), GRANTED);
+    assert_eq!(f.books(&ann).await, (100, 100, 0));
+    f.grant(ann.organization_id(), 1).await;
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), GRANTED);
+}
+
+pub(crate) async fn a_budget_refuses_what_it_does_not_cover_and_says_until_when<F: Fixture>() {
+    let f = F::start().await;
+    for (policy, expected, longest_days) in [
+        (budget(Some(10), None), Window::Day, 1),
+        (budget(None, Some(10)), Window::Month, 31),
+        // Where both are spent, the longer wait is the true one.
+        (budget(Some(10), Some(10)), Window::Month, 31),
+        (budget(Some(10), Some(u64::MAX)), Window::Day, 1),
+    ] {
+        let ann = f.organization(100).await;
+        f.set_policy(ann.organization_id(), policy).await;
+        assert_eq!(f.store().hold(&ann, hold(1, 9)).await.unwrap(), GRANTED);
+        let HoldVerdict::BudgetExceeded { window, retry_after } =
+            f.store().hold(&ann, hold(1, 2)).await.unwrap()
+        else {
+            panic!("the budget does not hold");
+        };
+        assert_eq!(window, expected);
+        // An hour more where the clocks go back.
+        assert!(retry_after <= Duration::from_hours(24 * longest_days + 1), "{retry_after:?}");
+        assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), GRANTED);
+        assert_eq!(f.books(&ann).await, (100, 2, 0));
+    }
+}
+
+pub(crate) async fn tokens_that_were_not_used_go_back_to_the_budget<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    f.set_policy(ann.organization_id(), budget(Some(10), Some(10))).await;
+    let (settled, released) = (hold(1, 6), hold(1, 4));
+    assert_eq!(f.store().hold(&ann, settled.clone()).await.unwrap(), GRANTED);
+    assert_eq!(f.store().hold(&ann, released.clone()).await.unwrap(), GRANTED);
+    f.store().finish(&ann, &costing(settled.request_id, 1, 3)).await.unwrap();
+    f.store().finish(&ann, &releasing(released.request_id)).await.unwrap();
+    assert_ne!(f.store().hold(&ann, hold(1, 8)).await.unwrap(), GRANTED);
+    assert_eq!(f.store().hold(&ann, hold(1, 7)).await.unwrap(), GRANTED);
+    assert_eq!(f.books(&ann).await, (99, 1, 0));
+}
+
+pub(crate) async fn both_kill_switches_refuse_at_once<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let id = ann.organization_id();
+    f.set_suspended(id, true).await;
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), HoldVerdict::Suspended);
+    assert!(f.store().standing(&ann).await.unwrap().policy.suspended);
+    f.set_suspended(id, false).await;
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), GRANTED);
+    f.set_policy(id, Policy { suspended: true, ..Policy::default() }).await;
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), HoldVerdict::Suspended);
+    assert_eq!(f.books(&ann).await, (100, 1, 0));
+}
+
+pub(crate) async fn an_organization_that_is_not_there_is_told_apart<F: Fixture>() {
+    let f = F::start().await;
+    let nobody = Tenant::new(OrganizationId::new(Uuid::now_v7()), "nobody");
+    let verdict = f.store().hold(&nobody, hold(1, 1)).await.unwrap();
+    assert_eq!(verdict, HoldVerdict::UnknownOrganization);
+    let request_id = RequestId::generate();
+    for finish in [unheld(request_id), costing(request_id, 1, 1)] {
+        let written = f.store().finish(&nobody, &finish).await;
+        assert!(matches!(written, Err(StoreError::UnknownOrganization)), "{written:?}");
+    }
+    let standing = f.store().standing(&nobody).await;
+    assert!(matches!(standing, Err(StoreError::UnknownOrganization)));
+}
+
+pub(crate) async fn a_settlement_beyond_the_hold_takes_what_is_free<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let request = hold(10, 1);
+    f.store().hold(&ann, request.clone()).await.unwrap();
+    let finish = costing(request.request_id, 70, 5);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(70, 0, false));
+    assert_eq!(f.books(&ann).await, (30, 0, 0));
+}
+
+pub(crate) async fn a_settlement_beyond_everything_leaves_a_debt_that_a_grant_pays_first<
+    F: Fixture,
+>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let (dear, other) = (hold(10, 1), hold(20, 1));
+    f.store().hold(&ann, dear.clone()).await.unwrap();
+    f.store().hold(&ann, other.clone()).await.unwrap();
+    let finish = costing(dear.request_id, 130, 5);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(80, 50, false));
+    assert_eq!(f.books(&ann).await, (20, 20, 50));
+    // What is free again does not help while something is owed.
+    f.store().finish(&ann, &releasing(other.request_id)).await.unwrap();
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0));
+    f.grant(ann.organization_id(), 49).await;
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0));
+    let balance = f.grant(ann.organization_id(), 11).await;
+    assert_eq!((balance.posted.nanos(), balance.debt.nanos()), (30, 0));
+    assert_eq!(f.store().hold(&ann, hold(30, 1)).await.unwrap(), GRANTED);
+    assert_eq!(f.books(&ann).await, (30, 30, 0));
+}
+
+pub(crate) async fn a_settlement_never_takes_what_others_hold<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let (dear, other) = (hold(40, 1), hold(60, 1));
+    f.store().hold(&ann, dear.clone()).await.unwrap();
+    f.store().hold(&ann, other.clone()).await.unwrap();
+    let finish = costing(dear.request_id, 1_000, 5);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(40, 960, false));
+    assert_eq!(f.books(&ann).await, (60, 60, 960));
+    let finish = costing(other.request_id, 60, 5);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(60, 0, false));
+    assert_eq!(f.books(&ann).await, (0, 0, 960));
+}
+
+pub(crate) async fn a_release_gives_everything_back<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let request = hold(60, 10);
+    f.store().hold(&ann, request.clone()).await.unwrap();
+    let finish = releasing(request.request_id);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(0, 0, false));
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(0, 0, true));
+    assert_eq!(f.books(&ann).await, (100, 0, 0));
+}
+
+pub(crate) async fn a_repeated_finish_changes_nothing<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let request = hold(60, 10);
+    f.store().hold(&ann, request.clone()).await.unwrap();
+    let finish = costing(request.request_id, 130, 7);
+    let attempts = join_all((0..8).map(|_| f.store().finish(&ann, &finish))).await;
+    let attempts: Vec<_> = attempts.into_iter().map(Result::unwrap).collect();
+    assert_eq!(attempts.iter().filter(|finished| !finished.replayed).count(), 1);
+    assert!(attempts.iter().all(|one| (one.charged.nanos(), one.debt.nanos()) == (100, 30)));
+    let other = costing(request.request_id, 1, 1);
+    assert_eq!(f.store().finish(&ann, &other).await.unwrap(), finished(100, 30, true));
+    assert_eq!(f.books(&ann).await, (0, 0, 30));
+}
+
+pub(crate) async fn a_finish_without_a_hold_moves_no_credits<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let finish = unheld(RequestId::generate());
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(0, 0, false));
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(0, 0, true));
+    assert_eq!(f.books(&ann).await, (100, 0, 0));
+}
+
+pub(crate) async fn a_call_that_expired_is_charged_when_its_finish_comes_late<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let mut request = hold(60, 10);
+    request.ttl = Duration::ZERO;
+    f.store().hold(&ann, request.clone()).await.unwrap();
+    assert_eq!(f.expire(ann.organization_id()).await, 1);
+    assert_eq!(f.expire(ann.organization_id()).await, 0);
+    assert_eq!(f.books(&ann).await, (100, 0, 0));
+    assert_eq!(f.store().hold(&ann, request.clone()).await.unwrap(), HoldVerdict::Conflict);
+    let finish = costing(request.request_id, 45, 7);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(45, 0, false));
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(45, 0, true));
+    assert_eq!(f.books(&ann).await, (55, 0, 0));
+}
+
+pub(crate) async fn a_hold_that_was_lost_is_charged_all_the_same<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let finish = costing(RequestId::generate(), 120, 7);
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(100, 20, false));
+    assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(100, 20, true));
+    assert_eq!(f.books(&ann).await, (0, 0, 20));
+}
+
+pub(crate) async fn overdue_holds_do_not_refuse_new_ones<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    f.set_policy(ann.organization_id(), budget(Some(10), None)).await;
+    let mut lost = hold(100, 1);
+    lost.ttl = Duration::ZERO;
+    assert_eq!(f.store().hold(&ann, lost.clone()).await.unwrap(), GRANTED);
+    lost.request_id = RequestId::generate();
+    (lost.amount, lost.tokens) = (Credits::from_nanos(1), 10);
+    assert_eq!(f.store().hold(&ann, lost).await.unwrap(), GRANTED);
+    assert_eq!(f.store().hold(&ann, hold(1, 10)).await.unwrap(), GRANTED);
+    assert_eq!(f.books(&ann).await, (100, 1, 0));
+}
+
+pub(crate) async fn a_hundred_holds_on_a_balance_for_ten_grant_ten<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(109).await;
+    let verdicts = join_all((0..100).map(|_| f.store().hold(&ann, hold(10, 1)))).await;
+    let granted = verdicts.iter().filter(|verdict| matches!(verdict, Ok(GRANTED))).count();
+    assert_eq!(granted, 10);
+    assert_eq!(f.books(&ann).await, (109, 100, 0));
+}
+
+pub(crate) async fn a_hundred_first_holds_on_a_budget_for_ten_grant_ten<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(1_000).await;
+    f.set_policy(ann.organization_id(), budget(Some(109), None)).await;
+    let verdicts = join_all((0..100).map(|_| f.store().hold(&ann, hold(1, 10)))).await;
+    let granted = verdicts.iter().filter(|verdict| matches!(verdict, Ok(GRANTED))).count();
+    assert_eq!(granted, 10);
+    assert_eq!(f.books(&ann).await, (1_000, 10, 0));
+}
+
+pub(crate) async fn the_standing_has_the_policy_and_the_membership<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(0).await;
+    let id = ann.organization_id();
+    let standing = f.store().standing(&ann).await.unwrap();
+    assert_eq!((&*standing.policy, standing.role), (&Policy::default(), None));
+    let policy = Policy {
+        models: AllowList::Only(vec!["gpt-4o*".into(), "naïve \"model\"".into()]),
+        ..budget(Some(u64::MAX), Some(0))
+    };
+    f.set_policy(id, policy.clone()).await;
+    f.set_role(id, "ann", Role::Admin).await;
+    let standing = f.store().standing(&ann).await.unwrap();
+    assert_eq!((&*standing.policy, standing.role), (&policy, Some(Role::Admin)));
+    let by_token = f.store().standing(&ann.clone().with_role(Role::Viewer)).await.unwrap();
+    assert_eq!(by_token.role, Some(Role::Viewer));
+    assert_eq!(f.store().standing(&Tenant::new(id, "bob")).await.unwrap().role, None);
+}
