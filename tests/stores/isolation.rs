@@ -1,1 +1,173 @@
-//! x
+//! No role of one organization sees or changes a row of another, in any table, with any verb.
+
+use tokio_postgres::{Client, error::SqlState};
+use tollgate::{
+    Tenant,
+    domain::role::Role,
+    store::{Journal, Ledger},
+};
+
+use crate::fixture::{Fixture, Postgres, costing, hold};
+
+const TABLES: [&str; 8] = [
+    "organizations",
+    "memberships",
+    "policies",
+    "credit_balances",
+    "credit_holds",
+    "credit_ledger",
+    "budget_usage",
+    "usage",
+];
+const PEOPLE: [Role; 4] = [Role::Owner, Role::Admin, Role::Member, Role::Viewer];
+
+/// An organization that has a row in every table.
+async fn populated(f: &Postgres) -> Tenant {
+    let ann = f.organization(100).await;
+    f.set_role(ann.organization_id(), "ann", Role::Owner).await;
+    let request = hold(10, 1);
+    f.store.hold(&ann, request.clone()).await.unwrap();
+    f.store.finish(&ann, &costing(request.request_id, 5, 1)).await.unwrap();
+    ann
+}
+
+async fn enter(client: &Client, tenant: &Tenant, role: &str) {
+    client.batch_execute(&format!("begin; set local role tollgate_{role}")).await.unwrap();
+    let claims = "select set_config('request.jwt.claims', $1, true)";
+    client.execute(claims, &[&tenant.claims()]).await.unwrap();
+}
+
+/// How many rows a statement touched; a refusal touches none, anything else is a fault.
+async fn touched(client: &Client, sql: &str) -> u64 {
+    client.batch_execute("savepoint probe").await.unwrap();
+    let touched = match client.execute(sql, &[]).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}: {error}");
+            0
+        }
+    };
+    client.batch_execute("rollback to savepoint probe").await.unwrap();
+    touched
+}
+
+#[tokio::test]
+async fn no_role_of_one_organization_touches_a_row_of_another() {
+    let f = Postgres::start().await;
+    let (a, b) = (populated(&f).await, populated(&f).await);
+    let theirs = b.organization_id();
+    let client = f.database.connect().await.unwrap();
+    for role in PEOPLE {
+        let person = a.clone().with_role(role);
+        for table in TABLES.into_iter().chain(["audit_events"]) {
+            enter(&client, &person, role.as_str()).await;
+            for sql in [
+                format!("select from tollgate.{table} where organization_id = '{theirs}'"),
+                format!(
+                    "select from tollgate.{table} where organization_id <> '{}'",
+                    a.organization_id()
+                ),
+                format!("delete from tollgate.{table}"),
+                format!("update tollgate.{table} set organization_id = '{theirs}'"),
+                format!("insert into tollgate.{table} (organization_id) values ('{theirs}')"),
+            ] {
+                // An owner may remove a member of the own organization: that one row and no other.
+                let own = u64::from(
+                    sql.starts_with("delete") && table == "memberships" && role == Role::Owner,
+                );
+                assert_eq!(touched(&client, &sql).await, own, "{role}: {sql}");
+            }
+            client.batch_execute("rollback").await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_sees_all_of_the_own_organization_and_a_viewer_no_money() {
+    let f = Postgres::start().await;
+    let ann = populated(&f).await;
+    let client = f.database.connect().await.unwrap();
+    for (role, table, sees) in [
+        ("owner", "credit_ledger", true),
+        ("owner", "audit_events", true),
+        ("admin", "usage", true),
+        ("admin", "credit_ledger", false),
+        ("viewer", "usage", true),
+        ("viewer", "audit_events", false),
+        ("viewer", "credit_balances", false),
+        ("member", "usage", true),
+        ("member", "credit_balances", false),
+    ] {
+        enter(&client, &ann.clone().with_role(role.parse().unwrap()), role).await;
+        let rows = touched(&client, &format!("select from tollgate.{table}")).await;
+        assert_eq!(rows > 0, sees, "{role} and {table}");
+        client.batch_execute("rollback").await.unwrap();
+    }
+    // Another member sees nothing of hers, and a role that the claims do not give sees nothing at all.
+    let bob = Tenant::new(ann.organization_id(), "bob");
+    for (person, role) in
+        [(bob.with_role(Role::Member), "member"), (ann.with_role(Role::Viewer), "owner")]
+    {
+        enter(&client, &person, role).await;
+        assert_eq!(touched(&client, "select from tollgate.audit_events").await, 0);
+        client.batch_execute("rollback").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_function_refuses_claims_that_name_another_organization() {
+    let f = Postgres::start().await;
+    let (a, b) = (f.organization(100).await, f.organization(100).await);
+    let client = f.database.connect().await.unwrap();
+    client.batch_execute("set session authorization tollgate_login").await.unwrap();
+    let id = b.organization_id();
+    for call in [
+        format!("hold('{id}', $1, '{id}', 1, 1, 1000)"),
+        format!("give_back('{id}', $1, '{id}')"),
+        format!("expire('{id}', $1, 10)"),
+        format!("standing('{id}', $1)"),
+        format!(
+            "finish('{id}', $1, '{id}', 0, 1, 1, '{id}', false, null, 'messages', 'm', null, null, false, \
+             'complete', 200, 0, 0, 0, 0, 0, 0, false, false, 0, null, false, null, null, false)"
+        ),
+    ] {
+        let sql = format!("select * from tollgate.{call}");
+        let refused = client.execute(&sql, &[&a.claims()]).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}: {refused}");
+        client.execute(&sql, &[&b.claims()]).await.unwrap();
+    }
+    // Without becoming platform, not even with claims that say so.
+    let platform = b.clone().with_role(Role::Platform);
+    let grant = format!("select tollgate.grant_credits('{id}', $1, 1, null)");
+    let refused = client.execute(&grant, &[&platform.claims()]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+    // And without the claims, not even as platform.
+    client.batch_execute("set role tollgate_platform").await.unwrap();
+    let refused = client.execute(&grant, &[&b.claims()]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+    client.execute(&grant, &[&platform.claims()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_table_and_partition_has_forced_row_security_and_no_right_to_rewrite_history() {
+    let f = Postgres::start().await;
+    let client = f.database.connect().await.unwrap();
+    let unforced = "select relname::text from pg_class c \
+        where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') \
+          and relname <> 'schema_history' and not (relrowsecurity and relforcerowsecurity)";
+    assert!(client.query(unforced, &[]).await.unwrap().is_empty());
+    let rewriting = "select table_name::text, grantee::text, privilege_type::text \
+        from information_schema.role_table_grants \
+        where table_schema = 'tollgate' and grantee <> 'tollgate_migrator' \
+          and (privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE') \
+            or (table_name in ('credit_ledger', 'usage', 'audit_events') and privilege_type in ('UPDATE', 'DELETE')) \
+            or table_name ~ '^(usage|audit_events)_')";
+    assert!(client.query(rewriting, &[]).await.unwrap().is_empty());
+    let loose = "select proname::text from pg_proc \
+        where pronamespace = 'tollgate'::regnamespace \
+          and (has_function_privilege('public', oid, 'EXECUTE') \
+            or prosecdef and (proconfig is null or not proconfig::text like '%search_path=pg_catalog, pg_temp%'))";
+    let loose: Vec<String> =
+        client.query(loose, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(loose, Vec::<String>::new());
+}
