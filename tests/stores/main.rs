@@ -1,6 +1,12 @@
 //! One behaviour suite over every store, and what only Postgres has to prove.
 #![cfg(feature = "postgres")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot be set up has failed"
+)]
 
 mod fixture;
 mod fuzz;
