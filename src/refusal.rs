@@ -144,6 +144,7 @@ impl Refusal {
     }
 
     /// When to come back, where coming back can help.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most refusals say nothing here")]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::BudgetExceeded { retry_after, .. } => {
@@ -206,6 +207,7 @@ impl Refusal {
         response
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most refusals name no field")]
     fn param(&self) -> Option<&str> {
         match self {
             Self::InvalidBody { field, .. } => field.as_deref(),

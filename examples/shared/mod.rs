@@ -49,7 +49,7 @@ pub(crate) fn set_up() -> Result<Setup, Box<dyn Error>> {
     let grant = Grant { role: Some(Role::Owner), ..Grant::new(organization, "ada") };
     let token = issuer.issue(&grant)?.token;
 
-    let finisher = Finisher::new(Arc::new(store.clone()), 1_000);
+    let finisher = Finisher::new(store.clone(), 1_000);
     let policies = Policies::cached(Arc::new(store.clone()), Duration::from_secs(30));
     let stack = stack(verifier, policies, Prices::new(prices), store.clone(), finisher.clone());
     Ok(Setup { stack, store, finisher, organization, token })

@@ -70,7 +70,7 @@ impl<E> Body for CallBody<E> {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Stream(stream) => stream.as_ref().is_none_or(|stream| stream.is_end_stream()),
+            Kind::Stream(stream) => stream.as_ref().is_none_or(Body::is_end_stream),
         }
     }
 

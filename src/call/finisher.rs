@@ -1,7 +1,7 @@
 //! The queue of finishes: a place is taken before the provider is called, so that the end of a call
 //! can neither wait for room nor fail to be written.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
@@ -48,7 +48,7 @@ impl Finisher {
     ///
     /// # Panics
     /// Outside a Tokio runtime, and where `places` is 0.
-    pub fn new(journal: Arc<dyn Journal>, places: usize) -> Self {
+    pub fn new(journal: impl Journal, places: usize) -> Self {
         let (queue, jobs) = mpsc::channel(places);
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::current();
@@ -92,7 +92,7 @@ impl Place {
 }
 
 async fn write_all(
-    journal: Arc<dyn Journal>,
+    journal: impl Journal,
     mut jobs: mpsc::Receiver<Job>,
     closing: CancellationToken,
 ) {
@@ -103,7 +103,7 @@ async fn write_all(
             biased;
             Some(()) = writes.next(), if !writes.is_empty() => {}
             job = jobs.recv(), if open && writes.len() < Finisher::WRITES_MAX => match job {
-                Some(job) => writes.push(write(&*journal, job)),
+                Some(job) => writes.push(write(&journal, job)),
                 None => open = false,
             },
             // `recv` goes on giving what is queued, and waits for the places that are still taken.

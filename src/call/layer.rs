@@ -45,7 +45,7 @@ impl CallLayer {
                 answer_bytes_max: 64 << 20,
                 event_bytes_max: 4 << 20,
                 finish_wait: Duration::from_secs(5),
-                drain_max: Duration::from_secs(120),
+                drain_max: Duration::from_mins(2),
             }),
         }
     }

@@ -151,11 +151,11 @@ impl OpenCall {
             );
             return Written::failed();
         };
-        let finish = Box::new(self.to_finish(ending, bill, keeping));
+        let finish = Box::new(self.finish(ending, bill, keeping));
         Written::waiting(place.finish(tenant, finish), self.settings.finish_wait)
     }
 
-    fn to_finish(&mut self, ending: Ending, bill: Bill, keeping: Option<Keeping>) -> Finish {
+    fn finish(&mut self, ending: Ending, bill: Bill, keeping: Option<Keeping>) -> Finish {
         let facts = self.call.facts();
         let record = keeping.map(|keeping| match keeping.keep {
             Keep::Metadata => Record { request: None, response: None, truncated: false },

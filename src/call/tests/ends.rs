@@ -138,7 +138,7 @@ async fn what_waits_for_the_end_is_told_once_with_the_true_usage() {
     let gateway = layer(&recorder).layer_over(service_fn(move |request: Request<RequestBody>| {
         let telling = Arc::clone(&telling);
         Call::of(&request).unwrap().at_end(move |report: &crate::context::Report| {
-            telling.lock().unwrap().push(report.usage.total())
+            telling.lock().unwrap().push(report.usage.total());
         });
         async move { Ok::<_, Infallible>(json(ANSWER)) }
     }));
@@ -149,7 +149,7 @@ async fn what_waits_for_the_end_is_told_once_with_the_true_usage() {
 #[tokio::test]
 async fn closing_waits_for_open_calls_and_their_finishes() {
     let recorder = Recorder::closed();
-    let finisher = Finisher::new(Arc::clone(&recorder) as _, 4);
+    let finisher = Finisher::new(Arc::clone(&recorder), 4);
     let gateway = CallLayer::new(finisher.clone()).layer_over(service_fn(
         |request: Request<RequestBody>| async move {
             hold(&request, Disconnect::Drain);

@@ -88,12 +88,12 @@ impl Journal for Recorder {
             {
                 let mut failures = self.failures.lock().unwrap();
                 if *failures > 0 {
-                    *failures -= 1;
+                    *failures = failures.saturating_sub(1);
                     return Err(StoreError::Unavailable("the database is away".into()));
                 }
             }
             self.finishes.lock().unwrap().push(finish.clone());
-            self.count.send_modify(|count| *count += 1);
+            self.count.send_modify(|count| *count = count.saturating_add(1));
             Ok(Finished::default())
         })
     }
@@ -132,7 +132,7 @@ fn price() -> Arc<ModelPrice> {
     })
 }
 
-/// What CreditLayer and AuditLayer do to a call.
+/// What the credit and audit layers do to a call.
 fn hold(request: &Request<RequestBody>, disconnect: Disconnect) {
     let call = Call::of(request).unwrap();
     call.set_hold(Hold {
@@ -169,7 +169,7 @@ fn stream() -> (mpsc::Sender<std::io::Result<Bytes>>, Response<TestBody>) {
     )
 }
 
-/// A gateway of a CallLayer and a provider that holds, then gives these answers in order.
+/// A gateway of a call layer and a provider that holds, then gives these answers in order.
 fn gateway(
     recorder: &Arc<Recorder>,
     disconnect: Disconnect,
@@ -190,8 +190,7 @@ fn gateway(
 }
 
 fn layer(recorder: &Arc<Recorder>) -> CallLayer {
-    let journal: Arc<dyn Journal> = Arc::clone(recorder) as _;
-    CallLayer::new(Finisher::new(journal, 16)).finish_wait(Duration::from_secs(5))
+    CallLayer::new(Finisher::new(Arc::clone(recorder), 16)).finish_wait(Duration::from_secs(5))
 }
 
 trait LayerOver {

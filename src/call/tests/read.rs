@@ -71,7 +71,7 @@ async fn more_calls_than_places_are_refused_and_a_place_comes_back_at_the_end() 
         let answer = answers.lock().unwrap().pop().unwrap();
         async move { Ok::<_, Infallible>(answer) }
     });
-    let gateway = CallLayer::new(Finisher::new(Arc::clone(&recorder) as _, 1)).layer_over(provider);
+    let gateway = CallLayer::new(Finisher::new(Arc::clone(&recorder), 1)).layer_over(provider);
 
     let open = gateway.clone().oneshot(request(CHAT_STREAM)).await.unwrap();
     let refused = gateway.clone().oneshot(request(CHAT)).await.unwrap();
