@@ -75,7 +75,7 @@ async fn a_refusal_by_a_layer_inside_writes_nothing() {
 #[tokio::test]
 async fn an_answer_without_usage_is_counted_here_and_never_free() {
     let counted = r#"{"choices":[{"message":{"content":"hi there"},"finish_reason":"stop"}]}"#;
-    for (answer, output) in [(counted, true), ("<html>not an answer", false)] {
+    for answer in [counted, "<html>not an answer"] {
         let recorder = Recorder::open();
         let gateway = gateway(&recorder, Disconnect::Drain, [json(answer)]);
         let answered = gateway.oneshot(request(CHAT)).await.unwrap();
@@ -83,7 +83,7 @@ async fn an_answer_without_usage_is_counted_here_and_never_free() {
         let finish = recorder.only_finish().await;
         assert!(finish.estimated);
         assert!(finish.settlement.unwrap().amount > Credits::ZERO);
-        assert_eq!(finish.usage.output > 0, output);
+        assert!(finish.usage.output > 0);
     }
 }
 
