@@ -7,6 +7,7 @@ use tollgate::{
         ids::{OrganizationId, PriceId},
         policy::Disconnect,
         price::{ModelPrice, Rates, Tier},
+        price_file::built_in,
     },
     postgres::operator::PolicyError,
     store::{PriceStore, StoreError},
@@ -103,4 +104,21 @@ async fn an_import_adds_a_version_only_where_a_price_changed() {
     assert_ne!(third.get("small").unwrap().price_id, first.get("small").unwrap().price_id);
     assert_eq!(third.get("small").unwrap().tiers, first.get("small").unwrap().tiers);
     assert!(f.operator.import_prices(&[price("small", -1)]).await.is_err());
+}
+
+#[tokio::test]
+async fn the_built_in_prices_read_back_as_they_were_imported() {
+    let f = Postgres::start().await;
+    let book = built_in().book();
+    let prices = || book.iter().map(|price| &**price);
+    let imported = f.operator.import_prices(prices()).await.unwrap();
+    assert_eq!(usize::try_from(imported).unwrap(), book.len());
+    assert_eq!(f.operator.import_prices(prices()).await.unwrap(), 0);
+    let stored = f.store.price_book().await.unwrap();
+    assert_eq!(stored.len(), book.len());
+    for price in prices() {
+        let price_id = stored.get(&price.model).unwrap().price_id;
+        let expected = ModelPrice { price_id, ..price.clone() };
+        assert_eq!(**stored.get(&price.model).unwrap(), expected);
+    }
 }
