@@ -36,7 +36,7 @@ begin
 
   insert into tollgate.usage (
       organization_id, arrived_at, request_id, user_id, team_id, client_request_id, endpoint, model, answered_by, provider, stream,
-      ending, status, input, cached_read, cache_write_5m, cache_write_1h, output, reasoning, estimated, clamped, cost, price_id,
+      ending, status, input_tokens, cached_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, estimated, clamped, cost, price_id,
       latency_ms, first_byte_ms)
     values (
       p_organization_id, v_arrived, p_request_id, v_claims ->> 'sub', (v_claims ->> 'team_id')::uuid, p_client_request_id, p_endpoint,
@@ -54,7 +54,7 @@ begin
   if p_record then
     insert into tollgate.audit_events (
         organization_id, arrived_at, request_id, user_id, team_id, client_request_id, endpoint, model, answered_by, provider, stream,
-        ending, status, input, cached_read, cache_write_5m, cache_write_1h, output, reasoning, estimated, clamped, cost, price_id,
+        ending, status, input_tokens, cached_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, estimated, clamped, cost, price_id,
         latency_ms, first_byte_ms, request, response, truncated)
       values (
         p_organization_id, v_arrived, p_request_id, v_claims ->> 'sub', (v_claims ->> 'team_id')::uuid, p_client_request_id, p_endpoint,
