@@ -11,6 +11,7 @@ mod error;
 mod journal;
 mod lease;
 mod ledger;
+pub mod login;
 pub mod migrate;
 pub mod operator;
 mod policies;

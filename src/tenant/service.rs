@@ -71,6 +71,9 @@ pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8)
     match verdict {
         Verdict::Settled(Ok(tenant)) => {
             headers::strip(request.headers_mut());
+            // Where a span further out has a field for it; else this is nothing.
+            tracing::Span::current()
+                .record("organization_id", tracing::field::display(tenant.organization_id()));
             request.extensions_mut().insert::<Tenant>(tenant);
             Admission::Admitted
         }

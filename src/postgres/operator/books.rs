@@ -87,7 +87,11 @@ impl Operator {
         }
     }
 
-    async fn organizations_after(
+    /// The next organizations, in order of their ids, after this one; none after the last.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn organizations_after(
         &self,
         after: OrganizationId,
     ) -> Result<Vec<OrganizationId>, StoreError> {

@@ -1,0 +1,24 @@
+//! The gateway's own login, where nobody has set it up.
+
+use tokio_postgres::types::Type;
+
+use super::{Pool, PoolConfig, Statement};
+use crate::store::StoreError;
+
+const KEEP: Statement = Statement::new(include_str!("sql/keep_password.sql"), &[Type::TEXT]);
+const GIVE: Statement = Statement::new(include_str!("sql/first_password.sql"), &[]);
+
+/// Gives `tollgate_login` this password if it has none. `administrator` must be allowed to read and
+/// change roles.
+///
+/// # Errors
+/// As [`Pool::rows`].
+pub async fn give_first_password(
+    administrator: PoolConfig,
+    password: &str,
+) -> Result<(), StoreError> {
+    // One connection: the second statement reads what the first one keeps.
+    let pool = Pool::connect(PoolConfig { connections_max: 1, ..administrator })?;
+    pool.rows(&KEEP, &[&password]).await?;
+    pool.rows(&GIVE, &[]).await.map(drop)
+}
