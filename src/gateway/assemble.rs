@@ -63,11 +63,8 @@ pub trait Upkeep: Send + Sync + 'static {
     /// Expires holds that are overdue; how many there were.
     fn expire_overdue(&self) -> StoreFuture<'_, u64>;
 
-    /// Tells the gauges how full the store's pool is.
-    fn gauge(&self);
-
-    /// Lets go of all connections. Nothing is asked of the store after that.
-    fn close(&self);
+    /// Ends what is still on its way, within `wait_max`. Nothing is asked of the store after that.
+    fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// The gateway cannot start.
@@ -113,6 +110,7 @@ impl Gateway {
     const POLICY_TTL: Duration = Duration::from_secs(30);
     const PRICES_EVERY: Duration = Duration::from_mins(1);
     const SWEEP_EVERY: Duration = Duration::from_secs(5);
+    const CLOSE_MAX: Duration = Duration::from_secs(5);
 
     /// Puts the gateway together: fetches the issuer's keys and reads the prices.
     ///
@@ -217,10 +215,10 @@ impl Gateway {
         }
         ending.cancel();
         tasks.close();
-        if timeout(Duration::from_secs(5), tasks.wait()).await.is_err() {
+        if timeout(Self::CLOSE_MAX, tasks.wait()).await.is_err() {
             tracing::warn!("background tasks did not end in time");
         }
-        self.stores.upkeep.close();
+        self.stores.upkeep.close(Self::CLOSE_MAX).await;
         stopped
     }
 
@@ -258,9 +256,8 @@ impl Gateway {
                 }
             }
         });
-        let (upkeep, metrics) = (Arc::clone(&self.stores.upkeep), self.metrics.clone());
+        let metrics = self.metrics.clone();
         every(Self::SWEEP_EVERY, tasks, ending, move || {
-            upkeep.gauge();
             metrics.tidy();
             std::future::ready(())
         });

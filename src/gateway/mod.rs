@@ -4,7 +4,10 @@
 //! another server takes the layers and writes their own.
 
 mod assemble;
+pub mod cli;
 pub mod config;
+mod database;
+pub mod dev;
 mod dev_tokens;
 pub mod issuer;
 mod measure;
@@ -18,3 +21,4 @@ mod signals;
 pub mod telemetry;
 
 pub use assemble::{Gateway, StartError, Stores, Upkeep};
+pub use database::DatabaseError;

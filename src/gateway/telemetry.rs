@@ -151,10 +151,11 @@ fn describe() {
         Unit::Count,
         "Finishes that the store refused; their holds expire."
     );
+    describe_gauge!("tollgate_pool_size", Unit::Count, "Connections to Postgres.");
     describe_gauge!(
-        "tollgate_pool_connections",
+        "tollgate_pool_available",
         Unit::Count,
-        "Connections to Postgres by state: `open`, `idle`, `max`."
+        "Connections to Postgres that are idle."
     );
     describe_gauge!("tollgate_pool_waiting", Unit::Count, "Statements that wait for a connection.");
 }

@@ -51,7 +51,7 @@ pub(super) struct DevArgs {
     /// Where everything is kept
     #[arg(long, default_value = DEV_DATA_DIR, value_name = "DIR")]
     pub(super) data_dir: PathBuf,
-    /// A provider instead of the mock, for example http://127.0.0.1:11434
+    /// A provider instead of the mock, for example `http://127.0.0.1:11434`
     #[arg(long, value_name = "URL")]
     pub(super) upstream: Option<String>,
     /// A database instead of a private one, as its administrator
@@ -132,8 +132,8 @@ pub(super) enum OrgCommand {
     },
     /// Shows an organization and its credits
     Show {
-        /// Which
-        id: OrganizationId,
+        /// Which; all of them without it
+        id: Option<OrganizationId>,
         #[command(flatten)]
         operator: Operator,
     },
@@ -193,14 +193,17 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         operator: Operator,
     },
-    /// Replaces an organization's policy
+    /// Changes an organization's policy
     Set {
         /// Of which organization
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
-        /// The policy as JSON, or `@FILE`
+        /// What changes, as JSON or `@FILE`; `null` brings a default back, the rest stays
         #[arg(value_name = "JSON")]
         policy: String,
+        /// What is not named goes back to its default
+        #[arg(long)]
+        replace: bool,
         #[command(flatten)]
         operator: Operator,
     },

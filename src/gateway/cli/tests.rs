@@ -70,11 +70,12 @@ fn operators_commands_take_a_database_a_file_and_json() {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write")]
+struct CannotWrite(#[source] io::Error);
+
 #[test]
 fn a_failure_says_its_causes_once() {
-    let inner = io::Error::other("the disk is gone");
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot write")]
-    struct Outer(#[source] io::Error);
-    assert_eq!(Failure::from(Outer(inner)).to_string(), "cannot write: the disk is gone");
+    let error = CannotWrite(io::Error::other("the disk is gone"));
+    assert_eq!(Failure::from(error).to_string(), "cannot write: the disk is gone");
 }

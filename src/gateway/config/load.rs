@@ -13,6 +13,14 @@ const ENVIRONMENT: &str = "the environment";
 const LISTS: [&str; 3] = ["algorithms", "models", "forward_header_prefixes"];
 
 impl Config {
+    /// The variables of this process. One that is not text is not for us.
+    pub fn environment() -> Vec<(String, String)> {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        std::env::vars_os().filter_map(text).collect()
+    }
+
     /// Reads `file`, if one is given, and the overrides in `environment` (names and values).
     ///
     /// Fails where the file cannot be read, a key is unknown or a value is of the wrong type; what

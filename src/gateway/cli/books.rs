@@ -1,0 +1,67 @@
+//! `tollgate migrate` and `reconcile`: is the database as it must be?
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::{
+    Failure,
+    args::Operator as Named,
+    connect,
+    operate::{json_of_balance, text_of_balance},
+    output::Output,
+};
+use crate::{
+    gateway::database::{self, DatabaseError},
+    postgres::operator::Reconciliation,
+};
+
+pub(super) async fn migrate(named: Named) -> Result<ExitCode, Failure> {
+    let applied = database::migrate(&connect::database_url(&named)?).await?;
+    let text = match applied {
+        0 => "The schema is up to date.".to_owned(),
+        some => format!("{some} migrations were applied. The schema is up to date."),
+    };
+    Output::new(named.json).result(text, &json!({"ok": true, "applied": applied}))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn reconcile(named: Named) -> Result<ExitCode, Failure> {
+    let operator = database::operator(&connect::database_url(&named)?).await?;
+    let books = operator.reconcile().await.map_err(DatabaseError::from)?;
+    Output::new(named.json).result(text_of(&books), &json_of(&books))?;
+    Ok(if books.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn text_of(books: &Reconciliation) -> String {
+    let Reconciliation { organizations, charged, holds_open, balance, broken } = books;
+    let mut text = format!(
+        "{organizations} organizations. {} Charged so far: {charged} dollars. Open holds: {holds_open}.",
+        text_of_balance(balance)
+    );
+    if broken.is_empty() {
+        text.push_str("\nAll books are right.");
+    }
+    for one in broken {
+        for finding in &one.broken {
+            text.extend(["\nBROKEN ", &one.organization_id.to_string(), ": ", finding]);
+        }
+    }
+    text
+}
+
+fn json_of(books: &Reconciliation) -> Value {
+    let broken: Vec<_> = books
+        .broken
+        .iter()
+        .map(|one| json!({"organization_id": one.organization_id, "findings": one.broken}))
+        .collect();
+    json!({
+        "ok": broken.is_empty(),
+        "organizations": books.organizations,
+        "credits": json_of_balance(&books.balance),
+        "charged": books.charged,
+        "holds_open": books.holds_open,
+        "broken": broken,
+    })
+}

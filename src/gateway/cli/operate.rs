@@ -1,0 +1,192 @@
+//! `tollgate org`, `credits` and `policy`: the operator's basics.
+
+use std::{fs, process::ExitCode};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Failure,
+    args::{CreditsCommand, Operator as Named, OrgCommand, PolicyCommand},
+    connect,
+    output::Output,
+};
+use crate::{
+    domain::{ids::OrganizationId, policy::Policy},
+    gateway::database::{self, DatabaseError},
+    postgres::operator::{Operator, Organization, PolicyError},
+    store::{Balance, StoreError},
+};
+
+pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
+    match command {
+        OrgCommand::Create { name, id, time_zone, operator } => {
+            let id = id.unwrap_or_else(|| OrganizationId::new(Uuid::now_v7()));
+            let (store, output) = begin(&operator).await?;
+            let created = store
+                .create_organization(id, &name, &time_zone)
+                .await
+                .map_err(|error| refused(id, error))?;
+            if !created {
+                return Err(Failure::new(format!("there is an organization {id} already")));
+            }
+            output.result(
+                format_args!("{name} is {id}. It has no credits yet: tollgate credits grant --org {id} --amount 10"),
+                &json!({"organization_id": id, "name": name, "time_zone": time_zone}),
+            )?;
+        }
+        OrgCommand::Show { id: Some(id), operator } => {
+            let (store, output) = begin(&operator).await?;
+            let shown = store.organization(id).await.map_err(|error| refused(id, error))?;
+            output.result(text_of(&shown), &json_of(&shown))?;
+        }
+        OrgCommand::Show { id: None, operator } => {
+            let (store, output) = begin(&operator).await?;
+            let (mut texts, mut documents) = (Vec::new(), Vec::new());
+            let mut after = OrganizationId::new(Uuid::nil());
+            loop {
+                let page = store.organizations_after(after).await.map_err(DatabaseError::from)?;
+                let Some(last) = page.last() else { break };
+                after = *last;
+                for id in page {
+                    let shown = store.organization(id).await.map_err(|error| refused(id, error))?;
+                    texts.push(text_of(&shown));
+                    documents.push(json_of(&shown));
+                }
+            }
+            let text = if texts.is_empty() {
+                "There are no organizations yet.".to_owned()
+            } else {
+                texts.join("\n\n")
+            };
+            output.result(text, &json!({"organizations": documents}))?;
+        }
+        OrgCommand::Suspend { id, operator } => suspend(id, true, &operator).await?,
+        OrgCommand::Resume { id, operator } => suspend(id, false, &operator).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn suspend(id: OrganizationId, suspended: bool, operator: &Named) -> Result<(), Failure> {
+    let (store, output) = begin(operator).await?;
+    store.set_suspended(id, suspended).await.map_err(|error| refused(id, error))?;
+    let state = if suspended { "suspended: no call starts" } else { "resumed" };
+    output.result(
+        format_args!("{id} is {state}."),
+        &json!({"organization_id": id, "suspended": suspended}),
+    )
+}
+
+pub(super) async fn credits(command: CreditsCommand) -> Result<ExitCode, Failure> {
+    let CreditsCommand::Grant { org, amount, reference, operator } = command;
+    let (store, output) = begin(&operator).await?;
+    let granted = store
+        .grant_credits(org, amount, reference.as_deref())
+        .await
+        .map_err(|error| refused(org, error))?;
+    let balance = text_of_balance(&granted.balance);
+    let text = if granted.replayed {
+        format!("Nothing was added: this reference was granted before. {balance}")
+    } else {
+        format!("{amount} dollars were added. {balance}")
+    };
+    let document = json!({
+        "organization_id": org,
+        "credits": json_of_balance(&granted.balance),
+        "replayed": granted.replayed,
+    });
+    output.result(text, &document)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn policy(command: PolicyCommand) -> Result<ExitCode, Failure> {
+    let (policy, output) = match command {
+        PolicyCommand::Show { org, operator } => {
+            let (store, output) = begin(&operator).await?;
+            let shown = store.organization(org).await.map_err(|error| refused(org, error))?;
+            (shown.policy, output)
+        }
+        PolicyCommand::Set { org, policy, replace, operator } => {
+            let change = read_policy(&policy)?;
+            let (store, output) = begin(&operator).await?;
+            let set = if replace {
+                let policy: Policy =
+                    serde_json::from_value(change).map_err(|error| not_a_policy(&error))?;
+                store.set_policy(org, &policy).await.map(|()| policy)
+            } else {
+                store.patch_policy(org, &change).await
+            };
+            let policy = set.map_err(|error| {
+                if let PolicyError::Store(error) = error {
+                    refused(org, error)
+                } else {
+                    error.into()
+                }
+            })?;
+            (policy, output)
+        }
+    };
+    output.result(serde_json::to_string_pretty(&policy)?, &policy)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_policy(given: &str) -> Result<Value, Failure> {
+    let text = match given.strip_prefix('@') {
+        Some(file) => fs::read_to_string(file)
+            .map_err(|error| Failure::new(format!("cannot read {file}: {error}")))?,
+        None => given.to_owned(),
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(change)) => Ok(Value::Object(change)),
+        Ok(_) => Err(Failure::new(
+            "not a policy: expected a JSON object such as {\"rates\": {\"requests_per_minute\": 60}}",
+        )),
+        Err(error) => Err(not_a_policy(&error)),
+    }
+}
+
+fn not_a_policy(error: &serde_json::Error) -> Failure {
+    Failure::new(format!("not a policy: {error}"))
+}
+
+async fn begin(operator: &Named) -> Result<(Operator, Output), Failure> {
+    let store = database::operator(&connect::database_url(operator)?).await?;
+    Ok((store, Output::new(operator.json)))
+}
+
+fn refused(id: OrganizationId, error: StoreError) -> Failure {
+    if matches!(error, StoreError::UnknownOrganization) {
+        return Failure::new(format!("there is no organization {id} in this database"));
+    }
+    DatabaseError::from(error).into()
+}
+
+fn text_of(shown: &Organization) -> String {
+    let Organization { organization_id, name, suspended, time_zone, balance, .. } = shown;
+    let state = if *suspended { "suspended" } else { "active" };
+    format!(
+        "{name} ({organization_id})\n  {state}, budgets by the days of {time_zone}\n  {}",
+        text_of_balance(balance)
+    )
+}
+
+fn json_of(shown: &Organization) -> Value {
+    json!({
+        "organization_id": shown.organization_id,
+        "name": shown.name,
+        "suspended": shown.suspended,
+        "time_zone": shown.time_zone,
+        "policy": shown.policy,
+        "credits": json_of_balance(&shown.balance),
+    })
+}
+
+pub(super) fn text_of_balance(balance: &Balance) -> String {
+    let Balance { posted, held, debt, .. } = balance;
+    format!("Credits: {posted} dollars, {held} of them held, {debt} owed.")
+}
+
+/// In nano-dollars, as everywhere but in texts for people.
+pub(super) fn json_of_balance(balance: &Balance) -> Value {
+    json!({"posted": balance.posted, "held": balance.held, "debt": balance.debt})
+}

@@ -1,0 +1,31 @@
+//! `tollgate serve`.
+
+use std::process::ExitCode;
+
+use super::{Failure, args::ServeArgs};
+use crate::gateway::{Gateway, config::Config, database, server, signals::StopSignals, telemetry};
+
+pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
+    let config = Config::load(args.config.as_deref(), Config::environment())?;
+    config.check()?;
+    telemetry::log_to_stderr(&config.log)?;
+    let stop = StopSignals::install()?.watch();
+    let start = async {
+        let listener = server::listen(config.server.listen).await?;
+        let operators = match config.server.admin_listen {
+            Some(address) => Some(server::listen(address).await?),
+            None => None,
+        };
+        let stores = database::stores(&config.database_url()?, &config.database).await?;
+        let gateway = Gateway::assemble(&config, stores).await?;
+        Ok::<_, Failure>((gateway, listener, operators))
+    };
+    let (gateway, listener, operators) = tokio::select! {
+        started = start => started?,
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    };
+    tracing::info!(listen = %config.server.listen, "ready");
+    gateway.run(listener, operators, stop).await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,220 @@
+//! Postgres as the server and the commands use it: stores for calls, an operator, migrations.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use tokio_postgres::Config;
+
+use super::{
+    Stores, Upkeep,
+    config::{self, Database},
+};
+use crate::{
+    postgres::{
+        Pool, PoolConfig, PostgresStore, Prepared,
+        login::give_first_password,
+        migrate::{self, Status},
+        operator::Operator,
+    },
+    store::{StoreError, StoreFuture},
+};
+
+/// The database cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// The address is not one of Postgres. It may hold a password, so it is not repeated.
+    #[error("the database URL is not one of Postgres (postgres://user@host/database): {0}")]
+    Address(#[source] tokio_postgres::Error),
+    /// It does not answer, or does not let us in.
+    #[error("the database cannot be used: {}", causes(.0))]
+    Store(#[from] StoreError),
+    /// Its schema is older than this program.
+    #[error("the database lacks {0} migrations: run `tollgate migrate` as its administrator first")]
+    Behind(usize),
+    /// The role of the gateway cannot log in.
+    #[error(
+        "the role tollgate_login has a password of its own in that database, so `tollgate dev` cannot log in as it: \
+         use another database, or `tollgate serve`"
+    )]
+    Login,
+}
+
+/// The error and its causes, each once.
+fn causes(error: &StoreError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !words.contains(&text) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        cause = error.source();
+    }
+    words
+}
+
+/// The stores in the database at `url`, which must answer and be up to date.
+pub(super) async fn stores(url: &str, settings: &Database) -> Result<Stores, DatabaseError> {
+    let mut bounds = PoolConfig::new(parse(url)?);
+    bounds.connections_max = settings.pool_size;
+    bounds.wait_max = settings.wait_timeout;
+    bounds.connect_max = settings.create_timeout;
+    bounds.prepared = match settings.prepared {
+        config::Prepared::Auto => Prepared::Auto,
+        config::Prepared::Never => Prepared::Never,
+    };
+    let pool = Pool::connect(bounds)?;
+    match migrate::status(&pool).await? {
+        Status::UpToDate => {}
+        Status::Missing(migrations) => return Err(DatabaseError::Behind(migrations)),
+    }
+    let store = Arc::new(PostgresStore::new(pool));
+    Ok(Stores {
+        policies: Arc::<PostgresStore>::clone(&store),
+        prices: Arc::<PostgresStore>::clone(&store),
+        ledger: Arc::<PostgresStore>::clone(&store),
+        journal: Arc::<PostgresStore>::clone(&store),
+        upkeep: store,
+    })
+}
+
+/// The operator's side of the database at `url`.
+pub(super) async fn operator(url: &str) -> Result<Operator, DatabaseError> {
+    let mut bounds = PoolConfig::new(parse(url)?);
+    // Reading all books takes longer than a call may.
+    bounds.statement_max = Duration::from_mins(5);
+    bounds.connections_max = 4;
+    let pool = Pool::connect(bounds)?;
+    match migrate::status(&pool).await? {
+        Status::UpToDate => Ok(Operator::new(pool)),
+        Status::Missing(migrations) => Err(DatabaseError::Behind(migrations)),
+    }
+}
+
+/// Brings the database at `url` to this program's schema; how many migrations that took.
+pub(super) async fn migrate(url: &str) -> Result<usize, DatabaseError> {
+    Ok(migrate::run(&parse(url)?).await?)
+}
+
+fn parse(url: &str) -> Result<Config, DatabaseError> {
+    url.parse().map_err(DatabaseError::Address)
+}
+
+impl Upkeep for PostgresStore {
+    fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+        let pool = self.pool().clone();
+        Box::pin(async move {
+            match migrate::status(&pool).await {
+                Ok(Status::UpToDate) => Ok(()),
+                Ok(Status::Missing(migrations)) => {
+                    Err(format!("{migrations} migrations are missing: run `tollgate migrate`"))
+                }
+                Err(error) => {
+                    // Whoever asks may be anybody: the detail is for the log.
+                    tracing::warn!(error = causes(&error), "the database does not answer");
+                    Err("does not answer".to_owned())
+                }
+            }
+        })
+    }
+
+    fn expire_overdue(&self) -> StoreFuture<'_, u64> {
+        Box::pin(self.sweep())
+    }
+
+    fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.finish_holds(wait_max))
+    }
+}
+
+const LOGIN: &str = "tollgate_login";
+
+/// The address under which the gateway's own role logs in to the database at `url`, which is its
+/// administrator's.
+///
+/// A private cluster trusts whoever can reach its socket. Elsewhere a role without a password is
+/// given one that follows from the administrator's address, so that every `tollgate dev` with the same
+/// address knows it and nobody else does; a role that has another password is left alone.
+pub(super) async fn login_url(admin_url: &str) -> Result<String, DatabaseError> {
+    let trusted = with_login(admin_url, None);
+    if answers(&trusted).await? {
+        return Ok(trusted);
+    }
+    let password = derived_password(admin_url);
+    let with_password = with_login(admin_url, Some(&password));
+    if answers(&with_password).await? {
+        return Ok(with_password);
+    }
+    if let Err(error) = give_first_password(PoolConfig::new(parse(admin_url)?), &password).await {
+        tracing::warn!(error = causes(&error), "{LOGIN} could not be given a password");
+    }
+    if answers(&with_password).await? { Ok(with_password) } else { Err(DatabaseError::Login) }
+}
+
+async fn answers(url: &str) -> Result<bool, DatabaseError> {
+    let mut bounds = PoolConfig::new(parse(url)?);
+    bounds.connections_max = 1;
+    Ok(Pool::connect(bounds)?.ping().await.is_ok())
+}
+
+fn derived_password(admin_url: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        format!("{LOGIN} {admin_url}").as_bytes(),
+    );
+    BASE64_URL_SAFE_NO_PAD.encode(digest)
+}
+
+/// `postgres://user:password@host/…` with the user, and perhaps a password, replaced.
+fn with_login(url: &str, password: Option<&str>) -> String {
+    let user = password.map_or_else(|| LOGIN.to_owned(), |password| format!("{LOGIN}:{password}"));
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority_end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    // Credentials may also stand in the query, and would win there.
+    let (path, query) =
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let kept: Vec<_> = query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| {
+            !pair.is_empty() && !pair.starts_with("user=") && !pair.starts_with("password=")
+        })
+        .collect();
+    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+    format!("{scheme}://{user}@{host}{path}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_person_in_an_address_is_replaced() {
+        for (url, expected) in [
+            (
+                "postgresql://postgres@/postgres?host=%2Ftmp%2Fx&port=5432",
+                "postgresql://tollgate_login@/postgres?host=%2Ftmp%2Fx&port=5432",
+            ),
+            ("postgres://me:p%40ss@db:5432/x", "postgres://tollgate_login@db:5432/x"),
+            ("postgres://db", "postgres://tollgate_login@db"),
+            (
+                "postgres://db/x?user=me&password=p&sslmode=require",
+                "postgres://tollgate_login@db/x?sslmode=require",
+            ),
+        ] {
+            assert_eq!(with_login(url, None), expected);
+            assert!(parse(expected).unwrap().get_user() == Some(LOGIN));
+        }
+        assert_eq!(with_login("postgres://me@db/x", Some("s")), "postgres://tollgate_login:s@db/x");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_without_being_repeated() {
+        let error = parse("postgres://me:hunter2@db:port/x").unwrap_err().to_string();
+        assert!(error.contains("postgres://user@host") && !error.contains("hunter2"), "{error}");
+    }
+}

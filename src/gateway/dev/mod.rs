@@ -1,0 +1,243 @@
+//! Everything on one machine, nothing to set up: for trying, for developing against, for tests.
+//!
+//! A private Postgres in the data folder (or a database that is there), its schema, prices and two
+//! demo organizations with credits; a token issuer; a mock provider; and the gateway, which is the
+//! production one: it logs in as `tollgate_login` and verifies tokens against the issuer's keys.
+
+mod place;
+mod seed;
+mod summary;
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use http::Uri;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(super) use self::place::running_database;
+use self::place::{DataDir, Kept, Mark};
+pub use self::summary::{Organization, Summary, Tokens};
+use super::{
+    Gateway, StartError,
+    config::{Config, Identity, Server, Upstream},
+    database::{self, DatabaseError},
+    issuer::{DevIssuer, IssuerError, JWKS_PATH, TOKEN_PATH},
+    server::{ListenError, Stopped, listen},
+};
+use crate::{
+    domain::dialect::Dialect,
+    postgres::cluster::{Cluster, ClusterError, Options},
+    provider::{
+        mock::{self, MockProvider},
+        upstream::SecretRef,
+    },
+};
+
+const AUDIENCE: &str = "tollgate";
+const LOCALHOST: [u8; 4] = [127, 0, 0, 1];
+/// The private cluster's database.
+const DATABASE: &str = "postgres";
+
+/// How a development gateway is set up.
+#[derive(Clone, Debug)]
+pub struct DevOptions {
+    /// Where the gateway listens; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// A provider instead of the mock.
+    pub upstream: Option<String>,
+    /// A database instead of the private one, as its administrator.
+    pub database_url: Option<String>,
+}
+
+/// The development gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DevError {
+    /// The gateway's address is taken, or is not one of this machine.
+    #[error("{0}. Choose another with --listen, for example --listen 127.0.0.1:0 for a free port")]
+    Listen(#[from] ListenError),
+    /// The data folder cannot be used.
+    #[error("the data folder {} cannot be used: {source}. Choose another with --data-dir", path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The private Postgres does not start.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The issuer does not start.
+    #[error("the dev issuer cannot start: {0}")]
+    Issuer(#[from] IssuerError),
+    /// An address cannot be put together.
+    #[error("not an address: {0}")]
+    Address(#[from] http::uri::InvalidUri),
+    /// The gateway itself does not start.
+    #[error(transparent)]
+    Gateway(#[from] StartError),
+}
+
+/// A development gateway that is ready to run.
+#[derive(Debug)]
+pub struct Dev {
+    gateway: Gateway,
+    listener: TcpListener,
+    summary: Summary,
+    cluster: Option<Cluster>,
+    beside: TaskTracker,
+    ending: CancellationToken,
+    _mark: Mark,
+}
+
+impl Dev {
+    /// Starts everything but the gateway's serving, which [`run`](Self::run) does. Dropped while it
+    /// starts, it leaves nothing running.
+    pub async fn start(options: &DevOptions) -> Result<Self, DevError> {
+        // First of all, because a taken port is what goes wrong most.
+        let listener = listen(options.listen).await?;
+        let unusable = |source| DevError::DataDir { path: options.data_dir.clone(), source };
+        let place = DataDir::open(&options.data_dir).map_err(unusable)?;
+        let cluster = match options.database_url {
+            Some(_) => None,
+            None => Some(Cluster::start(place.path(), Options::default()).await?),
+        };
+        let admin_url = match (&options.database_url, &cluster) {
+            (Some(url), _) => url.clone(),
+            (None, Some(cluster)) => cluster.url(DATABASE),
+            (None, None) => String::new(),
+        };
+        let mut kept = place.kept().map_err(unusable)?;
+        seed::database(&admin_url, &kept.organizations).await?;
+
+        let (beside, ending) = (TaskTracker::new(), CancellationToken::new());
+        let guard = ending.clone().drop_guard();
+        let (issuer, issuer_url) = issuer(&place, &mut kept, &beside, &ending).await?;
+        place.keep(&kept).map_err(unusable)?;
+        let mock_url = match options.upstream {
+            Some(_) => String::new(),
+            None => serve_mock(&beside, &ending).await?,
+        };
+        let provider = options.upstream.as_deref().unwrap_or(&mock_url);
+        let config = config(options.listen, &issuer_url, provider, options.upstream.is_some());
+        let login_url = database::login_url(&admin_url).await?;
+        let stores = database::stores(&login_url, &config.database).await?;
+        let token_url = format!("{issuer_url}{TOKEN_PATH}");
+        let gateway =
+            Gateway::assemble(&config, stores).await?.with_dev_tokens(token_url.parse::<Uri>()?);
+
+        let address = listener
+            .local_addr()
+            .map_err(|source| ListenError { address: options.listen, source })?;
+        let summary = Summary {
+            url: format!("http://{address}"),
+            database_url: admin_url,
+            jwks_url: format!("{issuer_url}{JWKS_PATH}"),
+            issuer: issuer_url,
+            token_url,
+            mock_url,
+            organizations: seed::tokens(&issuer, &kept.organizations)?,
+        };
+        let mark = place.mark_running(&summary).map_err(unusable)?;
+        guard.disarm();
+        Ok(Self { gateway, listener, summary, cluster, beside, ending, _mark: mark })
+    }
+
+    /// Where everything is.
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Serves until `stop` is cancelled, then ends in order: the gateway, issuer and mock, Postgres.
+    pub async fn run(self, stop: CancellationToken) -> Result<Stopped, DevError> {
+        let stopped = self.gateway.run(self.listener, None, stop).await;
+        self.ending.cancel();
+        self.beside.close();
+        self.beside.wait().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.stop().await?;
+        }
+        Ok(stopped)
+    }
+}
+
+/// The issuer, serving at the address of the last start if that is free.
+async fn issuer(
+    place: &DataDir,
+    kept: &mut Kept,
+    beside: &TaskTracker,
+    ending: &CancellationToken,
+) -> Result<(DevIssuer, String), DevError> {
+    let listener = match listen(SocketAddr::from((LOCALHOST, kept.issuer_port))).await {
+        Ok(listener) => listener,
+        Err(_) => listen(SocketAddr::from((LOCALHOST, 0))).await?,
+    };
+    let address = local(&listener)?;
+    kept.issuer_port = address.port();
+    let url = format!("http://{address}");
+    let issuer = DevIssuer::open(&url, AUDIENCE, place.issuer_keys()).await?;
+    let (serving, ending) = (issuer.clone().serve(listener), ending.clone());
+    drop(beside.spawn(async move {
+        tokio::select! {
+            () = ending.cancelled() => {}
+            () = serving => {}
+        }
+    }));
+    Ok((issuer, url))
+}
+
+async fn serve_mock(beside: &TaskTracker, ending: &CancellationToken) -> Result<String, DevError> {
+    let listener = listen(SocketAddr::from((LOCALHOST, 0))).await?;
+    let url = format!("http://{}", local(&listener)?);
+    let ending = ending.clone();
+    drop(beside.spawn(async move {
+        if let Err(error) =
+            mock::serve(MockProvider::new(), listener, ending.cancelled_owned()).await
+        {
+            tracing::error!(%error, "the mock provider ended");
+        }
+    }));
+    Ok(url)
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
+    listener
+        .local_addr()
+        .map_err(|source| ListenError { address: SocketAddr::from((LOCALHOST, 0)), source })
+}
+
+/// The configuration that a person would have written for this.
+fn config(listen: SocketAddr, issuer_url: &str, provider: &str, real: bool) -> Config {
+    let upstream = |name: &str, dialect, key: &str| Upstream {
+        name: format!("{}{name}", if real { "" } else { "mock-" }),
+        dialect,
+        base_url: provider.to_owned(),
+        // A real provider wants a key; one on this machine does not.
+        credential: (real && std::env::var_os(key).is_some())
+            .then(|| SecretRef::Env(key.to_owned())),
+        models: vec!["*".to_owned()],
+        forward_header_prefixes: vec!["x-mock-".to_owned()],
+        ..Upstream::default()
+    };
+    Config {
+        server: Server { listen, ..Server::default() },
+        identity: Identity {
+            issuer: Some(issuer_url.to_owned()),
+            audience: Some(AUDIENCE.to_owned()),
+            jwks_url: Some(format!("{issuer_url}{JWKS_PATH}")),
+            role_claim: Some("/role".to_owned()),
+            team_claim: Some("/team_id".to_owned()),
+            ..Identity::default()
+        },
+        upstream: vec![
+            upstream("openai", Dialect::OpenAi, "OPENAI_API_KEY"),
+            upstream("anthropic", Dialect::Anthropic, "ANTHROPIC_API_KEY"),
+        ],
+        ..Config::default()
+    }
+}

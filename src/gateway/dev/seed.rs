@@ -1,0 +1,71 @@
+//! What the database of `tollgate dev` begins with: the schema, prices, two organizations with people
+//! and credits. All of it is idempotent: the next start finds it there.
+
+use std::time::Duration;
+
+use super::{DatabaseError, DevError, Organization, Tokens, place::DemoOrganization};
+use crate::{
+    domain::{credits::Credits, price_file::built_in, role::Role},
+    gateway::{
+        database,
+        issuer::{DevIssuer, Grant, IssuerError},
+    },
+};
+
+/// A hundred dollars: enough to play with, little enough to be used up by a test that tries.
+const CREDITS: Credits = Credits::from_nanos(100_000_000_000);
+/// The grant's key, so that a restart grants nothing more.
+const REFERENCE: &str = "tollgate dev";
+const TOKEN_TTL: Duration = Duration::from_hours(12);
+const ROLES: [Role; 4] = [Role::Owner, Role::Admin, Role::Member, Role::Viewer];
+
+/// Brings the database at `url` (its administrator's) to what a demo needs.
+pub(super) async fn database(
+    url: &str,
+    organizations: &[DemoOrganization],
+) -> Result<(), DevError> {
+    database::migrate(url).await?;
+    let operator = database::operator(url).await?;
+    let seed = async {
+        operator.import_prices(&built_in().prices).await?;
+        for DemoOrganization { id, name } in organizations {
+            operator.create_organization(*id, name, "UTC").await?;
+            operator.grant_credits(*id, CREDITS, Some(REFERENCE)).await?;
+            for role in ROLES {
+                operator.set_role(*id, &person(name, role), role).await?;
+            }
+        }
+        Ok(())
+    };
+    Ok(seed.await.map_err(DatabaseError::Store)?)
+}
+
+/// A token for each role in each organization.
+pub(super) fn tokens(
+    issuer: &DevIssuer,
+    organizations: &[DemoOrganization],
+) -> Result<Vec<Organization>, IssuerError> {
+    let with_tokens = |one: &DemoOrganization| {
+        let token = |role| {
+            let grant = Grant {
+                role: Some(role),
+                ttl: TOKEN_TTL,
+                ..Grant::new(one.id, &person(&one.name, role))
+            };
+            issuer.issue(&grant).map(|issued| issued.token)
+        };
+        let tokens = Tokens {
+            owner: token(Role::Owner)?,
+            admin: token(Role::Admin)?,
+            member: token(Role::Member)?,
+            viewer: token(Role::Viewer)?,
+        };
+        Ok(Organization { id: one.id, name: one.name.clone(), tokens })
+    };
+    organizations.iter().map(with_tokens).collect()
+}
+
+/// The demo's person in a role: `acme-owner`.
+fn person(organization: &str, role: Role) -> String {
+    format!("{}-{role}", organization.to_lowercase())
+}

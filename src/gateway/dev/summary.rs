@@ -1,0 +1,94 @@
+//! What `tollgate dev` says when it is ready.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::domain::ids::OrganizationId;
+
+/// Where everything is, and who can call.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// The gateway.
+    pub url: String,
+    /// The database, as its administrator.
+    pub database_url: String,
+    /// The issuer's keys.
+    pub jwks_url: String,
+    /// The tokens' `iss`.
+    pub issuer: String,
+    /// Where tokens are to be had: POST `{organization_id, user_id, role, team_id?, ttl_seconds?}`.
+    pub token_url: String,
+    /// The mock provider; empty where there is another upstream.
+    pub mock_url: String,
+    /// The demo organizations.
+    pub organizations: Vec<Organization>,
+}
+
+/// A demo organization with a token for each role.
+#[derive(Clone, Debug, Serialize)]
+pub struct Organization {
+    /// Its id, in tokens, tables and everywhere.
+    pub id: OrganizationId,
+    /// What people call it.
+    pub name: String,
+    /// A token for each role, good for twelve hours.
+    pub tokens: Tokens,
+}
+
+/// A token for each role.
+#[derive(Clone, Serialize)]
+pub struct Tokens {
+    /// Also handles money and members.
+    pub owner: String,
+    /// Also configures.
+    pub admin: String,
+    /// Calls models.
+    pub member: String,
+    /// Looks.
+    pub viewer: String,
+}
+
+/// Tokens are not for logs.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+/// For people: everything there is, and a line to paste.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, database_url, jwks_url, token_url, mock_url, organizations, .. } = self;
+        writeln!(f, "Tollgate runs at {url}. Ctrl-C stops all of it.\n")?;
+        writeln!(f, "  database  {database_url}")?;
+        writeln!(f, "  keys      {jwks_url}")?;
+        writeln!(f, "  tokens    POST {token_url}")?;
+        if !mock_url.is_empty() {
+            writeln!(
+                f,
+                "  provider  {mock_url} (a mock: no key needed, nothing leaves this machine)"
+            )?;
+        }
+        for Organization { id, name, tokens } in organizations {
+            writeln!(
+                f,
+                "\n{name} ({id}); a member's token, good for 12 hours:\n\n{}",
+                tokens.member
+            )?;
+        }
+        writeln!(
+            f,
+            "\nOther roles and people: tollgate token --org ID --user NAME --role owner --url {url}"
+        )?;
+        let Some(first) = organizations.first() else { return Ok(()) };
+        writeln!(f, "\nPaste this into another terminal:\n")?;
+        writeln!(f, "curl -sN {url}/v1/chat/completions \\")?;
+        writeln!(f, "  -H 'content-type: application/json' \\")?;
+        writeln!(f, "  -H \"authorization: Bearer {}\" \\", first.tokens.member)?;
+        write!(
+            f,
+            "  -d '{{\"model\": \"gpt-4o-mini\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
+        )
+    }
+}
