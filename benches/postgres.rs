@@ -1,0 +1,211 @@
+//! What a hold and a finish cost on Postgres: `cargo bench --bench postgres`, less than a minute.
+//!
+//! A private cluster of its own with fsync on, reached through its unix socket. The statements are run
+//! in turns in one run, so that the ratios hold on a machine that is busy with other things: each is
+//! given as a multiple of an empty prepared statement (`select 1`) and, where it is durable, of the
+//! smallest durable commit there is.
+//!
+//! In: the pool, the statement, the round trip, the commit. Out: HTTP, JSON, tokens, the layers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    reason = "a bench: it may panic, it prints, and ratios are fractions"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+use tollgate::{
+    Tenant,
+    domain::{
+        credits::Credits,
+        dialect::Endpoint,
+        finish::{Ending, Finish, Record, Settlement},
+        hold::{HoldRequest, HoldVerdict},
+        ids::{OrganizationId, PriceId, RequestId},
+        usage::Usage,
+    },
+    postgres::{
+        Operator, Pool, PoolConfig, PostgresStore, Statement,
+        cluster::{Cluster, Options},
+        migrate,
+    },
+    store::{Journal, Ledger, PolicyStore},
+};
+use uuid::Uuid;
+
+const ROUNDS: usize = 400;
+const CLIENTS: usize = 16;
+const PAIRS: usize = 2_000;
+const EMPTY: Statement = Statement::new("select 1", &[]);
+
+#[tokio::main]
+async fn main() {
+    let cluster = Cluster::temporary(Options::default()).await.unwrap();
+    migrate::run(&cluster.config("postgres")).await.unwrap();
+    let mut connection = cluster.config("postgres");
+    connection.user("tollgate_login");
+    let mut config = PoolConfig::new(connection);
+    config.connections_max = CLIENTS;
+    let pool = Pool::connect(config).unwrap();
+    let store = PostgresStore::new(pool.clone());
+    let operator = Operator::new(pool.clone());
+    let (major, minor) = cluster.version();
+    println!("Postgres {major}.{minor}, {} processors, fsync on", processors());
+
+    one_client(&pool, &store, &organizations(&operator, 1).await[0]).await;
+    let hot = many_clients(&store, organizations(&operator, 1).await).await;
+    let spread = many_clients(&store, organizations(&operator, 100).await).await;
+    println!("\n{CLIENTS} clients, hold and finish of {PAIRS} calls");
+    println!("{:<42}{:>12.0} calls/s", "1 organization", rate(hot));
+    println!(
+        "{:<42}{:>12.0} calls/s, one hot organization is {:.2} of it",
+        "100 organizations",
+        rate(spread),
+        spread.as_secs_f64() / hot.as_secs_f64()
+    );
+    let books = operator.reconcile().await.unwrap();
+    assert!(books.broken.is_empty(), "the books are in order after a bench, too");
+    cluster.stop().await.unwrap();
+}
+
+/// Each statement alone, in turns.
+async fn one_client(pool: &Pool, store: &PostgresStore, tenant: &Tenant) {
+    let mut times: [Vec<Duration>; 5] = Default::default();
+    for round in 0..ROUNDS + 50 {
+        let request_id = RequestId::generate();
+        let taken = [
+            time(async { drop(pool.call(&EMPTY, &[]).await.unwrap()) }).await,
+            time(async { drop(pool.call_durable(&EMPTY, &[]).await.unwrap()) }).await,
+            time(async { drop(store.standing(tenant).await.unwrap()) }).await,
+            time(granted(store, tenant, request_id)).await,
+            time(finished(store, tenant, request_id)).await,
+        ];
+        // The first rounds prepare the statements and warm the caches.
+        if round >= 50 {
+            times.iter_mut().zip(taken).for_each(|(times, taken)| times.push(taken));
+        }
+    }
+    let [empty, durable, standing, hold, finish] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    println!("\none client, medians of {ROUNDS} rounds in turns");
+    println!("{:<42}{:>10}{:>14}{:>18}", "", "µs", "× empty", "× durable commit");
+    for (name, time) in [
+        ("empty prepared statement", empty),
+        ("smallest durable commit", durable),
+        ("standing (policy and role)", standing),
+        ("hold", hold),
+        ("finish: settlement, usage, record; durable", finish),
+    ] {
+        println!(
+            "{name:<42}{:>10}{:>14.2}{:>18.2}",
+            time.as_micros(),
+            time.as_secs_f64() / empty.as_secs_f64(),
+            time.as_secs_f64() / durable.as_secs_f64()
+        );
+    }
+}
+
+/// Pairs of hold and finish by many clients, over these organizations in turn.
+async fn many_clients(store: &PostgresStore, tenants: Vec<Tenant>) -> Duration {
+    let (next, tenants) = (Arc::new(AtomicUsize::new(0)), Arc::new(tenants));
+    let begun = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (store, next, tenants) = (store.clone(), Arc::clone(&next), Arc::clone(&tenants));
+        clients.spawn(async move {
+            loop {
+                let pair = next.fetch_add(1, Ordering::Relaxed);
+                if pair >= PAIRS {
+                    return;
+                }
+                let (tenant, request_id) = (&tenants[pair % tenants.len()], RequestId::generate());
+                granted(&store, tenant, request_id).await;
+                finished(&store, tenant, request_id).await;
+            }
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+    begun.elapsed()
+}
+
+async fn organizations(operator: &Operator, count: usize) -> Vec<Tenant> {
+    let mut tenants = Vec::with_capacity(count);
+    for _ in 0..count {
+        let id = OrganizationId::new(Uuid::now_v7());
+        assert!(operator.create_organization(id, "Bench", "UTC").await.unwrap());
+        operator.grant_credits(id, Credits::from_nanos(1_000_000_000_000), None).await.unwrap();
+        tenants.push(Tenant::new(id, "ann"));
+    }
+    tenants
+}
+
+async fn granted(store: &PostgresStore, tenant: &Tenant, request_id: RequestId) {
+    let hold = HoldRequest {
+        request_id,
+        amount: Credits::from_nanos(1_000_000),
+        tokens: 1_000,
+        ttl: Duration::from_mins(15),
+    };
+    assert_eq!(store.hold(tenant, hold).await.unwrap(), HoldVerdict::Granted);
+}
+
+/// A call of 1 KB with an answer of 1 KB.
+async fn finished(store: &PostgresStore, tenant: &Tenant, request_id: RequestId) {
+    let finish = Finish {
+        request_id,
+        client_request_id: None,
+        endpoint: Endpoint::ChatCompletions,
+        model: "gpt-4o-mini".into(),
+        answered_by: Some("gpt-4o-mini-2024-07-18".into()),
+        provider: Some("mock".into()),
+        stream: false,
+        ending: Ending::Complete,
+        status: 200,
+        usage: Usage { input: 250, output: 250, ..Usage::default() },
+        estimated: false,
+        clamped: false,
+        settlement: Some(Settlement {
+            amount: Credits::from_nanos(187_500),
+            tokens: 500,
+            price_id: PriceId::new(Uuid::nil()),
+            release: false,
+        }),
+        latency: Duration::from_millis(5),
+        first_byte: Some(Duration::from_millis(5)),
+        record: Some(Record {
+            request: Some("q".repeat(1_024)),
+            response: Some("a".repeat(1_024)),
+            truncated: false,
+        }),
+    };
+    assert!(!store.finish(tenant, &finish).await.unwrap().replayed);
+}
+
+async fn time(work: impl Future<Output = ()>) -> Duration {
+    let begun = Instant::now();
+    work.await;
+    begun.elapsed()
+}
+
+fn rate(taken: Duration) -> f64 {
+    f64::from(u32::try_from(PAIRS).unwrap()) / taken.as_secs_f64()
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
