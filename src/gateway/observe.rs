@@ -174,8 +174,8 @@ impl Drop for Watch {
         metrics::counter!("tollgate_http_requests_total", "route" => route, "status" => status_class(status)).increment(1);
         metrics::histogram!("tollgate_http_request_seconds", "route" => route).record(elapsed);
         let _entered = self.span.enter();
-        let latency_us = elapsed.as_micros();
-        let refused = self.refused.unwrap_or_default();
+        let latency_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let refused = self.refused;
         let end = match self.end {
             End::Complete => "complete",
             End::Broken => "broken",
