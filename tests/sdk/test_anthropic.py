@@ -3,7 +3,7 @@
 import anthropic
 import pytest
 
-MODEL = "claude-sonnet-4-5"
+MODEL = "claude-sonnet-5"
 MESSAGES = [{"role": "user", "content": "secret-prompt: say hello"}]
 
 

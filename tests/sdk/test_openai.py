@@ -131,7 +131,7 @@ def test_a_policy_takes_models_away(gateway):
 
     organization = json.loads(gateway.command("org", "create", "--name", "narrow")[1])["organization_id"]
     assert gateway.command("credits", "grant", "--org", organization, "--amount", "1")[0] == 0
-    status, out, err = gateway.command("policy", "set", "--org", organization, "--models", "gpt-4o-mini")
+    status, out, err = gateway.command("policy", "set", "--org", organization, '{"models": ["gpt-4o-mini"]}')
     assert status == 0, out + err
     narrow = other(gateway, api_key=gateway.mint(organization_id=organization, user_id="someone", role="member"))
     assert [model.id for model in narrow.models.list()] == ["gpt-4o-mini"]
