@@ -27,6 +27,8 @@ pub mod client;
 pub mod context;
 pub mod credit;
 pub mod domain;
+#[cfg(feature = "axum")]
+pub mod extract;
 #[cfg(feature = "server")]
 pub mod gateway;
 pub mod limits;

@@ -9,7 +9,11 @@ use std::{
 
 use http::Response;
 
-use super::{body::CallBody, layer::Settings, open::drains, service::Reached};
+use super::{
+    body::CallBody,
+    layer::Settings,
+    open::{Reached, drains},
+};
 
 type Work<E, SE> = Pin<Box<dyn Future<Output = Result<Response<CallBody<E>>, SE>> + Send>>;
 

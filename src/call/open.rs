@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -229,6 +229,10 @@ impl Drop for OpenCall {
         });
     }
 }
+
+/// What the drain needs to know of a call whose client leaves before the head: filled when the call
+/// has been read.
+pub(super) type Reached = Arc<OnceLock<Call>>;
 
 /// Whether a call is to go on when its client leaves: the provider has been reached (there is a
 /// hold), and the organization wants the true usage.

@@ -3,7 +3,7 @@
 use std::{
     mem,
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -38,10 +38,6 @@ impl<S> Calls<S> {
         Self { inner, settings }
     }
 }
-
-/// What the drain needs to know of a call whose client leaves before the head: filled when the call
-/// has been read.
-pub(super) type Reached = Arc<OnceLock<Call>>;
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Calls<S>
 where

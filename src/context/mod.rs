@@ -1,8 +1,6 @@
 //! The typed facts that layers leave in `http::Extensions` for the layers further in.
 
 mod call;
-#[cfg(feature = "axum")]
-pub mod extract;
 mod tenant;
 
 pub use call::{AtEnd, Call, Hold, Keeping, Report, ServedBy};

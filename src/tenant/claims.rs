@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{denial::Denial, verifier::VerifierConfig};
+use super::{config::VerifierConfig, denial::Denial};
 use crate::{
     context::Tenant,
     domain::{

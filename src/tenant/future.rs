@@ -9,7 +9,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use super::{
-    service::{Admission, admit},
+    admit::{Admission, admit},
     verifier::{Verifier, Waiting},
 };
 use crate::{body::ResponseBody, refusal::Refusal};

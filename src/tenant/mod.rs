@@ -59,9 +59,11 @@
 //! # }
 //! ```
 
+mod admit;
 mod algorithm;
 mod claims;
 mod clock;
+mod config;
 mod denial;
 mod future;
 mod headers;
@@ -80,6 +82,7 @@ mod verifier;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 #[cfg(feature = "server")]
 pub(crate) use clock::unix_seconds;
+pub use config::{LEEWAY_MAX, VerifierConfig, VerifierError};
 pub use denial::Denial;
 pub use future::ResponseFuture;
 pub use jwks::{JwksOptions, JwksOptionsError};
@@ -87,4 +90,4 @@ pub use jws::TOKEN_BYTES_MAX;
 pub use keys::KeySetError;
 pub use layer::TenantLayer;
 pub use service::TenantService;
-pub use verifier::{KeySource, LEEWAY_MAX, Rejection, Verifier, VerifierConfig, VerifierError};
+pub use verifier::{KeySource, Rejection, Verifier};

@@ -4,12 +4,16 @@
 
 use super::{
     figure::{Absurd, Figure, Input, Output, Reported, text_bytes, without},
-    meter::{Meter, Seen},
+    reading::{Reading, Seen},
 };
 use crate::domain::json::{JsonError, Kind, Reader};
 
 /// Reads one event of a stream, or a whole answer.
-pub(super) fn read(meter: &mut Meter, json: &[u8]) -> Result<Seen, JsonError> {
+pub(super) fn read(
+    reading: &mut Reading,
+    figures: &mut Figures,
+    json: &[u8],
+) -> Result<Seen, JsonError> {
     let mut kind = None;
     let mut reported = false;
     let mut reader = Reader::new(json)?;
@@ -19,62 +23,60 @@ pub(super) fn read(meter: &mut Meter, json: &[u8]) -> Result<Seen, JsonError> {
             Ok(())
         }
         "message" if reader.kind()? == Kind::Object => reader.object(|reader, key| match &*key {
-            "model" => meter.read_model(reader),
-            "usage" => read_usage(meter, reader),
+            "model" => reading.read_model(reader),
+            "usage" => read_usage(figures, reader),
             _ => reader.skip(),
         }),
-        "model" => meter.read_model(reader),
+        "model" => reading.read_model(reader),
         "usage" => {
             reported = reader.kind()? == Kind::Object;
-            read_usage(meter, reader)
+            read_usage(figures, reader)
         }
         "delta" if reader.kind()? == Kind::Object => reader.object(|reader, key| match &*key {
-            "stop_reason" => read_stop(meter, reader),
+            "stop_reason" => read_stop(reading, reader),
             "text" | "partial_json" | "thinking" => {
-                meter.delivered().add_text(text_bytes(reader)?);
+                reading.delivered.add_text(text_bytes(reader)?);
                 Ok(())
             }
             _ => reader.skip(),
         }),
         "content" | "content_block" => {
-            meter.delivered().add_text(text_bytes(reader)?);
+            reading.delivered.add_text(text_bytes(reader)?);
             Ok(())
         }
-        "stop_reason" => read_stop(meter, reader),
+        "stop_reason" => read_stop(reading, reader),
         _ => reader.skip(),
     })?;
     reader.end()?;
     let kind = kind.as_deref().unwrap_or_default();
     // The figures that come first were made before the answer was.
     let current = reported && matches!(kind, "message_delta" | "message");
-    let figures = *meter.anthropic();
-    meter.report(figures.reported(current));
+    reading.report(figures.reported(current));
     Ok(match kind {
         "message_stop" => {
-            meter.finish();
+            reading.finished = true;
             Seen::Terminal
         }
         "error" => Seen::Error,
         "message" | "content_block_start" | "content_block_delta" | "content_block_stop" => {
-            meter.delivered().anything = true;
+            reading.delivered.anything = true;
             Seen::Content
         }
         _ => Seen::Other,
     })
 }
 
-fn read_stop(meter: &mut Meter, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+fn read_stop(reading: &mut Reading, reader: &mut Reader<'_>) -> Result<(), JsonError> {
     if reader.kind()? == Kind::String {
-        meter.finish();
+        reading.finished = true;
     }
     reader.skip()
 }
 
-fn read_usage(meter: &mut Meter, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+fn read_usage(figures: &mut Figures, reader: &mut Reader<'_>) -> Result<(), JsonError> {
     if reader.kind()? != Kind::Object {
         return reader.skip();
     }
-    let figures = meter.anthropic();
     reader.object(|reader, key| {
         match &*key {
             "input_tokens" => figures.input.update(Figure::read(reader)?),

@@ -7,12 +7,14 @@ mod anthropic;
 mod figure;
 mod meter;
 mod openai;
+mod reading;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use meter::{Meter, Seen};
+pub use meter::Meter;
+pub use reading::Seen;
 
 /// Tokens of one call in disjoint classes: no token is counted in two of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 
 use super::{
     figure::{Absurd, Figure, Input, Output, Reported, text_bytes, without},
-    meter::{Delivered, Meter, Seen},
+    reading::{Delivered, Reading, Seen},
 };
 use crate::domain::{
     dialect::Endpoint,
@@ -11,14 +11,14 @@ use crate::domain::{
 };
 
 /// Reads one chunk of a stream, or a whole answer.
-pub(super) fn read(meter: &mut Meter, json: &[u8]) -> Result<Seen, JsonError> {
+pub(super) fn read(reading: &mut Reading, json: &[u8]) -> Result<Seen, JsonError> {
     let (mut parts, mut reports, mut fails) = (false, false, false);
     let mut reader = Reader::new(json)?;
     reader.object(|reader, key| match &*key {
-        "model" => meter.read_model(reader),
+        "model" => reading.read_model(reader),
         "choices" if reader.kind()? == Kind::Array => reader.array(|reader| {
             parts = true;
-            read_choice(meter, reader)
+            read_choice(reading, reader)
         }),
         // The vectors of an embedding.
         "data" => {
@@ -28,7 +28,7 @@ pub(super) fn read(meter: &mut Meter, json: &[u8]) -> Result<Seen, JsonError> {
         "usage" if reader.kind()? == Kind::Object => {
             reports = true;
             let figures = Figures::read(reader)?;
-            meter.report(figures.reported(meter.endpoint()));
+            reading.report(figures.reported(reading.endpoint));
             Ok(())
         }
         "error" if reader.kind()? != Kind::Null => {
@@ -41,7 +41,7 @@ pub(super) fn read(meter: &mut Meter, json: &[u8]) -> Result<Seen, JsonError> {
     Ok(if fails {
         Seen::Error
     } else if parts {
-        meter.delivered().anything = true;
+        reading.delivered.anything = true;
         Seen::Content
     } else if reports {
         Seen::Usage
@@ -50,20 +50,20 @@ pub(super) fn read(meter: &mut Meter, json: &[u8]) -> Result<Seen, JsonError> {
     })
 }
 
-fn read_choice(meter: &mut Meter, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+fn read_choice(reading: &mut Reading, reader: &mut Reader<'_>) -> Result<(), JsonError> {
     if reader.kind()? != Kind::Object {
         return reader.skip();
     }
     reader.object(|reader, key| match &*key {
         "delta" | "message" if reader.kind()? == Kind::Object => {
-            read_delta(meter.delivered(), reader)
+            read_delta(&mut reading.delivered, reader)
         }
         "text" => {
-            meter.delivered().add_text(text_bytes(reader)?);
+            reading.delivered.add_text(text_bytes(reader)?);
             Ok(())
         }
         "finish_reason" if reader.kind()? == Kind::String => {
-            meter.finish();
+            reading.finished = true;
             reader.skip()
         }
         _ => reader.skip(),

@@ -11,11 +11,12 @@ use serde_json::Value;
 use super::{
     MockProvider, anthropic,
     ask::{Ask, BadField},
-    body::{MockBody, Script, Step},
+    body::{MockBody, Script},
     openai,
     options::{BreakAfter, Garbage, Hang, Malformed, Options},
     plan::Plan,
     served::Entry,
+    step::Step,
     stream::Stream,
 };
 use crate::{

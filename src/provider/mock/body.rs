@@ -6,14 +6,13 @@ use std::{
     num::NonZeroUsize,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::stream::Stream;
+use super::{step::Step, stream::Stream};
 
 /// The answer of [`MockProvider`](super::MockProvider).
 #[derive(Debug)]
@@ -30,15 +29,6 @@ pub struct MockBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the mock provider broke its answer off, as it was asked to")]
 pub struct MockBroke;
-
-/// What happens next in an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Wait(Duration),
-    Data(Bytes),
-    Break,
-    Hang,
-}
 
 #[derive(Debug)]
 pub(super) enum Script {

@@ -55,6 +55,7 @@ mod plan;
 #[cfg(feature = "server")]
 mod serve;
 mod served;
+mod step;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,11 @@
 use bytes::Bytes;
 
 use super::{
-    anthropic,
-    body::Step,
-    openai,
+    anthropic, openai,
     options::{BreakAfter, Hang},
     plan::Plan,
     served::Entry,
+    step::Step,
 };
 use crate::domain::dialect::Dialect;
 

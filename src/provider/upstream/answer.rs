@@ -1,6 +1,6 @@
 //! What the caller gets for what the provider answered, or did not.
 
-use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::{body::UpstreamBody, headers::response_headers};
+use super::{body::UpstreamBody, failure::count_failure, headers::response_headers};
 use crate::{
     context::ServedBy,
     domain::dialect::Dialect,
@@ -146,23 +146,6 @@ impl Exchange {
         answer.extensions_mut().insert(ServedBy(Arc::clone(&self.provider)));
         answer
     }
-}
-
-pub(super) fn count_failure(provider: &Arc<str>, reason: &'static str) {
-    let provider = Arc::clone(provider);
-    metrics::counter!("tollgate_provider_failures_total", "provider" => provider, "reason" => reason).increment(1);
-}
-
-/// An error and its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a string does not fail.
-        let _written = write!(line, ": {error}");
-        cause = error.source();
-    }
-    line
 }
 
 #[derive(Debug, PartialEq)]

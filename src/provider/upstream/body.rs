@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::answer::{chain, count_failure};
+use super::failure::{chain, count_failure};
 
 /// The provider's bytes, untouched and without delay, or an error document.
 ///

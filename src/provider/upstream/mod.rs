@@ -37,6 +37,7 @@
 mod answer;
 mod body;
 mod config;
+mod failure;
 mod headers;
 mod secret;
 #[cfg(test)]
@@ -61,8 +62,9 @@ pub use config::{UpstreamConfig, UpstreamError};
 pub use secret::{NotASecretRef, SecretError, SecretRef};
 
 use self::{
-    answer::{Exchange, Meaning, chain, meaning},
+    answer::{Exchange, Meaning, meaning},
     config::Base,
+    failure::chain,
     headers::{request_headers, request_id},
     secret::Credential,
 };

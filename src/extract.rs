@@ -28,8 +28,8 @@
 use axum_core::{body::Body, extract::FromRequestParts, response::Response};
 use http::request::Parts;
 
-use super::{Call, Tenant};
 use crate::{
+    context::{Call, Tenant},
     domain::dialect::{Dialect, Endpoint},
     refusal::Refusal,
 };

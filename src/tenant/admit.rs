@@ -1,0 +1,53 @@
+//! Whether a request is let through: its token, the verdict on it, and what is left of its headers.
+
+use http::Request;
+
+use super::{
+    denial::Denial,
+    headers,
+    verifier::{Rejection, Verdict, Verifier, Waiting},
+};
+use crate::{context::Tenant, refusal::Refusal};
+
+/// What becomes of a request.
+pub(super) enum Admission {
+    /// The tenant is in its extensions, and its headers are clean.
+    Admitted,
+    Refused(Refusal),
+    Wait(Waiting),
+}
+
+/// Decides on a request that has waited this many times.
+pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8) -> Admission {
+    let verdict = match headers::token(request.headers()) {
+        Ok(token) => verifier.check(token, waits),
+        Err(denial) => Verdict::Settled(Err(Rejection::Denied(denial))),
+    };
+    match verdict {
+        Verdict::Settled(Ok(tenant)) => {
+            headers::strip(request.headers_mut());
+            // Where a span further out has a field for it; else this is nothing.
+            tracing::Span::current()
+                .record("organization_id", tracing::field::display(tenant.organization_id()));
+            request.extensions_mut().insert::<Tenant>(tenant);
+            Admission::Admitted
+        }
+        Verdict::Settled(Err(Rejection::Denied(denial))) => {
+            log(denial);
+            Admission::Refused(Refusal::Unauthenticated)
+        }
+        Verdict::Settled(Err(Rejection::Unavailable)) => {
+            tracing::warn!("a request is refused: the issuer's keys are not available");
+            Admission::Refused(Refusal::Unavailable)
+        }
+        Verdict::Wait(waiting) => Admission::Wait(waiting),
+    }
+}
+
+/// A denied request is logged as that and as nothing else: who it claims to be is hearsay.
+#[cold]
+fn log(denial: Denial) {
+    let reason = denial.as_str();
+    metrics::counter!("tollgate_denied_total", "reason" => reason).increment(1);
+    tracing::info!(reason, "a request is denied");
+}

@@ -1,0 +1,81 @@
+//! What a verifier is told.
+
+use std::time::Duration;
+
+use super::{algorithm::Algorithm, jwks::JwksOptionsError, keys::KeySetError};
+
+/// Clocks may differ by this much and no more.
+pub const LEEWAY_MAX: Duration = Duration::from_secs(30);
+
+/// Whose tokens are believed, and where in them it says who is calling.
+#[derive(Clone, Debug)]
+pub struct VerifierConfig {
+    /// The tokens' `iss`, exactly.
+    pub issuer: String,
+    /// The tokens' `aud` must be, or contain, one of these.
+    pub audiences: Vec<String>,
+    /// `[RS256]`: the algorithms that tokens may be signed with.
+    pub algorithms: Vec<Algorithm>,
+    /// `/organization_id`: JSON pointer (RFC 6901) to the organization's UUID in the payload. A `/`
+    /// in a claim's name is written `~1`.
+    pub organization_claim: String,
+    /// None: JSON pointer to the role. A value that is no role of an organization (`platform` is
+    /// none) counts as no role; then the membership table decides.
+    pub role_claim: Option<String>,
+    /// None: JSON pointer to the team's UUID. A token that has the claim with another value is
+    /// denied, since it would escape the team's budget.
+    pub team_claim: Option<String>,
+    /// 10 s, at most [`LEEWAY_MAX`]: how far the issuer's clock may be off.
+    pub leeway: Duration,
+    /// 64 MiB: how much memory verified tokens may take. 0 verifies each token each time.
+    pub cache_bytes_max: u64,
+}
+
+impl VerifierConfig {
+    /// The defaults, for one issuer and one audience.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audiences: vec![audience.into()],
+            algorithms: vec![Algorithm::Rs256],
+            organization_claim: "/organization_id".to_owned(),
+            role_claim: None,
+            team_claim: None,
+            leeway: Duration::from_secs(10),
+            cache_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), VerifierError> {
+        let pointers =
+            [Some(&self.organization_claim), self.role_claim.as_ref(), self.team_claim.as_ref()];
+        if self.issuer.is_empty() {
+            Err(VerifierError::Config("the issuer is empty"))
+        } else if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
+            Err(VerifierError::Config("there is no audience, or an empty one"))
+        } else if self.algorithms.is_empty() {
+            Err(VerifierError::Config("no algorithm is allowed"))
+        } else if pointers.into_iter().flatten().any(|pointer| !pointer.starts_with('/')) {
+            Err(VerifierError::Config("a claim is named by a JSON pointer, which begins with `/`"))
+        } else if self.leeway > LEEWAY_MAX {
+            Err(VerifierError::Config("the leeway is more than 30 s"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why a verifier cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifierError {
+    /// The configuration cannot be meant.
+    #[error("{0}")]
+    Config(&'static str),
+    /// The fixed document is no key set.
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+    /// The published key set cannot be fetched like this.
+    #[error(transparent)]
+    Jwks(#[from] JwksOptionsError),
+}
