@@ -28,7 +28,7 @@
 //! });
 //! let gateway = ServiceBuilder::new().layer(CallLayer::metering()).service(provider);
 //!
-//! let call = |body: &'static str| Request::post("/v1/chat/completions").body(Full::from(body)).unwrap();
+//! let call = |body: &'static str| Request::post("/v1/chat/completions").body(Full::<Bytes>::from(body)).unwrap();
 //! let answer = gateway.clone().oneshot(call(r#"{"model":"small","messages":[]}"#)).await?;
 //! assert_eq!(answer.into_body().collect().await?.to_bytes(), r#"{"model":"small"}"#);
 //!

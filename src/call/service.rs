@@ -13,7 +13,13 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use super::{body::CallBody, future::CallFuture, layer::Settings, open::OpenCall, stream::Metered};
+use super::{
+    body::CallBody,
+    future::CallFuture,
+    layer::Settings,
+    open::{OpenCall, Reached},
+    stream::Metered,
+};
 use crate::{
     body::RequestBody,
     context::{Call, Tenant},
