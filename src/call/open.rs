@@ -29,6 +29,10 @@ use crate::{
     },
 };
 
+/// What a call says for a status whose client left before there was one. No code of HTTP's own says
+/// this; log readers know it by this one.
+const CLIENT_LEFT: u16 = 499;
+
 /// A call that has been read and not ended yet. Dropped, it ends as abandoned.
 pub(super) struct OpenCall {
     call: Call,
@@ -65,7 +69,7 @@ impl OpenCall {
         let answer = Answer {
             meter: Meter::new(call.facts().endpoint),
             capture: None,
-            status: 0,
+            status: CLIENT_LEFT,
             stream: false,
             provider: None,
             first_byte: None,
@@ -96,6 +100,11 @@ impl OpenCall {
         if let Some(Keeping { keep: Keep::Full, capture_bytes_max }) = self.call.keeping() {
             self.answer.capture = Some(Capture::up_to(capture_bytes_max));
         }
+    }
+
+    /// There is no answer that could be passed on: what the client gets instead.
+    pub(super) fn answered_instead(&mut self, status: StatusCode) {
+        self.answer.status = status.as_u16();
     }
 
     /// Bytes of the answer, as the client gets them.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, header, response::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
@@ -133,6 +133,7 @@ where
         match ready.call(Request::from_parts(parts, RequestBody::new(original, call))).await {
             Ok(response) => response,
             Err(error) => {
+                open.answered_instead(StatusCode::BAD_GATEWAY);
                 drop(open.release(Ending::Failed));
                 return Err(error);
             }
@@ -216,6 +217,7 @@ where
         }
         Err(error) => {
             tracing::warn!(request_id = %open.call().request_id(), %error, "the provider's answer broke off, or is too long");
+            open.answered_instead(StatusCode::BAD_GATEWAY);
             (open.release(Ending::Failed), None)
         }
     };

@@ -84,7 +84,7 @@ pub struct Finish {
     pub stream: bool,
     /// How it ended.
     pub ending: Ending,
-    /// The status the client was given, or would have been.
+    /// The status the client was given; 499 where it left before there was one.
     pub status: u16,
     /// What was used, in disjoint classes.
     pub usage: Usage,

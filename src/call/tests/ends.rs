@@ -115,7 +115,9 @@ async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
     let answer =
         gateway(&recorder, Disconnect::Drain, [broken]).oneshot(request(CHAT)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
-    assert!(recorder.only_finish().await.settlement.unwrap().release);
+    let finish = recorder.only_finish().await;
+    assert_eq!(finish.status, 502);
+    assert!(finish.settlement.unwrap().release);
 }
 
 #[tokio::test]
@@ -127,7 +129,9 @@ async fn an_inner_error_passes_through_and_the_hold_is_released() {
             Err::<Response<TestBody>, _>("the inner service's own error")
         }));
     assert_eq!(gateway.oneshot(request(CHAT)).await.err(), Some("the inner service's own error"));
-    assert!(recorder.only_finish().await.settlement.unwrap().release);
+    let finish = recorder.only_finish().await;
+    assert_eq!(finish.status, 502);
+    assert!(finish.settlement.unwrap().release);
 }
 
 #[tokio::test]

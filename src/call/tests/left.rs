@@ -56,6 +56,7 @@ async fn a_client_that_leaves_before_the_head_pays_its_input_where_the_policy_ca
     let finish = recorder.only_finish().await;
     assert_eq!((finish.ending, finish.estimated), (Ending::Abandoned, true));
     assert!(finish.usage.input_total() > 0 && finish.settlement.unwrap().amount > Credits::ZERO);
+    assert_eq!(finish.status, 499);
 }
 
 #[tokio::test(start_paused = true)]
