@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,6 +26,8 @@ pub struct Finisher {
     queue: mpsc::Sender<Job>,
     tasks: TaskTracker,
     closing: CancellationToken,
+    /// No answer is read on any more for a client that has left.
+    cutting: CancellationToken,
     runtime: Handle,
 }
 
@@ -53,15 +55,31 @@ impl Finisher {
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::current();
         tasks.spawn_on(write_all(journal, jobs, closing.clone()), &runtime);
-        Self { queue, tasks, closing, runtime }
+        Self { queue, tasks, closing, cutting: CancellationToken::new(), runtime }
     }
 
     /// Waits until every open call has ended and every finish is written, then stops. No place is
-    /// given out any more. Bound the wait with a time-out: what is still open then is left to expire.
+    /// given out any more. This may take as long as the layer's drain limit, and as long as the
+    /// journal is away: [`close_within`](Self::close_within) is bounded.
     pub async fn close(&self) {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// As [`close`](Self::close), within `limit`. Whether every finish is written; what is not is left
+    /// to expire.
+    ///
+    /// Answers that are read on for clients that have left get half of the time. Then they are cut
+    /// and their calls end with what was seen, so that the other half is left to write that: a
+    /// process that waits longer for its provider than it may live would charge nothing at all.
+    pub async fn close_within(&self, limit: Duration) -> bool {
+        let for_drains = limit.checked_div(2).unwrap_or_default();
+        if timeout(for_drains, self.close()).await.is_ok() {
+            return true;
+        }
+        self.cutting.cancel();
+        timeout(limit.saturating_sub(for_drains), self.close()).await.is_ok()
     }
 
     pub(crate) fn place(&self) -> Option<Place> {
@@ -69,14 +87,15 @@ impl Finisher {
     }
 
     /// Goes on with a call whose client has left, for `limit` at the most; [`close`](Self::close)
-    /// waits for it.
+    /// waits for it, [`close_within`](Self::close_within) not for ever.
     pub(crate) fn carry_on<F>(&self, limit: Duration, work: F)
     where
         F: Future + Send + 'static,
     {
+        let cutting = self.cutting.clone();
         let bounded = async move {
             // Past the limit the work is dropped, and its guard ends the call with what was seen.
-            drop(tokio::time::timeout(limit, work).await);
+            drop(timeout(limit, cutting.run_until_cancelled_owned(work)).await);
         };
         drop(self.tasks.spawn_on(bounded, &self.runtime));
     }

@@ -160,3 +160,29 @@ async fn a_client_that_leaves_before_anything_was_held_owes_nothing() {
     tokio::task::yield_now().await;
     assert_eq!(recorder.written(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_on_does_not_keep_its_end_from_being_written_when_the_process_stops()
+{
+    let recorder = Recorder::open();
+    let finisher = Finisher::new(Arc::clone(&recorder), 4);
+    let (sender, streaming) = stream();
+    sender.send(Ok(DELTA.into())).await.unwrap();
+    let answers = Arc::new(Mutex::new(Some(streaming)));
+    let layer = CallLayer::new(finisher.clone()).drain_max(Duration::from_hours(1));
+    let gateway = layer.layer_over(service_fn(move |request: Request<RequestBody>| {
+        hold(&request, Disconnect::Drain);
+        let answer = answers.lock().unwrap().take().unwrap();
+        async move { Ok::<_, Infallible>(answer) }
+    }));
+    let answer = gateway.oneshot(request(CHAT_STREAM)).await.unwrap();
+    let mut body = answer.into_body();
+    drop(body.frame().await);
+    drop(body);
+    assert!(finisher.close_within(Duration::from_secs(10)).await);
+    assert_eq!(recorder.written(), 1);
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.estimated), (Ending::Abandoned, true));
+    assert!(finish.settlement.unwrap().amount > Credits::ZERO);
+    assert!(sender.is_closed(), "the provider is hung up on");
+}
