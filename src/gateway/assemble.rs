@@ -13,7 +13,6 @@ use tower_layer::Layer;
 use super::{
     config::{Config, ConfigError, Identity, Upstream},
     dev_tokens::DevTokens,
-    measure::{CountHolds, MeasuredLedger},
     observe::Observe,
     ready::{Check, Readiness},
     routes::{Own, Part, Routes},
@@ -138,7 +137,7 @@ impl Gateway {
         let policies = Policies::cached(Arc::clone(&stores.policies), Self::POLICY_TTL);
         let finisher =
             Finisher::new(Arc::clone(&stores.journal), config.server.calls_in_flight_max);
-        let ledger = MeasuredLedger(Arc::clone(&stores.ledger));
+        let ledger = Arc::clone(&stores.ledger);
         let server = &config.server;
         let stack =
             stack(verifier.clone(), policies.clone(), prices.clone(), ledger, finisher.clone())
@@ -189,7 +188,7 @@ impl Gateway {
             metrics: self.metrics.clone(),
             tokens: self.dev_tokens.clone(),
         });
-        let calls = self.stack.layer(CountHolds::new(self.router.clone()));
+        let calls = self.stack.layer(self.router.clone());
         let listing = TenantLayer::new(self.verifier.clone()).layer(self.listing.clone());
         let part = if operators.is_some() { Part::Callers } else { Part::All };
         let routes = |part| {
@@ -208,7 +207,7 @@ impl Gateway {
         }
         let stopped =
             server::serve(callers, routes(part), self.bounds, stop.cancelled_owned()).await;
-        if timeout(self.finish_grace, self.finisher.close()).await.is_err() {
+        if !self.finisher.close_within(self.finish_grace).await {
             tracing::error!(
                 "not every end of a call could be written in time; holds that are still open will expire"
             );

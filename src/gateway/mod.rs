@@ -10,7 +10,6 @@ mod database;
 pub mod dev;
 mod dev_tokens;
 pub mod issuer;
-mod measure;
 mod observe;
 mod ready;
 mod request_id;
