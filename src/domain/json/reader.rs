@@ -288,12 +288,10 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_space(&mut self) {
-        let space = self
-            .rest()
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
-            .count();
-        self.advance(space);
+        // Mostly there is none.
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.rest().first() {
+            self.advance(1);
+        }
     }
 
     fn advance(&mut self, bytes: usize) {
@@ -311,24 +309,81 @@ impl<'a> Reader<'a> {
 }
 
 /// How many bytes at the start of `text` are neither quote, backslash nor control character.
+///
+/// Most strings are keys, no longer than a few words of eight bytes; a prompt is long. So a few words
+/// are looked at, then blocks, and then the words of the block in which the end is.
 fn plain_prefix(text: &[u8]) -> usize {
-    const fn special(byte: u8) -> bool {
-        byte == b'"' || byte == b'\\' || byte < b' '
-    }
+    const WORDS_FIRST: usize = 4;
+    let (words, _) = text.as_chunks::<8>();
+    let (near, far) = words.split_at_checked(WORDS_FIRST).unwrap_or((words, &[]));
     let mut plain = 0_usize;
+    for word in near {
+        match special_in(*word) {
+            Some(at) => return plain.saturating_add(at),
+            None => plain = plain.saturating_add(8),
+        }
+    }
     // Without an early exit inside a block, the compiler looks at a whole block at once.
-    for block in text.chunks_exact(32) {
-        if block.iter().fold(false, |found, &byte| found | special(byte)) {
+    for block in far.as_flattened().as_chunks::<32>().0 {
+        if block.iter().fold(false, |found, &byte| found | is_special(byte)) {
             break;
         }
         plain = plain.saturating_add(block.len());
     }
-    let rest = text.get(plain..).unwrap_or_default();
-    plain.saturating_add(rest.iter().take_while(|&&byte| !special(byte)).count())
+    let (words, rest) = text.get(plain..).unwrap_or_default().as_chunks::<8>();
+    for word in words {
+        match special_in(*word) {
+            Some(at) => return plain.saturating_add(at),
+            None => plain = plain.saturating_add(8),
+        }
+    }
+    plain.saturating_add(rest.iter().take_while(|&&byte| !is_special(byte)).count())
+}
+
+const fn is_special(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\' || byte < b' '
+}
+
+/// Where the first special byte of a word is.
+///
+/// Subtracting from each byte borrows beyond it only where that byte is special itself: the lowest
+/// high bit that is left is always a true one.
+fn special_in(word: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
+    let word = u64::from_le_bytes(word);
+    let quote = word ^ u64::from_le_bytes([b'"'; 8]);
+    let backslash = word ^ u64::from_le_bytes([b'\\'; 8]);
+    let found = (quote.wrapping_sub(ONES) & !quote)
+        | (backslash.wrapping_sub(ONES) & !backslash)
+        | (word.wrapping_sub(SPACES) & !word);
+    let found = found & HIGHS;
+    if found == 0 { None } else { usize::try_from(found.trailing_zeros() / 8).ok() }
 }
 
 fn hex_unit(digits: &[u8]) -> Option<u32> {
     digits.first_chunk::<4>()?.iter().try_fold(0_u32, |unit, &digit| {
         Some(unit.checked_mul(16)?.saturating_add(char::from(digit).to_digit(16)?))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_prefix;
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_is_and_whatever_stands_before_it() {
+        for special in (0..b' ').chain(*b"\"\\") {
+            for filler in [b' ', b'!', b'#', b'[', b']', b'a', 0x7F, 0x80, 0xA0, 0xDC, 0xFF] {
+                for length in 0..140 {
+                    let mut text = vec![filler; length];
+                    assert_eq!(plain_prefix(&text), length);
+                    text.push(special);
+                    text.extend_from_slice(&[b'"', filler, filler, 0, filler, b'"', b'a', b'b']);
+                    assert_eq!(plain_prefix(&text), length, "{special} behind {filler}");
+                }
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use memchr::memchr2_iter;
 
 /// One event with its exact bytes. A block of comments alone is an event without data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,13 @@ impl Event {
             text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         }
         // A CRLF is seen as two endings with an empty line between them, which is no field.
-        text.split(|&byte| byte == b'\n' || byte == b'\r').filter_map(|line| {
+        let ends = memchr2_iter(b'\n', b'\r', text).chain([text.len()]);
+        let lines = ends.scan(0, |from, end| {
+            let line = text.get(*from..end);
+            *from = end.saturating_add(1);
+            line
+        });
+        lines.filter_map(|line| {
             let Some(colon) = line.iter().position(|&byte| byte == b':') else {
                 return (!line.is_empty()).then_some((line, &[][..]));
             };

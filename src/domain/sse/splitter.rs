@@ -1,6 +1,7 @@
 //! Where events end.
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
 
 use super::Event;
 
@@ -118,7 +119,7 @@ impl Line {
             self.after_cr = false;
         }
         loop {
-            let Some(length) = line.iter().position(|&byte| byte == b'\n' || byte == b'\r') else {
+            let Some(length) = memchr2(b'\n', b'\r', line) else {
                 self.begun |= !line.is_empty();
                 return None;
             };
