@@ -1,4 +1,5 @@
-//! What each layer adds to a call: `cargo bench --bench layers`, less than a minute.
+//! What each layer adds to a call: `cargo bench --bench layers`, less than a minute. A word behind `--`
+//! picks the rows whose names contain it.
 //!
 //! Two services are called in turns, batch by batch, in one run on one thread: the bare inner service,
 //! and the same one behind a layer. The figure is the median of the differences, in nanoseconds a call.
@@ -74,41 +75,57 @@ async fn run() {
     println!("A chat call of 1 KB: nanoseconds that a layer adds, medians of {BATCHES} batches.");
     println!("{:<42}{:>12}{:>12}", "organizations", "1", "100,000");
     let (one, many) = (World::new(1).await, World::new(MANY).await);
-    identity(&one).await;
     let worlds = [&one, &many];
+    identity(&one).await;
 
-    row("CallLayer, nothing to write", &[compare(&CallLayer::metering(), |_| chat(false)).await]);
-    row("CallLayer, 20 chunks", &[compare(&CallLayer::metering(), |_| chat(true)).await]);
+    for (name, stream) in [("CallLayer, nothing to write", false), ("CallLayer, 20 chunks", true)] {
+        if wanted(name) {
+            row(name, &[compare(&CallLayer::metering(), |_| chat(stream)).await]);
+        }
+    }
+    let of = |world: &World| ModelsLayer::new(world.policies.clone());
+    each(worlds, "ModelsLayer", of, World::called).await;
+    each(worlds, "LimitsLayer, all three limits", World::limits, World::called).await;
+    each(worlds, "CreditLayer, hold in memory", World::credit, World::called).await;
+    let of = |world: &World| AuditLayer::new(world.policies.clone());
+    each(worlds, "AuditLayer", of, World::called).await;
+    let of = |world: &World| {
+        ServiceBuilder::new()
+            .layer(CallLayer::new(world.finisher.clone()))
+            .layer(ModelsLayer::new(world.policies.clone()))
+            .layer(world.limits())
+            .layer(world.credit())
+            .layer(AuditLayer::new(world.policies.clone()))
+    };
+    each(worlds, "all but TenantLayer", of, |world, n| world.tenanted(n, false)).await;
+    each(worlds, "all but TenantLayer, 20 chunks", of, |world, n| world.tenanted(n, true)).await;
+}
+
+/// One row, with a column for each world.
+async fn each<L, B>(
+    worlds: [&World; 2],
+    name: &str,
+    layer: impl Fn(&World) -> L,
+    request: impl Fn(&World, usize) -> Caller,
+) where
+    L: Layer<Provider>,
+    L::Service: Service<Caller, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+{
+    if !wanted(name) {
+        return;
+    }
     let mut added = [Duration::ZERO; 2];
     for (added, world) in added.iter_mut().zip(worlds) {
-        *added = compare(&ModelsLayer::new(world.policies.clone()), |n| world.called(n)).await;
+        *added = compare(&layer(world), |n| request(world, n)).await;
     }
-    row("ModelsLayer", &added);
-    for (added, world) in added.iter_mut().zip(worlds) {
-        *added = compare(&world.limits(), |n| world.called(n)).await;
-    }
-    row("LimitsLayer, all three limits", &added);
-    for (added, world) in added.iter_mut().zip(worlds) {
-        *added = compare(&world.credit(), |n| world.called(n)).await;
-    }
-    row("CreditLayer, hold in memory", &added);
-    for (added, world) in added.iter_mut().zip(worlds) {
-        *added = compare(&AuditLayer::new(world.policies.clone()), |n| world.called(n)).await;
-    }
-    row("AuditLayer", &added);
-    for (stream, name) in [(false, "all but TenantLayer"), (true, "all but TenantLayer, 20 chunks")]
-    {
-        for (added, world) in added.iter_mut().zip(worlds) {
-            let layers = ServiceBuilder::new()
-                .layer(CallLayer::new(world.finisher.clone()))
-                .layer(ModelsLayer::new(world.policies.clone()))
-                .layer(world.limits())
-                .layer(world.credit())
-                .layer(AuditLayer::new(world.policies.clone()));
-            *added = compare(&layers, |n| world.tenanted(n, stream)).await;
-        }
-        row(name, &added);
-    }
+    row(name, &added);
+}
+
+/// Whether the command line asks for this row: by default, for all.
+fn wanted(name: &str) -> bool {
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
+    words.peek().is_none() || words.any(|word| name.contains(&word))
 }
 
 /// The rows that need tokens.
@@ -118,16 +135,26 @@ async fn identity(world: &World) {
     let organization = world.tenants[0].organization_id();
     let seen = issuer.token(organization, 0);
     let layer = TenantLayer::new(verifier.clone());
-    row("TenantLayer, token seen before", &[compare(&layer, |_| signed(false, &seen)).await]);
+    let name = "TenantLayer, token seen before";
+    if wanted(name) {
+        row(name, &[compare(&layer, |_| signed(false, &seen)).await]);
+    }
     // A token is new only once, so every batch is one call.
-    let new: Vec<_> = (1..=NEW_TOKENS).map(|id| issuer.token(organization, id)).collect();
-    let added =
-        compare_batches(&layer, NEW_TOKENS, 1, |n| signed(false, &new[n % new.len()])).await;
-    row("TenantLayer, new token, RS256", &[added]);
+    let name = "TenantLayer, new token, RS256";
+    if wanted(name) {
+        let new: Vec<_> = (1..=NEW_TOKENS).map(|id| issuer.token(organization, id)).collect();
+        let request = |n: usize| signed(false, &new[n % new.len()]);
+        row(name, &[compare_batches(&layer, NEW_TOKENS, 1, request).await]);
+    }
     let (policies, prices) = (world.policies.clone(), world.prices.clone());
     let stack = stack(verifier, policies, prices, world.store.clone(), world.finisher.clone());
-    row("whole stack, token seen before", &[compare(&stack, |_| signed(false, &seen)).await]);
-    row("whole stack, 20 chunks", &[compare(&stack, |_| signed(true, &seen)).await]);
+    for (name, stream) in
+        [("whole stack, token seen before", false), ("whole stack, 20 chunks", true)]
+    {
+        if wanted(name) {
+            row(name, &[compare(&stack, |_| signed(stream, &seen)).await]);
+        }
+    }
 }
 
 /// What `layer` adds to a call of the provider.
