@@ -144,7 +144,7 @@ pub(crate) async fn standing(
     tenant: &Tenant,
     call: Option<&Call>,
 ) -> Result<Standing, Refusal> {
-    policies.get(tenant).await.map_err(|error| fault(&error, tenant, call))
+    policies.get_for(tenant, call).await.map_err(|error| fault(&error, tenant, call))
 }
 
 /// What the client gets for a store's error.

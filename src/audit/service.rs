@@ -46,7 +46,7 @@ where
             return Admission::refuse(Refusal::Miswired(CALL_LAYER), request, ()).into();
         };
         let capture_bytes_max = self.capture_bytes_max;
-        if let Some(standing) = self.policies.peek(tenant) {
+        if let Some(standing) = self.policies.peek_for(tenant, Some(call)) {
             call.keep(Keeping { keep: standing.policy.keep, capture_bytes_max });
             return Admission::decided((Ok(()), ()), &mut self.inner, request).into();
         }

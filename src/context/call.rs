@@ -3,12 +3,13 @@
 use std::{
     fmt,
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
 use http::Request;
 
+use super::{Standing, Tenant, standing::Learned};
 use crate::domain::{
     credits::Credits,
     dialect::Endpoint,
@@ -32,6 +33,7 @@ struct Shared {
     request_id: RequestId,
     started: Instant,
     facts: CallFacts,
+    learned: OnceLock<Learned>,
     work: Mutex<Work>,
 }
 
@@ -103,6 +105,7 @@ impl Call {
             request_id,
             started: Instant::now(),
             facts,
+            learned: OnceLock::new(),
             work: Mutex::default(),
         }))
     }
@@ -140,6 +143,16 @@ impl Call {
     /// When the call arrived.
     pub fn started(&self) -> Instant {
         self.0.started
+    }
+
+    /// What a layer further out has learned from the policies of this number about this very tenant.
+    pub(crate) fn standing(&self, source: u64, tenant: &Tenant) -> Option<&Standing> {
+        self.0.learned.get()?.answer(source, tenant)
+    }
+
+    /// Spares the layers further in the same question. The first answer stands; others ask anew.
+    pub(crate) fn learn(&self, source: u64, tenant: &Tenant, standing: &Standing) {
+        self.0.learned.get_or_init(|| Learned::new(source, tenant.clone(), standing.clone()));
     }
 
     /// Send this output cap upstream, because the caller set none.

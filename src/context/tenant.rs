@@ -109,6 +109,11 @@ impl Tenant {
         &self.0.claims
     }
 
+    /// Whether these are clones of one tenant.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn payload(&self) -> Map<String, Value> {
         serde_json::from_str(&self.0.claims).unwrap_or_default()
     }

@@ -24,7 +24,7 @@ impl Settings {
     /// the same poll: nothing stands between a hold and the call that will settle it.
     pub(super) async fn reserve(&self, tenant: &Tenant, call: &Call) -> Result<(), Refusal> {
         let price = self.price_of(&call.facts().model)?;
-        let policy = match self.policies.peek(tenant) {
+        let policy = match self.policies.peek_for(tenant, Some(call)) {
             Some(standing) => standing.policy,
             None => admission::standing(&self.policies, tenant, Some(call)).await?.policy,
         };

@@ -112,7 +112,7 @@ where
             );
         };
         let call = Call::of(&request);
-        if let Some(standing) = self.settings.policies.peek(tenant) {
+        if let Some(standing) = self.settings.policies.peek_for(tenant, call) {
             let verdict = self.settings.decide(&standing.policy, tenant, call);
             return ResponseFuture::new(
                 Admission::decided(verdict, &mut self.inner, request),

@@ -50,7 +50,7 @@ where
         let Some(tenant) = Tenant::of(&request) else {
             return Admission::refuse(Refusal::Miswired(TENANT_LAYER), request, ()).into();
         };
-        if let Some(standing) = policies.peek(tenant) {
+        if let Some(standing) = policies.peek_for(tenant, Some(call)) {
             let verdict = decision::by_standing(&standing, &call.facts().model);
             return Admission::decided((verdict, ()), &mut self.inner, request).into();
         }

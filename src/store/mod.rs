@@ -10,9 +10,10 @@ mod prices;
 use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use memory::{Balance, MemoryStore, Written};
-pub use policies::{Policies, Standing};
+pub use policies::Policies;
 pub use prices::Prices;
 
+pub use crate::context::Standing;
 use crate::{
     context::Tenant,
     domain::{

@@ -2,26 +2,20 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, sync::Cache};
 
 use super::{PolicyStore, StoreError};
 use crate::{
-    context::Tenant,
-    domain::{ids::OrganizationId, policy::Policy, role::Role},
+    context::{Call, Standing, Tenant},
+    domain::{ids::OrganizationId, policy::Policy},
 };
-
-/// What an organization may do, and what the caller is in it.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// The organization's policy.
-    pub policy: Arc<Policy>,
-    /// The caller's role: the token's, else the membership table's, else unknown.
-    pub role: Option<Role>,
-}
 
 /// The policies of all organizations, cached. Cheap to clone; clones share the cache.
 #[derive(Clone)]
@@ -34,13 +28,28 @@ enum Source {
 }
 
 struct Cached {
+    /// Tells these policies from all others of the process.
+    number: u64,
     store: Arc<dyn PolicyStore>,
     entries: Cache<Key, Entry>,
     ttl: Duration,
 }
 
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// One entry an organization; where the token names no role, one a person.
-type Key = (OrganizationId, Option<Box<str>>);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    organization_id: OrganizationId,
+    user_id: Option<Box<str>>,
+}
+
+/// A [`Key`] to look up by, which copies nothing; both must hash alike.
+#[derive(Clone, Copy, Debug, Hash)]
+struct KeyRef<'a> {
+    organization_id: OrganizationId,
+    user_id: Option<&'a str>,
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -56,7 +65,9 @@ impl Policies {
     /// The policies of this store, believed for `ttl` (at most [`TTL_MAX`](Self::TTL_MAX)).
     pub fn cached(store: Arc<dyn PolicyStore>, ttl: Duration) -> Self {
         let entries = Cache::new(Self::ENTRIES_MAX);
-        Self(Source::Cached(Arc::new(Cached { store, entries, ttl: ttl.min(Self::TTL_MAX) })))
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        let ttl = ttl.min(Self::TTL_MAX);
+        Self(Source::Cached(Arc::new(Cached { number, store, entries, ttl })))
     }
 
     /// One policy for everybody: for a single layer in front of one's own service.
@@ -84,22 +95,49 @@ impl Policies {
         }
     }
 
+    /// [`peek`](Self::peek), once a call: what a layer has learned here, those further in take from
+    /// the call.
+    pub(crate) fn peek_for(&self, tenant: &Tenant, call: Option<&Call>) -> Option<Standing> {
+        let (Source::Cached(cached), Some(call)) = (&self.0, call) else {
+            return self.peek(tenant);
+        };
+        if let Some(standing) = call.standing(cached.number, tenant) {
+            return Some(standing.clone());
+        }
+        let standing = cached.peek(tenant)?;
+        call.learn(cached.number, tenant, &standing);
+        Some(standing)
+    }
+
+    /// [`get`](Self::get), once a call.
+    pub(crate) async fn get_for(
+        &self,
+        tenant: &Tenant,
+        call: Option<&Call>,
+    ) -> Result<Standing, StoreError> {
+        let standing = self.get(tenant).await?;
+        if let (Source::Cached(cached), Some(call)) = (&self.0, call) {
+            call.learn(cached.number, tenant, &standing);
+        }
+        Ok(standing)
+    }
+
     /// Forgets what is known of an organization: the next call reads it anew.
     pub fn forget(&self, organization: OrganizationId) {
         if let Source::Cached(cached) = &self.0 {
-            cached.entries.retain(|key, _| key.0 != organization);
+            cached.entries.retain(|key, _| key.organization_id != organization);
         }
     }
 }
 
 impl Cached {
     fn peek(&self, tenant: &Tenant) -> Option<Standing> {
-        let entry = self.entries.get(&key(tenant))?;
+        let entry = self.entries.get(&KeyRef::of(tenant))?;
         (entry.fetched.elapsed() < self.ttl).then(|| entry.standing_of(tenant))
     }
 
     async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
-        let key = key(tenant);
+        let key = KeyRef::of(tenant);
         if let Some(entry) = self.entries.get(&key) {
             if entry.fetched.elapsed() < self.ttl {
                 return Ok(entry.standing_of(tenant));
@@ -110,7 +148,7 @@ impl Cached {
             let standing = self.store.standing(tenant).await?;
             Ok(Entry { standing, fetched: Instant::now() })
         };
-        let entry = self.entries.get_or_insert_async(&key, fetch).await?;
+        let entry = self.entries.get_or_insert_async(&Key::from(key), fetch).await?;
         Ok(entry.standing_of(tenant))
     }
 }
@@ -124,8 +162,23 @@ impl Entry {
     }
 }
 
-fn key(tenant: &Tenant) -> Key {
-    (tenant.organization_id(), tenant.role().is_none().then(|| tenant.user_id().into()))
+impl<'a> KeyRef<'a> {
+    fn of(tenant: &'a Tenant) -> Self {
+        let user_id = tenant.role().is_none().then(|| tenant.user_id());
+        Self { organization_id: tenant.organization_id(), user_id }
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.organization_id == key.organization_id && self.user_id == key.user_id.as_deref()
+    }
+}
+
+impl From<KeyRef<'_>> for Key {
+    fn from(key: KeyRef<'_>) -> Self {
+        Self { organization_id: key.organization_id, user_id: key.user_id.map(Into::into) }
+    }
 }
 
 impl fmt::Debug for Policies {

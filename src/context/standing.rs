@@ -1,0 +1,36 @@
+//! What an organization may do and what the caller is in it: asked for once a call.
+
+use std::sync::Arc;
+
+use super::Tenant;
+use crate::domain::{policy::Policy, role::Role};
+
+/// What an organization may do, and what the caller is in it.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// The organization's policy.
+    pub policy: Arc<Policy>,
+    /// The caller's role: the token's, else the membership table's, else unknown.
+    pub role: Option<Role>,
+}
+
+/// A standing that a layer has learned, for the layers further in: one snapshot judges all of a call.
+#[derive(Debug)]
+pub(super) struct Learned {
+    /// Which policies were asked: layers may have been given different ones.
+    source: u64,
+    /// Who they were asked about; kept, so that its address stays its own.
+    tenant: Tenant,
+    standing: Standing,
+}
+
+impl Learned {
+    pub(super) const fn new(source: u64, tenant: Tenant, standing: Standing) -> Self {
+        Self { source, tenant, standing }
+    }
+
+    /// The standing, where the same policies are asked about the very same tenant.
+    pub(super) fn answer(&self, source: u64, tenant: &Tenant) -> Option<&Standing> {
+        (self.source == source && self.tenant.is(tenant)).then_some(&self.standing)
+    }
+}
