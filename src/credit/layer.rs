@@ -8,9 +8,10 @@ use crate::store::{Ledger, Policies, Prices};
 /// Applies [`Credit`]. See the [module docs](super).
 #[derive(Clone)]
 pub struct CreditLayer {
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
+/// Behind one pointer: a service is cloned for every call.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) ledger: Arc<dyn Ledger>,
@@ -28,13 +29,13 @@ impl CreditLayer {
         let output_tokens_default = NonZeroU32::new(4096).unwrap_or(NonZeroU32::MIN);
         let ledger = Arc::new(ledger);
         Self {
-            settings: Settings {
+            settings: Arc::new(Settings {
                 ledger,
                 policies,
                 prices,
                 hold_ttl: Self::HOLD_TTL,
                 output_tokens_default,
-            },
+            }),
         }
     }
 
@@ -43,16 +44,19 @@ impl CreditLayer {
     /// Must be longer than the longest call: a hold that expires under a running call is charged with
     /// what was known of it, and only the finish makes that right.
     #[must_use]
-    pub const fn hold_ttl(mut self, ttl: Duration) -> Self {
-        self.settings.hold_ttl = ttl;
-        self
+    pub fn hold_ttl(self, ttl: Duration) -> Self {
+        self.set(|settings| settings.hold_ttl = ttl)
     }
 
     /// Default 4096. The output cap of calls for which caller, policy and price book set none. Sent
     /// upstream.
     #[must_use]
-    pub const fn output_tokens_default(mut self, tokens: NonZeroU32) -> Self {
-        self.settings.output_tokens_default = tokens;
+    pub fn output_tokens_default(self, tokens: NonZeroU32) -> Self {
+        self.set(|settings| settings.output_tokens_default = tokens)
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
         self
     }
 }
@@ -61,7 +65,7 @@ impl<S> Layer<S> for CreditLayer {
     type Service = Credit<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Credit::new(inner, self.settings.clone())
+        Credit::new(inner, Arc::clone(&self.settings))
     }
 }
 

@@ -1,4 +1,7 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 use tower_service::Service;
@@ -15,11 +18,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Credit<S> {
     inner: S,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl<S> Credit<S> {
-    pub(super) const fn new(inner: S, settings: Settings) -> Self {
+    pub(super) const fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self { inner, settings }
     }
 }
@@ -43,7 +46,7 @@ where
         let Some(call) = Call::of(&request) else {
             return Admission::refuse(Refusal::Miswired(CALL_LAYER), request, ()).into();
         };
-        let (settings, tenant, call) = (self.settings.clone(), tenant.clone(), call.clone());
+        let (settings, tenant, call) = (Arc::clone(&self.settings), tenant.clone(), call.clone());
         let asking = Box::pin(async move { (settings.reserve(&tenant, &call).await, ()) });
         Admission::ask(asking, admission::take_ready(&mut self.inner), request).into()
     }

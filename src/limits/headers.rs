@@ -22,30 +22,30 @@ pub(super) struct Reading {
 }
 
 struct Names {
-    limit: &'static str,
-    remaining: &'static str,
-    reset: &'static str,
+    limit: HeaderName,
+    remaining: HeaderName,
+    reset: HeaderName,
 }
 
-const OPENAI_REQUESTS: Names = Names {
-    limit: "x-ratelimit-limit-requests",
-    remaining: "x-ratelimit-remaining-requests",
-    reset: "x-ratelimit-reset-requests",
+static OPENAI_REQUESTS: Names = Names {
+    limit: HeaderName::from_static("x-ratelimit-limit-requests"),
+    remaining: HeaderName::from_static("x-ratelimit-remaining-requests"),
+    reset: HeaderName::from_static("x-ratelimit-reset-requests"),
 };
-const OPENAI_TOKENS: Names = Names {
-    limit: "x-ratelimit-limit-tokens",
-    remaining: "x-ratelimit-remaining-tokens",
-    reset: "x-ratelimit-reset-tokens",
+static OPENAI_TOKENS: Names = Names {
+    limit: HeaderName::from_static("x-ratelimit-limit-tokens"),
+    remaining: HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    reset: HeaderName::from_static("x-ratelimit-reset-tokens"),
 };
-const ANTHROPIC_REQUESTS: Names = Names {
-    limit: "anthropic-ratelimit-requests-limit",
-    remaining: "anthropic-ratelimit-requests-remaining",
-    reset: "anthropic-ratelimit-requests-reset",
+static ANTHROPIC_REQUESTS: Names = Names {
+    limit: HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+    remaining: HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    reset: HeaderName::from_static("anthropic-ratelimit-requests-reset"),
 };
-const ANTHROPIC_TOKENS: Names = Names {
-    limit: "anthropic-ratelimit-tokens-limit",
-    remaining: "anthropic-ratelimit-tokens-remaining",
-    reset: "anthropic-ratelimit-tokens-reset",
+static ANTHROPIC_TOKENS: Names = Names {
+    limit: HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+    remaining: HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    reset: HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
 };
 
 impl Readings {
@@ -69,18 +69,22 @@ impl Readings {
             }
             Dialect::OpenAi | Dialect::Anthropic => None,
         };
+        headers.reserve(6);
         for (names, reading) in [(requests, self.requests), (tokens, self.tokens)] {
             if let Some(reading) = reading {
-                headers.insert(names.limit, HeaderValue::from(reading.limit));
-                headers.insert(names.remaining, HeaderValue::from(reading.remaining));
-                let reset = now_ms.map_or_else(
-                    || duration(reading.reset),
-                    |now_ms| moment(now_ms, reading.reset),
-                );
-                // Digits, letters and points only: it always is a value.
-                if let Ok(reset) = HeaderValue::from_maybe_shared(bytes::Bytes::from(reset)) {
-                    headers.insert(names.reset, reset);
-                }
+                let mut insert = |name: &HeaderName, value: Short| {
+                    // Digits, letters and points only: it always is a value.
+                    if let Ok(value) = HeaderValue::from_bytes(value.bytes()) {
+                        headers.insert(name, value);
+                    }
+                };
+                insert(&names.limit, Short::number(reading.limit));
+                insert(&names.remaining, Short::number(reading.remaining));
+                let reset = match now_ms {
+                    None => duration(reading.reset),
+                    Some(now_ms) => moment(now_ms, reading.reset),
+                };
+                insert(&names.reset, reset);
             }
         }
     }
@@ -102,23 +106,71 @@ fn remove_foreign(headers: &mut HeaderMap) {
 }
 
 /// A duration as one dialect writes it: `12ms`, `1s`, `1.500s`, `6m0s`; rounded up to a millisecond.
-fn duration(duration: Duration) -> String {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
+fn duration(duration: Duration) -> Short {
+    let millis = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    let millis = duration.as_secs().saturating_mul(1_000).saturating_add(millis);
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
-    match (minutes, seconds, millis) {
-        (0, 0, millis) => format!("{millis}ms"),
-        (0, seconds, 0) => format!("{seconds}s"),
-        (0, seconds, millis) => format!("{seconds}.{millis:03}s"),
-        (minutes, seconds, 0) => format!("{minutes}m{seconds}s"),
-        (minutes, seconds, millis) => format!("{minutes}m{seconds}.{millis:03}s"),
+    let mut text = Short::default();
+    if minutes > 0 {
+        text.push_number(minutes).push(b"m");
+    } else if seconds == 0 {
+        return *text.push_number(millis).push(b"ms");
     }
+    text.push_number(seconds);
+    if millis > 0 {
+        text.push(if millis < 10 {
+            b".00"
+        } else if millis < 100 {
+            b".0"
+        } else {
+            b"."
+        });
+        text.push_number(millis);
+    }
+    *text.push(b"s")
 }
 
 /// A moment as the other writes it; rounded up to a second.
-fn moment(now_ms: i64, reset: Duration) -> String {
+fn moment(now_ms: i64, reset: Duration) -> Short {
     let reset_ms = i64::try_from(reset.as_millis()).unwrap_or(i64::MAX);
-    rfc3339(now_ms.saturating_add(reset_ms).saturating_add(999).div_euclid(1_000))
+    let moment = rfc3339(now_ms.saturating_add(reset_ms).saturating_add(999).div_euclid(1_000));
+    *Short::default().push(moment.as_bytes())
+}
+
+/// A short text that is put together without an allocation: there are six in every answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Short {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Short {
+    fn number(number: u32) -> Self {
+        *Self::default().push_number(u64::from(number))
+    }
+
+    fn push_number(&mut self, number: u64) -> &mut Self {
+        if number >= 10 {
+            self.push_number(number / 10);
+        }
+        let digit = u8::try_from(number % 10).unwrap_or_default();
+        self.push(&[b'0' | digit])
+    }
+
+    /// What is too long is left out; nothing here is.
+    fn push(&mut self, text: &[u8]) -> &mut Self {
+        let end = self.length.saturating_add(text.len());
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(text);
+            self.length = end;
+        }
+        self
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -133,11 +185,17 @@ mod tests {
             (1_000, "1s"),
             (1_500, "1.500s"),
             (60_000, "1m0s"),
+            (1_050, "1.050s"),
+            (59_009, "59.009s"),
             (360_250, "6m0.250s"),
+            (u64::MAX, "307445734561825m51.615s"),
         ];
         for (millis, text) in cases {
-            assert_eq!(duration(Duration::from_millis(millis)), text);
+            assert_eq!(duration(Duration::from_millis(millis)).bytes(), text.as_bytes());
         }
-        assert_eq!(moment(1_700_000_000_000, Duration::from_millis(1_001)), "2023-11-14T22:13:22Z");
+        assert_eq!(duration(Duration::from_nanos(1)).bytes(), b"1ms");
+        let moment = moment(1_700_000_000_000, Duration::from_millis(1_001));
+        assert_eq!(moment.bytes(), b"2023-11-14T22:13:22Z");
+        assert_eq!(Short::number(u32::MAX).bytes(), b"4294967295");
     }
 }

@@ -1,12 +1,16 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
-    LimitsLayer, ResponseFuture,
+    ResponseFuture,
     future::Kept,
     headers::Readings,
+    layer::Settings,
     limiter::{Denial, Rates},
 };
 use crate::{
@@ -21,16 +25,16 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Limits<S> {
     inner: S,
-    settings: LimitsLayer,
+    settings: Arc<Settings>,
 }
 
 impl<S> Limits<S> {
-    pub(super) const fn new(inner: S, settings: LimitsLayer) -> Self {
+    pub(super) const fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self { inner, settings }
     }
 }
 
-impl LimitsLayer {
+impl Settings {
     fn decide(&self, policy: &Policy, tenant: &Tenant, call: Option<&Call>) -> Verdict<Kept> {
         if policy.suspended {
             return (Err(Refusal::Suspended), Kept::default());
@@ -119,7 +123,7 @@ where
                 dialect,
             );
         }
-        let (settings, tenant, call) = (self.settings.clone(), tenant.clone(), call.cloned());
+        let (settings, tenant, call) = (Arc::clone(&self.settings), tenant.clone(), call.cloned());
         let asking = Box::pin(async move {
             match admission::standing(&settings.policies, &tenant, call.as_ref()).await {
                 Ok(standing) => settings.decide(&standing.policy, &tenant, call.as_ref()),
