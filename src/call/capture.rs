@@ -1,5 +1,7 @@
 //! What the audit log keeps of an answer: its beginning, up to a bound.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 /// Collects bytes up to a bound and remembers that there were more.
@@ -28,13 +30,19 @@ impl Capture {
 
     /// The text that was kept, and whether something is missing at its end.
     pub(super) fn into_text(self) -> (String, bool) {
-        (storable(&self.bytes), self.truncated)
+        let text = match String::from_utf8(self.bytes) {
+            Ok(text) if !text.contains('\0') => text,
+            Ok(text) => storable(text.as_bytes()),
+            Err(error) => storable(error.as_bytes()),
+        };
+        (text, self.truncated)
     }
 }
 
 /// Bytes as text that every store can hold: what is not UTF-8, and NUL, become U+FFFD.
 pub(super) fn storable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+    // Nearly always it is text, and checking that is much faster than looking for what is not.
+    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text.into_owned() }
 }
 

@@ -45,6 +45,7 @@
 
 mod body;
 mod capture;
+mod count;
 mod finisher;
 mod future;
 mod layer;

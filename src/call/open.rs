@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     capture::{Capture, storable},
+    count,
     finisher::Place,
     layer::Settings,
     settle::{self, Bill},
@@ -147,12 +148,13 @@ impl OpenCall {
             return Written::nothing_to_write();
         }
         self.call.tell_ended(&Report { ending, usage: bill.usage });
-        self.count(ending, &bill);
+        let latency = self.call.started().elapsed();
+        self.count(ending, &bill, latency);
         let keeping = self.call.keeping();
         if bill.settlement.is_none() && keeping.is_none() {
             return Written::nothing_to_write();
         }
-        let (Some(place), Some(tenant)) = (self.place.take(), self.tenant.clone()) else {
+        let (Some(place), Some(tenant)) = (self.place.take(), self.tenant.take()) else {
             // A hold or a record without a tenant or a queue: a layer further in was stacked on a
             // CallLayer that cannot write. The hold is left to expire; the log says what to do.
             tracing::error!(
@@ -160,11 +162,17 @@ impl OpenCall {
             );
             return Written::failed();
         };
-        let finish = Box::new(self.finish(ending, bill, keeping));
+        let finish = Box::new(self.finish(ending, bill, keeping, latency));
         Written::waiting(place.finish(tenant, finish), self.settings.finish_wait)
     }
 
-    fn finish(&mut self, ending: Ending, bill: Bill, keeping: Option<Keeping>) -> Finish {
+    fn finish(
+        &mut self,
+        ending: Ending,
+        bill: Bill,
+        keeping: Option<Keeping>,
+        latency: Duration,
+    ) -> Finish {
         let facts = self.call.facts();
         let record = keeping.map(|keeping| match keeping.keep {
             Keep::Metadata => Record { request: None, response: None, truncated: false },
@@ -195,17 +203,15 @@ impl OpenCall {
             estimated: bill.estimated,
             clamped: bill.clamped,
             settlement: bill.settlement,
-            latency: self.call.started().elapsed(),
+            latency,
             first_byte: self.answer.first_byte,
             record,
         }
     }
 
-    fn count(&self, ending: Ending, bill: &Bill) {
+    fn count(&self, ending: Ending, bill: &Bill, latency: Duration) {
         let facts = self.call.facts();
-        let labels = [("endpoint", facts.endpoint.as_str()), ("ending", ending.as_str())];
-        metrics::counter!("tollgate_calls_total", &labels).increment(1);
-        metrics::histogram!("tollgate_call_seconds", &labels).record(self.call.started().elapsed());
+        count::ended(facts.endpoint, ending, latency);
         tracing::info!(
             request_id = %self.call.request_id(),
             organization_id = self.tenant.as_ref().map(|tenant| tracing::field::display(tenant.organization_id())),
@@ -218,7 +224,7 @@ impl OpenCall {
             output_tokens = bill.usage.output_total(),
             estimated = bill.estimated,
             cost = bill.settlement.map(|settlement| tracing::field::display(settlement.amount)),
-            milliseconds = u64::try_from(self.call.started().elapsed().as_millis()).unwrap_or(u64::MAX),
+            milliseconds = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
             "call ended"
         );
     }

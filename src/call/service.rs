@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, respon
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
+use uuid::Uuid;
 
 use super::{
     body::CallBody,
@@ -97,7 +98,9 @@ where
     };
     let (facts, original) = match read.await {
         Ok(read) => read,
-        Err(refusal) => return Ok(refused(&refusal, dialect, &parts.headers)),
+        Err(refusal) => {
+            return Ok(refused(&refusal, dialect, parts.headers.get(REQUEST_ID)));
+        }
     };
     let place = match settings
         .finisher
@@ -110,7 +113,7 @@ where
             tracing::warn!(
                 "as many calls are open as there are places for their ends; refusing one"
             );
-            return Ok(refused(&refusal, dialect, &parts.headers));
+            return Ok(refused(&refusal, dialect, parts.headers.get(REQUEST_ID)));
         }
     };
 
@@ -118,9 +121,13 @@ where
         parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
     let call = Call::with_id(request_id, facts);
     let tenant = parts.extensions.get::<Tenant>().cloned();
+    let named = parts.headers.get(REQUEST_ID).cloned();
     // The header may be the outermost layer's own copy of the id, which says nothing new.
-    let client_request_id =
-        valid_request_id(&parts.headers).filter(|id| *id != request_id.to_string());
+    let client_request_id = named
+        .as_ref()
+        .and_then(valid_request_id)
+        .filter(|id| Uuid::try_parse(id).ok() != Some(request_id.as_uuid()))
+        .map(str::to_owned);
     let mut open =
         OpenCall::new(call.clone(), tenant, place, settings, original.clone(), client_request_id);
     drop(reached.set(call.clone()));
@@ -128,7 +135,6 @@ where
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.extensions.insert(call.clone());
-    let headers = parts.headers.clone();
     let response =
         match ready.call(Request::from_parts(parts, RequestBody::new(original, call))).await {
             Ok(response) => response,
@@ -143,10 +149,10 @@ where
     let stream = parts.status.is_success() && is_event_stream(&parts.headers);
     open.head(parts.status, &parts.extensions, stream);
     if stream {
-        let body = CallBody::stream(Metered::new(body, open, dialect, request_id_text(&headers)));
+        let body = CallBody::stream(Metered::new(body, open, dialect, named));
         return Ok(streamed(parts, body));
     }
-    Ok(whole(parts, body, open, dialect, &headers).await)
+    Ok(whole(parts, body, open, dialect, named.as_ref()).await)
 }
 
 /// The body of a call and what it asks for, or why it is none.
@@ -193,7 +199,7 @@ async fn whole<B>(
     body: B,
     mut open: OpenCall,
     dialect: Dialect,
-    headers: &HeaderMap,
+    named: Option<&HeaderValue>,
 ) -> Response<CallBody<B::Error>>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -222,10 +228,10 @@ where
         }
     };
     if !written.await {
-        return refused(&Refusal::Unwritten, dialect, headers);
+        return refused(&Refusal::Unwritten, dialect, named);
     }
     let Some(bytes) = bytes else {
-        return refused(&Refusal::ProviderFailed, dialect, headers);
+        return refused(&Refusal::ProviderFailed, dialect, named);
     };
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
@@ -264,8 +270,18 @@ fn streamed<E>(mut parts: Parts, body: CallBody<E>) -> Response<CallBody<E>> {
     Response::from_parts(parts, body)
 }
 
-fn refused<E>(refusal: &Refusal, dialect: Dialect, headers: &HeaderMap) -> Response<CallBody<E>> {
-    refusal.respond(dialect, headers).map(CallBody::whole)
+/// The answer of a refusal, which names the request as the caller did.
+#[cold]
+fn refused<E>(
+    refusal: &Refusal,
+    dialect: Dialect,
+    named: Option<&HeaderValue>,
+) -> Response<CallBody<E>> {
+    let mut headers = HeaderMap::new();
+    if let Some(name) = named {
+        headers.insert(REQUEST_ID, name.clone());
+    }
+    refusal.respond(dialect, &headers).map(CallBody::whole)
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -275,13 +291,9 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-fn request_id_text(headers: &HeaderMap) -> Option<String> {
-    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
 /// The caller's own request id, where it is one that can go into a log and a header.
-fn valid_request_id(headers: &HeaderMap) -> Option<String> {
-    let id = request_id_text(headers)?;
+fn valid_request_id(named: &HeaderValue) -> Option<&str> {
+    let id = named.to_str().ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use pin_project::pin_project;
@@ -36,7 +36,8 @@ pub(super) struct Metered<B> {
 struct Rest {
     open: OpenCall,
     dialect: Dialect,
-    request_id: Option<String>,
+    /// The request as the caller named it, for an error event.
+    named: Option<HeaderValue>,
     splitter: Splitter,
     /// Events that may go out.
     out: VecDeque<Bytes>,
@@ -59,17 +60,11 @@ impl<B> Metered<B> {
         inner: B,
         open: OpenCall,
         dialect: Dialect,
-        request_id: Option<String>,
+        named: Option<HeaderValue>,
     ) -> Self {
         let splitter = Splitter::new(open.settings().event_bytes_max);
-        let rest = Rest {
-            open,
-            dialect,
-            request_id,
-            splitter,
-            out: VecDeque::new(),
-            provider_error: false,
-        };
+        let rest =
+            Rest { open, dialect, named, splitter, out: VecDeque::new(), provider_error: false };
         Self { inner, rest, phase: Phase::Reading }
     }
 }
@@ -225,6 +220,7 @@ impl Rest {
     }
 
     fn error(&self, status: StatusCode, code: &str, message: &str) -> Bytes {
-        error_event(self.dialect, status, code, message, self.request_id.as_deref())
+        let request_id = self.named.as_ref().and_then(|name| name.to_str().ok());
+        error_event(self.dialect, status, code, message, request_id)
     }
 }
