@@ -186,3 +186,62 @@ impl fmt::Debug for Policies {
         f.write_str("Policies")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::{store::MemoryStore, testing};
+
+    fn stored() -> (MemoryStore, Policies, Tenant) {
+        let (store, tenant) = (MemoryStore::default(), testing::tenant());
+        assert!(store.create_organization(tenant.organization_id()));
+        let policies = Policies::cached(Arc::new(store.clone()), Policies::TTL_MAX);
+        (store, policies, tenant)
+    }
+
+    fn cap(standing: Option<Standing>) -> Option<u32> {
+        standing?.policy.output_tokens_default.map(NonZeroU32::get)
+    }
+
+    #[tokio::test]
+    async fn one_snapshot_judges_all_of_a_call() {
+        let (store, policies, tenant) = stored();
+        let (call, next) = (Call::for_model("small"), Call::for_model("small"));
+        assert!(policies.peek_for(&tenant, Some(&call)).is_none());
+        policies.get_for(&tenant, Some(&call)).await.unwrap();
+        let output_tokens_default = NonZeroU32::new(7);
+        let policy = Policy { output_tokens_default, ..Policy::default() };
+        store.set_policy(tenant.organization_id(), policy).unwrap();
+        policies.forget(tenant.organization_id());
+        policies.get_for(&tenant, Some(&next)).await.unwrap();
+        assert_eq!(cap(policies.peek_for(&tenant, Some(&call))), None);
+        assert_eq!(cap(policies.peek_for(&tenant, Some(&next))), Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_a_call_has_learned_answers_for_one_tenant_and_one_source_only() {
+        let (_, policies, tenant) = stored();
+        let call = Call::for_model("small");
+        policies.get_for(&tenant, Some(&call)).await.unwrap();
+        assert!(policies.peek_for(&tenant.clone(), Some(&call)).is_some());
+        let stranger = testing::tenant();
+        assert!(policies.peek_for(&stranger, Some(&call)).is_none());
+        let namesake = Tenant::new(tenant.organization_id(), "bob");
+        assert!(policies.peek_for(&namesake, Some(&call)).is_none());
+        let others = testing::fetched(Policy::default());
+        assert!(others.peek_for(&tenant, Some(&call)).is_none());
+    }
+
+    #[tokio::test]
+    async fn without_a_role_in_the_token_each_person_has_an_entry() {
+        let (store, policies, ada) = stored();
+        store.set_role(ada.organization_id(), "ada", crate::domain::role::Role::Viewer).unwrap();
+        let bob = Tenant::new(ada.organization_id(), "bob");
+        assert!(policies.get(&ada).await.unwrap().role.is_some());
+        assert!(policies.peek(&bob).is_none());
+        assert!(policies.get(&bob).await.unwrap().role.is_none());
+        assert!(policies.peek(&ada).unwrap().role.is_some());
+    }
+}
