@@ -13,6 +13,7 @@ mod fuzz;
 mod isolation;
 mod operator;
 mod suite;
+mod sweep;
 
 macro_rules! suite {
     ($($name:ident,)*) => {
