@@ -73,8 +73,14 @@ impl Draft {
             "stream" => self.stream = field::flag(reader, key)?,
             "stream_options" => self.wants_usage = field::include_usage(reader)?,
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
-                self.output_cap =
-                    self.output_cap.max(field::positive(reader, key, OUTPUT_CAP_MAX)?);
+                let cap = field::positive(reader, key, OUTPUT_CAP_MAX)?;
+                if cap.is_some() && !self.is_cap(key) {
+                    return Err(InvalidBody::of(
+                        key,
+                        format!("{key} caps nothing here: use max_tokens."),
+                    ));
+                }
+                self.output_cap = self.output_cap.max(cap);
             }
             "n" | "best_of" => {
                 let answers = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1);
@@ -98,6 +104,17 @@ impl Draft {
             _ => self.settings.field(reader, key)?,
         }
         Ok(())
+    }
+
+    /// Whether a provider goes by this cap. One that it overlooks would hold next to nothing for an
+    /// answer as long as the model can write.
+    fn is_cap(&self, key: &str) -> bool {
+        match self.endpoint {
+            Endpoint::ChatCompletions => key != "max_output_tokens",
+            Endpoint::Messages => key == "max_tokens",
+            // They have no output: nothing depends on it.
+            Endpoint::Embeddings => true,
+        }
     }
 
     fn finish(self) -> Result<CallFacts, InvalidBody> {

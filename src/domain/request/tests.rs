@@ -98,6 +98,16 @@ fn a_cap_must_be_a_positive_whole_number() {
 }
 
 #[test]
+fn a_cap_that_the_provider_overlooks_is_refused_and_binds_no_hold() {
+    assert_eq!(refused_field(chat(r#""max_output_tokens":1"#)), "max_output_tokens");
+    assert_eq!(chat(r#""max_output_tokens":null"#).unwrap().output_cap, None);
+    for name in ["max_completion_tokens", "max_output_tokens"] {
+        let body = json!({"model": "small", "messages": [], "max_tokens": 5, name: 9});
+        assert_eq!(refused_field(read_value(Endpoint::Messages, &body)), name);
+    }
+}
+
+#[test]
 fn fields_with_a_price_that_is_unknown_or_a_state_that_is_shared_are_refused_by_name() {
     for fields in [
         r#""store":true"#,
