@@ -1,7 +1,10 @@
 //! Migrations: twice, by two at once, by an administrator without superuser rights, and failing.
 
 use super::*;
-use crate::postgres::{PoolConfig, cluster::testing};
+use crate::postgres::{
+    PoolConfig,
+    cluster::{Cluster, Options, testing},
+};
 
 #[test]
 fn every_migration_of_the_folder_is_embedded_in_order() {
@@ -97,4 +100,32 @@ async fn a_changed_migration_is_refused() {
     let changed =
         run_these(&database.config(), &[("V1__first", "create table tollgate.b (v int)")]).await;
     assert!(matches!(changed, Err(StoreError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused() {
+    let client = testing::empty_database().await.unwrap().connect().await.unwrap();
+    client
+        .batch_execute("create database latin template template0 encoding 'LATIN1' locale 'C'")
+        .await
+        .unwrap();
+    let mut config = testing::cluster().await.unwrap().config("latin");
+    let error = run(config.dbname("latin")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+}
+
+#[tokio::test]
+async fn roles_that_were_there_before_are_no_more_than_ours_would_be() {
+    // Roles belong to the whole cluster, which the other tests share.
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let config = cluster.config("postgres");
+    let client = connect(config.clone()).await.unwrap();
+    client.batch_execute("create role tollgate_login login bypassrls").await.unwrap();
+    let refused = run(&config).await.unwrap_err().to_string();
+    assert!(refused.contains("tollgate_login") && refused.contains("BYPASSRLS"), "{refused}");
+    client.batch_execute("alter role tollgate_login nobypassrls").await.unwrap();
+    assert_eq!(run(&config).await.unwrap(), MIGRATIONS.len());
+    client.batch_execute("set session authorization tollgate_login").await.unwrap();
+    let unasked = client.batch_execute("select from tollgate.usage").await.unwrap_err();
+    assert_eq!(unasked.code().unwrap().code(), "42501");
 }

@@ -6,6 +6,13 @@ declare
   role_name text;
   attributes text;
 begin
+  -- Prompts, answers and claims are any text there is: elsewhere the end of a call could be refused for
+  -- a character of its answer.
+  if current_setting('server_encoding') <> 'UTF8' then
+    raise exception 'the encoding of this database is %, and must be UTF8', current_setting('server_encoding')
+      using errcode = '22023';
+  end if;
+
   for role_name, attributes in
     values ('tollgate_migrator', 'nologin'),
            ('tollgate_login', 'login noinherit'),
@@ -26,6 +33,20 @@ begin
       end;
     end if;
   end loop;
+
+  -- Roles that were there before may be more than ours would be.
+  for role_name in
+    select r.rolname from pg_catalog.pg_roles r
+      where r.rolname in ('tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member',
+                          'tollgate_viewer', 'tollgate_platform', 'tollgate_ledger')
+        and (r.rolsuper or r.rolbypassrls)
+  loop
+    raise exception 'role % goes round row security: take SUPERUSER and BYPASSRLS from it', role_name using errcode = '42501';
+  end loop;
+  -- Made by hand, a login inherits: it would have the rights of all people's roles at once, unasked.
+  if (select rolinherit from pg_catalog.pg_roles where rolname = 'tollgate_login') then
+    alter role tollgate_login noinherit;
+  end if;
 
   -- The helper reads the membership table past its policies. Where the attribute cannot be granted
   -- (managed services), its own policy on that table lets it see the organization in the claims.
