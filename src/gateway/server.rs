@@ -6,7 +6,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,11 +26,10 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
     task::JoinSet,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 /// The bounds of a server.
@@ -76,7 +82,7 @@ where
 {
     let connections =
         Arc::new(Semaphore::new(bounds.connections_max.get().min(Semaphore::MAX_PERMITS)));
-    let (graceful, stopping) = (GracefulShutdown::new(), CancellationToken::new());
+    let graceful = GracefulShutdown::new();
     let mut open = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -98,27 +104,31 @@ where
             Some(_) = open.join_next(), if !open.is_empty() => continue,
             next = next => next,
         };
-        let (builder, service, watcher) = (builder.clone(), service.clone(), graceful.watcher());
-        let stopping = stopping.clone();
+        let (builder, watcher) = (builder.clone(), graceful.watcher());
+        let came = Arc::new(Notify::new());
+        let service = Announced { inner: service.clone(), came: Arc::clone(&came) };
         open.spawn(async move {
             let _permit = permit;
-            let mut first = [0];
+            let connection =
+                builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            let connection = watcher.watch(connection.into_owned());
+            // The time limit of a head begins when the version is known, and is HTTP/1's alone: whoever
+            // says nothing, or stops in the first word, would keep the connection for ever.
+            let silent = async {
+                if timeout(bounds.header_read_timeout, came.notified()).await.is_ok() {
+                    std::future::pending::<()>().await;
+                }
+            };
             tokio::select! {
-                () = stopping.cancelled() => return,
-                // The builder waits for the first byte, to tell the versions apart, without a bound.
-                spoke = timeout(bounds.header_read_timeout, stream.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1..))) {
-                    return;
+                ended = connection => if let Err(error) = ended {
+                    // The client's side of things, mostly; what it means for a call, the call's end says.
+                    tracing::debug!(%error, "a connection ended with an error");
                 },
-            }
-            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            if let Err(error) = watcher.watch(connection.into_owned()).await {
-                // The client's side of things, mostly; what it means for a call, the call's end says.
-                tracing::debug!(%error, "a connection ended with an error");
+                () = silent => tracing::debug!("a connection brought no request in time"),
             }
         });
     }
     drop(listener);
-    stopping.cancel();
     let ended = timeout(bounds.shutdown_grace, graceful.shutdown()).await;
     while open.try_join_next().is_some() {}
     let cut = if ended.is_ok() { 0 } else { open.len() };
@@ -130,6 +140,28 @@ where
     }
     open.shutdown().await;
     Stopped { cut }
+}
+
+/// Says that a request has come, and passes it on.
+#[derive(Clone)]
+struct Announced<S> {
+    inner: S,
+    came: Arc<Notify>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Announced<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> S::Future {
+        self.came.notify_one();
+        self.inner.call(request)
+    }
 }
 
 const H2_PING_EVERY: Option<Duration> = Some(Duration::from_secs(20));

@@ -174,3 +174,19 @@ async fn an_address_in_use_is_named() {
     assert!(error.to_string().contains(&address.to_string()));
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
 }
+
+#[tokio::test]
+async fn a_client_that_stops_after_its_first_bytes_does_not_keep_its_connection() {
+    // The first letter is also that of HTTP/2's own first words; the last is all of them.
+    for said in ["P", "PRI * HTTP/2.0\r\n", "POST / HTT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let (_frames, receiver) = mpsc::channel(1);
+        let bounds = Bounds { header_read_timeout: Duration::from_millis(100), ..bounds() };
+        let running = streaming(receiver, bounds).await;
+        let mut client = TcpStream::connect(running.address).await.unwrap();
+        client.write_all(said.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = timeout(Duration::from_secs(10), client.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "{said:?} keeps its connection");
+        running.server.abort();
+    }
+}
