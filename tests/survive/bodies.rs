@@ -1,0 +1,220 @@
+//! Request bodies that are none, over real sockets; and answers that nobody reads to their end.
+
+use serde_json::json;
+use tollgate::gateway::config::Server;
+
+use crate::harness::{Ask, Client, House, Org, RICH, Setup, cost};
+
+const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n";
+
+/// Nothing was held, nothing went upstream, nothing was written.
+async fn assert_untouched(house: &House, org: &Org) {
+    assert_eq!(house.check().await, []);
+    assert_eq!(house.mock.served_total().calls, 0);
+    assert_eq!(house.balance(org).await, (RICH, 0, 0));
+    let moved = house.count("select count(*) from tollgate.credit_ledger where kind <> 'grant'");
+    assert_eq!(moved.await, 0);
+}
+
+async fn raw(house: &House, org: &Org, headers: &str, body: &[u8]) -> u16 {
+    let mut client = house.client().await;
+    let authorization = format!("authorization: Bearer {}\r\n", org.token);
+    let head = format!("{HEAD}{authorization}content-type: application/json\r\n{headers}\r\n");
+    client.send(head.as_bytes()).await;
+    // An early answer is an answer, even if the rest is not taken any more.
+    drop(client.try_send(body).await);
+    client.answer().await.expect("an answer").status
+}
+
+fn length(body: &[u8]) -> String {
+    format!("content-length: {}\r\n", body.len())
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_call_is_refused_and_holds_nothing() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let call = Ask::chat().body();
+    let doubled = call.replacen('{', r#"{"model":"small","#, 1);
+    let nested = call.replace(r#""role":"user""#, r#""role":"user","role":"system""#);
+    let mut bad_utf8 = call.clone().into_bytes();
+    let at = call.find("walnut").unwrap();
+    bad_utf8[at] = 0xff;
+    let truncated = &call.as_bytes()[..call.len() - 1];
+    for (what, body) in [
+        ("two models", doubled.as_bytes()),
+        ("two roles", nested.as_bytes()),
+        ("not UTF-8", &bad_utf8),
+        ("cut off", truncated),
+        ("nothing", b""),
+        ("no object", b"[]"),
+        ("trailing", &[call.as_bytes(), b"{}"].concat()),
+        ("no model", br#"{"messages":[]}"#),
+        ("deep", &[b"[".repeat(100_000), b"]".repeat(100_000)].concat()),
+    ] {
+        assert_eq!(raw(&house, &org, &length(body), body).await, 400, "{what}");
+    }
+    let gzip = length(call.as_bytes()) + "content-encoding: gzip\r\n";
+    assert_eq!(raw(&house, &org, &gzip, call.as_bytes()).await, 400);
+    assert_untouched(&house, &org).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_holds_nothing() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let body = Ask::chat().body();
+    let head = Ask::chat().head(&org.token, body.len() + 10);
+    for part in [0, 1, body.len()] {
+        let begin = async || {
+            let mut client = house.client().await;
+            client.send(head.as_bytes()).await;
+            client.send(&body.as_bytes()[..part]).await;
+            client
+        };
+        begin().await.leave().await;
+        begin().await.reset();
+    }
+    assert_untouched(&house, &org).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn chunks_that_are_none_hold_nothing() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for garbage in ["walnut\r\n", "fffffffffffffffff\r\n", "-1\r\n\r\n", "5\r\n{\"mod", "\0\r\n"] {
+        let mut client = house.client().await;
+        let head = Ask::chat().head(&org.token, 0);
+        let head = head.replace("content-length: 0", "transfer-encoding: chunked");
+        client.send(head.as_bytes()).await;
+        drop(client.try_send(garbage.as_bytes()).await);
+        client.leave().await;
+    }
+    assert_untouched(&house, &org).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn two_lengths_or_a_length_and_chunks_are_never_a_call_of_two_readings() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let body = Ask::chat().body();
+    for lengths in [
+        format!("content-length: {}\r\ncontent-length: 5\r\n", body.len()),
+        "content-length: walnut\r\n".to_owned(),
+        "content-length: +5\r\n".to_owned(),
+        "transfer-encoding: gzip\r\n".to_owned(),
+    ] {
+        let status = raw(&house, &org, &lengths, body.as_bytes()).await;
+        assert_eq!(status, 400, "{lengths}");
+    }
+    assert_untouched(&house, &org).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused_by_its_declared_length_or_at_the_limit() {
+    let server = Server { body_bytes_max: 10_000, ..Server::default() };
+    let house = House::with(Setup { server, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    let long = Ask::chat().saying("x".repeat(20_000));
+    // Declared: refused before a byte of it is sent.
+    let mut client = house.client().await;
+    client.send(long.head(&org.token, long.body().len()).as_bytes()).await;
+    assert_eq!(client.answer().await.unwrap().status, 413);
+    drop(client);
+    // Not declared: refused at the limit.
+    let chunks = format!("{:x}\r\n{}\r\n0\r\n\r\n", long.body().len(), long.body());
+    let status = raw(&house, &org, "transfer-encoding: chunked\r\n", chunks.as_bytes()).await;
+    assert_eq!(status, 413);
+    assert_untouched(&house, &org).await;
+    // At the limit it is a call.
+    let rest = 10_000 - Ask::chat().saying("").body().len();
+    let fits = Ask::chat().saying("x".repeat(rest));
+    assert_eq!(fits.body().len(), 10_000);
+    assert_eq!(house.ask(&org, &fits).await.status, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_exactly_the_declared_length_has_a_call_that_is_written() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let mut client = house.client().await;
+    for calls in 1..=3 {
+        client.send(&Ask::chat().bytes(&org.token)).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(answer.header("content-length").is_some());
+        // The connection stays open, and not a byte more is asked for.
+        assert_eq!(house.rows().await.len(), calls);
+    }
+    assert_eq!(house.check().await.len(), 3);
+    drop(client);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_its_answer_has_a_call_that_is_written() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    // More than the kernel takes off the gateway's hands.
+    let long = Ask::chat().at_most(10_000).field("n", 128).mock("output-tokens", 10_000);
+    let mut clients = Vec::new();
+    for number in 1..=4 {
+        let mut client = Client::narrow(house.address()).await;
+        client.send(&long.bytes(&org.token)).await;
+        house.reached(number).await;
+        clients.push(client);
+    }
+    for row in house.check().await {
+        assert_eq!((row.ending.as_str(), row.charged), ("complete", cost(&row.served)));
+    }
+    clients.into_iter().for_each(Client::reset);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn two_calls_sent_at_once_on_one_connection_are_two_calls() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let (one, other) = (Ask::chat().saying("almond"), Ask::chat().streamed().saying("pecan"));
+    let mut client = house.client().await;
+    client.send(&[one.bytes(&org.token), other.bytes(&org.token)].concat()).await;
+    assert!(client.answer().await.unwrap().text().contains("almond"));
+    let second = client.answer().await.unwrap();
+    assert!(second.has_end() && second.text().contains("pecan"));
+    assert_eq!(house.check().await.len(), 2);
+    drop(client);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_a_client_says_about_its_organization_changes_nothing() {
+    let house = House::open().await;
+    let (org, other) = (house.organization(RICH).await, house.organization(RICH).await);
+    let mut ask = Ask::chat();
+    ask.query = "?organization_id=other&tenant_id=other";
+    for name in [
+        "x-organization-id",
+        "organization_id",
+        "x-tenant-id",
+        "x-tollgate-organization-id",
+        "openai-organization",
+        "anthropic-organization-id",
+        "x-user-id",
+        "x-role",
+        "x-forwarded-user",
+    ] {
+        ask = ask.header(name, other.id);
+    }
+    ask = ask.field("organization_id", other.id.to_string()).field("user", other.id.to_string());
+    ask = ask.field("metadata", json!({"organization_id": other.id}));
+    assert_eq!(house.ask(&org, &ask).await.status, 200);
+    let rows = house.check().await;
+    assert_eq!(rows[0].organization, org.id.as_uuid());
+    assert_eq!(house.balance(&other).await, (RICH, 0, 0));
+    house.close().await;
+}

@@ -1,0 +1,203 @@
+//! Clients that leave.
+
+use futures_util::future::join_all;
+use tollgate::domain::{
+    dialect::Dialect,
+    policy::{Disconnect, Policy},
+};
+
+use crate::harness::{Ask, BOTH, Client, Dice, House, Org, RICH, cost, plain_cost};
+
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+const GOINGS: [Going; 2] = [Going::Leaving, Going::Reset];
+
+fn cancelling() -> Policy {
+    Policy { disconnect: Disconnect::Cancel, ..Policy::default() }
+}
+
+/// How a client goes.
+#[derive(Clone, Copy, Debug)]
+enum Going {
+    Leaving,
+    Reset,
+}
+
+impl Going {
+    async fn go(self, client: Client) {
+        match self {
+            Self::Leaving => client.leave().await,
+            Self::Reset => client.reset(),
+        }
+    }
+}
+
+fn words(bytes: &[u8]) -> i64 {
+    i64::try_from(bytes.windows(6).filter(|word| word == b"walnut").count()).unwrap()
+}
+
+/// Clients that leave after any number of bytes; returns how many words each has seen.
+async fn leave_at_any_byte(house: &House, org: &Org, clients: usize, dice: &mut Dice) -> Vec<i64> {
+    let asks = BOTH.map(|dialect| {
+        let ask = Ask::of(dialect).streamed().mock("output-tokens", 40).mock("chunks", 20);
+        ask.mock("chunk-delay-ms", 1)
+    });
+    let mut lengths = [0; 2];
+    for (length, ask) in lengths.iter_mut().zip(&asks) {
+        let mut client = house.client().await;
+        client.send(&ask.bytes(&org.token)).await;
+        *length = client.read_to(LAST_CHUNK).await.len();
+    }
+    let leaving = (0..clients).map(|number| {
+        let dialect = number % 2;
+        // Also within the head, and within the frames around the chunks.
+        let count = dice.below(lengths[dialect] + 1);
+        let going = GOINGS[dice.below(2)];
+        let request = asks[dialect].bytes(&org.token);
+        async move {
+            let mut client = house.client().await;
+            client.send(&request).await;
+            let seen = words(&client.read(count).await);
+            going.go(client).await;
+            seen
+        }
+    });
+    join_all(leaving).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_at_any_byte_pays_what_the_provider_did() {
+    let mut house = House::open().await;
+    let org = house.organization(RICH).await;
+    leave_at_any_byte(&house, &org, 200, &mut Dice::new(1)).await;
+    // One that read nothing at all may be gone before the provider is asked.
+    house.some_unserved = true;
+    let rows = house.check().await;
+    for row in rows.iter().filter(|row| row.served.calls == 1) {
+        assert!(!row.estimated && row.served.completed == 1, "read on to the end: {row:?}");
+        assert_eq!(row.charged, cost(&row.served), "{row:?}");
+    }
+    let abandoned = rows.iter().filter(|row| row.ending == "abandoned").count();
+    assert!(abandoned > 50, "{abandoned} clients left before the end: too few to tell anything");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_at_any_byte_pays_for_what_it_saw_where_the_provider_is_hung_up_on() {
+    let mut house = House::open().await;
+    let org = house.organization_with(RICH, cancelling()).await;
+    let seen = leave_at_any_byte(&house, &org, 200, &mut Dice::new(2)).await;
+    house.some_unserved = true;
+    let rows = house.check().await;
+    // Which row is whose is not known to a client that has not read its head: the sums must agree.
+    let (mut charged, mut least) = (0, 0);
+    for row in &rows {
+        assert!(row.charged > 0 && row.charged <= row.held && row.debt == 0, "{row:?}");
+        charged += row.charged;
+        least += plain_cost(row.served.input_tokens, 0);
+    }
+    let words: i64 = seen.iter().sum();
+    least += words * plain_cost(0, 1);
+    assert!(charged >= least, "{charged} for what costs {least} at the least");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_provider_is_hung_up_on_at_once_where_the_policy_says_so() {
+    let house = House::open().await;
+    let org = house.organization_with(RICH, cancelling()).await;
+    for (number, going) in (1..).zip(GOINGS) {
+        for (half, hang) in [(0, "head"), (1, "body")] {
+            let ask = Ask::chat().streamed().mock("output-tokens", 8).mock("hang", hang);
+            let mut client = house.client().await;
+            client.send(&ask.bytes(&org.token)).await;
+            if hang == "body" {
+                for _chunk in 0..4 {
+                    client.read_to(b"walnut walnut\"}").await;
+                }
+            }
+            house.reached(2 * number - 1 + half).await;
+            going.go(client).await;
+            // The mock would go on for ever: only the call's own end lets this pass.
+            let rows = house.check().await;
+            let row = rows.last().unwrap();
+            assert_eq!((row.ending.as_str(), row.estimated), ("abandoned", true), "{row:?}");
+            assert!(row.charged >= cost(&row.served).max(1), "{row:?}");
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_head_pays_the_providers_true_usage() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let mut number = 0;
+    for dialect in BOTH {
+        for stream in [false, true] {
+            for going in GOINGS {
+                let ask = Ask { stream, ..Ask::of(dialect) };
+                let ask = ask.mock("latency-ms", 150).mock("output-tokens", 21);
+                let mut client = house.client().await;
+                client.send(&ask.bytes(&org.token)).await;
+                number += 1;
+                house.reached(number).await;
+                going.go(client).await;
+            }
+        }
+    }
+    for row in house.check().await {
+        assert!(!row.estimated && row.served.output_tokens == 21, "{row:?}");
+        assert_eq!(row.charged, cost(&row.served));
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_a_client_that_has_its_last_byte_does_next_changes_nothing() {
+    let house = House::open().await;
+    for policy in [Policy::default(), cancelling()] {
+        let org = house.organization_with(RICH, policy).await;
+        for dialect in BOTH {
+            for going in GOINGS {
+                let mut client = house.client().await;
+                client.send(&Ask::of(dialect).streamed().bytes(&org.token)).await;
+                let end: &[u8] = match dialect {
+                    Dialect::OpenAi => b"[DONE]\n\n",
+                    Dialect::Anthropic => b"\"message_stop\"}\n\n",
+                };
+                client.read_to(end).await;
+                // The last event is let go when the books have it, not before.
+                let rows = house.rows().await;
+                let row = rows.last().unwrap();
+                assert_eq!((row.ending.as_str(), row.charged), ("complete", cost(&row.served)));
+                going.go(client).await;
+            }
+        }
+    }
+    assert_eq!(house.check().await.len(), 8);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn one_client_that_resets_does_not_disturb_the_others() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let staying = (0..10).map(async |number| {
+        let word = format!("walnut{number}");
+        let ask = Ask::chat().streamed().saying(&word).mock("chunk-delay-ms", 10);
+        let answer = house.ask(&org, &ask).await;
+        assert!(answer.has_end() && answer.text().contains(&word), "{}", answer.text());
+    });
+    let leaving = (0..10).map(async |_| {
+        let ask = Ask::chat().streamed().mock("chunk-delay-ms", 10);
+        let mut client = house.client().await;
+        client.send(&ask.bytes(&org.token)).await;
+        client.read_to(b"walnut").await;
+        client.reset();
+    });
+    tokio::join!(join_all(staying), join_all(leaving));
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 20);
+    assert!(rows.iter().all(|row| row.charged == cost(&row.served)));
+    house.close().await;
+}

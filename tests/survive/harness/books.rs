@@ -1,0 +1,107 @@
+//! The checker: the gateway's books against the provider's own count, after every case.
+
+use tollgate::provider::mock::Served;
+use uuid::Uuid;
+
+use super::{House, cost, until};
+
+const ROWS: &str = "\
+    select u.organization_id, u.request_id, u.ending, u.status, u.estimated, u.clamped, u.cost,
+           coalesce(h.charged, 0), coalesce(h.debt, 0), coalesce(h.amount, 0), coalesce(h.status, ''),
+           (select count(*) from tollgate.audit_events a
+              where a.organization_id = u.organization_id and a.request_id = u.request_id)
+      from tollgate.usage u left join tollgate.credit_holds h using (organization_id, request_id)
+      order by u.arrived_at, u.request_id";
+/// Requests whose hold ended twice.
+const ENDED_TWICE: &str = "\
+    select count(*) from (
+      select from tollgate.credit_ledger where kind not in ('hold', 'grant', 'expire')
+        group by organization_id, request_id having count(*) > 1) twice";
+const EVENTS: &str = "select count(*) from tollgate.audit_events";
+const HOLDS_OPEN: &str = "select count(*) from tollgate.credit_holds where status = 'open'";
+
+/// One call in the books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) organization: Uuid,
+    pub(crate) request: Uuid,
+    pub(crate) ending: String,
+    pub(crate) status: i32,
+    pub(crate) estimated: bool,
+    pub(crate) clamped: bool,
+    /// What it was charged, and what it still owes.
+    pub(crate) charged: i64,
+    pub(crate) debt: i64,
+    pub(crate) held: i64,
+    pub(crate) released: bool,
+    /// What the provider did for it.
+    pub(crate) served: Served,
+}
+
+impl House {
+    /// All calls in the books, in the order of their arrival.
+    pub(crate) async fn rows(&self) -> Vec<Row> {
+        let mut found = Vec::new();
+        for row in self.admin.query(ROWS, &[]).await.unwrap() {
+            let request: Uuid = row.get(1);
+            let read = Row {
+                organization: row.get(0),
+                request,
+                ending: row.get(2),
+                status: row.get(3),
+                estimated: row.get(4),
+                clamped: row.get(5),
+                charged: row.get(7),
+                debt: row.get(8),
+                held: row.get(9),
+                released: row.get::<_, &str>(10) == "released",
+                served: self.mock.served(&request.to_string()),
+            };
+            assert_eq!(row.get::<_, i64>(11), 1, "one audit event a call: {read:?}");
+            assert_eq!(row.get::<_, i64>(6), read.charged + read.debt, "cost: {read:?}");
+            found.push(read);
+        }
+        found
+    }
+
+    /// Waits until all calls have ended, then holds the books against the provider's count.
+    pub(crate) async fn check(&self) -> Vec<Row> {
+        until("no call is open, and each that was served has its row", async || {
+            self.count(HOLDS_OPEN).await == 0 && {
+                let rows = self.rows().await;
+                rows.iter().map(|row| row.served.calls).sum::<u64>()
+                    == self.mock.served_total().calls
+            }
+        })
+        .await;
+        let rows = self.rows().await;
+        for row in &rows {
+            let served = row.served.calls;
+            assert!(served == 1 || (served == 0 && self.some_unserved), "reached once: {row:?}");
+            if row.released {
+                assert_eq!((row.charged, row.debt), (0, 0), "{row:?}");
+            } else if !row.estimated && !row.clamped {
+                assert_eq!(row.charged + row.debt, cost(&row.served), "its true usage: {row:?}");
+            }
+        }
+        let events = self.count(EVENTS).await;
+        assert_eq!(events, i64::try_from(rows.len()).unwrap(), "audit events without a usage row");
+        assert_eq!(self.count(ENDED_TWICE).await, 0, "a hold ended twice");
+        let books = self.operator.reconcile().await.unwrap();
+        assert!(books.broken.is_empty(), "{:?}", books.broken);
+        assert_eq!((books.holds_open, books.balance.held.nanos()), (0, 0));
+        let charged: i64 = rows.iter().map(|row| row.charged).sum();
+        assert_eq!(books.charged.nanos(), charged, "the ledger against the calls");
+        rows
+    }
+
+    pub(crate) async fn count(&self, query: &str) -> i64 {
+        self.admin.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// Waits until the provider has been reached by this many calls.
+    pub(crate) async fn reached(&self, calls: u64) {
+        until("the provider has been reached", async || self.mock.served_total().calls >= calls)
+            .await;
+    }
+}

@@ -1,0 +1,268 @@
+//! A database, a provider, an issuer, and gateways in front of them.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tollgate::{
+    domain::{credits::Credits, dialect::Dialect, ids::OrganizationId, policy::Policy},
+    gateway::{
+        Gateway, Stores,
+        config::{Config, Identity, Server, Upstream},
+        issuer::{DevIssuer, Grant, JWKS_PATH},
+        server::Stopped,
+    },
+    postgres::{
+        Operator, Pool, PoolConfig, PostgresStore,
+        cluster::{Cluster, testing},
+        migrate,
+    },
+    provider::mock::{self, MockProvider},
+};
+use uuid::Uuid;
+
+use super::{Answer, Ask, Client, ask::price};
+
+/// The bounds of a gateway under test.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) server: Server,
+    pub(crate) connections: usize,
+    pub(crate) wait: Duration,
+    pub(crate) head_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            connections: 8,
+            // Two cores are shared by all tests: waiting is no fault here.
+            wait: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Everything that one test needs, and nothing that another one has.
+pub(crate) struct House {
+    pub(crate) operator: Operator,
+    pub(crate) store: PostgresStore,
+    pub(crate) mock: MockProvider,
+    pub(crate) gateways: Vec<Running>,
+    pub(crate) admin: tokio_postgres::Client,
+    /// Rows of calls that the provider never saw are no fault: clients leave on the way there.
+    pub(crate) some_unserved: bool,
+    setup: Setup,
+    login: tokio_postgres::Config,
+    database: tokio_postgres::Config,
+    issuer: DevIssuer,
+    issuer_url: String,
+    mock_url: String,
+    closing: CancellationToken,
+}
+
+/// A gateway that serves.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<Stopped>,
+}
+
+/// An organization and a token of a member of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Org {
+    pub(crate) id: OrganizationId,
+    pub(crate) token: String,
+}
+
+impl House {
+    /// One gateway on a fresh database of this process's cluster.
+    pub(crate) async fn open() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let database = testing::database().await.unwrap();
+        let mut house = Self::on(database.config(), setup).await;
+        house.start().await;
+        house
+    }
+
+    /// One gateway on a cluster of its own, which the test may stop.
+    pub(crate) async fn on_its_own(cluster: &Cluster, setup: Setup) -> Self {
+        let config = cluster.config("postgres");
+        migrate::run(&config).await.unwrap();
+        let mut house = Self::on(config, setup).await;
+        house.start().await;
+        house
+    }
+
+    async fn on(database: tokio_postgres::Config, setup: Setup) -> Self {
+        let mut login = database.clone();
+        login.user("tollgate_login");
+        let mut bounds = PoolConfig::new(database.clone());
+        (bounds.connections_max, bounds.wait_max) = (4, Duration::from_secs(30));
+        let pool = Pool::connect(bounds).unwrap();
+        let operator = Operator::new(pool.clone());
+        operator.import_prices([&price()]).await.unwrap();
+
+        let closing = CancellationToken::new();
+        let (listener, issuer_url) = bind().await;
+        let issuer = DevIssuer::ephemeral(&issuer_url, "tollgate").unwrap();
+        tokio::spawn(closing.clone().run_until_cancelled_owned(issuer.clone().serve(listener)));
+        let (listener, mock_url) = bind().await;
+        let mock = MockProvider::new();
+        let serving = mock::serve(mock.clone(), listener, closing.clone().cancelled_owned());
+        tokio::spawn(async move { serving.await.unwrap() });
+        Self {
+            operator,
+            store: PostgresStore::new(pool),
+            mock,
+            gateways: Vec::new(),
+            admin: connect(&database).await,
+            some_unserved: false,
+            setup,
+            login,
+            database,
+            issuer,
+            issuer_url,
+            mock_url,
+            closing,
+        }
+    }
+
+    /// Another gateway over the same database.
+    pub(crate) async fn start(&mut self) {
+        let mut bounds = PoolConfig::new(self.login.clone());
+        bounds.connections_max = self.setup.connections;
+        bounds.wait_max = self.setup.wait;
+        let store = Arc::new(PostgresStore::new(Pool::connect(bounds).unwrap()));
+        let stores = Stores {
+            policies: Arc::<PostgresStore>::clone(&store),
+            prices: Arc::<PostgresStore>::clone(&store),
+            ledger: Arc::<PostgresStore>::clone(&store),
+            journal: Arc::<PostgresStore>::clone(&store),
+            upkeep: store,
+        };
+        let gateway = Gateway::assemble(&self.config(), stores).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let task = tokio::spawn(gateway.run(listener, None, stop.clone()));
+        self.gateways.push(Running { address, stop, task });
+    }
+
+    fn config(&self) -> Config {
+        let upstream = |name: &str, dialect: Dialect| Upstream {
+            name: name.into(),
+            dialect,
+            base_url: self.mock_url.clone(),
+            models: vec!["*".into()],
+            head_timeout: self.setup.head_timeout,
+            idle_timeout: self.setup.idle_timeout,
+            forward_header_prefixes: vec!["x-mock-".into()],
+            ..Upstream::default()
+        };
+        Config {
+            server: self.setup.server.clone(),
+            identity: Identity {
+                issuer: Some(self.issuer_url.clone()),
+                audience: Some("tollgate".into()),
+                jwks_url: Some(format!("{}{JWKS_PATH}", self.issuer_url)),
+                role_claim: Some("/role".into()),
+                ..Identity::default()
+            },
+            upstream: vec![
+                upstream("mock-openai", Dialect::OpenAi),
+                upstream("mock-anthropic", Dialect::Anthropic),
+            ],
+            ..Config::default()
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateways[0].address
+    }
+
+    /// An organization with these credits.
+    pub(crate) async fn organization(&self, nanos: i64) -> Org {
+        self.organization_with(nanos, Policy::default()).await
+    }
+
+    pub(crate) async fn organization_with(&self, nanos: i64, policy: Policy) -> Org {
+        let org = self.nobody();
+        assert!(self.operator.create_organization(org.id, "Test", "UTC").await.unwrap());
+        self.operator.set_policy(org.id, &policy).await.unwrap();
+        if nanos > 0 {
+            self.grant(&org, nanos).await;
+        }
+        org
+    }
+
+    /// A token that is good, for an organization that is in no database.
+    pub(crate) fn nobody(&self) -> Org {
+        let id = OrganizationId::new(Uuid::now_v7());
+        Org { id, token: self.issuer.issue(&Grant::new(id, "ann")).unwrap().token }
+    }
+
+    pub(crate) async fn grant(&self, org: &Org, nanos: i64) {
+        self.operator.grant_credits(org.id, Credits::from_nanos(nanos), None).await.unwrap();
+    }
+
+    /// Posted, held and debt.
+    pub(crate) async fn balance(&self, org: &Org) -> (i64, i64, i64) {
+        let balance = self.operator.organization(org.id).await.unwrap().balance;
+        (balance.posted.nanos(), balance.held.nanos(), balance.debt.nanos())
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::open(self.address()).await
+    }
+
+    /// The whole answer to one call, on a connection of its own.
+    pub(crate) async fn ask(&self, org: &Org, ask: &Ask) -> Answer {
+        let mut client = self.client().await;
+        client.send(&ask.bytes(&org.token)).await;
+        client.answer().await.expect("an answer")
+    }
+
+    pub(crate) async fn ready(&self) -> bool {
+        let mut client = self.client().await;
+        client.send(b"GET /readyz HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+        client.answer().await.unwrap().status == 200
+    }
+
+    /// Another connection past the gateway, as the superuser.
+    pub(crate) async fn stranger(&self) -> tokio_postgres::Client {
+        connect(&self.database).await
+    }
+
+    /// Ends all gateways in order, and looks at what is left of them: nothing.
+    pub(crate) async fn close(mut self) {
+        let before = self.check().await;
+        for Running { stop, task, .. } in std::mem::take(&mut self.gateways) {
+            stop.cancel();
+            assert_eq!(task.await.unwrap().cut, 0, "open connections at the end of a test");
+        }
+        assert_eq!(self.check().await, before, "the end of the gateways changed the books");
+        self.closing.cancel();
+    }
+}
+
+async fn bind() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+async fn connect(database: &tokio_postgres::Config) -> tokio_postgres::Client {
+    let mut database = database.clone();
+    // The checker's plans look dear and are small: compiling them would take a second each.
+    database.options("-c jit=off");
+    let (client, connection) = database.connect(tokio_postgres::NoTls).await.unwrap();
+    // Ends with the client, or with the server: the client's next statement says so.
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}

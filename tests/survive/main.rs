@@ -1,0 +1,21 @@
+//! The whole gateway against what goes wrong around it: clients that leave, providers that fail, a
+//! database that goes away. After every case the books are held against the provider's own count.
+#![cfg(feature = "server")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod bodies;
+mod clients;
+mod harness;
+mod outage;
+mod providers;
+mod races;
+mod shutdown;
+mod slow;
+mod tenants;

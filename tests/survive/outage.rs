@@ -1,0 +1,141 @@
+//! The database goes away and comes back, or has no connection to give.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use tollgate::postgres::cluster::{Cluster, Options};
+
+use crate::harness::{Ask, BOTH, House, Org, RICH, Setup, until};
+
+/// What the clients have got so far.
+#[derive(Debug, Default)]
+struct Tally {
+    whole: AtomicU64,
+    unavailable: AtomicU64,
+    broken_off: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// Calls, one after the other, until told to stop; every answer must be one that may be.
+async fn call_on(house: &House, org: &Org, number: usize, tally: &Tally) {
+    let ask = Ask { stream: number.is_multiple_of(4), ..Ask::of(BOTH[number / 2 % 2]) };
+    let ask = Ask { stream: number.is_multiple_of(2), ..ask }.mock("chunk-delay-ms", 3);
+    let mut client = house.client().await;
+    while !tally.stop.load(Relaxed) {
+        client.send(&ask.bytes(&org.token)).await;
+        let answer = client.answer().await.expect("an answer, whatever it is");
+        match answer.status {
+            200 if !ask.stream || answer.has_end() => tally.whole.fetch_add(1, Relaxed),
+            200 => {
+                assert!(answer.ends_in_error(), "{}", answer.text());
+                tally.broken_off.fetch_add(1, Relaxed)
+            }
+            503 => {
+                assert!(
+                    answer.header("retry-after").is_some() && answer.json()["error"].is_object()
+                );
+                tally.unavailable.fetch_add(1, Relaxed)
+            }
+            other => panic!("{other}: {}", answer.text()),
+        };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_crashes_under_load_costs_no_call_its_place_in_the_books() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let setup = Setup { wait: Duration::from_secs(2), ..Setup::default() };
+    let mut house = House::on_its_own(&cluster, setup).await;
+    let org = house.organization(RICH).await;
+    let tally = Tally::default();
+    let more = async |count: &AtomicU64, more: u64| {
+        let before = count.load(Relaxed);
+        until("calls go on", async || count.load(Relaxed) >= before + more).await;
+    };
+    let faults = async {
+        for _ in 0..2 {
+            more(&tally.whole, 60).await;
+            cluster.stop_immediate().await.unwrap();
+            until("it is not ready", async || !house.ready().await).await;
+            more(&tally.unavailable, 40).await;
+            cluster.restart().await.unwrap();
+            until("it is ready again", async || house.ready().await).await;
+        }
+        more(&tally.whole, 60).await;
+        tally.stop.store(true, Relaxed);
+    };
+    let load = join_all((0..24).map(|number| call_on(&house, &org, number, &tally)));
+    tokio::join!(load, faults);
+
+    house.admin = house.stranger().await;
+    // A hold whose acknowledgement was lost stands until it expires: time passes.
+    until("every call that was served is written", async || {
+        let rows = house.rows().await;
+        rows.iter().map(|row| row.served.calls).sum::<u64>() == house.mock.served_total().calls
+    })
+    .await;
+    house.admin.batch_execute("update tollgate.credit_holds set expires_at = now()").await.unwrap();
+    house.store.sweep().await.unwrap();
+    let rows = house.check().await;
+    let [whole, broken_off] = [&tally.whole, &tally.broken_off].map(|count| count.load(Relaxed));
+    assert!(u64::try_from(rows.len()).unwrap() >= whole + broken_off);
+    house.close().await;
+}
+
+/// Answers 503 within the bound, with a time to come back.
+async fn assert_unavailable(house: &House, org: &Org, ask: &Ask) {
+    let asked = Instant::now();
+    let answer = house.ask(org, ask).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_pool_without_a_free_connection_refuses_in_time_and_recovers() {
+    let wait = Duration::from_millis(200);
+    let house = House::with(Setup { connections: 1, wait, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
+    let stranger = house.stranger().await;
+    stranger.batch_execute("begin; select from tollgate.credit_balances for update").await.unwrap();
+    // One waits for the lock, the others for its connection.
+    let asks = (0..6).map(|number| Ask { stream: number % 2 == 0, ..Ask::of(BOTH[number % 2]) });
+    join_all(asks.map(async |ask| assert_unavailable(&house, &org, &ask).await)).await;
+    assert_eq!(house.mock.served_total().calls, 1, "nothing is sent upstream without a hold");
+    stranger.batch_execute("rollback").await.unwrap();
+    until("calls pass again", async || house.ask(&org, &Ask::chat()).await.status == 200).await;
+    assert_eq!(house.ask(&org, &Ask::chat().streamed()).await.status, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_end_cannot_be_written_is_withheld_and_written_later() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let stranger = house.stranger().await;
+    let withheld = async |ask: Ask| {
+        let mut client = house.client().await;
+        let before = house.mock.served_total().calls;
+        client.send(&ask.mock("latency-ms", 200).bytes(&org.token)).await;
+        house.reached(before + 1).await;
+        client
+    };
+    let mut json = withheld(Ask::chat()).await;
+    let mut stream = withheld(Ask::chat().streamed()).await;
+    stranger.batch_execute("begin; select from tollgate.credit_balances for update").await.unwrap();
+    let (json, stream) = tokio::join!(json.answer(), stream.answer());
+    let (json, stream) = (json.unwrap(), stream.unwrap());
+    assert_eq!(json.status, 503);
+    assert!(!json.text().contains("walnut"), "an answer that is not in the books is not given");
+    assert!(stream.status == 200 && stream.ends_in_error() && !stream.has_end());
+    assert!(house.rows().await.is_empty());
+    stranger.batch_execute("rollback").await.unwrap();
+    let rows = house.check().await;
+    assert!(rows.len() == 2 && rows.iter().all(|row| row.ending == "complete"), "{rows:?}");
+    house.close().await;
+}

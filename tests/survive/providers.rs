@@ -1,0 +1,285 @@
+//! Providers that refuse, fail, break off, and count wrong.
+
+use std::time::Duration;
+
+use tollgate::domain::dialect::Dialect;
+
+use crate::harness::{Answer, Ask, BOTH, House, RICH, Row, Setup, cost, plain_cost};
+
+/// Both dialects, streamed or not.
+fn each() -> impl Iterator<Item = Ask> {
+    BOTH.into_iter()
+        .flat_map(|dialect| [false, true].map(|stream| Ask { stream, ..Ask::of(dialect) }))
+}
+
+/// The answer is an error document of this dialect.
+fn assert_error(answer: &Answer, dialect: Dialect) {
+    let document = answer.json();
+    let error = &document["error"];
+    assert!(error["message"].is_string() && error["type"].is_string(), "{document}");
+    match dialect {
+        Dialect::OpenAi => assert!(error.get("param").is_some() && error.get("code").is_some()),
+        Dialect::Anthropic => assert_eq!(document["type"], "error"),
+    }
+    assert!(answer.header("x-request-id").is_some());
+}
+
+async fn last(house: &House) -> Row {
+    house.check().await.pop().unwrap()
+}
+
+#[tokio::test]
+async fn what_a_provider_refuses_costs_nothing_and_is_said_in_the_callers_dialect() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for status in [400, 401, 403, 404, 429, 500, 503, 529] {
+        for ask in each() {
+            let answer = house.ask(&org, &ask.clone().mock("status", status)).await;
+            // That our credential is refused is none of the caller's business.
+            let expected = if matches!(status, 401 | 403) { 502 } else { status };
+            assert_eq!(answer.status, expected, "{status}");
+            assert_error(&answer, ask.dialect);
+            let waits = matches!(status, 429 | 503 | 529);
+            assert_eq!(answer.header("retry-after").is_some(), waits, "{status}");
+        }
+    }
+    for row in house.check().await {
+        assert!(row.released && row.ending == "failed", "{row:?}");
+    }
+    assert_eq!(house.balance(&org).await, (RICH, 0, 0));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_error_page_instead_of_an_error_document_is_replaced_by_one() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        for garbage in ["html", "true"] {
+            let ask = ask.clone().mock("status", 503).mock("garbage", garbage);
+            let answer = house.ask(&org, &ask).await;
+            assert_eq!(answer.status, 503);
+            assert_error(&answer, ask.dialect);
+            assert!(!answer.text().contains("nginx"));
+        }
+    }
+    assert!(house.check().await.iter().all(|row| row.released));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_never_begins_is_timed_out() {
+    let head_timeout = Duration::from_millis(200);
+    let house = House::with(Setup { head_timeout, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        let answer = house.ask(&org, &ask.clone().mock("hang", "head")).await;
+        assert_eq!(answer.status, 504);
+        assert_error(&answer, ask.dialect);
+        assert!(last(&house).await.released);
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_falls_silent_in_the_middle_is_given_up() {
+    let idle_timeout = Duration::from_millis(200);
+    let house = House::with(Setup { idle_timeout, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        let answer = house.ask(&org, &ask.clone().mock("hang", "body")).await;
+        let row = last(&house).await;
+        assert_eq!(row.ending, "failed");
+        if ask.stream {
+            assert!(answer.status == 200 && answer.ends_in_error(), "{}", answer.text());
+            assert!(row.charged >= cost(&row.served), "{row:?}");
+        } else {
+            assert_eq!(answer.status, 502);
+            assert_error(&answer, ask.dialect);
+            assert!(row.released);
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_breaks_before_its_head_costs_nothing() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        let answer = house.ask(&org, &ask.clone().mock("break-after", "nothing")).await;
+        assert_eq!(answer.status, 502);
+        assert_error(&answer, ask.dialect);
+        let row = last(&house).await;
+        assert!(row.released && row.ending == "failed", "{row:?}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_ends_in_an_error_and_is_paid_as_far_as_it_came() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for dialect in BOTH {
+        for chunks in 0..4 {
+            let ask = Ask::of(dialect).streamed().mock("break-after", chunks);
+            let answer = house.ask(&org, &ask).await;
+            assert_eq!(answer.status, 200);
+            assert!(answer.ends_in_error() && !answer.has_end(), "{}", answer.text());
+            let row = last(&house).await;
+            assert_eq!((row.ending.as_str(), row.estimated), ("failed", true), "{row:?}");
+            assert!(row.charged >= cost(&row.served), "{row:?}");
+            assert_eq!(answer.text().matches("walnut").count(), 4 * chunks);
+        }
+        // What was to come in one piece is not passed on in pieces.
+        let answer = house.ask(&org, &Ask::of(dialect).mock("break-after", 2)).await;
+        assert_eq!(answer.status, 502);
+        assert_error(&answer, dialect);
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_still_paid() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        for garbage in ["html", "true"] {
+            let answer = house.ask(&org, &ask.clone().mock("garbage", garbage)).await;
+            let row = last(&house).await;
+            assert!(row.estimated, "{row:?}");
+            assert!(row.charged > plain_cost(row.served.input_tokens, 0), "{row:?}");
+            assert_eq!(answer.status, 200);
+            if ask.stream && garbage == "true" {
+                let text = String::from_utf8_lossy(&answer.body);
+                assert!(answer.whole && text.contains("\"error\":{"), "{text}");
+            }
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_usage_is_counted_here_and_never_free() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        let ask = ask.mock("usage", "none").mock("output-tokens", 30);
+        let answer = house.ask(&org, &ask).await;
+        assert_eq!(answer.status, 200);
+        let row = last(&house).await;
+        assert!(row.estimated && row.ending == "complete", "{row:?}");
+        assert!(row.charged >= cost(&row.served), "{row:?}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn every_class_of_token_is_charged_once_however_often_it_is_reported() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        for usage in ["final", "cumulative"] {
+            let ask = ask.clone().mock("usage", usage).mock("output-tokens", 40);
+            let ask = ask.mock("input-tokens", 500).mock("cached-tokens", 200);
+            let ask = ask.mock("cache-write-tokens", 100);
+            // Reasoning has a price of its own where it has a figure of its own.
+            let reasoning = if ask.dialect == Dialect::OpenAi { 10 } else { 0 };
+            let ask = ask.mock("reasoning-tokens", reasoning);
+            let answer = house.ask(&org, &ask).await;
+            assert!(answer.status == 200 && answer.whole);
+            if ask.stream {
+                assert!(answer.has_end());
+            }
+            let row = last(&house).await;
+            assert!(!row.estimated && row.served.reasoning_tokens == reasoning, "{row:?}");
+            assert_eq!(row.charged + row.debt, cost(&row.served));
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_split_anywhere_is_the_same_stream() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for dialect in BOTH {
+        let ask = Ask::of(dialect).streamed().saying("walnut grün 🌰").header("x-request-id", "a");
+        let as_one = house.ask(&org, &ask).await;
+        assert!(as_one.has_end());
+        for split in [1, 2, 3, 7] {
+            let answer = house.ask(&org, &ask.clone().mock("split", split)).await;
+            let [one, split] = [&as_one, &answer].map(|answer| without_ids(answer.text()));
+            assert_eq!(one, split);
+            assert!(answer.has_end());
+        }
+    }
+    assert!(house.check().await.iter().all(|row| !row.estimated));
+    house.close().await;
+}
+
+/// The mock names its answers by the gateway's own id, which differs from call to call.
+fn without_ids(text: &str) -> String {
+    let mut parts = text.split("\"id\":\"");
+    let mut clean = parts.next().unwrap().to_owned();
+    for part in parts {
+        clean.push_str(part.split_once('"').unwrap().1);
+    }
+    clean
+}
+
+#[tokio::test]
+async fn usage_above_the_hold_is_taken_from_what_is_free() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for ask in each() {
+        let answer = house.ask(&org, &ask.mock("input-tokens", 100_000)).await;
+        assert_eq!(answer.status, 200);
+        let row = last(&house).await;
+        assert!(row.charged > row.held && row.debt == 0, "{row:?}");
+        assert_eq!(row.charged, cost(&row.served));
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn usage_above_everything_is_owed_and_paid_by_the_next_grant() {
+    let house = House::open().await;
+    for ask in each() {
+        let org = house.organization(1_000_000).await;
+        let answer = house.ask(&org, &ask.clone().mock("input-tokens", 100_000)).await;
+        assert_eq!(answer.status, 200);
+        let row = last(&house).await;
+        assert_eq!((row.charged, row.charged + row.debt), (1_000_000, cost(&row.served)));
+        assert_eq!(house.balance(&org).await, (0, 0, row.debt));
+
+        let reached = house.mock.served_total().calls;
+        let answer = house.ask(&org, &ask).await;
+        assert_eq!(answer.status, 402);
+        assert_error(&answer, ask.dialect);
+        // Not all of it is not enough.
+        house.grant(&org, row.debt - 1).await;
+        assert_eq!(house.ask(&org, &ask).await.status, 402);
+        assert_eq!(house.mock.served_total().calls, reached, "a refused call went upstream");
+
+        house.grant(&org, 1_000_001).await;
+        assert_eq!(house.balance(&org).await, (1_000_000, 0, 0));
+        assert_eq!(house.ask(&org, &ask).await.status, 200);
+    }
+    // What was paid by grants is in the ledger, not in the charges of calls.
+    house.close().await;
+}
+
+#[tokio::test]
+async fn several_answers_to_one_call_are_all_paid() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for stream in [false, true] {
+        let ask = Ask { stream, ..Ask::chat() }.field("n", 3).mock("output-tokens", 5);
+        let answer = house.ask(&org, &ask).await;
+        assert_eq!((answer.status, answer.text().matches("walnut").count()), (200, 15));
+        let row = last(&house).await;
+        assert_eq!((row.served.output_tokens, row.charged), (15, cost(&row.served)));
+    }
+    house.close().await;
+}
