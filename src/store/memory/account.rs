@@ -104,10 +104,11 @@ impl Account {
 
     /// Ends the hold of a call. The caller has made sure that this finish is a new one.
     pub(super) fn settle(&mut self, request_id: RequestId, settlement: &Settlement) -> Finished {
+        let mut held_tokens = 0;
         let before = match self.open.remove(&request_id) {
             Some(open) => {
                 self.held = self.held.saturating_sub(open.amount);
-                self.move_tokens(open.arrived_ms, open.tokens.saturating_neg(), 0);
+                held_tokens = open.tokens;
                 Ended { charged: 0, debt: 0, finished: false, arrived_ms: open.arrived_ms }
             }
             None => self.ended.get(&request_id).copied().unwrap_or_else(|| Ended {
@@ -125,7 +126,8 @@ impl Account {
         let charged = due.min(self.posted.saturating_sub(self.held));
         let debt = due.saturating_sub(charged);
         self.charge(charged, debt);
-        self.move_tokens(before.arrived_ms, 0, settlement.tokens.max(0));
+        let used_tokens = settlement.tokens.max(0);
+        self.move_tokens(before.arrived_ms, held_tokens.saturating_neg(), used_tokens);
         let charged = before.charged.saturating_add(charged);
         let ended = Ended { charged, debt, finished: true, arrived_ms: before.arrived_ms };
         self.end(request_id, ended);

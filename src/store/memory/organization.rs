@@ -1,7 +1,7 @@
 //! One organization: what it may do, its account, and the latest of what was written about it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -45,7 +45,10 @@ struct Settings {
 #[derive(Debug, Default)]
 struct Books {
     account: Account,
-    written: VecDeque<(RequestId, Written)>,
+    /// The oldest first.
+    written: VecDeque<Written>,
+    /// Which calls these are.
+    known: HashSet<RequestId>,
 }
 
 /// The account of a locked organization.
@@ -60,7 +63,7 @@ impl Organization {
     }
 
     pub(super) fn written(&self) -> Vec<Written> {
-        self.books().written.iter().map(|(_, written)| written.clone()).collect()
+        self.books().written.iter().cloned().collect()
     }
 
     pub(super) fn set_policy(&self, policy: Policy) {
@@ -106,7 +109,7 @@ impl Organization {
             finish: Arc::new(finish.clone()),
         };
         let mut books = self.books();
-        if books.written.iter().rev().any(|(written, _)| *written == request_id) {
+        if books.known.contains(&request_id) {
             return books.account.replay(request_id);
         }
         let finished = match &finish.settlement {
@@ -114,10 +117,13 @@ impl Organization {
             None => Finished::default(),
         };
         if !finished.replayed {
-            if books.written.len() >= WRITTEN_MAX {
-                books.written.pop_front();
+            if books.written.len() >= WRITTEN_MAX
+                && let Some(oldest) = books.written.pop_front()
+            {
+                books.known.remove(&oldest.finish.request_id);
             }
-            books.written.push_back((request_id, written));
+            books.known.insert(request_id);
+            books.written.push_back(written);
         }
         finished
     }
