@@ -67,7 +67,8 @@ type Caller = Request<Full<Bytes>>;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(run());
+    // As a server's connections are: a future that is only blocked on is woken by a system call.
+    runtime.block_on(async { tokio::spawn(run()).await.unwrap() });
 }
 
 async fn run() {
