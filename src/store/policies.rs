@@ -32,6 +32,8 @@ struct Cached {
     number: u64,
     store: Arc<dyn PolicyStore>,
     entries: Cache<Key, Entry>,
+    /// When the store last was away for whom, so that those who waited for that answer share it.
+    failures: Cache<Key, Instant>,
     ttl: Duration,
 }
 
@@ -61,13 +63,15 @@ impl Policies {
     /// How long a policy is believed: at most thirty seconds.
     pub const TTL_MAX: Duration = Duration::from_secs(30);
     const ENTRIES_MAX: usize = 200_000;
+    const FAILURES_MAX: usize = 1_000;
 
     /// The policies of this store, believed for `ttl` (at most [`TTL_MAX`](Self::TTL_MAX)).
     pub fn cached(store: Arc<dyn PolicyStore>, ttl: Duration) -> Self {
         let entries = Cache::new(Self::ENTRIES_MAX);
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let ttl = ttl.min(Self::TTL_MAX);
-        Self(Source::Cached(Arc::new(Cached { number, store, entries, ttl })))
+        let failures = Cache::new(Self::FAILURES_MAX);
+        Self(Source::Cached(Arc::new(Cached { number, store, entries, failures, ttl })))
     }
 
     /// One policy for everybody: for a single layer in front of one's own service.
@@ -144,12 +148,32 @@ impl Cached {
             }
             self.entries.remove(&key);
         }
-        let fetch = async {
-            let standing = self.store.standing(tenant).await?;
-            Ok(Entry { standing, fetched: Instant::now() })
+        let key = Key::from(key);
+        // Also the age of what is read now: it is of no later moment.
+        let asked = Instant::now();
+        let guard = match self.entries.get_value_or_guard_async(&key).await {
+            Ok(entry) => return Ok(entry.standing_of(tenant)),
+            Err(guard) => guard,
         };
-        let entry = self.entries.get_or_insert_async(&Key::from(key), fetch).await?;
-        Ok(entry.standing_of(tenant))
+        // Whoever asked for all of us was told that the store is away. Asked once more by each in
+        // turn, a store that says nothing would keep the last of them for minutes.
+        if self.failures.get(&key).is_some_and(|failed| failed >= asked) {
+            return Err(StoreError::Unavailable("the policy could not be read just now".into()));
+        }
+        match self.store.standing(tenant).await {
+            Ok(standing) => {
+                let entry = Entry { standing, fetched: asked };
+                // In vain where it was forgotten meanwhile.
+                drop(guard.insert(entry.clone()));
+                Ok(entry.standing_of(tenant))
+            }
+            Err(error) => {
+                if error.is_transient() {
+                    self.failures.insert(key.clone(), Instant::now());
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -243,5 +267,33 @@ mod tests {
         assert!(policies.peek(&bob).is_none());
         assert!(policies.get(&bob).await.unwrap().role.is_none());
         assert!(policies.peek(&ada).unwrap().role.is_some());
+    }
+
+    /// A store that says nothing for five seconds, and then that it is away.
+    struct Away(std::sync::atomic::AtomicUsize);
+
+    impl PolicyStore for Away {
+        fn standing<'a>(&'a self, _: &'a Tenant) -> crate::store::StoreFuture<'a, Standing> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                Err(StoreError::Unavailable("away".into()))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_for_one_answer_share_its_failure_and_do_not_wait_in_a_row() {
+        let store = Arc::new(Away(0.into()));
+        let policies =
+            Policies::cached(Arc::clone(&store) as Arc<dyn PolicyStore>, Policies::TTL_MAX);
+        let (begun, tenant) = (tokio::time::Instant::now(), testing::tenant());
+        let answers = futures_util::future::join_all((0..100).map(|_| policies.get(&tenant))).await;
+        assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(StoreError::is_transient)));
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        assert_eq!(store.0.load(Ordering::SeqCst), 1);
+        // Whoever comes later asks anew.
+        assert!(policies.get(&tenant).await.is_err());
+        assert_eq!(store.0.load(Ordering::SeqCst), 2);
     }
 }
