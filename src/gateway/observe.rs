@@ -18,7 +18,10 @@ use tower_service::Service;
 use tracing::{Span, field};
 
 use super::{request_id, route::Route};
-use crate::refusal::Refused;
+use crate::{
+    domain::dialect::Dialect,
+    refusal::{Refused, dialect_of},
+};
 
 /// Watches every request that goes through to `inner`.
 #[derive(Clone, Debug)]
@@ -47,18 +50,19 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let id = request_id::settle_on(&mut request);
         let watch = Watch::begin(request.method(), request.uri().path(), &id);
+        let dialect = dialect_of(&request);
         let inner = watch.span.in_scope(|| self.inner.call(request));
-        ObserveFuture { inner, watching: Some((watch, id)) }
+        ObserveFuture { inner, watching: Some((watch, id, dialect)) }
     }
 }
 
-/// Resolves to the inner answer, with `x-request-id`.
+/// Resolves to the inner answer, with `x-request-id`, and with `request-id` for Anthropic's clients.
 #[pin_project]
 #[derive(Debug)]
 pub(super) struct ObserveFuture<F> {
     #[pin]
     inner: F,
-    watching: Option<(Watch, HeaderValue)>,
+    watching: Option<(Watch, HeaderValue, Dialect)>,
 }
 
 impl<F, B, E> Future for ObserveFuture<F>
@@ -70,13 +74,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _entered = this.watching.as_ref().map(|(watch, _)| watch.span.enter());
+            let _entered = this.watching.as_ref().map(|(watch, ..)| watch.span.enter());
             this.inner.poll(cx)
         };
         let mut response = ready!(polled)?;
-        let watch = this.watching.take().map(|(mut watch, id)| {
+        let watch = this.watching.take().map(|(mut watch, id, dialect)| {
             watch.status = response.status().as_u16();
             watch.refused = response.extensions().get::<Refused>().map(|refused| refused.code);
+            if dialect == Dialect::Anthropic {
+                // Where that vendor's clients look for it.
+                response.headers_mut().insert(request_id::ANTHROPIC_HEADER, id.clone());
+            }
             response.headers_mut().insert(request_id::HEADER, id);
             watch
         });

@@ -9,6 +9,9 @@ const LENGTH_MAX: usize = 128;
 /// `x-request-id`.
 pub(super) const HEADER: HeaderName = HeaderName::from_static(refusal::REQUEST_ID);
 
+/// `request-id`: the same, as Anthropic spells it.
+pub(super) const ANTHROPIC_HEADER: HeaderName = HeaderName::from_static("request-id");
+
 /// The id that the answer will carry, which also stands in the request's headers from now on, once.
 ///
 /// The gateway's own id, a fresh one, goes into the extensions: it is the key of everything written

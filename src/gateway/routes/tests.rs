@@ -88,7 +88,10 @@ async fn every_answer_carries_the_one_request_id_that_the_service_saw() {
         (&answer.headers()["x-request-id"], &answer.headers()["seen-id"]),
         (&HeaderValue::from_static("mine-1"), &HeaderValue::from_static("mine-1"))
     );
+    // Anthropic's clients read it under its own name, from every answer in their dialect.
+    assert_eq!(answer.headers()["request-id"], "mine-1");
     let answer = ask(Part::All, Request::post("/nowhere").header("x-request-id", "not mine")).await;
+    assert!(!answer.headers().contains_key("request-id"));
     let id = answer.headers()["x-request-id"].to_str().unwrap();
     assert!(uuid::Uuid::parse_str(id).is_ok(), "{id}");
 }
