@@ -23,6 +23,8 @@ pub enum Refusal {
     Unauthenticated,
     /// The body is longer than the limit, in bytes.
     BodyTooLarge(usize),
+    /// The body did not arrive in time.
+    BodyTimedOut,
     /// The body cannot be a call: which field, and what to do about it.
     InvalidBody {
         /// The field at fault, if it is one field.
@@ -81,6 +83,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::InvalidBody { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownEndpoint | Self::ModelNotFound(_) => StatusCode::NOT_FOUND,
             Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended => {
@@ -100,6 +103,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "invalid_token",
             Self::BodyTooLarge(_) => "request_too_large",
+            Self::BodyTimedOut => "request_timeout",
             Self::InvalidBody { .. } => "invalid_request",
             Self::UnknownEndpoint => "unknown_endpoint",
             Self::ModelNotAllowed(_) => "model_not_allowed",
@@ -121,6 +125,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` with a token of this gateway's issuer.".into(),
             Self::BodyTooLarge(max) => format!("The request body is longer than {max} bytes. Send less.").into(),
+            Self::BodyTimedOut => "The request body did not arrive in time. Send it again.".into(),
             Self::InvalidBody { message, .. } => message.clone(),
             Self::UnknownEndpoint => "There is no such endpoint here. Use /v1/chat/completions, /v1/embeddings, /v1/messages or /v1/models.".into(),
             Self::ModelNotAllowed(model) => format!("The model `{model}` may not be used by this organization. GET /v1/models lists those that may.").into(),

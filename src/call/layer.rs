@@ -18,6 +18,7 @@ pub(super) struct Settings {
     pub(super) finisher: Option<Finisher>,
     pub(super) endpoint: Option<Endpoint>,
     pub(super) body_bytes_max: usize,
+    pub(super) body_wait: Duration,
     pub(super) answer_bytes_max: usize,
     pub(super) event_bytes_max: usize,
     pub(super) finish_wait: Duration,
@@ -42,6 +43,7 @@ impl CallLayer {
                 finisher,
                 endpoint: None,
                 body_bytes_max: 10 << 20,
+                body_wait: Duration::from_mins(1),
                 answer_bytes_max: 64 << 20,
                 event_bytes_max: 4 << 20,
                 finish_wait: Duration::from_secs(5),
@@ -61,6 +63,13 @@ impl CallLayer {
     #[must_use]
     pub fn body_bytes_max(self, bytes: usize) -> Self {
         self.set(|settings| settings.body_bytes_max = bytes)
+    }
+
+    /// Default 60 s. How long a request body may take to arrive; past it the call is refused with 408.
+    /// Without a bound, one caller could hold every connection with calls that never come.
+    #[must_use]
+    pub fn body_wait(self, wait: Duration) -> Self {
+        self.set(|settings| settings.body_wait = wait)
     }
 
     /// Default 64 MiB. The longest answer that is not a stream; a longer one is cut off with 502.

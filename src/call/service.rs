@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
 use tower_service::Service;
 use uuid::Uuid;
 
@@ -94,7 +95,7 @@ where
     let read = async {
         let endpoint = settings.endpoint.or_else(|| Endpoint::of_path(parts.uri.path()));
         let endpoint = endpoint.ok_or(Refusal::UnknownEndpoint)?;
-        read_call(endpoint, &parts.headers, body, settings.body_bytes_max).await
+        read_call(endpoint, &parts.headers, body, &settings).await
     };
     let (facts, original) = match read.await {
         Ok(read) => read,
@@ -160,12 +161,13 @@ async fn read_call<B>(
     endpoint: Endpoint,
     headers: &HeaderMap,
     body: B,
-    body_bytes_max: usize,
+    settings: &Settings,
 ) -> Result<(CallFacts, Bytes), Refusal>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let Settings { body_bytes_max, body_wait, .. } = *settings;
     let too_large = Refusal::BodyTooLarge(body_bytes_max);
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         let message =
@@ -177,10 +179,11 @@ where
     if body.size_hint().lower() > u64::try_from(body_bytes_max).unwrap_or(u64::MAX) {
         return Err(too_large);
     }
-    let bytes = match Limited::new(body, body_bytes_max).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large),
-        Err(_) => {
+    let bytes = match timeout(body_wait, Limited::new(body, body_bytes_max).collect()).await {
+        Err(_) => return Err(Refusal::BodyTimedOut),
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large),
+        Ok(Err(_)) => {
             let message = "The request body broke off before its end. Send it again.".into();
             return Err(Refusal::InvalidBody { field: None, message });
         }
