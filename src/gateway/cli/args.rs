@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::domain::{
-    credits::Credits,
+    credits::{Credits, ParseCreditsError},
     ids::{OrganizationId, TeamId},
     role::Role,
 };
@@ -119,7 +119,7 @@ pub(super) enum OrgCommand {
     /// Makes an organization
     Create {
         /// What people call it
-        #[arg(long)]
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
         /// Its id, where another system gave it one; else a new one
         #[arg(long)]
@@ -167,7 +167,7 @@ pub(super) enum CreditsCommand {
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
         /// In dollars: 12 or 0.25
-        #[arg(long, value_name = "DOLLARS")]
+        #[arg(long, value_name = "DOLLARS", value_parser = more_than_nothing)]
         amount: Credits,
         /// Repeating a grant with the same reference grants nothing more; else each is its own
         #[arg(long, value_name = "TEXT")]
@@ -207,4 +207,9 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         operator: Operator,
     },
+}
+
+fn more_than_nothing(text: &str) -> Result<Credits, String> {
+    let amount: Credits = text.parse().map_err(|error: ParseCreditsError| error.to_string())?;
+    if amount > Credits::ZERO { Ok(amount) } else { Err("a grant is more than nothing".into()) }
 }

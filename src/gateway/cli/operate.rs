@@ -14,7 +14,10 @@ use super::{
 use crate::{
     domain::{ids::OrganizationId, policy::Policy},
     gateway::database::{self, DatabaseError},
-    postgres::operator::{Operator, Organization, PolicyError},
+    postgres::{
+        PostgresError,
+        operator::{Operator, Organization, PolicyError},
+    },
     store::{Balance, StoreError},
 };
 
@@ -26,7 +29,12 @@ pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
             let created = store
                 .create_organization(id, &name, &time_zone)
                 .await
-                .map_err(|error| refused(id, error))?;
+                .map_err(|error| match sqlstate(&error) {
+                    Some("22023") => {
+                        Failure::new(format!("{time_zone} is no time zone that this Postgres knows: write it as Europe/Berlin"))
+                    }
+                    _ => refused(id, error),
+                })?;
             if !created {
                 return Err(Failure::new(format!("there is an organization {id} already")));
             }
@@ -80,10 +88,13 @@ async fn suspend(id: OrganizationId, suspended: bool, operator: &Named) -> Resul
 pub(super) async fn credits(command: CreditsCommand) -> Result<ExitCode, Failure> {
     let CreditsCommand::Grant { org, amount, reference, operator } = command;
     let (store, output) = begin(&operator).await?;
-    let granted = store
-        .grant_credits(org, amount, reference.as_deref())
-        .await
-        .map_err(|error| refused(org, error))?;
+    let granted = store.grant_credits(org, amount, reference.as_deref()).await.map_err(
+        |error| match sqlstate(&error) {
+            Some("TG409") => Failure::new("this reference stands for a grant of another amount"),
+            Some("22003") => Failure::new("the balance would be larger than 9.2 billion dollars"),
+            _ => refused(org, error),
+        },
+    )?;
     let balance = text_of_balance(&granted.balance);
     let text = if granted.replayed {
         format!("Nothing was added: this reference was granted before. {balance}")
@@ -152,6 +163,12 @@ fn not_a_policy(error: &serde_json::Error) -> Failure {
 async fn begin(operator: &Named) -> Result<(Operator, Output), Failure> {
     let store = database::operator(&connect::database_url(operator)?).await?;
     Ok((store, Output::new(operator.json)))
+}
+
+/// What Postgres says of a value that no check before it caught.
+fn sqlstate(error: &StoreError) -> Option<&str> {
+    let code = PostgresError::of(error)?.code()?;
+    Some(code.code())
 }
 
 fn refused(id: OrganizationId, error: StoreError) -> Failure {

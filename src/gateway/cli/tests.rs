@@ -50,7 +50,16 @@ fn an_amount_is_exact_or_refused() {
         panic!()
     };
     assert_eq!(amount, Credits::from_nanos(250_000_000));
-    assert!(parse(&format!("credits grant --org {ORG} --amount 1e3")).is_err());
+    for amount in ["1e3", "0", "0.0", "-5", ""] {
+        let line = format!("credits grant --org {ORG} --amount={amount}");
+        assert_eq!(parse(&line).unwrap_err().kind(), ErrorKind::ValueValidation, "{line}");
+    }
+}
+
+#[test]
+fn an_organization_has_a_name() {
+    assert!(parse("org create --name Acme").is_ok());
+    assert!(parse("org create --name=").is_err());
 }
 
 #[test]
