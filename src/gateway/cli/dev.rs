@@ -4,15 +4,16 @@ use std::process::ExitCode;
 
 use super::{Failure, args::DevArgs, output::Output};
 use crate::gateway::{
-    config::{Log, LogFormat},
+    config::{Config, Log, LogFormat},
     dev::{Dev, DevOptions},
     signals::StopSignals,
     telemetry,
 };
 
 pub(super) async fn run(args: DevArgs) -> Result<ExitCode, Failure> {
-    let format = if args.json { LogFormat::Json } else { LogFormat::Text };
-    telemetry::log_to_stderr(&Log { format, ..Log::default() })?;
+    let Config { log, .. } = Config::load(None, Config::environment())?;
+    let format = if args.json { LogFormat::Json } else { log.format };
+    telemetry::log_to_stderr(&Log { format, ..log })?;
     let stop = StopSignals::install()?.watch();
     let options = DevOptions {
         listen: args.listen,
