@@ -66,7 +66,12 @@ impl Account {
 }
 
 fn id<const N: usize>(arguments: [&str; N]) -> Result<u32, ClusterError> {
-    let output = Command::new("id").args(arguments).stderr(Stdio::null()).output()?;
+    let output =
+        Command::new("id").args(arguments).stderr(Stdio::null()).output().map_err(|error| {
+            let message =
+                format!("the program `id`, which tells who we are, cannot be run: {error}");
+            io::Error::new(error.kind(), message)
+        })?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.trim().parse().map_err(|_| ClusterError::NoAccount)
 }
