@@ -53,6 +53,7 @@ impl<E: Send + 'static, SE: Send + 'static> Drop for CallFuture<E, SE> {
             return;
         };
         if drains(call) {
+            call.client_leaves();
             // The answer's body, if it is a stream, reads itself to the end when it is dropped.
             finisher.carry_on(self.settings.drain_max, async move { drop(work.await) });
         }

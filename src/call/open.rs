@@ -54,7 +54,6 @@ struct Answer {
     stream: bool,
     provider: Option<Arc<str>>,
     first_byte: Option<Duration>,
-    client_left: bool,
     begun: bool,
 }
 
@@ -74,7 +73,6 @@ impl OpenCall {
             stream: false,
             provider: None,
             first_byte: None,
-            client_left: false,
             begun: false,
         };
         Self { call, tenant, place, settings, original, client_request_id, answer, ended: false }
@@ -118,11 +116,6 @@ impl OpenCall {
         }
     }
 
-    /// The client left, and the answer is read on for its usage.
-    pub(super) fn client_left(&mut self) {
-        self.answer.client_left = true;
-    }
-
     /// Whether the answer is to be read on when the client leaves now.
     pub(super) fn drains(&self) -> bool {
         !self.ended && self.place.is_some() && drains(&self.call)
@@ -137,7 +130,7 @@ impl OpenCall {
     /// Ends a call that delivered something, or may have.
     pub(super) fn settle(&mut self, ending: Ending) -> Written {
         let whole = ending == Ending::Complete;
-        let ending = if self.answer.client_left { Ending::Abandoned } else { ending };
+        let ending = if self.call.client_left() { Ending::Abandoned } else { ending };
         let bill =
             settle::settle(&self.answer.meter, self.call.facts(), self.call.hold().as_ref(), whole);
         self.end(ending, bill)

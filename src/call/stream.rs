@@ -83,7 +83,7 @@ where
             return;
         }
         let Some(finisher) = finisher else { return };
-        this.rest.open.client_left();
+        this.rest.open.call().client_leaves();
         let limit = this.rest.open.settings().drain_max;
         finisher.carry_on(limit, async move { while self.frame().await.is_some() {} });
     }

@@ -42,6 +42,7 @@ struct Work {
     edits: Edits,
     hold: Option<Hold>,
     keeping: Option<Keeping>,
+    client_left: bool,
     at_end: Vec<Box<dyn AtEnd>>,
 }
 
@@ -193,6 +194,15 @@ impl Call {
     /// Be told when the call ends. What is told last is told first.
     pub fn at_end(&self, waiting: impl AtEnd + 'static) {
         self.work().at_end.push(Box::new(waiting));
+    }
+
+    /// The client left; whatever the provider still says, nobody hears it.
+    pub(crate) fn client_leaves(&self) {
+        self.work().client_left = true;
+    }
+
+    pub(crate) fn client_left(&self) -> bool {
+        self.work().client_left
     }
 
     /// Tells all that wait, once: a second call finds nobody.

@@ -43,7 +43,10 @@ async fn a_client_that_leaves_before_the_head_pays_the_true_usage_where_the_poli
     drop(call);
     provider.send(json(ANSWER)).await.unwrap();
     let finish = recorder.only_finish().await;
-    assert_eq!((finish.usage.total(), finish.estimated), (13, false));
+    assert_eq!(
+        (finish.ending, finish.usage.total(), finish.estimated),
+        (Ending::Abandoned, 13, false)
+    );
 }
 
 #[tokio::test]
