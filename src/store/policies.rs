@@ -285,8 +285,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_for_one_answer_share_its_failure_and_do_not_wait_in_a_row() {
         let store = Arc::new(Away(0.into()));
-        let policies =
-            Policies::cached(Arc::clone(&store) as Arc<dyn PolicyStore>, Policies::TTL_MAX);
+        let policies = Policies::cached(Arc::<Away>::clone(&store), Policies::TTL_MAX);
         let (begun, tenant) = (tokio::time::Instant::now(), testing::tenant());
         let answers = futures_util::future::join_all((0..100).map(|_| policies.get(&tenant))).await;
         assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(StoreError::is_transient)));
