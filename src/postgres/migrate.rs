@@ -42,6 +42,10 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V9__standing",
     "V10__operate",
     "V11__owners",
+    "V12__people",
+    "V13__limits",
+    "V14__routes",
+    "V15__chain",
 ];
 
 /// How a database stands to this program.

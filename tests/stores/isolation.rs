@@ -1,4 +1,4 @@
-//! No role of one organization sees or changes a row of another, in any table, with any verb.
+//! What each role sees of its own organization, and what the functions refuse.
 
 use tokio_postgres::{Client, error::SqlState};
 use tollgate::{
@@ -8,18 +8,6 @@ use tollgate::{
 };
 
 use crate::fixture::{Fixture, Postgres, costing, hold};
-
-const TABLES: [&str; 8] = [
-    "organizations",
-    "memberships",
-    "policies",
-    "credit_balances",
-    "credit_holds",
-    "credit_ledger",
-    "budget_usage",
-    "usage",
-];
-const PEOPLE: [Role; 4] = [Role::Owner, Role::Admin, Role::Member, Role::Viewer];
 
 /// An organization that has a row in every table.
 async fn populated(f: &Postgres) -> Tenant {
@@ -31,14 +19,14 @@ async fn populated(f: &Postgres) -> Tenant {
     ann
 }
 
-async fn enter(client: &Client, tenant: &Tenant, role: &str) {
+pub(crate) async fn enter(client: &Client, tenant: &Tenant, role: &str) {
     client.batch_execute(&format!("begin; set local role tollgate_{role}")).await.unwrap();
     let claims = "select set_config('request.jwt.claims', $1, true)";
     client.execute(claims, &[&tenant.claims()]).await.unwrap();
 }
 
 /// How many rows a statement touched; a refusal touches none, anything else is a fault.
-async fn touched(client: &Client, sql: &str) -> u64 {
+pub(crate) async fn touched(client: &Client, sql: &str) -> u64 {
     client.batch_execute("savepoint probe").await.unwrap();
     let touched = match client.execute(sql, &[]).await {
         Ok(rows) => rows,
@@ -49,37 +37,6 @@ async fn touched(client: &Client, sql: &str) -> u64 {
     };
     client.batch_execute("rollback to savepoint probe").await.unwrap();
     touched
-}
-
-#[tokio::test]
-async fn no_role_of_one_organization_touches_a_row_of_another() {
-    let f = Postgres::start().await;
-    let (a, b) = (populated(&f).await, populated(&f).await);
-    let theirs = b.organization_id();
-    let client = f.database.connect().await.unwrap();
-    for role in PEOPLE {
-        let person = a.clone().with_role(role);
-        for table in TABLES.into_iter().chain(["audit_events"]) {
-            enter(&client, &person, role.as_str()).await;
-            for sql in [
-                format!("select from tollgate.{table} where organization_id = '{theirs}'"),
-                format!(
-                    "select from tollgate.{table} where organization_id <> '{}'",
-                    a.organization_id()
-                ),
-                format!("delete from tollgate.{table}"),
-                format!("update tollgate.{table} set organization_id = '{theirs}'"),
-                format!("insert into tollgate.{table} (organization_id) values ('{theirs}')"),
-            ] {
-                // An owner may remove a member of the own organization: that one row and no other.
-                let own = u64::from(
-                    sql.starts_with("delete") && table == "memberships" && role == Role::Owner,
-                );
-                assert_eq!(touched(&client, &sql).await, own, "{role}: {sql}");
-            }
-            client.batch_execute("rollback").await.unwrap();
-        }
-    }
 }
 
 #[tokio::test]
@@ -160,8 +117,10 @@ async fn every_table_and_partition_has_forced_row_security_and_no_right_to_rewri
         from information_schema.role_table_grants \
         where table_schema = 'tollgate' and grantee <> 'tollgate_migrator' \
           and (privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE') \
-            or (table_name in ('credit_ledger', 'usage', 'audit_events') and privilege_type in ('UPDATE', 'DELETE')) \
-            or table_name ~ '^(usage|audit_events)_')";
+            or (table_name in ('credit_ledger', 'usage', 'audit_events', 'audit_chain', 'audit_checkpoints', 'prompt_versions', \
+              'price_overrides', 'price_override_tiers') and privilege_type in ('UPDATE', 'DELETE')) \
+            or (select relispartition from pg_class \
+              where oid = to_regclass(format('tollgate.%I', table_name))))";
     assert!(client.query(rewriting, &[]).await.unwrap().is_empty());
     let loose = "select proname::text from pg_proc \
         where pronamespace = 'tollgate'::regnamespace \
