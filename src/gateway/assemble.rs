@@ -141,7 +141,9 @@ impl Gateway {
         let server = &config.server;
         let stack =
             stack(verifier.clone(), policies.clone(), prices.clone(), ledger, finisher.clone())
-                .call(|call| call.body_bytes_max(server.body_bytes_max))
+                .call(|call| {
+                    call.body_bytes_max(server.body_bytes_max).body_wait(server.body_read_timeout)
+                })
                 .limits(|limits| limits.replicas(config.limits.replicas))
                 .audit(|audit| audit.capture_bytes_max(config.audit.capture_bytes_max));
         Ok(Self {

@@ -26,6 +26,9 @@ pub struct Server {
     /// time of the load balancer in front, or it will send requests into closing connections.
     #[serde(with = "humantime_serde")]
     pub header_read_timeout: Duration,
+    /// Default `1m`. How long a request body may take to come whole; a slower one is refused with 408.
+    #[serde(with = "humantime_serde")]
+    pub body_read_timeout: Duration,
     /// Default `30s`. How long open calls may go on after a signal to stop; then they are cut.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
@@ -43,6 +46,7 @@ impl Default for Server {
             calls_in_flight_max: 4096,
             connections_max: 10_000,
             header_read_timeout: Duration::from_secs(75),
+            body_read_timeout: Duration::from_mins(1),
             shutdown_grace: Duration::from_secs(30),
             finish_grace: Duration::from_secs(15),
         }
