@@ -1,9 +1,12 @@
 //! Request bodies that are none, over real sockets; and answers that nobody reads to their end.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use serde_json::json;
 use tollgate::gateway::config::Server;
 
-use crate::harness::{Ask, Client, House, Org, RICH, Setup, cost};
+use crate::harness::{Ask, BOTH, Client, House, Org, RICH, Setup, cost};
 
 const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n";
 
@@ -75,6 +78,28 @@ async fn a_body_that_breaks_off_holds_nothing() {
         };
         begin().await.leave().await;
         begin().await.reset();
+    }
+    assert_untouched(&house, &org).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_in_its_body_is_not_waited_for() {
+    let body_read_timeout = Duration::from_millis(200);
+    let server = Server { body_read_timeout, ..Server::default() };
+    let house = House::with(Setup { server, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    for ask in BOTH.map(Ask::of) {
+        let mut client = house.client().await;
+        client.send(ask.head(&org.token, 1_000).as_bytes()).await;
+        client.send(b"{").await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].as_str()),
+            (408, Some("request_timeout"))
+        );
+        // What would come now is nobody's: the connection is closed.
+        client.drain().await;
     }
     assert_untouched(&house, &org).await;
     house.close().await;
@@ -188,6 +213,21 @@ async fn two_calls_sent_at_once_on_one_connection_are_two_calls() {
     assert!(second.has_end() && second.text().contains("pecan"));
     assert_eq!(house.check().await.len(), 2);
     drop(client);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn calls_under_one_request_id_of_the_callers_are_each_paid() {
+    let house = House::open().await;
+    let (org, other) = (house.organization(RICH).await, house.organization(RICH).await);
+    let ask = Ask::chat().header("x-request-id", "mine");
+    let calls = [&org, &other].repeat(10);
+    join_all(calls.into_iter().map(async |org| {
+        let answer = house.ask(org, &ask).await;
+        assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("mine")));
+    }))
+    .await;
+    assert_eq!(house.check().await.len(), 20);
     house.close().await;
 }
 

@@ -12,7 +12,9 @@
 
 mod bodies;
 mod clients;
+mod death;
 mod harness;
+mod http2;
 mod outage;
 mod providers;
 mod races;

@@ -71,7 +71,35 @@ async fn a_database_that_crashes_under_load_costs_no_call_its_place_in_the_books
     tokio::join!(load, faults);
 
     house.admin = house.stranger().await;
-    // A hold whose acknowledgement was lost stands until it expires: time passes.
+    pass_time(&house).await;
+    let rows = house.check().await;
+    let [whole, broken_off] = [&tally.whole, &tally.broken_off].map(|count| count.load(Relaxed));
+    assert!(u64::try_from(rows.len()).unwrap() >= whole + broken_off);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_under_load_cost_no_call_its_place_in_the_books() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let tally = Tally::default();
+    let faults = async {
+        for round in 1..=20 {
+            until("calls go on", async || tally.whole.load(Relaxed) >= 10 * round).await;
+            let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+                         where datname = current_database() and usename = 'tollgate_login'";
+            house.admin.batch_execute(cut).await.unwrap();
+        }
+        tally.stop.store(true, Relaxed);
+    };
+    let load = join_all((0..16).map(|number| call_on(&house, &org, number, &tally)));
+    tokio::join!(load, faults);
+    pass_time(&house).await;
+    house.close().await;
+}
+
+/// A hold whose acknowledgement was lost stands until it expires: makes all expire.
+async fn pass_time(house: &House) {
     until("every call that was served is written", async || {
         let rows = house.rows().await;
         rows.iter().map(|row| row.served.calls).sum::<u64>() == house.mock.served_total().calls
@@ -79,9 +107,26 @@ async fn a_database_that_crashes_under_load_costs_no_call_its_place_in_the_books
     .await;
     house.admin.batch_execute("update tollgate.credit_holds set expires_at = now()").await.unwrap();
     house.store.sweep().await.unwrap();
-    let rows = house.check().await;
-    let [whole, broken_off] = [&tally.whole, &tally.broken_off].map(|count| count.load(Relaxed));
-    assert!(u64::try_from(rows.len()).unwrap() >= whole + broken_off);
+}
+
+#[tokio::test]
+async fn a_hold_that_is_granted_to_a_client_that_has_left_is_given_back() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let stranger = house.stranger().await;
+    stranger.batch_execute("begin; select from tollgate.credit_balances for update").await.unwrap();
+    let waiting = "select count(*) from pg_stat_activity
+                     where datname = current_database() and wait_event_type = 'Lock'";
+    for (count, ask) in (1..).zip(BOTH.map(|dialect| Ask::of(dialect).streamed())) {
+        let mut client = house.client().await;
+        client.send(&ask.bytes(&org.token)).await;
+        until("its hold waits", async || house.count(waiting).await >= count).await;
+        client.reset();
+    }
+    stranger.batch_execute("rollback").await.unwrap();
+    assert_eq!(house.check().await, []);
+    assert_eq!(house.mock.served_total().calls, 0, "nobody is there for whom to ask");
+    until("both holds are given back", async || house.balance(&org).await == (RICH, 0, 0)).await;
     house.close().await;
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tollgate::domain::dialect::Dialect;
 
-use crate::harness::{Answer, Ask, BOTH, House, RICH, Row, Setup, cost, plain_cost};
+use crate::harness::{Answer, Ask, BOTH, Client, House, RICH, Row, Setup, cost, plain_cost};
 
 /// Both dialects, streamed or not.
 fn each() -> impl Iterator<Item = Ask> {
@@ -99,6 +100,39 @@ async fn a_provider_that_falls_silent_in_the_middle_is_given_up() {
             assert!(row.released);
         }
     }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_costs_nothing() {
+    let mut house = House::open().await;
+    let org = house.organization(RICH).await;
+    house.lose_provider().await;
+    house.start().await;
+    house.some_unserved = true;
+    for ask in each() {
+        let mut client = Client::open(house.gateways[1].address).await;
+        client.send(&ask.bytes(&org.token)).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, 502);
+        assert_error(&answer, ask.dialect);
+        assert!(last(&house).await.released);
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_usage_that_only_the_gateway_asked_for_is_seen_by_the_gateway_only() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let ask = Ask::chat().streamed();
+    let silent = house.ask(&org, &ask).await;
+    assert!(silent.has_end() && !silent.text().contains("prompt_tokens"), "{}", silent.text());
+    assert!(!silent.text().contains("\"choices\":[]"));
+    let asked = ask.field("stream_options", json!({"include_usage": true}));
+    let told = house.ask(&org, &asked).await;
+    assert!(told.has_end() && told.text().contains("prompt_tokens"), "{}", told.text());
+    assert!(house.check().await.iter().all(|row| !row.estimated));
     house.close().await;
 }
 

@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tollgate::{
     domain::{
@@ -163,6 +166,17 @@ impl Ask {
             head.extend([name, ": ", value, "\r\n"]);
         }
         head + "\r\n"
+    }
+
+    /// As a library sends it.
+    pub(crate) fn request(&self, token: &str) -> Request<Full<Bytes>> {
+        let mut request = Request::post(format!("http://gateway{}", self.path()))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.body(Full::from(self.body())).unwrap()
     }
 
     pub(crate) fn bytes(&self, token: &str) -> Vec<u8> {

@@ -2,7 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+    sync::oneshot,
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tollgate::{
     domain::{credits::Credits, dialect::Dialect, ids::OrganizationId, policy::Policy},
@@ -55,6 +60,8 @@ pub(crate) struct House {
     pub(crate) admin: tokio_postgres::Client,
     /// Rows of calls that the provider never saw are no fault: clients leave on the way there.
     pub(crate) some_unserved: bool,
+    /// Calls without a row are no fault: their gateway died.
+    pub(crate) some_lost: bool,
     setup: Setup,
     login: tokio_postgres::Config,
     database: tokio_postgres::Config,
@@ -124,6 +131,7 @@ impl House {
             gateways: Vec::new(),
             admin: connect(&database).await,
             some_unserved: false,
+            some_lost: false,
             setup,
             login,
             database,
@@ -136,22 +144,35 @@ impl House {
 
     /// Another gateway over the same database.
     pub(crate) async fn start(&mut self) {
-        let mut bounds = PoolConfig::new(self.login.clone());
-        bounds.connections_max = self.setup.connections;
-        bounds.wait_max = self.setup.wait;
-        let store = Arc::new(PostgresStore::new(Pool::connect(bounds).unwrap()));
-        let stores = Stores {
-            policies: Arc::<PostgresStore>::clone(&store),
-            prices: Arc::<PostgresStore>::clone(&store),
-            ledger: Arc::<PostgresStore>::clone(&store),
-            journal: Arc::<PostgresStore>::clone(&store),
-            upkeep: store,
-        };
-        let gateway = Gateway::assemble(&self.config(), stores).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (gateway, listener) = assemble(self.config(), self.bounds()).await;
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let task = tokio::spawn(gateway.run(listener, None, stop.clone()));
         self.gateways.push(Running { address, stop, task });
+    }
+
+    /// Another one, which ends with the runtime that comes with it: without order, as if killed.
+    pub(crate) async fn start_apart(&self) -> (SocketAddr, Runtime) {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let (runtime, (config, bounds)) = (runtime.unwrap(), (self.config(), self.bounds()));
+        let (tell, told) = oneshot::channel();
+        runtime.spawn(async move {
+            let (gateway, listener) = assemble(config, bounds).await;
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            gateway.run(listener, None, CancellationToken::new()).await
+        });
+        (told.await.unwrap(), runtime)
+    }
+
+    fn bounds(&self) -> PoolConfig {
+        let mut bounds = PoolConfig::new(self.login.clone());
+        bounds.connections_max = self.setup.connections;
+        bounds.wait_max = self.setup.wait;
+        bounds
+    }
+
+    /// Sends calls to an address where nobody listens, from the next gateway on.
+    pub(crate) async fn lose_provider(&mut self) {
+        self.mock_url = bind().await.1;
     }
 
     fn config(&self) -> Config {
@@ -249,6 +270,19 @@ impl House {
         assert_eq!(self.check().await, before, "the end of the gateways changed the books");
         self.closing.cancel();
     }
+}
+
+async fn assemble(config: Config, bounds: PoolConfig) -> (Gateway, TcpListener) {
+    let store = Arc::new(PostgresStore::new(Pool::connect(bounds).unwrap()));
+    let stores = Stores {
+        policies: Arc::<PostgresStore>::clone(&store),
+        prices: Arc::<PostgresStore>::clone(&store),
+        ledger: Arc::<PostgresStore>::clone(&store),
+        journal: Arc::<PostgresStore>::clone(&store),
+        upkeep: store,
+    };
+    let gateway = Gateway::assemble(&config, stores).await.unwrap();
+    (gateway, TcpListener::bind("127.0.0.1:0").await.unwrap())
 }
 
 async fn bind() -> (TcpListener, String) {
