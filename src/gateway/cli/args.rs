@@ -137,7 +137,7 @@ pub(super) enum OrgCommand {
         #[command(flatten)]
         operator: Operator,
     },
-    /// Turns the kill switch on: no call starts, open streams are cut
+    /// Turns the kill switch on: no call starts any more; those that are open run to their end
     Suspend {
         /// Which
         id: OrganizationId,
