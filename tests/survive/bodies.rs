@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tollgate::gateway::config::Server;
 
 use crate::harness::{Ask, BOTH, Client, House, Org, RICH, Setup, cost};
@@ -160,6 +161,50 @@ async fn a_body_that_is_too_long_is_refused_by_its_declared_length_or_at_the_lim
     let fits = Ask::chat().saying("x".repeat(rest));
     assert_eq!(fits.body().len(), 10_000);
     assert_eq!(house.ask(&org, &fits).await.status, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_everything_before_it_reads_still_learns_why_it_is_refused() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let nobody = Org { token: "no.such.token".into(), ..org.clone() };
+    let [middling, long] = [1 << 20, 16 << 20].map(|size| Ask::chat().saying("x".repeat(size)));
+    for (who, ask, status) in [(&nobody, &middling, 401), (&nobody, &long, 401), (&org, &long, 413)]
+    {
+        for _ in 0..5 {
+            let mut client = house.client().await;
+            let (mut reading, mut writing) = client.split();
+            // As the vendors' libraries do: what cannot be written is no reason not to read.
+            let request = ask.bytes(&who.token);
+            drop(writing.write_all(&request).await);
+            let mut answer = Vec::new();
+            drop(reading.read_to_end(&mut answer).await);
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer:?}");
+        }
+    }
+    assert_untouched(&house, &org).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_its_body_is_told_to_go_on_or_not() {
+    let server = Server { body_bytes_max: 10_000, ..Server::default() };
+    let house = House::with(Setup { server, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    let ask = Ask::chat().header("expect", "100-continue");
+    let mut client = house.client().await;
+    client.send(ask.head(&org.token, ask.body().len()).as_bytes()).await;
+    assert_eq!(client.head().await.unwrap().status, 100);
+    client.send(ask.body().as_bytes()).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    drop(client);
+    let mut client = house.client().await;
+    client.send(ask.head(&org.token, 20_000).as_bytes()).await;
+    assert_eq!(client.answer().await.unwrap().status, 413);
+    drop(client);
+    assert_eq!(house.check().await.len(), 1);
     house.close().await;
 }
 

@@ -74,6 +74,9 @@ async fn a_database_that_crashes_under_load_costs_no_call_its_place_in_the_books
     pass_time(&house).await;
     let rows = house.check().await;
     let [whole, broken_off] = [&tally.whole, &tally.broken_off].map(|count| count.load(Relaxed));
+    // A client that has its last byte has a row that survived every crash since.
+    let complete = rows.iter().filter(|row| row.ending == "complete").count();
+    assert!(u64::try_from(complete).unwrap() >= whole, "{complete} rows for {whole} answers");
     assert!(u64::try_from(rows.len()).unwrap() >= whole + broken_off);
     house.close().await;
 }

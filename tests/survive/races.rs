@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use futures_util::future::join_all;
 use tollgate::{
     domain::policy::{Budgets, Disconnect, Policy, Rates},
+    gateway::config::Server,
     provider::mock::Served,
 };
 
-use crate::harness::{Answer, Ask, Client, House, Org, RICH, cost, plain_cost, until};
+use crate::harness::{Answer, Ask, Client, House, Org, RICH, Setup, cost, plain_cost, until};
 
 /// Sends all calls at once, spread over all gateways, each on a connection of its own.
 async fn all_at_once(house: &House, org: &Org, ask: &Ask, calls: usize) -> Vec<Answer> {
@@ -107,6 +108,21 @@ async fn a_token_budget_holds_across_gateways_for_callers_never_seen_before() {
         assert_eq!(refused.json()["error"]["code"], "budget_exceeded");
         assert!(refused.header("retry-after").is_some());
     }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn more_calls_than_the_gateway_has_places_for_are_refused_before_they_hold_anything() {
+    let server = Server { calls_in_flight_max: 3, ..Server::default() };
+    let house = House::with(Setup { server, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    let slow = Ask::chat().streamed().mock("chunk-delay-ms", 300);
+    let answers = all_at_once(&house, &org, &slow, 10).await;
+    assert_eq!(passed(&answers, 503), 3);
+    assert_eq!(house.check().await.len(), 3);
+    let held = "select count(*) from tollgate.credit_ledger where kind = 'hold'";
+    assert_eq!(house.count(held).await, 3);
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
     house.close().await;
 }
 

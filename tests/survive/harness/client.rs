@@ -10,7 +10,10 @@ use bytes::{Buf, BytesMut};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::{
+        TcpSocket, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
     time::timeout,
 };
 
@@ -56,6 +59,11 @@ impl Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         Self { stream: socket.connect(address).await.unwrap(), unread: BytesMut::new() }
+    }
+
+    /// Both directions, bare.
+    pub(crate) fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        self.stream.split()
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
