@@ -13,7 +13,9 @@ mod fixture;
 mod fuzz;
 mod isolation;
 mod operator;
+mod spelling;
 mod suite;
+mod supabase;
 mod sweep;
 
 macro_rules! suite {

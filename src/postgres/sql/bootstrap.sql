@@ -77,7 +77,9 @@ begin
   -- The administrator becomes the migrator to migrate, and platform to operate. A superuser may anyway.
   if not (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
     for role_name in values ('tollgate_migrator'), ('tollgate_platform') loop
-      if not pg_catalog.pg_has_role(current_user, role_name, 'MEMBER') then
+      -- From 16 on, who makes a role is its member without being able to become it.
+      if not pg_catalog.pg_has_role(current_user, role_name,
+                                    case when current_setting('server_version_num')::integer < 160000 then 'MEMBER' else 'SET' end) then
         execute format('grant %I to current_user', role_name);
       end if;
     end loop;
@@ -86,6 +88,17 @@ begin
   if not exists (select from pg_catalog.pg_namespace where nspname = 'tollgate') then
     begin
       create schema tollgate authorization tollgate_migrator;
+    exception when duplicate_schema or unique_violation then
+      null;
+    end;
+  end if;
+
+  -- Where Supabase's readers of the claims are, for policies that are written as for Supabase. Where
+  -- the schema is there it is somebody's, and stays as it is.
+  if not exists (select from pg_catalog.pg_namespace where nspname = 'auth')
+    and has_database_privilege(current_database(), 'CREATE') then
+    begin
+      create schema auth authorization tollgate_migrator;
     exception when duplicate_schema or unique_violation then
       null;
     end;
