@@ -6,9 +6,12 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tollgate::postgres::cluster::{Cluster, Options};
+use tollgate::{
+    gateway::config::Server,
+    postgres::cluster::{Cluster, Options},
+};
 
-use crate::harness::{Ask, BOTH, House, Org, RICH, Setup, until};
+use crate::harness::{Ask, BOTH, Client, DEADLINE, House, Org, RICH, Setup, until};
 
 /// What the clients have got so far.
 #[derive(Debug, Default)]
@@ -130,6 +133,38 @@ async fn a_hold_that_is_granted_to_a_client_that_has_left_is_given_back() {
     assert_eq!(house.check().await, []);
     assert_eq!(house.mock.served_total().calls, 0, "nobody is there for whom to ask");
     until("both holds are given back", async || house.balance(&org).await == (RICH, 0, 0)).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_told_to_stop_while_its_database_is_away_writes_every_end_when_it_is_back() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let server = Server { finish_grace: DEADLINE, ..Server::default() };
+    let mut house = House::on_its_own(&cluster, Setup { server, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    let mut clients = Vec::new();
+    for number in 0..20 {
+        let ask = Ask { stream: number % 2 == 0, ..Ask::of(BOTH[number / 2 % 2]) };
+        let mut client = house.client().await;
+        client.send(&ask.mock("latency-ms", 500).bytes(&org.token)).await;
+        clients.push(client);
+    }
+    house.reached(20).await;
+    cluster.kill().await.unwrap();
+    let running = house.gateways.pop().unwrap();
+    running.stop.cancel();
+    // The clients are told that the end of their calls could not be written.
+    for answer in join_all(clients.iter_mut().map(Client::answer)).await {
+        let answer = answer.unwrap();
+        assert!(answer.status == 503 || answer.ends_in_error(), "{}", answer.text());
+    }
+    assert!(!running.task.is_finished(), "ends that are not written are given up");
+    cluster.restart().await.unwrap();
+    assert_eq!(running.task.await.unwrap().cut, 0);
+    house.admin = house.stranger().await;
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 20);
+    assert!(rows.iter().all(|row| row.ending == "complete"), "{rows:?}");
     house.close().await;
 }
 
