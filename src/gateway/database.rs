@@ -13,6 +13,7 @@ use crate::{
     postgres::{
         Pool, PoolConfig, PostgresStore, Prepared,
         login::give_first_password,
+        membership::{self, Membership, MembershipError},
         migrate::{self, Status},
         operator::Operator,
     },
@@ -32,6 +33,9 @@ pub enum DatabaseError {
     /// Its schema is older than this program.
     #[error("the database lacks {0} migrations: run `tollgate migrate` as its administrator first")]
     Behind(usize),
+    /// Memberships are not read from where they should be.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// The role of the gateway cannot log in.
     #[error(
         "the role tollgate_login has a password of its own in that database, so `tollgate dev` cannot log in as it: \
@@ -70,6 +74,7 @@ pub(super) async fn stores(url: &str, settings: &Database) -> Result<Stores, Dat
         Status::UpToDate => {}
         Status::Missing(migrations) => return Err(DatabaseError::Behind(migrations)),
     }
+    membership::check(&pool, settings.membership.into()).await?;
     let store = Arc::new(PostgresStore::new(pool));
     Ok(Stores {
         policies: Arc::<PostgresStore>::clone(&store),
@@ -94,8 +99,17 @@ pub(super) async fn operator(url: &str) -> Result<Operator, DatabaseError> {
 }
 
 /// Brings the database at `url` to this program's schema; how many migrations that took.
-pub(super) async fn migrate(url: &str) -> Result<usize, DatabaseError> {
-    Ok(migrate::run(&parse(url)?).await?)
+/// Memberships are read from where they were, unless a source is named.
+pub(super) async fn migrate(
+    url: &str,
+    membership: Option<Membership>,
+) -> Result<usize, DatabaseError> {
+    let config = parse(url)?;
+    let applied = migrate::run(&config).await?;
+    if let Some(source) = membership {
+        membership::read_from(&config, source).await?;
+    }
+    Ok(applied)
 }
 
 fn parse(url: &str) -> Result<Config, DatabaseError> {

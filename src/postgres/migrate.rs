@@ -46,6 +46,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V13__limits",
     "V14__routes",
     "V15__chain",
+    "V30__membership_source",
 ];
 
 /// How a database stands to this program.
@@ -85,9 +86,8 @@ pub async fn status(pool: &Pool) -> Result<Status, StoreError> {
 
 async fn run_these(config: &Config, migrations: &[(&str, &str)]) -> Result<usize, StoreError> {
     let migrations = parse(migrations)?;
-    let mut client = connect(config.clone()).await?;
-    // The lock is the session's: it goes when the connection goes, whatever happens here.
-    for sql in [BEFORE, BOOTSTRAP, BECOME_MIGRATOR] {
+    let mut client = alone(config).await?;
+    for sql in [BOOTSTRAP, BECOME_MIGRATOR] {
         client.batch_execute(sql).await.map_err(|error| error::failed(&error))?;
     }
     let mut runner = Runner::new(&migrations).set_abort_missing(false);
@@ -95,6 +95,14 @@ async fn run_these(config: &Config, migrations: &[(&str, &str)]) -> Result<usize
     let report = runner.run_async(&mut client).await.map_err(|error| refused(&error))?;
     client.batch_execute(AFTER).await.map_err(|error| error::failed(&error))?;
     Ok(report.applied_migrations().len())
+}
+
+/// A connection on which nobody else migrates.
+pub(super) async fn alone(config: &Config) -> Result<Client, StoreError> {
+    let client = connect(config.clone()).await?;
+    // The lock is the session's: it goes when the connection goes, whatever happens here.
+    client.batch_execute(BEFORE).await.map_err(|error| error::failed(&error))?;
+    Ok(client)
 }
 
 async fn connect(mut config: Config) -> Result<Client, StoreError> {

@@ -12,6 +12,7 @@ mod journal;
 mod lease;
 mod ledger;
 pub mod login;
+pub mod membership;
 pub mod migrate;
 pub mod operator;
 mod policies;

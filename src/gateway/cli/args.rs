@@ -4,10 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::domain::{
-    credits::{Credits, ParseCreditsError},
-    ids::{OrganizationId, TeamId},
-    role::Role,
+use crate::{
+    domain::{
+        credits::{Credits, ParseCreditsError},
+        ids::{OrganizationId, TeamId},
+        role::Role,
+    },
+    postgres::membership::Membership,
 };
 
 /// Where `tollgate dev` listens unless it is told otherwise.
@@ -32,7 +35,7 @@ pub(super) enum Command {
     /// A token from a running dev issuer
     Token(TokenArgs),
     /// Makes or updates the `tollgate` schema; needs the database's administrator
-    Migrate(Operator),
+    Migrate(MigrateArgs),
     /// Checks every organization's books; exit status 0 only if all are right
     Reconcile(Operator),
     /// Organizations
@@ -92,6 +95,15 @@ pub(super) struct TokenArgs {
     /// One JSON line instead of the bare token
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Where memberships are read from: tollgate or litellm; else what --config says, else as it was
+    #[arg(long, env = "TOLLGATE_DATABASE__MEMBERSHIP", value_name = "SOURCE")]
+    pub(super) membership: Option<Membership>,
+    #[command(flatten)]
+    pub(super) operator: Operator,
 }
 
 /// Which database an operator's command is about, and how it answers.

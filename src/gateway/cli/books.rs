@@ -6,18 +6,29 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    args::Operator as Named,
+    args::{MigrateArgs, Operator as Named},
     connect,
     operate::{json_of_balance, text_of_balance},
     output::Output,
 };
 use crate::{
-    gateway::database::{self, DatabaseError},
+    gateway::{
+        config::Config,
+        database::{self, DatabaseError},
+    },
     postgres::operator::Reconciliation,
 };
 
-pub(super) async fn migrate(named: Named) -> Result<ExitCode, Failure> {
-    let applied = database::migrate(&connect::database_url(&named)?).await?;
+pub(super) async fn migrate(args: MigrateArgs) -> Result<ExitCode, Failure> {
+    let MigrateArgs { membership, operator: named } = args;
+    let membership = match (membership, &named.config) {
+        (None, Some(file)) => {
+            let config = Config::load(Some(file), Config::environment())?;
+            Some(config.database.membership.into())
+        }
+        (named, _) => named,
+    };
+    let applied = database::migrate(&connect::database_url(&named)?, membership).await?;
     let text = match applied {
         0 => "The schema is up to date.".to_owned(),
         some => format!("{some} migrations were applied. The schema is up to date."),

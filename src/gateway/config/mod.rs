@@ -16,7 +16,9 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
-pub use sections::{Audit, Database, Identity, Limits, Log, LogFormat, Prepared, Server, Upstream};
+pub use sections::{
+    Audit, Database, Identity, Limits, Log, LogFormat, Membership, Prepared, Server, Upstream,
+};
 
 /// Everything that the server is told from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

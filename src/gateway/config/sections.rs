@@ -70,6 +70,9 @@ pub struct Database {
     pub create_timeout: Duration,
     /// Default `auto`. `never` works through a pooler that has no prepared statements.
     pub prepared: Prepared,
+    /// Default `tollgate`. Where a person's role is read whose token names none: our own table, or
+    /// LiteLLM's in the same database. `tollgate migrate` sets the database to it.
+    pub membership: Membership,
 }
 
 impl Default for Database {
@@ -80,6 +83,27 @@ impl Default for Database {
             wait_timeout: Duration::from_secs(2),
             create_timeout: Duration::from_secs(5),
             prepared: Prepared::Auto,
+            membership: Membership::Tollgate,
+        }
+    }
+}
+
+/// Where memberships are read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Membership {
+    /// `tollgate.memberships`.
+    #[default]
+    Tollgate,
+    /// `public."LiteLLM_OrganizationMembership"`.
+    Litellm,
+}
+
+impl From<Membership> for crate::postgres::membership::Membership {
+    fn from(source: Membership) -> Self {
+        match source {
+            Membership::Tollgate => Self::Tollgate,
+            Membership::Litellm => Self::Litellm,
         }
     }
 }

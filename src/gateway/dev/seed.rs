@@ -24,7 +24,7 @@ pub(super) async fn database(
     url: &str,
     organizations: &[DemoOrganization],
 ) -> Result<(), DevError> {
-    database::migrate(url).await?;
+    database::migrate(url, None).await?;
     let operator = database::operator(url).await?;
     let seed = async {
         operator.import_prices(&built_in().prices).await?;

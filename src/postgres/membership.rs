@@ -1,0 +1,125 @@
+//! Where memberships are read from: our own table, or LiteLLM's in the schema `public` of the same database.
+//!
+//! The database has one source, which `get_org_role` reads for policies and gateways alike. LiteLLM's table
+//! is read as it is: no key, view or trigger of ours touches it, and nothing of theirs depends on us. Its
+//! organization ids are compared as text with ours; rows with other ids are nobody's.
+
+use std::{fmt, str::FromStr};
+
+use tokio_postgres::Config;
+
+use super::{error, migrate, pool::Pool, statement::Statement, store::column};
+use crate::store::StoreError;
+
+const FROM_TOLLGATE: &str = include_str!("sql/membership_from_tollgate.sql");
+const FROM_LITELLM: &str = include_str!("sql/membership_from_litellm.sql");
+const CHECK: Statement = Statement::new(include_str!("sql/check_membership.sql"), &[]);
+
+/// A source of memberships.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Membership {
+    /// Our own table, `tollgate.memberships`.
+    #[default]
+    Tollgate,
+    /// `public."LiteLLM_OrganizationMembership"`. Its `org_admin` is an admin, `internal_user` a member,
+    /// `internal_user_viewer` a viewer; any other word is no role.
+    Litellm,
+}
+
+impl Membership {
+    /// The word used in SQL, in the configuration and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tollgate => "tollgate",
+            Self::Litellm => "litellm",
+        }
+    }
+}
+
+impl fmt::Display for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no source of memberships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a source of memberships: expected tollgate or litellm")]
+pub struct UnknownMembership;
+
+impl FromStr for Membership {
+    type Err = UnknownMembership;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tollgate" => Ok(Self::Tollgate),
+            "litellm" => Ok(Self::Litellm),
+            _ => Err(UnknownMembership),
+        }
+    }
+}
+
+/// The source of memberships is not what it should be, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// The database reads another one than the configuration says.
+    #[error(
+        "database.membership: the configuration says `{wanted}`, the database reads memberships from `{found}`. \
+         Run `tollgate migrate --membership {wanted}` as its administrator, or change the configuration"
+    )]
+    Other {
+        /// What the configuration says.
+        wanted: Membership,
+        /// What the database says.
+        found: String,
+    },
+    /// It cannot be read.
+    #[error(
+        "database.membership: memberships cannot be read from `{source_name}`: {problem}. \
+         Run `tollgate migrate --membership {source_name}` as the database's administrator"
+    )]
+    Unreadable {
+        /// The source.
+        source_name: Membership,
+        /// What Postgres says.
+        problem: String,
+    },
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes `source` the one that the database reads. Needs the schema, and an administrator who may grant on
+/// LiteLLM's table; as often as one likes.
+///
+/// # Errors
+/// Postgres is away, LiteLLM's table is not there or not as expected, or the user may not; nothing has
+/// changed then.
+pub async fn read_from(config: &Config, source: Membership) -> Result<(), StoreError> {
+    let client = migrate::alone(config).await?;
+    let sql = match source {
+        Membership::Tollgate => FROM_TOLLGATE,
+        Membership::Litellm => FROM_LITELLM,
+    };
+    client.batch_execute(sql).await.map_err(|error| error::failed(&error))
+}
+
+/// Whether the database reads `wanted`, and can.
+///
+/// # Errors
+/// It does not, cannot, or does not answer.
+pub async fn check(pool: &Pool, wanted: Membership) -> Result<(), MembershipError> {
+    let row = pool.call(&CHECK, &[]).await?;
+    let found: &str = column(&row, 0)?;
+    if found.parse() != Ok(wanted) {
+        return Err(MembershipError::Other { wanted, found: found.to_owned() });
+    }
+    match column::<Option<String>>(&row, 1)? {
+        None => Ok(()),
+        Some(problem) => Err(MembershipError::Unreadable { source_name: wanted, problem }),
+    }
+}
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+mod tests;
