@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{Calls, Finisher};
+use super::{Calls, Finisher, KillSwitch};
 use crate::domain::dialect::Endpoint;
 
 /// Applies [`Calls`]. See the [module docs](super).
@@ -23,6 +23,7 @@ pub(super) struct Settings {
     pub(super) event_bytes_max: usize,
     pub(super) finish_wait: Duration,
     pub(super) drain_max: Duration,
+    pub(super) kill_switch: Option<KillSwitch>,
 }
 
 impl CallLayer {
@@ -48,6 +49,7 @@ impl CallLayer {
                 event_bytes_max: 4 << 20,
                 finish_wait: Duration::from_secs(5),
                 drain_max: Duration::from_mins(2),
+                kill_switch: None,
             }),
         }
     }
@@ -96,6 +98,12 @@ impl CallLayer {
     #[must_use]
     pub fn drain_max(self, limit: Duration) -> Self {
         self.set(|settings| settings.drain_max = limit)
+    }
+
+    /// Default: none. What cuts the open streams of an organization that is suspended.
+    #[must_use]
+    pub fn kill_switch(self, switch: KillSwitch) -> Self {
+        self.set(|settings| settings.kill_switch = Some(switch))
     }
 
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -53,6 +53,7 @@ mod open;
 mod service;
 mod settle;
 mod stream;
+mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -61,3 +62,4 @@ pub use finisher::Finisher;
 pub use future::CallFuture;
 pub use layer::CallLayer;
 pub use service::Calls;
+pub use switch::KillSwitch;

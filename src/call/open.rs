@@ -20,6 +20,7 @@ use super::{
     finisher::Place,
     layer::Settings,
     settle::{self, Bill},
+    switch::Watched,
 };
 use crate::{
     context::{Call, Keeping, Report, ServedBy, Tenant},
@@ -114,6 +115,11 @@ impl OpenCall {
         if let Some(capture) = &mut self.answer.capture {
             capture.add(bytes);
         }
+    }
+
+    /// The open stream under the kill switch, where there is one.
+    pub(super) fn watched(&self) -> Option<Watched> {
+        Some(self.settings.kill_switch.as_ref()?.watch(self.tenant.as_ref()?))
     }
 
     /// Whether the answer is to be read on when the client leaves now.

@@ -14,10 +14,13 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use pin_project::pin_project;
 
-use super::open::{OpenCall, Written};
+use super::{
+    open::{OpenCall, Written},
+    switch::Watched,
+};
 use crate::{
     domain::{dialect::Dialect, finish::Ending, sse::Splitter, usage::Seen},
-    refusal::error_event,
+    refusal::{Refusal, error_event},
 };
 
 /// The stream of one call.
@@ -43,6 +46,7 @@ struct Rest {
     out: VecDeque<Bytes>,
     /// The provider reported an error inside the stream.
     provider_error: bool,
+    watched: Option<Watched>,
 }
 
 enum Phase {
@@ -63,8 +67,16 @@ impl<B> Metered<B> {
         named: Option<HeaderValue>,
     ) -> Self {
         let splitter = Splitter::new(open.settings().event_bytes_max);
-        let rest =
-            Rest { open, dialect, named, splitter, out: VecDeque::new(), provider_error: false };
+        let watched = open.watched();
+        let rest = Rest {
+            open,
+            dialect,
+            named,
+            splitter,
+            out: VecDeque::new(),
+            provider_error: false,
+            watched,
+        };
         Self { inner, rest, phase: Phase::Reading }
     }
 }
@@ -108,6 +120,11 @@ where
             }
             match this.phase {
                 Phase::Reading => {
+                    if let Some((last, ending)) = this.rest.poll_cut(cx) {
+                        let written = this.rest.open.settle(ending);
+                        *this.phase = Phase::Finishing { written, last };
+                        continue;
+                    }
                     let polled = ready!(this.inner.as_mut().poll_frame(cx));
                     if let Some((last, ending)) = this.rest.read(polled) {
                         let written = this.rest.open.settle(ending);
@@ -204,6 +221,18 @@ impl Rest {
     fn forward(&mut self, raw: Bytes) {
         self.open.delivered(&raw);
         self.out.push_back(raw);
+    }
+
+    /// The last bytes and the ending, where the kill switch has been thrown.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Option<(Bytes, Ending)> {
+        if self.watched.as_mut()?.poll_cut(cx).is_pending() {
+            return None;
+        }
+        self.watched = None;
+        let suspended = Refusal::Suspended;
+        let last = self.error(suspended.status(), suspended.code(), &suspended.message());
+        self.open.delivered(&last);
+        Some((last, Ending::Cut))
     }
 
     fn broken(&mut self) -> (Bytes, Ending) {

@@ -20,7 +20,7 @@ use super::{
     telemetry::Metrics,
 };
 use crate::{
-    call::Finisher,
+    call::{Finisher, KillSwitch},
     client::HttpClient,
     domain::policy::AllowList,
     models::listing::Listing,
@@ -97,6 +97,7 @@ pub struct Gateway {
     verifier: Verifier,
     prices: Prices,
     finisher: Finisher,
+    kill_switch: KillSwitch,
     stores: Stores,
     metrics: Metrics,
     dev_tokens: Option<DevTokens>,
@@ -109,6 +110,7 @@ impl Gateway {
     const POLICY_TTL: Duration = Duration::from_secs(30);
     const PRICES_EVERY: Duration = Duration::from_mins(1);
     const SWEEP_EVERY: Duration = Duration::from_secs(5);
+    const SWITCH_EVERY: Duration = Duration::from_secs(5);
     const CLOSE_MAX: Duration = Duration::from_secs(5);
 
     /// Puts the gateway together: fetches the issuer's keys and reads the prices.
@@ -138,11 +140,14 @@ impl Gateway {
         let finisher =
             Finisher::new(Arc::clone(&stores.journal), config.server.calls_in_flight_max);
         let ledger = Arc::clone(&stores.ledger);
+        let kill_switch = KillSwitch::default();
         let server = &config.server;
         let stack =
             stack(verifier.clone(), policies.clone(), prices.clone(), ledger, finisher.clone())
                 .call(|call| {
-                    call.body_bytes_max(server.body_bytes_max).body_wait(server.body_read_timeout)
+                    call.kill_switch(kill_switch.clone())
+                        .body_bytes_max(server.body_bytes_max)
+                        .body_wait(server.body_read_timeout)
                 })
                 .limits(|limits| limits.replicas(config.limits.replicas))
                 .audit(|audit| audit.capture_bytes_max(config.audit.capture_bytes_max));
@@ -153,6 +158,7 @@ impl Gateway {
             verifier,
             prices,
             finisher,
+            kill_switch,
             stores,
             metrics: Metrics::install(),
             dev_tokens: None,
@@ -256,6 +262,11 @@ impl Gateway {
                     Err(error) => tracing::warn!(%error, "overdue holds could not be expired"),
                 }
             }
+        });
+        let (switch, policies) = (self.kill_switch.clone(), Arc::clone(&self.stores.policies));
+        every(Self::SWITCH_EVERY, tasks, ending, move || {
+            let (switch, policies) = (switch.clone(), Arc::clone(&policies));
+            async move { switch.check(&*policies).await }
         });
         let metrics = self.metrics.clone();
         every(Self::SWEEP_EVERY, tasks, ending, move || {

@@ -149,7 +149,7 @@ pub(super) enum OrgCommand {
         #[command(flatten)]
         operator: Operator,
     },
-    /// Turns the kill switch on: no call starts any more; those that are open run to their end
+    /// Turns the kill switch on: no call starts any more, and open streams are cut within seconds
     Suspend {
         /// Which
         id: OrganizationId,
