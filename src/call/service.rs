@@ -30,6 +30,7 @@ use crate::{
         finish::Ending,
         ids::RequestId,
         request::{self, CallFacts},
+        usage::Seen,
     },
     refusal::{REQUEST_ID, Refusal, Refused, dialect_of},
 };
@@ -210,19 +211,26 @@ where
 {
     let limit = open.settings().answer_bytes_max;
     let collected = read_whole(body, limit).await;
+    let mut garbage = false;
     let refused_by_layer = parts.extensions.get::<Refused>().is_some();
     let (written, bytes) = match collected {
         Ok(bytes) => {
             open.delivered(&bytes);
             let written = if parts.status.is_success() {
-                open.meter().read_document(&bytes);
-                open.settle(Ending::Complete)
+                if open.meter().read_document(&bytes) == Seen::Other && !is_json(&bytes) {
+                    tracing::warn!(request_id = %open.call().request_id(), "the provider's answer is no JSON: withheld, and not paid for");
+                    open.answered_instead(StatusCode::BAD_GATEWAY);
+                    garbage = true;
+                    open.release(Ending::Failed)
+                } else {
+                    open.settle(Ending::Complete)
+                }
             } else if refused_by_layer && open.call().hold().is_none() {
                 open.release(Ending::Refused)
             } else {
                 open.release(Ending::Failed)
             };
-            (written, Some(bytes))
+            (written, (!garbage).then_some(bytes))
         }
         Err(error) => {
             tracing::warn!(request_id = %open.call().request_id(), %error, "the provider's answer broke off, or is too long");
@@ -285,6 +293,11 @@ fn refused<E>(
         headers.insert(REQUEST_ID, name.clone());
     }
     refusal.respond(dialect, &headers).map(CallBody::whole)
+}
+
+/// Whether a document is JSON at all; asked only where the meter could make nothing of it.
+fn is_json(document: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(document).is_ok()
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -74,16 +74,27 @@ async fn a_refusal_by_a_layer_inside_writes_nothing() {
 
 #[tokio::test]
 async fn an_answer_without_usage_is_counted_here_and_never_free() {
-    let counted = r#"{"choices":[{"message":{"content":"hi there"},"finish_reason":"stop"}]}"#;
-    for answer in [counted, "<html>not an answer"] {
+    let recorder = Recorder::open();
+    let answer = r#"{"choices":[{"message":{"content":"hi there"},"finish_reason":"stop"}]}"#;
+    let gateway = gateway(&recorder, Disconnect::Drain, [json(answer)]);
+    let answered = gateway.oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(text(answered.into_body()).await, answer);
+    let finish = recorder.only_finish().await;
+    assert!(finish.estimated);
+    assert!(finish.settlement.unwrap().amount > Credits::ZERO);
+    assert!(finish.usage.output > 0);
+}
+
+#[tokio::test]
+async fn a_success_that_is_no_json_is_withheld_as_502_and_not_paid() {
+    for garbage in ["<html>not an answer", "{\"choices\":[", "", "\u{0}"] {
         let recorder = Recorder::open();
-        let gateway = gateway(&recorder, Disconnect::Drain, [json(answer)]);
+        let gateway = gateway(&recorder, Disconnect::Drain, [json(garbage)]);
         let answered = gateway.oneshot(request(CHAT)).await.unwrap();
-        assert_eq!(text(answered.into_body()).await, answer);
+        assert_eq!(answered.status(), StatusCode::BAD_GATEWAY, "{garbage}");
         let finish = recorder.only_finish().await;
-        assert!(finish.estimated);
-        assert!(finish.settlement.unwrap().amount > Credits::ZERO);
-        assert!(finish.usage.output > 0);
+        assert_eq!((finish.ending, finish.status), (Ending::Failed, 502));
+        assert!(finish.settlement.unwrap().release);
     }
 }
 
