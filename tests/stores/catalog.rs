@@ -16,21 +16,21 @@ use crate::{
 };
 
 /// Roles that claims can be acted under; the last is the money functions' own.
-const ROLES: [&str; 6] = ["owner", "admin", "member", "viewer", "platform", "ledger"];
+pub(crate) const ROLES: [&str; 6] = ["owner", "admin", "member", "viewer", "platform", "ledger"];
 const VERBS: [&str; 4] = ["select", "insert", "update", "delete"];
 /// Prices in force are the same for everybody, and the history of migrations is no one's.
 const OF_NOBODY: [&str; 3] = ["price_tiers", "prices", "schema_history"];
 
-struct Canaries {
-    client: Client,
-    tables: Vec<String>,
+pub(crate) struct Canaries {
+    pub(crate) client: Client,
+    pub(crate) tables: Vec<String>,
     ours: Tenant,
     theirs: OrganizationId,
     _fixture: Postgres,
 }
 
 /// Two organizations with a row in every table.
-async fn planted() -> Canaries {
+pub(crate) async fn planted() -> Canaries {
     let fixture = Postgres::start().await;
     let client = fixture.database.connect().await.unwrap();
     let sql = "select array_agg(c.relname::text order by c.relname) from pg_class c \
@@ -55,18 +55,18 @@ async fn planted() -> Canaries {
 
 impl Canaries {
     /// Acts as this role of the own organization, with claims that give this one.
-    async fn act(&self, role: &str, claimed: &str) {
+    pub(crate) async fn act(&self, role: &str, claimed: &str) {
         // The ledger's functions act for whoever calls: an owner at most.
         let claimed: Role = claimed.parse().unwrap_or(Role::Owner);
         enter(&self.client, &self.ours.clone().with_role(claimed), role).await;
     }
 
-    async fn leave(&self) {
+    pub(crate) async fn leave(&self) {
         self.client.batch_execute("rollback").await.unwrap();
     }
 
     /// The columns that the role may use with this verb.
-    async fn columns(&self, table: &str, role: &str, verb: &str) -> Vec<String> {
+    pub(crate) async fn columns(&self, table: &str, role: &str, verb: &str) -> Vec<String> {
         let sql = "select coalesce(array_agg(attname::text order by attnum), '{}') from pg_attribute \
             where attrelid = to_regclass($1) and attnum > 0 and not attisdropped \
               and has_column_privilege($2, attrelid, attnum, $3)";

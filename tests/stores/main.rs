@@ -13,6 +13,7 @@ mod fixture;
 mod fuzz;
 mod isolation;
 mod operator;
+mod plans;
 mod spelling;
 mod suite;
 mod supabase;
