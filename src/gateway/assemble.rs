@@ -166,6 +166,7 @@ impl Gateway {
                 connections_max: NonZeroUsize::new(server.connections_max)
                     .unwrap_or(NonZeroUsize::MIN),
                 header_read_timeout: server.header_read_timeout,
+                write_stall_timeout: server.write_stall_timeout,
                 shutdown_grace: server.shutdown_grace,
             },
             finish_grace: server.finish_grace,

@@ -30,6 +30,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 /// The bounds of a server.
@@ -39,6 +40,8 @@ pub struct Bounds {
     pub connections_max: NonZeroUsize,
     /// How long a client may take to send a request's head, counted from when it is idle.
     pub header_read_timeout: Duration,
+    /// How long a client may leave what is written to it unread, once every buffer is full.
+    pub write_stall_timeout: Duration,
     /// How long open requests may go on after the signal to stop.
     pub shutdown_grace: Duration,
 }
@@ -109,8 +112,10 @@ where
         let service = Announced { inner: service.clone(), came: Arc::clone(&came) };
         open.spawn(async move {
             let _permit = permit;
-            let connection =
-                builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(bounds.write_stall_timeout));
+            let stream = TokioIo::new(Box::pin(stream));
+            let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
             let connection = watcher.watch(connection.into_owned());
             // The time limit of a head begins when the version is known, and is HTTP/1's alone: whoever
             // says nothing, or stops in the first word, would keep the connection for ever.

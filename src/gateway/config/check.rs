@@ -124,6 +124,7 @@ impl Config {
         for (key, value) in [
             ("server.header_read_timeout", server.header_read_timeout),
             ("server.body_read_timeout", server.body_read_timeout),
+            ("server.write_stall_timeout", server.write_stall_timeout),
             ("database.wait_timeout", self.database.wait_timeout),
             ("database.create_timeout", self.database.create_timeout),
         ] {

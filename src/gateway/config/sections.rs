@@ -29,6 +29,10 @@ pub struct Server {
     /// Default `1m`. How long a request body may take to come whole; a slower one is refused with 408.
     #[serde(with = "humantime_serde")]
     pub body_read_timeout: Duration,
+    /// Default `1m`. How long a client may leave an answer unread that fills every buffer on the way;
+    /// then its connection is cut. Without a bound, one caller could keep every place for a call.
+    #[serde(with = "humantime_serde")]
+    pub write_stall_timeout: Duration,
     /// Default `30s`. How long open calls may go on after a signal to stop; then they are cut.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
@@ -47,6 +51,7 @@ impl Default for Server {
             connections_max: 10_000,
             header_read_timeout: Duration::from_secs(75),
             body_read_timeout: Duration::from_mins(1),
+            write_stall_timeout: Duration::from_mins(1),
             shutdown_grace: Duration::from_secs(30),
             finish_grace: Duration::from_secs(15),
         }

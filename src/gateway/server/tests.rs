@@ -21,6 +21,7 @@ fn bounds() -> Bounds {
     Bounds {
         connections_max: NonZeroUsize::new(100).unwrap(),
         header_read_timeout: Duration::from_mins(1),
+        write_stall_timeout: Duration::from_mins(1),
         shutdown_grace: Duration::from_mins(1),
     }
 }
@@ -189,4 +190,17 @@ async fn a_client_that_stops_after_its_first_bytes_does_not_keep_its_connection(
         assert!(ended.is_ok(), "{said:?} keeps its connection");
         running.server.abort();
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_its_answer_unread_is_hung_up_on() {
+    let (frames, receiver) = mpsc::channel(1);
+    let bounds = Bounds { write_stall_timeout: Duration::from_millis(50), ..bounds() };
+    let running = streaming(receiver, bounds).await;
+    let mut client = TcpStream::connect(running.address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    // Fills the buffers on the way; then nothing moves any more, until the body is dropped.
+    let large = "x".repeat(1 << 20).leak();
+    while frames.send(frame(large)).await.is_ok() {}
+    drop(client);
 }
