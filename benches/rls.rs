@@ -4,7 +4,7 @@
 //! under its claims and policies; beside it the superuser, past all policies, asks for the same rows by an
 //! explicit predicate. Both are prepared and run in turns in one run with an empty statement (`select 1`), so
 //! that the ratios hold on a machine that is busy with other things. Two of them are given: of the statement
-//! as its client waits for it, and net, of what is left of both without the empty statement.
+//! as its client waits for it, which is held to 3x, and net, of what is left of both without the empty one.
 //!
 //! In: the statement and its round trip. Out: begin, claims and commit, which share that round trip.
 
@@ -124,7 +124,7 @@ async fn main() {
         let ratio = secured.as_secs_f64() / explicit.as_secs_f64();
         let net = secured.saturating_sub(empty).as_secs_f64()
             / explicit.saturating_sub(empty).as_secs_f64();
-        dearest = dearest.max(ratio).max(net);
+        dearest = dearest.max(ratio);
         println!(
             "{:<42}{:>7} µs{:>9} µs{ratio:>7.2}x{net:>7.2}x",
             case.name,
