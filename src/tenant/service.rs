@@ -13,7 +13,7 @@ use super::{
 };
 use crate::body::ResponseBody;
 
-/// Lets a request through only with a [`Tenant`]. See the [module docs](super).
+/// Lets a request through only with a [`Tenant`](crate::Tenant). See the [module docs](super).
 #[derive(Clone, Debug)]
 pub struct TenantService<S> {
     inner: S,
