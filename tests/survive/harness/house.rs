@@ -18,7 +18,7 @@ use tollgate::{
         server::Stopped,
     },
     postgres::{
-        Operator, Pool, PoolConfig, PostgresStore,
+        Operator, Pool, PoolConfig, PostgresStore, Prepared,
         cluster::{Cluster, testing},
         migrate,
     },
@@ -26,7 +26,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use super::{Answer, Ask, Client, ask::price};
+use super::{Answer, Ask, Client, price};
 
 /// The bounds of a gateway under test.
 #[derive(Clone, Debug)]
@@ -36,6 +36,7 @@ pub(crate) struct Setup {
     pub(crate) wait: Duration,
     pub(crate) head_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) prepared: Prepared,
 }
 
 impl Default for Setup {
@@ -47,6 +48,7 @@ impl Default for Setup {
             wait: Duration::from_secs(30),
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
+            prepared: Prepared::Auto,
         }
     }
 }
@@ -63,7 +65,8 @@ pub(crate) struct House {
     /// Calls without a row are no fault: their gateway died.
     pub(crate) some_lost: bool,
     setup: Setup,
-    login: tokio_postgres::Config,
+    /// Where gateways find the database.
+    pub(crate) login: tokio_postgres::Config,
     database: tokio_postgres::Config,
     issuer: DevIssuer,
     issuer_url: String,
@@ -74,6 +77,7 @@ pub(crate) struct House {
 /// A gateway that serves.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    pub(crate) pool: Pool,
     pub(crate) stop: CancellationToken,
     pub(crate) task: JoinHandle<Stopped>,
 }
@@ -92,10 +96,15 @@ impl House {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let database = testing::database().await.unwrap();
-        let mut house = Self::on(database.config(), setup).await;
+        let mut house = Self::unopened(setup).await;
         house.start().await;
         house
+    }
+
+    /// All but the gateway, on a fresh database of this process's cluster.
+    pub(crate) async fn unopened(setup: Setup) -> Self {
+        let database = testing::database().await.unwrap();
+        Self::on(database.config(), setup).await
     }
 
     /// One gateway on a cluster of its own, which the test may stop.
@@ -144,10 +153,11 @@ impl House {
 
     /// Another gateway over the same database.
     pub(crate) async fn start(&mut self) {
-        let (gateway, listener) = assemble(self.config(), self.bounds()).await;
+        let pool = Pool::connect(self.bounds()).unwrap();
+        let (gateway, listener) = assemble(self.config(), pool.clone()).await;
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let task = tokio::spawn(gateway.run(listener, None, stop.clone()));
-        self.gateways.push(Running { address, stop, task });
+        self.gateways.push(Running { address, pool, stop, task });
     }
 
     /// Another one, which ends with the runtime that comes with it: without order, as if killed.
@@ -156,7 +166,8 @@ impl House {
         let (runtime, (config, bounds)) = (runtime.unwrap(), (self.config(), self.bounds()));
         let (tell, told) = oneshot::channel();
         runtime.spawn(async move {
-            let (gateway, listener) = assemble(config, bounds).await;
+            let pool = Pool::connect(bounds).unwrap();
+            let (gateway, listener) = assemble(config, pool).await;
             tell.send(listener.local_addr().unwrap()).unwrap();
             gateway.run(listener, None, CancellationToken::new()).await
         });
@@ -167,6 +178,7 @@ impl House {
         let mut bounds = PoolConfig::new(self.login.clone());
         bounds.connections_max = self.setup.connections;
         bounds.wait_max = self.setup.wait;
+        bounds.prepared = self.setup.prepared;
         bounds
     }
 
@@ -255,6 +267,17 @@ impl House {
         client.answer().await.unwrap().status == 200
     }
 
+    /// The database's address, as this user.
+    pub(crate) fn url(&self, user: &str) -> String {
+        let mut socket = String::new();
+        for host in self.database.get_hosts() {
+            if let tokio_postgres::config::Host::Unix(path) = host {
+                socket = path.display().to_string().replace('/', "%2F");
+            }
+        }
+        format!("postgres://{user}@{socket}:5432/{}", self.database.get_dbname().unwrap())
+    }
+
     /// Another connection past the gateway, as the superuser.
     pub(crate) async fn stranger(&self) -> tokio_postgres::Client {
         connect(&self.database).await
@@ -272,8 +295,8 @@ impl House {
     }
 }
 
-async fn assemble(config: Config, bounds: PoolConfig) -> (Gateway, TcpListener) {
-    let store = Arc::new(PostgresStore::new(Pool::connect(bounds).unwrap()));
+async fn assemble(config: Config, pool: Pool) -> (Gateway, TcpListener) {
+    let store = Arc::new(PostgresStore::new(pool));
     let stores = Stores {
         policies: Arc::<PostgresStore>::clone(&store),
         prices: Arc::<PostgresStore>::clone(&store),

@@ -1,0 +1,152 @@
+//! Every path and method, with the other organization named in every place that a caller can write in.
+
+use uuid::Uuid;
+
+use crate::{
+    bare::clean_checkouts,
+    harness::{Answer, Ask, BOTH, House, Org},
+    secrets::{CANARY, MODEL, REQUEST, plain, rows_of, secretive},
+};
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// All paths that the source names, so that a new one is tried without being added here.
+fn paths() -> Vec<String> {
+    let source = include_str!("../../src/gateway/route.rs");
+    let words = source.split('"').skip(1).step_by(2).filter(|word| word.starts_with('/'));
+    let mut paths: Vec<String> = words.map(|path| path.replace("{id}", MODEL)).collect();
+    paths.push(format!("/v1/models/{MODEL}"));
+    paths.extend(["/v1/responses", "/admin/v1/organizations"].map(String::from));
+    paths.sort();
+    paths.dedup();
+    assert!(paths.iter().any(|path| path == "/v1/messages"), "{paths:?}");
+    paths
+}
+
+/// One request of `org` that says in every place that it is about `other`.
+fn request(org: &Org, method: &str, path: &str, other: Uuid, body: &str) -> String {
+    let mut head = format!(
+        "{method} {path}?organization_id={other}&org_id={other}&tenant_id={other} HTTP/1.1\r\nhost: gateway\r\n\
+         authorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        org.token,
+        body.len()
+    );
+    for name in
+        ["x-organization-id", "x-tollgate-organization-id", "openai-organization", "x-tenant-id"]
+    {
+        head.extend([name, ": ", &other.to_string(), "\r\n"]);
+    }
+    head.extend(["x-request-id: ", REQUEST, "\r\n\r\n"]);
+    head + body
+}
+
+fn bodies(other: Uuid) -> Vec<String> {
+    let ask = |ask: Ask| {
+        ask.field("organization_id", other.to_string())
+            .field("metadata", serde_json::json!({"organization_id": other, "user_id": "ann"}))
+            .field("user", other.to_string())
+            .field("input", "walnut")
+            .body()
+    };
+    let [chat, messages] = BOTH.map(Ask::of);
+    vec![String::new(), ask(chat.clone()), ask(messages), ask(chat.model(MODEL))]
+}
+
+/// An answer without what differs from one call to the next: ids, times and the caller's own figures.
+fn shape(answer: &Answer) -> String {
+    let mut names: Vec<_> = answer.headers.keys().cloned().collect();
+    names.sort();
+    let body: String = answer
+        .text()
+        .chars()
+        .map(|letter| if letter.is_ascii_hexdigit() { '#' } else { letter })
+        .collect();
+    format!("{} {names:?} {body}", answer.status)
+}
+
+/// What `org` is answered about `other`, in the order of asking.
+async fn ask_about(house: &House, org: &Org, other: Uuid) -> Vec<(String, String)> {
+    let mut answers = Vec::new();
+    for path in paths() {
+        for method in METHODS {
+            for (number, body) in bodies(other).iter().enumerate() {
+                let what = format!("{method} {path} {number}");
+                let mut client = house.client().await;
+                client.send(request(org, method, &path, other, body).as_bytes()).await;
+                let answer = client.answer().await.expect(&what);
+                let all = format!("{:?} {}", answer.headers, answer.text());
+                // What the caller has said itself may come back: the model it named, not the word in it.
+                let told = all.replace(MODEL, "");
+                assert!(!told.contains(CANARY), "{what}: {told}");
+                assert!(!told.contains(&other.to_string()), "{what}: {told}");
+                // A listing names what is there unasked.
+                let unasked = !path.ends_with(MODEL) && !body.contains(MODEL);
+                assert!(!unasked || !all.contains(MODEL), "{what}: {all}");
+                if !matches!(path.as_str(), "/metrics" | "/readyz") {
+                    answers.push((what, shape(&answer)));
+                }
+            }
+        }
+    }
+    answers
+}
+
+pub(crate) async fn learn_nothing(house: House) {
+    let (curious, other) = (plain(&house).await, secretive(&house).await);
+    let id = other.id.as_uuid();
+    house.check().await;
+    let before = rows_of(&house.admin, id).await;
+    assert!(before.values().filter(|(rows, _)| *rows > 0).count() >= 7, "{before:?}");
+    let own_before = rows_of(&house.admin, curious.id.as_uuid()).await;
+
+    // Whether it is there, suspended, or nowhere, and whatever it did: the answers are the same.
+    let about = ask_about(&house, &curious, id).await;
+    let nobody = ask_about(&house, &curious, Uuid::now_v7()).await;
+    house.check().await;
+    assert_eq!(rows_of(&house.admin, id).await, before, "what they have has not changed");
+    house.operator.set_suspended(other.id, true).await.unwrap();
+    let suspended = ask_about(&house, &curious, id).await;
+    for ((one, two), three) in about.iter().zip(&nobody).zip(&suspended) {
+        assert_eq!(one, two, "an organization can be told from none");
+        assert_eq!(one, three, "a suspended organization can be told");
+    }
+    house.operator.set_suspended(other.id, false).await.unwrap();
+    let served =
+        about.iter().filter(|(what, answer)| what.starts_with("POST") && answer.starts_with("200"));
+    assert!(
+        served.count() >= 3,
+        "calls that name another organization are calls of the caller's own"
+    );
+
+    // A model of theirs is as unknown as one of nobody's.
+    for ask in BOTH.map(Ask::of) {
+        let (theirs, none) = (ask.clone().model(MODEL), ask.model("canarynone-model"));
+        let theirs = house.ask(&curious, &theirs).await;
+        let none = house.ask(&curious, &none).await;
+        let named = |text: &str| text.replace(MODEL, "").replace("canarynone-model", "");
+        assert_eq!((theirs.status, none.status), (403, 403));
+        assert_eq!(
+            theirs.text().len(),
+            none.text().len() + MODEL.len() - "canarynone-model".len(),
+            "{} {}",
+            named(theirs.text()),
+            named(none.text())
+        );
+    }
+
+    // A token of one with the payload of the other is nobody's.
+    let part = |token: &str, number: usize| token.split('.').nth(number).unwrap().to_owned();
+    let forged =
+        [part(&curious.token, 0), part(&other.token, 1), part(&curious.token, 2)].join(".");
+    let forged = Org { token: forged, ..other.clone() };
+    for ask in BOTH.map(Ask::of) {
+        assert_eq!(house.ask(&forged, &ask).await.status, 401);
+    }
+
+    // All of it was the caller's own, in its own books.
+    house.check().await;
+    assert_eq!(rows_of(&house.admin, id).await, before);
+    assert_ne!(rows_of(&house.admin, curious.id.as_uuid()).await, own_before);
+    assert!(clean_checkouts(&house.admin).await > 20);
+    house.close().await;
+}
