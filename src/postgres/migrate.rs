@@ -46,7 +46,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V13__limits",
     "V14__routes",
     "V15__chain",
-    "V30__membership_source",
+    "V16__membership_source",
 ];
 
 /// How a database stands to this program.
