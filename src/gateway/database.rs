@@ -16,6 +16,7 @@ use crate::{
         membership::{self, Membership, MembershipError},
         migrate::{self, Status},
         operator::Operator,
+        prove::{self, Proof, Scope},
     },
     store::{StoreError, StoreFuture},
 };
@@ -110,6 +111,16 @@ pub(super) async fn migrate(
         membership::read_from(&config, source).await?;
     }
     Ok(applied)
+}
+
+/// Whether organizations are apart in the database at `url`, which must be up to date.
+pub(super) async fn prove(url: &str, scope: Scope<'_>) -> Result<Proof, DatabaseError> {
+    let config = parse(url)?;
+    let pool = Pool::connect(PoolConfig::new(config.clone()))?;
+    match migrate::status(&pool).await? {
+        Status::UpToDate => Ok(prove::run(&config, scope).await?),
+        Status::Missing(migrations) => Err(DatabaseError::Behind(migrations)),
+    }
 }
 
 fn parse(url: &str) -> Result<Config, DatabaseError> {

@@ -105,7 +105,7 @@ pub(super) async fn alone(config: &Config) -> Result<Client, StoreError> {
     Ok(client)
 }
 
-async fn connect(mut config: Config) -> Result<Client, StoreError> {
+pub(super) async fn connect(mut config: Config) -> Result<Client, StoreError> {
     let unconnected = |error: tokio_postgres::Error| error::unconnected(&error);
     // The task ends with the client; what goes wrong on it, the client's calls say.
     match Tls::of(&mut config)? {

@@ -18,6 +18,7 @@ pub mod operator;
 mod policies;
 mod pool;
 mod prices;
+pub mod prove;
 mod statement;
 mod store;
 mod tls;

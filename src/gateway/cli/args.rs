@@ -36,6 +36,8 @@ pub(super) enum Command {
     Token(TokenArgs),
     /// Makes or updates the `tollgate` schema; needs the database's administrator
     Migrate(MigrateArgs),
+    /// Shows that no organization can reach another; exit status 0 only if all holds
+    Prove(ProveArgs),
     /// Checks every organization's books; exit status 0 only if all are right
     Reconcile(Operator),
     /// Organizations
@@ -118,6 +120,15 @@ pub(super) struct Operator {
     /// One JSON line for machines
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProveArgs {
+    /// For production: checks the catalog and reads as every role, and writes nothing
+    #[arg(long)]
+    pub(super) read_only: bool,
+    #[command(flatten)]
+    pub(super) operator: Operator,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod connect;
 mod dev;
 mod operate;
 mod output;
+mod prove;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => serve::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Migrate(args) => books::migrate(args).await,
+        Command::Prove(args) => prove::run(args).await,
         Command::Reconcile(args) => books::reconcile(args).await,
         Command::Org(args) => operate::org(args.command).await,
         Command::Credits(args) => operate::credits(args.command).await,

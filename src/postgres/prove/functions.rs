@@ -1,0 +1,190 @@
+//! Every role calls every function it may, with what belongs to the other organization.
+//!
+//! Called for the other organization with the own claims, a function must refuse or answer with nothing. Called for
+//! the own with ids of the other's rows, its answer may not have anything of the other's in it, and the other's
+//! rows must be as they were.
+
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::{
+    execute, ident, literal, probes,
+    report::Proof,
+    rows::{Canaries, Canary},
+};
+use crate::{postgres::error, store::StoreError};
+
+struct Function {
+    signature: String,
+    name: String,
+    arguments: Vec<(String, String)>,
+}
+
+pub(super) async fn run(
+    client: &Client,
+    canaries: &Canaries,
+    proof: &mut Proof,
+) -> Result<(), StoreError> {
+    let (roles, _) = probes::roles(client, proof).await?;
+    // Comparing all rows needs a user that sees them; the answers are judged by everyone.
+    let watch = watch(client, canaries).await?;
+    if watch.is_none() {
+        proof.unchecked("what functions leave behind: this user does not see past row security");
+    }
+    for role in roles {
+        if matches!(role, "tollgate_migrator" | "tollgate_ledger") {
+            continue; // owners of functions, which nobody can become
+        }
+        for function in functions(client, role).await? {
+            for foreign in [true, false] {
+                let sql = function.call(canaries, role, foreign);
+                call(client, canaries, role, &function, &sql, foreign, watch.as_deref(), proof)
+                    .await?;
+            }
+        }
+    }
+    execute(client, "set local role none").await
+}
+
+#[expect(clippy::too_many_arguments, reason = "all of one call, and read nowhere else")]
+async fn call(
+    client: &Client,
+    canaries: &Canaries,
+    role: &str,
+    function: &Function,
+    sql: &str,
+    foreign: bool,
+    watch: Option<&str>,
+    proof: &mut Proof,
+) -> Result<(), StoreError> {
+    proof.calls = proof.calls.saturating_add(1);
+    let own = &canaries.own;
+    let claims = probes::claims(own.organization, &own.marker, probes::role_of(role));
+    let before = state(client, watch).await?;
+    execute(client, "savepoint call").await?;
+    probes::become_role(client, role, Some(&claims)).await?;
+    let answer = client.simple_query(sql).await;
+    match answer {
+        Err(error) if error.code().is_none() => return Err(error::failed(&error)),
+        // What it did is undone with it.
+        Err(_) => {}
+        Ok(answer) => {
+            let text = text_of(&answer);
+            let leaks = text.iter().any(|text| text.contains(&canaries.other.marker))
+                || (!foreign
+                    && text
+                        .iter()
+                        .any(|text| text.contains(&canaries.other.organization.to_string())));
+            let names_organization =
+                function.arguments.iter().any(|(name, _)| name == "p_organization_id");
+            let says = foreign && names_organization && text.iter().any(|text| !is_nothing(text));
+            if leaks || says {
+                let what = if leaks { "shows rows of" } else { "answers for" };
+                proof.found(
+                    "P04",
+                    &function.signature,
+                    format!("{what} another organization to {role}"),
+                );
+            }
+            execute(client, "set local role none").await?;
+            if state(client, watch).await? != before {
+                proof.found(
+                    "P04",
+                    &function.signature,
+                    format!("changes rows of another organization for {role}"),
+                );
+            }
+        }
+    }
+    execute(client, "rollback to savepoint call").await
+}
+
+/// What a function says that has nothing to say.
+fn is_nothing(text: &str) -> bool {
+    matches!(text, "" | "f" | "0" | "{}" | "[]")
+}
+
+fn text_of(answer: &[SimpleQueryMessage]) -> Vec<String> {
+    let rows = answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    rows.flat_map(|row| (0..row.len()).filter_map(|column| row.get(column).map(str::to_owned)))
+        .collect()
+}
+
+async fn functions(client: &Client, role: &str) -> Result<Vec<Function>, StoreError> {
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let rows = client.query(include_str!("../sql/prove/functions.sql"), &[&role]).await;
+    let rows = rows.map_err(failed)?;
+    let function = |row: &tokio_postgres::Row| {
+        let names: Vec<String> = row.try_get(2)?;
+        let kinds: Vec<String> = row.try_get(3)?;
+        Ok(Function {
+            signature: row.try_get(0)?,
+            name: row.try_get(1)?,
+            arguments: names.into_iter().zip(kinds).collect(),
+        })
+    };
+    rows.iter().map(|row| function(row).map_err(failed)).collect()
+}
+
+impl Function {
+    fn call(&self, canaries: &Canaries, role: &str, foreign: bool) -> String {
+        let arguments: Vec<_> = self
+            .arguments
+            .iter()
+            .map(|(name, kind)| argument(canaries, role, foreign, name, kind))
+            .collect();
+        format!("select * from tollgate.{}({})", ident(&self.name), arguments.join(", "))
+    }
+}
+
+fn argument(canaries: &Canaries, role: &str, foreign: bool, name: &str, kind: &str) -> String {
+    let Canaries { own, other, .. } = canaries;
+    let value = match (name, kind) {
+        ("p_organization_id", _) => {
+            let canary = if foreign { other } else { own };
+            literal(&canary.organization.to_string())
+        }
+        ("p_claims", _) => literal(
+            &probes::claims(own.organization, &own.marker, probes::role_of(role)).to_string(),
+        ),
+        (name, "uuid") => literal(&id_of(other, name.trim_start_matches("p_"))),
+        (_, "text") => "'canary'".to_owned(),
+        (_, "boolean") => "false".to_owned(),
+        (_, "smallint" | "integer" | "bigint" | "numeric") => "1".to_owned(),
+        (_, "jsonb" | "json") => "'{}'".to_owned(),
+        _ => "null".to_owned(),
+    };
+    format!("{value}::{kind}")
+}
+
+/// The other's id of that name, wherever it has one.
+fn id_of(other: &Canary, column: &str) -> String {
+    let found = other.rows.values().find_map(|row| row.get(column)?.as_str());
+    found.map_or_else(|| other.organization.to_string(), str::to_owned)
+}
+
+/// The statement that reads all rows of the other organization.
+async fn watch(client: &Client, canaries: &Canaries) -> Result<Option<String>, StoreError> {
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let none: Vec<&str> = Vec::new();
+    let user = client.query_one(include_str!("../sql/prove/user.sql"), &[&none]).await;
+    let past: bool = user.map_err(failed)?.try_get(0).map_err(failed)?;
+    let tables = canaries.other.rows.keys().map(|name| {
+        format!(
+            "select to_jsonb(t)::text as row from tollgate.{} t where organization_id = '{}'",
+            ident(name),
+            canaries.other.organization
+        )
+    });
+    let all = tables.collect::<Vec<_>>().join(" union all ");
+    Ok(past.then(|| format!("select md5(string_agg(row, '' order by row)) from ({all}) as rows")))
+}
+
+async fn state(client: &Client, watch: Option<&str>) -> Result<Option<String>, StoreError> {
+    let Some(watch) = watch else { return Ok(None) };
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let row = client.query_one(watch, &[]).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
+}

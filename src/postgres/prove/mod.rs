@@ -1,0 +1,95 @@
+//! Shows that one organization cannot reach another, on this installation, now.
+//!
+//! Three steps: the catalog is checked for everything that would let row security be gone round; rows of two invented
+//! organizations are put into every table, and every role tries every verb on the one from within the other; and
+//! every function is called with what belongs to the other. All of it happens in one transaction that is rolled
+//! back. [`Scope::ReadOnly`] writes nothing: it checks the catalog, and reads as every role for an
+//! organization that is not there.
+//!
+//! Everything is read from the catalog, so a new table is proven, or found wanting, without a change here.
+
+mod catalog;
+mod checks;
+mod functions;
+mod probes;
+mod report;
+mod rows;
+
+use tokio_postgres::{Client, Config};
+
+pub use checks::{CHECKS, Check};
+pub use report::{Finding, Proof};
+
+use super::{error, migrate};
+use crate::store::StoreError;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope<'a> {
+    /// Everything; rows are written and rolled back.
+    Full,
+    /// The catalog, and reading. Nothing is written.
+    ReadOnly,
+    /// Only the catalog.
+    Catalog,
+    /// Only what roles can do to this table.
+    Table(&'a str),
+}
+
+/// Proves the database, in a transaction of its own that leaves nothing behind.
+///
+/// # Errors
+/// The database is away, or its schema is not (yet) this program's; not where isolation fails: that is in the [`Proof`].
+pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError> {
+    let client = migrate::connect(config.clone()).await?;
+    let begin = if scope == Scope::ReadOnly {
+        "begin isolation level repeatable read, read only"
+    } else {
+        "begin"
+    };
+    execute(&client, begin).await?;
+    let proof = within(&client, scope).await;
+    execute(&client, "rollback").await?;
+    proof
+}
+
+/// As [`run`], in the transaction that is open on `client`, which must be rolled back afterwards.
+///
+/// # Errors
+/// As [`run`].
+pub async fn within(client: &Client, scope: Scope<'_>) -> Result<Proof, StoreError> {
+    execute(client, include_str!("../sql/prove/prepare.sql")).await?;
+    let mut proof = Proof::default();
+    if !matches!(scope, Scope::Table(_)) {
+        catalog::check(client, &mut proof).await?;
+    }
+    match scope {
+        Scope::Catalog => {}
+        Scope::ReadOnly => probes::read(client, &mut proof).await?,
+        Scope::Full | Scope::Table(_) => {
+            let only = if let Scope::Table(table) = scope { Some(table) } else { None };
+            if let Some(canaries) = rows::plant(client, &mut proof).await? {
+                probes::run(client, &canaries, only, &mut proof).await?;
+                if only.is_none() {
+                    functions::run(client, &canaries, &mut proof).await?;
+                }
+            }
+        }
+    }
+    Ok(proof)
+}
+
+async fn execute(client: &Client, sql: &str) -> Result<(), StoreError> {
+    client.batch_execute(sql).await.map_err(|error| error::failed(&error))
+}
+
+/// A name as SQL takes it.
+fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as SQL takes it.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,425 @@
+//! Every role tries every verb on rows that are not its own.
+
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
+use serde_json::{Value, json};
+use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
+use uuid::Uuid;
+
+use super::{
+    checks::{OPERATORS_TABLES, names},
+    execute, ident, literal,
+    report::Proof,
+    rows::{Canaries, Canary},
+};
+use crate::{postgres::error, store::StoreError};
+
+/// Whom the gateway and people act as; the owner of the tables too.
+pub(super) const ROLES: [&str; 8] = [
+    "tollgate_login",
+    "tollgate_owner",
+    "tollgate_admin",
+    "tollgate_member",
+    "tollgate_viewer",
+    "tollgate_platform",
+    "tollgate_ledger",
+    "tollgate_migrator",
+];
+const MERGE_SINCE: i32 = 150_000;
+
+/// What a statement got.
+enum Answer {
+    /// No right, or no policy that lets it through.
+    Refused,
+    /// This many rows, or bytes.
+    Rows(u64),
+    /// A constraint stopped it: the policies did not.
+    Through,
+    /// Something else, which shows nothing.
+    Unclear(String),
+}
+
+/// Those of the roles that this user may become, and the server's version.
+pub(super) async fn roles(
+    client: &Client,
+    proof: &mut Proof,
+) -> Result<(Vec<&'static str>, i32), StoreError> {
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let asked = include_str!("../sql/prove/user.sql");
+    let user = client.query_one(asked, &[&ROLES.as_slice()]).await.map_err(failed)?;
+    let may: Vec<String> = user.try_get(2).map_err(failed)?;
+    let (may, not): (Vec<_>, Vec<_>) =
+        ROLES.into_iter().partition(|role| may.iter().any(|one| one == role));
+    for role in not {
+        proof.unchecked(format!("what {role} can do: this user cannot become it"));
+    }
+    Ok((may, user.try_get(4).map_err(failed)?))
+}
+
+/// Becomes a role with these claims, or none.
+pub(super) async fn become_role(
+    client: &Client,
+    role: &str,
+    claims: Option<&Value>,
+) -> Result<(), StoreError> {
+    let claims = claims.map(Value::to_string).unwrap_or_default();
+    let sql = format!(
+        "set local role none; select set_config('request.jwt.claims', {}, true), set_config('role', {}, true)",
+        literal(&claims),
+        literal(role)
+    );
+    execute(client, &sql).await
+}
+
+pub(super) fn claims(organization: Uuid, user: &str, role: &str) -> Value {
+    json!({"organization_id": organization, "sub": user, "role_in_organization": role})
+}
+
+/// The role that a token would have for this database role.
+pub(super) fn role_of(role: &str) -> &str {
+    match role {
+        "tollgate_admin" => "admin",
+        "tollgate_member" => "member",
+        "tollgate_viewer" => "viewer",
+        "tollgate_platform" => "platform",
+        _ => "owner",
+    }
+}
+
+/// Reads as every role, with no claims and with those of an organization that is not there.
+pub(super) async fn read(client: &Client, proof: &mut Proof) -> Result<(), StoreError> {
+    let (roles, _) = roles(client, proof).await?;
+    proof.roles_were_tried();
+    proof.unchecked("writing and functions: read-only");
+    let names = client.query(include_str!("../sql/prove/tenant_tables.sql"), &[]).await;
+    let names = names.map_err(|error| error::failed(&error))?;
+    let stranger = Uuid::new_v4();
+    for role in roles {
+        for claims in [None, Some(claims(stranger, "canary", role_of(role)))] {
+            become_role(client, role, claims.as_ref()).await?;
+            let check = if claims.is_some() { "P01" } else { "P03" };
+            for name in &names {
+                let name: &str = name.try_get(0).map_err(|error| error::failed(&error))?;
+                if claims.is_some() && operators(role, name) {
+                    continue;
+                }
+                let table = format!("tollgate.{}", ident(name));
+                let sql = format!("select organization_id from {table} limit 1");
+                let answer = attempt(client, &sql, proof).await?;
+                judge(proof, check, name, role, "select", &answer, 0);
+                let copied =
+                    copied(client, &format!("copy ({sql}) to stdout"), None, proof).await?;
+                judge(proof, check, name, role, "copy", &copied, 0);
+            }
+        }
+    }
+    execute(client, "set local role none").await
+}
+
+/// Whether the operator's staff may see rows of every organization there.
+fn operators(role: &str, table: &str) -> bool {
+    role == "tollgate_platform" && names(OPERATORS_TABLES).contains(&table)
+}
+
+/// Tries everything, on every table or on one.
+pub(super) async fn run(
+    client: &Client,
+    canaries: &Canaries,
+    only: Option<&str>,
+    proof: &mut Proof,
+) -> Result<(), StoreError> {
+    let (roles, version) = roles(client, proof).await?;
+    proof.roles_were_tried();
+    if version < MERGE_SINCE {
+        proof.unchecked("MERGE: this server does not have it");
+    }
+    let mut seen = false;
+    for role in roles {
+        let columns = updatable(client, role).await?;
+        for name in canaries.other.rows.keys() {
+            if only.is_some_and(|only| only != name) {
+                continue;
+            }
+            let try_on = Try { client, canaries, role, name, column: columns.get(name), version };
+            seen |= try_on.foreign_rows(proof).await?;
+            try_on.wrong_role(proof).await?;
+            become_role(client, role, None).await?;
+            let sql = format!("select organization_id from {}", try_on.table());
+            let answer = attempt(client, &sql, proof).await?;
+            judge(proof, "P03", name, role, "select", &answer, 0);
+        }
+    }
+    if !seen && only.is_none() {
+        proof.found(
+            "P00",
+            "all tables",
+            "nobody sees even the own rows: the claims have no effect",
+        );
+    }
+    execute(client, "set local role none").await
+}
+
+async fn updatable(client: &Client, role: &str) -> Result<BTreeMap<String, String>, StoreError> {
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let rows = client.query(include_str!("../sql/prove/updatable.sql"), &[&role]).await;
+    let rows = rows.map_err(failed)?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)))
+        .collect()
+}
+
+struct Try<'a> {
+    client: &'a Client,
+    canaries: &'a Canaries,
+    role: &'a str,
+    name: &'a str,
+    /// One that the role may change.
+    column: Option<&'a String>,
+    version: i32,
+}
+
+impl Try<'_> {
+    fn table(&self) -> String {
+        format!("tollgate.{}", ident(self.name))
+    }
+
+    /// Inserts a canary's row once more.
+    fn insert(&self, canary: &Canary) -> String {
+        let row = canary.rows.get(self.name).cloned().unwrap_or_default();
+        let (table, row) = (self.table(), literal(&Value::Object(row).to_string()));
+        format!("insert into {table} select * from jsonb_populate_record(null::{table}, {row})")
+    }
+
+    /// Writes what is there already, without reading: only the policy of UPDATE is in its way.
+    fn update(&self) -> String {
+        let column = self.column.map_or("organization_id", String::as_str);
+        let row = self.canaries.own.rows.get(self.name);
+        let value = match row.and_then(|row| row.get(column)) {
+            None | Some(Value::Null) => "null".to_owned(),
+            Some(Value::String(text)) => literal(text),
+            Some(other) => literal(&other.to_string()),
+        };
+        format!("update {} set {} = {value}", self.table(), ident(column))
+    }
+
+    /// Everything on the other organization's row. Whether the own row was seen.
+    async fn foreign_rows(&self, proof: &mut Proof) -> Result<bool, StoreError> {
+        let own = &self.canaries.own;
+        let claims = claims(own.organization, &own.marker, role_of(self.role));
+        become_role(self.client, self.role, Some(&claims)).await?;
+        let table = self.table();
+        let mine = format!(
+            "select organization_id from {table} where organization_id = '{}'",
+            own.organization
+        );
+        let seen = matches!(attempt(self.client, &mine, proof).await?, Answer::Rows(1..));
+        if operators(self.role, self.name) {
+            return Ok(seen);
+        }
+        let theirs = format!("where organization_id = '{}'", self.canaries.other.organization);
+        let not_mine = format!("where organization_id <> '{}'", own.organization);
+        let insert = self.insert(&self.canaries.other);
+        let column = ident(self.column.map_or("organization_id", String::as_str));
+        let other = self.canaries.other.organization;
+        let mut statements = vec![
+            ("select", format!("select organization_id from {table} {theirs}")),
+            ("select", format!("select organization_id from {table} {not_mine}")),
+            (
+                "select for update",
+                format!("select organization_id from {table} {theirs} for update"),
+            ),
+            ("select for share", format!("select organization_id from {table} {theirs} for share")),
+            ("insert", insert.clone()),
+            ("insert returning", format!("{insert} returning organization_id")),
+            ("insert on conflict do nothing", format!("{insert} on conflict do nothing")),
+            ("update", format!("update {table} set {column} = {column} {theirs}")),
+            (
+                "update returning",
+                format!(
+                    "update {table} set {column} = {column} {theirs} returning organization_id"
+                ),
+            ),
+            (
+                "update to another organization",
+                format!("update {table} set organization_id = '{other}'"),
+            ),
+            ("delete", format!("delete from {table} {theirs}")),
+            ("delete returning", format!("delete from {table} {theirs} returning organization_id")),
+        ];
+        if let Some(key) = self.canaries.tables.get(self.name).and_then(|one| one.primary_key()) {
+            let key = ident(key);
+            statements.push((
+                "insert on conflict do update",
+                format!("{insert} on conflict on constraint {key} do update set {column} = excluded.{column}"),
+            ));
+        }
+        if self.version >= MERGE_SINCE {
+            let merge = format!(
+                "merge into {table} as t using (values ('{other}'::uuid)) as s (id) on t.organization_id = s.id when matched then"
+            );
+            statements.push(("merge delete", format!("{merge} delete")));
+            statements.push(("merge update", format!("{merge} update set {column} = t.{column}")));
+        }
+        for (verb, sql) in statements {
+            let answer = attempt(self.client, &sql, proof).await?;
+            judge(proof, "P01", self.name, self.role, verb, &answer, 0);
+        }
+        // The own row may be written; a second one is not its own.
+        let answer = attempt(self.client, &self.update(), proof).await?;
+        judge(proof, "P01", self.name, self.role, "update without condition", &answer, 1);
+        let copy = format!("copy (select organization_id from {table}) to stdout");
+        let other = other.to_string();
+        let answer = copied(self.client, &copy, Some(&other), proof).await?;
+        judge(proof, "P01", self.name, self.role, "copy", &answer, 0);
+        let explain = format!(
+            "explain (analyze, costs off, timing off, summary off) select organization_id from {table} {theirs}"
+        );
+        let answer = explained(self.client, &explain, proof).await?;
+        judge(proof, "P01", self.name, self.role, "explain analyze", &answer, 0);
+        if self.role != "tollgate_migrator" {
+            let answer = attempt(self.client, &format!("truncate {table} cascade"), proof).await?;
+            if !matches!(answer, Answer::Refused) {
+                proof.found("P05", self.name, format!("{} may truncate it", self.role));
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The own organization's row with a database role that the claims do not give.
+    async fn wrong_role(&self, proof: &mut Proof) -> Result<(), StoreError> {
+        let own = &self.canaries.own;
+        // A member may look back on what is its own, whatever the claims call it.
+        let user = match self.role {
+            "tollgate_member" => "nobody",
+            "tollgate_owner" | "tollgate_admin" | "tollgate_viewer" | "tollgate_platform" => {
+                own.marker.as_str()
+            }
+            _ => return Ok(()),
+        };
+        let claims = claims(own.organization, user, "nobody");
+        become_role(self.client, self.role, Some(&claims)).await?;
+        let table = self.table();
+        for (verb, sql) in [
+            ("select", format!("select organization_id from {table}")),
+            ("insert", self.insert(own)),
+            ("update", self.update()),
+            ("delete", format!("delete from {table}")),
+        ] {
+            let answer = attempt(self.client, &sql, proof).await?;
+            judge(proof, "P02", self.name, self.role, verb, &answer, 0);
+        }
+        Ok(())
+    }
+}
+
+fn judge(
+    proof: &mut Proof,
+    check: &str,
+    table: &str,
+    role: &str,
+    verb: &str,
+    answer: &Answer,
+    rows_max: u64,
+) {
+    match answer {
+        Answer::Refused => {}
+        Answer::Rows(rows) if *rows <= rows_max => {}
+        Answer::Rows(rows) => {
+            proof.found(check, table, format!("{role} reaches {rows} rows by {verb}"))
+        }
+        Answer::Through => {
+            proof.found(
+                check,
+                table,
+                format!("{role} gets {verb} past the policies; only a constraint stops it"),
+            );
+        }
+        Answer::Unclear(why) => {
+            proof.found(check, table, format!("{verb} as {role} shows nothing: {why}"));
+        }
+    }
+}
+
+/// One statement between savepoints, in one flush.
+async fn attempt(client: &Client, sql: &str, proof: &mut Proof) -> Result<Answer, StoreError> {
+    let answer = flushed(client, sql, proof).await?;
+    Ok(match answer {
+        Ok(messages) => Answer::Rows(rows_of(&messages)),
+        Err(error) => refusal(error)?,
+    })
+}
+
+async fn flushed(
+    client: &Client,
+    sql: &str,
+    proof: &mut Proof,
+) -> Result<Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>, StoreError> {
+    proof.probes = proof.probes.saturating_add(1);
+    // Polled in this order, hence sent in this order.
+    let (before, answer, after) = futures_util::future::join3(
+        client.batch_execute("savepoint probe"),
+        client.simple_query(sql),
+        client.batch_execute("rollback to savepoint probe"),
+    )
+    .await;
+    before.and(after).map_err(|error| error::failed(&error))?;
+    Ok(answer)
+}
+
+fn rows_of(messages: &[SimpleQueryMessage]) -> u64 {
+    let complete = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+        _ => None,
+    });
+    complete.sum()
+}
+
+fn refusal(error: tokio_postgres::Error) -> Result<Answer, StoreError> {
+    match error.code() {
+        None => Err(error::failed(&error)),
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(Answer::Refused),
+        Some(code) if code.code().starts_with("23") => Ok(Answer::Through),
+        Some(code) => Ok(Answer::Unclear(format!("SQLSTATE {}", code.code()))),
+    }
+}
+
+/// How many lines of a COPY there are, or have `marker` in them.
+async fn copied(
+    client: &Client,
+    sql: &str,
+    marker: Option<&str>,
+    proof: &mut Proof,
+) -> Result<Answer, StoreError> {
+    proof.probes = proof.probes.saturating_add(1);
+    execute(client, "savepoint probe").await?;
+    let copy = async { client.copy_out(sql).await?.try_collect::<Vec<_>>().await };
+    let answer = copy.await;
+    execute(client, "rollback to savepoint probe").await?;
+    Ok(match answer {
+        Ok(lines) => {
+            let text = lines.concat();
+            let text = String::from_utf8_lossy(&text);
+            let found = text.lines().filter(|line| marker.is_none_or(|one| line.contains(one)));
+            Answer::Rows(u64::try_from(found.count()).unwrap_or(u64::MAX))
+        }
+        Err(error) => refusal(error)?,
+    })
+}
+
+/// How many rows the top of a plan says it gave.
+async fn explained(client: &Client, sql: &str, proof: &mut Proof) -> Result<Answer, StoreError> {
+    let messages = match flushed(client, sql, proof).await? {
+        Ok(messages) => messages,
+        Err(error) => return refusal(error),
+    };
+    let plan = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let Some((_, rows)) = plan.and_then(|plan| plan.split_once("actual rows=")) else {
+        return Ok(Answer::Rows(0));
+    };
+    let digits: String = rows.chars().take_while(char::is_ascii_digit).collect();
+    Ok(Answer::Rows(digits.parse().unwrap_or(1)))
+}

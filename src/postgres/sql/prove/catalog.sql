@@ -1,0 +1,194 @@
+-- Every way in which the catalog can lack isolation: one row a finding, none if all holds.
+-- $1 tables that belong to no organization; $2 the history of migrations; $3 functions that may go past row security;
+-- $4 unique indexes that may be global.
+-- C22 gives the expressions that call a function; the caller looks where in them it is called.
+with
+space as (select oid, nspname, nspowner, nspacl from pg_namespace where nspname = 'tollgate'),
+role as (
+  select oid, rolname, rolname = 'tollgate_rls_helper' as helper, rolname = 'tollgate_migrator' as migrator
+    from pg_roles
+    where rolname in ('tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
+                      'tollgate_platform', 'tollgate_ledger', 'tollgate_rls_helper')),
+wanted as (
+  select unnest(array['tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
+                      'tollgate_platform', 'tollgate_ledger', 'tollgate_rls_helper']) as rolname),
+rel as (select c.* from pg_class c join space on c.relnamespace = space.oid),
+tab as (
+  select t.oid, t.relname, t.relkind, t.relispartition, t.relrowsecurity, t.relforcerowsecurity, t.relacl, t.relowner,
+         t.relname = any ($1) as reference, (select a.attnum from pg_attribute a
+           where a.attrelid = t.oid and a.attname = 'organization_id' and a.atttypid = 'uuid'::regtype and a.attnotnull and not a.attisdropped) as tenant
+    from rel t where t.relkind in ('r', 'p') and not t.relname = any ($2)),
+pol as (
+  select p.*, t.relname, t.reference, t.tenant,
+         case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' end as verb,
+         pg_get_expr(p.polqual, p.polrelid) as qual, pg_get_expr(p.polwithcheck, p.polrelid) as checks
+    from pg_policy p join tab t on t.oid = p.polrelid),
+acl as (
+  select t.oid, t.relname, t.relkind, a.grantee, lower(a.privilege_type) as verb, a.is_grantable, null::name as attname
+    from rel t cross join lateral aclexplode(t.relacl) a where a.grantee <> t.relowner
+  union all
+  select t.oid, t.relname, t.relkind, a.grantee, lower(a.privilege_type), a.is_grantable, c.attname
+    from rel t join pg_attribute c on c.attrelid = t.oid and c.attacl is not null cross join lateral aclexplode(c.attacl) a
+    where a.grantee <> t.relowner),
+fun as (select p.* from pg_proc p join space on p.pronamespace = space.oid),
+facl as (
+  select p.oid, p.proowner, a.grantee, a.is_grantable
+    from fun p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee <> p.proowner),
+person as (select * from role where rolname in ('tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer', 'tollgate_platform')),
+found (code, object, detail) as (
+  select 'C01', relname::text, case when relrowsecurity then 'row security is not forced' else 'row security is off' end
+    from tab where not (relrowsecurity and relforcerowsecurity)
+  union all
+  select 'C02', relname::text, 'has no column organization_id uuid not null' from tab where tenant is null and not reference
+  union all
+  select 'C03', a.relname || coalesce('.' || a.attname, ''),
+         format('%s may %s, and no policy of that verb is for this role', coalesce(r.rolname, case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end), a.verb)
+    from acl a join tab t on t.oid = a.oid left join role r on r.oid = a.grantee
+    where a.verb in ('select', 'insert', 'update', 'delete')
+      and not exists (select from pol p where p.polrelid = a.oid and p.verb = a.verb and p.polroles = array[a.grantee] and p.polpermissive)
+  union all
+  select 'C03', a.relname || coalesce('.' || a.attname, ''), format('%s may hand on its right to %s', a.grantee::regrole, a.verb)
+    from acl a where a.is_grantable
+  union all
+  select 'C03', a.relname::text, format('%s may %s the history of migrations', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, a.verb)
+    from acl a where a.relname = any ($2)
+      and not (a.verb = 'select' and a.grantee in (select oid from role where rolname = 'tollgate_login'))
+  union all
+  select 'C04', relname || '.' || polname,
+         case when verb is null then 'is for all verbs' when polroles = '{0}' then 'is for PUBLIC'
+              when cardinality(polroles) > 1 then 'is for several roles'
+              else format('is not named after its table, verb and role: %s_%s_%s', relname, verb,
+                          (select case when r.helper then 'helper' else substr(r.rolname, 10) end from role r where r.oid = polroles[1])) end
+    from pol
+    where verb is null or polroles = '{0}' or cardinality(polroles) > 1
+      or polname <> coalesce((select format('%s_%s_%s', relname, verb, case when r.helper then 'helper' else substr(r.rolname, 10) end)
+                                from role r where r.oid = polroles[1]), '')
+  union all
+  select 'C04', p.relname || '.' || p.polname, 'is one of several for the same verb and role: either is enough'
+    from pol p where exists (select from pol q where q.polrelid = p.polrelid and q.oid <> p.oid and q.polpermissive and p.polpermissive
+                               and q.polroles && p.polroles and (q.polcmd = p.polcmd or '*' in (q.polcmd, p.polcmd)))
+  union all
+  select 'C05', relname || '.' || polname, 'does not read organization_id'
+    from pol
+    where not reference and not exists (
+      select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = pol.oid
+        and d.refclassid = 'pg_class'::regclass and d.refobjid = polrelid and d.refobjsubid = pol.tenant)
+  union all
+  select 'C05', relname || '.' || polname, 'does not ask what the claims say'
+    from pol
+    where not (reference and verb = 'select') and not exists (
+      select from pg_depend d join fun on fun.oid = d.refobjid
+        where d.classid = 'pg_policy'::regclass and d.objid = pol.oid and d.refclassid = 'pg_proc'::regclass
+          and fun.proname in ('current_organization_id', 'is_platform'))
+  union all
+  select 'C05', relname || '.' || polname, format('lets everything through: %s', text)
+    from pol cross join lateral (values ('using', qual), ('with check', checks)) as side (name, text)
+    where text = 'true'
+  union all
+  select 'C06', relname || '.' || polname, 'has no WITH CHECK' from pol where verb in ('insert', 'update') and polwithcheck is null
+  union all
+  select 'C07', w.rolname, 'is missing' from wanted w where not exists (select from role where role.rolname = w.rolname)
+  union all
+  select 'C07', r.rolname::text, format('has %s', attribute)
+    from pg_roles r join role on role.oid = r.oid
+    cross join lateral (values ('SUPERUSER', r.rolsuper), ('BYPASSRLS', r.rolbypassrls and not role.helper), ('REPLICATION', r.rolreplication),
+                               ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
+                               ('LOGIN', r.rolcanlogin and r.rolname <> 'tollgate_login'),
+                               ('INHERIT', r.rolinherit and r.rolname = 'tollgate_login')) as has (attribute, it)
+    where has.it
+  union all
+  select 'C07', t.relname::text, format('belongs to %s, not to tollgate_migrator', t.relowner::regrole)
+    from rel t where t.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and t.relowner not in (select oid from role where migrator)
+  union all
+  select 'C07', 'schema tollgate', format('belongs to %s, not to tollgate_migrator', nspowner::regrole)
+    from space where nspowner not in (select oid from role where migrator)
+  union all
+  select 'C08', r.rolname::text, format('can become %s', x.rolname)
+    from role r join pg_roles own on own.oid = r.oid and not own.rolsuper join pg_roles x on x.oid <> r.oid
+    where pg_has_role(r.oid, x.oid, 'MEMBER')
+      and not (r.rolname = 'tollgate_login' and x.oid in (select oid from person))
+      and not (r.migrator and x.rolname in ('tollgate_ledger', 'tollgate_rls_helper'))
+  union all
+  select 'C09', relname || coalesce('.' || attname, ''), format('%s has %s', case when grantee = 0 then 'PUBLIC' else grantee::regrole::text end, upper(verb))
+    from acl where relkind in ('r', 'p') and verb not in ('select', 'insert', 'update', 'delete')
+  union all
+  select distinct 'C10', format('%I.%I', n.nspname, v.relname), 'reads with the rights of its owner: security_invoker is off'
+    from pg_class v join pg_namespace n on n.oid = v.relnamespace
+    where v.relkind = 'v' and not coalesce(v.reloptions::text ~ 'security_invoker=(true|on|1|yes)', false)
+      and (n.nspname = 'tollgate' or exists (
+        select from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass
+          join tab on tab.oid = d.refobjid where w.ev_class = v.oid))
+  union all
+  select distinct 'C11', format('%I.%I', n.nspname, v.relname),
+         case v.relkind when 'm' then 'is a materialized view: it has the rows of all organizations' else 'is a foreign table: it has no row security' end
+    from pg_class v join pg_namespace n on n.oid = v.relnamespace
+    where v.relkind in ('m', 'f')
+      and (n.nspname = 'tollgate' or exists (
+        select from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass
+          join tab on tab.oid = d.refobjid where w.ev_class = v.oid))
+  union all
+  select 'C12', oid::regprocedure::text, 'runs with its owner''s rights and finds its names where the caller says: search_path is not pinned'
+    from fun where prosecdef and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false)
+  union all
+  select 'C12', oid::regprocedure::text, format('belongs to %s', proowner::regrole)
+    from fun where proowner not in (select oid from role where rolname in ('tollgate_migrator', 'tollgate_ledger'))
+      and not (proowner in (select oid from role where helper) and proname = any ($3))
+  union all
+  select 'C12', oid::regprocedure::text, format('may be called by %s', case when grantee = 0 then 'PUBLIC' else grantee::regrole::text end)
+    from facl where grantee not in (select oid from role)
+  union all
+  select 'C13', oid::regprocedure::text, 'is LEAKPROOF: it may be called before the policy' from fun where proleakproof
+  union all
+  select 'C14', t.relname || '.' || i.relname, 'is unique over all organizations: organization_id does not lead it'
+    from tab t join pg_index x on x.indrelid = t.oid join pg_class i on i.oid = x.indexrelid
+    where x.indisunique and not t.reference and t.tenant is not null and x.indkey[0] <> t.tenant and not i.relname = any ($4)
+  union all
+  select 'C14', t.relname::text, 'has no primary key'
+    from tab t where not exists (select from pg_index x where x.indrelid = t.oid and x.indisprimary)
+  union all
+  select 'C15', t.relname || '.' || k.conname, format('may point at a row of another organization in %s', p.relname)
+    from pg_constraint k join tab t on t.oid = k.conrelid join tab p on p.oid = k.confrelid
+    where k.contype = 'f' and not t.reference and not p.reference
+      and not exists (select from unnest(k.conkey, k.confkey) as pair (here, there) where pair.here = t.tenant and pair.there = p.tenant)
+  union all
+  select 'C16', a.relname::text, format('%s has %s: it says how much others write', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, upper(a.verb))
+    from acl a where a.relkind = 'S'
+  union all
+  select distinct 'C17', p.pubname || ': ' || p.tablename, 'is published past row security' from pg_publication_tables p where p.schemaname = 'tollgate'
+  union all
+  select 'C17', pubname::text, 'publishes all tables past row security' from pg_publication where puballtables
+  union all
+  select 'C18', format('schema %I', n.nspname), format('%s may create objects in it', r.rolname)
+    from pg_namespace n cross join role r join pg_roles own on own.oid = r.oid and not own.rolsuper
+    where has_schema_privilege(r.oid, n.oid, 'CREATE') and n.nspname !~ '^pg_(toast_)?temp_' and not (r.migrator and n.nspname = 'tollgate')
+  union all
+  select 'C18', 'schema tollgate', format('%s has %s on it', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, a.privilege_type)
+    from space cross join lateral aclexplode(space.nspacl) a
+    where a.grantee <> space.nspowner and (a.grantee not in (select oid from role) or a.is_grantable or a.privilege_type <> 'USAGE')
+  union all
+  select 'C19', t.relname || '.' || g.tgname, 'is a trigger: it runs in other people''s statements'
+    from tab t join pg_trigger g on g.tgrelid = t.oid where not g.tgisinternal
+  union all
+  select 'C19', t.relname || '.' || w.rulename, 'is a rule: it rewrites other people''s statements' from tab t join pg_rewrite w on w.ev_class = t.oid
+  union all
+  select 'C20', coalesce(r.rolname::text, 'database ' || current_database()), format('changes how statements are read: %s', split_part(setting, '=', 1))
+    from pg_db_role_setting s left join role r on r.oid = s.setrole cross join lateral unnest(s.setconfig) as setting
+    where (s.setrole = 0 or r.oid is not null) and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+      and setting ~* '^(row_security|search_path|role|session_replication_role|session_preload_libraries|local_preload_libraries|request\..*)='
+  union all
+  select 'C21', format('what %s makes%s', d.defaclrole::regrole, case when d.defaclnamespace = 0 then '' else ' in tollgate' end),
+         format('is at once open to %s: %s', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, a.privilege_type)
+    from pg_default_acl d cross join lateral aclexplode(d.defaclacl) a
+    where (d.defaclnamespace in (select oid from space) or (d.defaclnamespace = 0 and d.defaclrole in (select oid from role)))
+      and a.grantee <> d.defaclrole and d.defaclobjtype in ('r', 'S', 'f', 'n')
+  union all
+  select 'C22', relname || '.' || polname, text
+    from pol cross join lateral (values (qual), (checks)) as side (text)
+    where text ~ '(tollgate|auth)\.\w+\('
+  union all
+  select 'C23', p.relname || '.' || p.polname, 'lets a role do what it has no right to: one of the two is a mistake'
+    from pol p
+    where p.verb is not null and not exists (
+      select from acl a where a.oid = p.polrelid and a.verb = p.verb and p.polroles = array[a.grantee])
+)
+select distinct code, object, detail from found order by code, object, detail

@@ -1,0 +1,83 @@
+//! The proof of isolation: it holds here, and it turns red for whatever is weakened.
+#![cfg(feature = "postgres")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod mutants;
+
+use tokio_postgres::Client;
+use tollgate::postgres::{
+    cluster::testing,
+    prove::{self, Proof, Scope},
+};
+
+/// What is found after `sql`, of which nothing remains.
+async fn after(client: &Client, sql: &str, scope: Scope<'_>) -> Proof {
+    client.batch_execute("begin").await.unwrap();
+    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let proof =
+        prove::within(client, scope).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    client.batch_execute("rollback").await.unwrap();
+    proof
+}
+
+#[tokio::test]
+async fn the_schema_is_proven_and_nothing_is_left_behind() {
+    let database = testing::database().await.unwrap();
+    let proof = prove::run(&database.config(), Scope::Full).await.unwrap();
+    assert!(proof.holds(), "{proof}");
+    assert!(proof.canaries >= 8 && proof.probes > 1000 && proof.calls > 20, "{proof}");
+    eprintln!("{proof}");
+    let client = database.connect().await.unwrap();
+    let left = client.query("select from tollgate.organizations", &[]).await.unwrap();
+    assert!(left.is_empty());
+}
+
+#[tokio::test]
+async fn production_is_proven_without_a_write() {
+    let database = testing::database().await.unwrap();
+    let proof = prove::run(&database.config(), Scope::ReadOnly).await.unwrap();
+    assert!(proof.holds(), "{proof}");
+    assert!(proof.probes > 100 && proof.canaries == 0, "{proof}");
+}
+
+#[tokio::test]
+async fn a_user_that_can_only_become_our_roles_says_what_it_could_not_check() {
+    let database = testing::database().await.unwrap();
+    let client = database.connect().await.unwrap();
+    let user = "prove_without_superuser";
+    let roles = "tollgate_migrator, tollgate_platform, tollgate_owner, tollgate_admin, tollgate_member, tollgate_viewer";
+    client
+        .batch_execute(&format!("create role {user} login; grant {roles} to {user}"))
+        .await
+        .unwrap();
+    let proof = prove::run(database.config().user(user), Scope::Full).await.unwrap();
+    assert!(proof.holds(), "{proof}");
+    assert!(proof.canaries >= 8, "{proof}");
+    assert!(proof.to_string().contains("this user cannot become it"), "{proof}");
+    // The gateway's own login cannot plant canaries, and says so.
+    let proof = prove::run(database.config().user("tollgate_login"), Scope::Full).await.unwrap();
+    assert!(proof.holds() && proof.canaries == 0, "{proof}");
+    assert!(proof.to_string().contains("not checked: canaries"), "{proof}");
+}
+
+#[tokio::test]
+async fn a_new_table_without_policies_fails_by_itself() {
+    let database = testing::database().await.unwrap();
+    let client = database.connect().await.unwrap();
+    let bare = "create table tollgate.notes (organization_id uuid not null, note_id uuid not null, text text not null, \
+        primary key (organization_id, note_id)); \
+        alter table tollgate.notes owner to tollgate_migrator";
+    let proof = after(&client, bare, Scope::Catalog).await;
+    assert!(proof.findings.iter().any(|one| one.code == "C01" && one.object == "notes"), "{proof}");
+    let granted = format!("{bare}; grant select on tollgate.notes to tollgate_member");
+    let proof = after(&client, &granted, Scope::Table("notes")).await;
+    assert!(proof.findings.iter().any(|one| one.code == "P01" && one.object == "notes"), "{proof}");
+    let unmakeable =
+        format!("{bare}; alter table tollgate.notes add check (text = md5(note_id::text))");
+    let proof = after(&client, &unmakeable, Scope::Full).await;
+    assert!(proof.findings.iter().any(|one| one.code == "P00" && one.object == "notes"), "{proof}");
+}
