@@ -2,7 +2,9 @@
 #![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stderr,
+    clippy::arithmetic_side_effects,
     reason = "a test that cannot be set up has failed, and counts are worth seeing"
 )]
 

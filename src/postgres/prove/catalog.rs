@@ -10,8 +10,7 @@ use crate::{postgres::error, store::StoreError};
 
 pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let lists =
-        [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS].map(|list| names(list));
+    let lists = [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS].map(names);
     let [reference, bookkeeping, past, global] = &lists;
     let sql = include_str!("../sql/prove/catalog.sql");
     let rows = client.query(sql, &[reference, bookkeeping, past, global]).await.map_err(failed)?;

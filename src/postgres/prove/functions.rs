@@ -104,9 +104,8 @@ fn is_nothing(text: &str) -> bool {
 }
 
 fn text_of(answer: &[SimpleQueryMessage]) -> Vec<String> {
-    let rows = answer.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
+    let rows = answer.iter().filter_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None }
     });
     rows.flat_map(|row| (0..row.len()).filter_map(|column| row.get(column).map(str::to_owned)))
         .collect()

@@ -35,6 +35,8 @@ pub enum Scope<'a> {
     Catalog,
     /// Only what roles can do to this table.
     Table(&'a str),
+    /// Only what functions do for those who may call them.
+    Functions,
 }
 
 /// Proves the database, in a transaction of its own that leaves nothing behind.
@@ -61,16 +63,18 @@ pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError>
 pub async fn within(client: &Client, scope: Scope<'_>) -> Result<Proof, StoreError> {
     execute(client, include_str!("../sql/prove/prepare.sql")).await?;
     let mut proof = Proof::default();
-    if !matches!(scope, Scope::Table(_)) {
+    if !matches!(scope, Scope::Table(_) | Scope::Functions) {
         catalog::check(client, &mut proof).await?;
     }
     match scope {
         Scope::Catalog => {}
         Scope::ReadOnly => probes::read(client, &mut proof).await?,
-        Scope::Full | Scope::Table(_) => {
+        Scope::Full | Scope::Table(_) | Scope::Functions => {
             let only = if let Scope::Table(table) = scope { Some(table) } else { None };
             if let Some(canaries) = rows::plant(client, &mut proof).await? {
-                probes::run(client, &canaries, only, &mut proof).await?;
+                if scope != Scope::Functions {
+                    probes::run(client, &canaries, only, &mut proof).await?;
+                }
                 if only.is_none() {
                     functions::run(client, &canaries, &mut proof).await?;
                 }

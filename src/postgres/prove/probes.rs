@@ -136,7 +136,7 @@ pub(super) async fn run(
     }
     let mut seen = false;
     for role in roles {
-        let columns = updatable(client, role).await?;
+        let columns = updatable(client, role, only).await?;
         for name in canaries.other.rows.keys() {
             if only.is_some_and(|only| only != name) {
                 continue;
@@ -160,9 +160,13 @@ pub(super) async fn run(
     execute(client, "set local role none").await
 }
 
-async fn updatable(client: &Client, role: &str) -> Result<BTreeMap<String, String>, StoreError> {
+async fn updatable(
+    client: &Client,
+    role: &str,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, String>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let rows = client.query(include_str!("../sql/prove/updatable.sql"), &[&role]).await;
+    let rows = client.query(include_str!("../sql/prove/updatable.sql"), &[&role, &only]).await;
     let rows = rows.map_err(failed)?;
     rows.iter()
         .map(|row| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)))
@@ -326,7 +330,7 @@ fn judge(
         Answer::Refused => {}
         Answer::Rows(rows) if *rows <= rows_max => {}
         Answer::Rows(rows) => {
-            proof.found(check, table, format!("{role} reaches {rows} rows by {verb}"))
+            proof.found(check, table, format!("{role} reaches {rows} rows by {verb}"));
         }
         Answer::Through => {
             proof.found(
@@ -346,7 +350,7 @@ async fn attempt(client: &Client, sql: &str, proof: &mut Proof) -> Result<Answer
     let answer = flushed(client, sql, proof).await?;
     Ok(match answer {
         Ok(messages) => Answer::Rows(rows_of(&messages)),
-        Err(error) => refusal(error)?,
+        Err(error) => refusal(&error)?,
     })
 }
 
@@ -368,16 +372,15 @@ async fn flushed(
 }
 
 fn rows_of(messages: &[SimpleQueryMessage]) -> u64 {
-    let complete = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-        _ => None,
+    let complete = messages.iter().filter_map(|message| {
+        if let SimpleQueryMessage::CommandComplete(rows) = message { Some(*rows) } else { None }
     });
     complete.sum()
 }
 
-fn refusal(error: tokio_postgres::Error) -> Result<Answer, StoreError> {
+fn refusal(error: &tokio_postgres::Error) -> Result<Answer, StoreError> {
     match error.code() {
-        None => Err(error::failed(&error)),
+        None => Err(error::failed(error)),
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(Answer::Refused),
         Some(code) if code.code().starts_with("23") => Ok(Answer::Through),
         Some(code) => Ok(Answer::Unclear(format!("SQLSTATE {}", code.code()))),
@@ -403,7 +406,7 @@ async fn copied(
             let found = text.lines().filter(|line| marker.is_none_or(|one| line.contains(one)));
             Answer::Rows(u64::try_from(found.count()).unwrap_or(u64::MAX))
         }
-        Err(error) => refusal(error)?,
+        Err(error) => refusal(&error)?,
     })
 }
 
@@ -411,11 +414,10 @@ async fn copied(
 async fn explained(client: &Client, sql: &str, proof: &mut Proof) -> Result<Answer, StoreError> {
     let messages = match flushed(client, sql, proof).await? {
         Ok(messages) => messages,
-        Err(error) => return refusal(error),
+        Err(error) => return refusal(&error),
     };
-    let plan = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
+    let plan = messages.iter().find_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None }
     });
     let Some((_, rows)) = plan.and_then(|plan| plan.split_once("actual rows=")) else {
         return Ok(Answer::Rows(0));

@@ -197,9 +197,9 @@ impl Canary {
             execute(client, "savepoint canary").await?;
             let failure = match client.simple_query(&sql).await {
                 Ok(answer) => {
-                    let row = answer.iter().find_map(|message| match message {
-                        SimpleQueryMessage::Row(row) => serde_json::from_str(row.get(0)?).ok(),
-                        _ => None,
+                    let row = answer.iter().find_map(|message| {
+                        let SimpleQueryMessage::Row(row) = message else { return None };
+                        serde_json::from_str(row.get(0)?).ok()
                     });
                     return Ok(row.ok_or_else(|| "gave no row back".to_owned()));
                 }
@@ -231,10 +231,8 @@ impl Canary {
         let inherited = table.constraints.iter().filter(|one| one.kind == "f").find_map(|key| {
             let at = key.columns.as_ref()?.iter().position(|name| *name == column.name)?;
             let row = self.rows.get(key.parent.as_ref()?)?;
-            match row.get(key.there.as_ref()?.get(at)?)? {
-                Value::String(text) => Some(literal(text)),
-                other => Some(literal(&other.to_string())),
-            }
+            let value = row.get(key.there.as_ref()?.get(at)?)?;
+            Some(value.as_str().map_or_else(|| literal(&value.to_string()), literal))
         });
         let mut choices = Vec::new();
         if column.free && column.name != "user_id" {
