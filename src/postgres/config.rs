@@ -12,7 +12,8 @@ pub enum Prepared {
     #[default]
     Auto,
     /// Never: statements travel with the types of their parameters, still in one round trip. For `PgBouncer`
-    /// before 1.21 in transaction mode. Server-side limits are not sent either, because it refuses them: set them on the login role.
+    /// before 1.21 in transaction mode. Two things more are left out, because it takes neither: limits in the
+    /// startup message (those that the bootstrap sets on the role `tollgate_login` hold), and cancel requests.
     Never,
 }
 

@@ -20,13 +20,17 @@ pub(super) struct Lease {
     // In an `Option` so that `Drop` can take it out.
     object: Option<Object>,
     clean: bool,
-    tls: Tls,
+    /// How a cancel request travels; `None` where none may be sent.
+    cancels: Option<Tls>,
 }
 
 impl Lease {
     /// Unclean from the first, until [`clean`](Self::clean) says otherwise.
-    pub(super) fn new(object: Object, tls: Tls) -> Self {
-        Self { object: Some(object), clean: false, tls }
+    ///
+    /// Without `cancels` the connection is only closed. `PgBouncer` 1.18 to 1.20 can end with an error of its own
+    /// when a cancel request meets it at the wrong moment (its issues 801, 822 and 904), for all its clients.
+    pub(super) fn new(object: Object, cancels: Option<Tls>) -> Self {
+        Self { object: Some(object), clean: false, cancels }
     }
 
     #[expect(clippy::expect_used, reason = "only `Drop` takes the object out")]
@@ -48,10 +52,11 @@ impl Drop for Lease {
         }
         metrics::counter!("tollgate_pool_discarded_total").increment(1);
         let client = Object::take(object);
-        let (token, tls) = (client.cancel_token(), self.tls.clone());
         if client.is_closed() {
             return;
         }
+        let Some(tls) = self.cancels.take() else { return };
+        let token = client.cancel_token();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 // If the cancel does not arrive, the server notices the closed connection by itself.

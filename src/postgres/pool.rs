@@ -8,7 +8,7 @@ use deadpool_postgres::{
 use tokio_postgres::{NoTls, Row};
 
 use super::{
-    config::PoolConfig,
+    config::{PoolConfig, Prepared},
     error::{self, PostgresError},
     lease::{Lease, Ready},
     statement::{Parameter, Statement},
@@ -174,7 +174,10 @@ impl Pool {
         let object = self.0.connections.get().await;
         self.observe();
         match object {
-            Ok(object) => Ok(Lease::new(object, self.0.tls.clone())),
+            Ok(object) => {
+                let cancels = self.0.config.prepared == Prepared::Auto;
+                Ok(Lease::new(object, cancels.then(|| self.0.tls.clone())))
+            }
             Err(PoolError::Backend(error)) => Err(error::unconnected(&error)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(error::timed_out("wait")),
             Err(PoolError::Timeout(TimeoutType::Create)) => Err(error::timed_out("connect")),

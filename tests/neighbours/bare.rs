@@ -1,6 +1,43 @@
 //! Changes to a scratch database: walls taken out, and a look at every connection that is used.
 
 use tokio_postgres::Client;
+use tollgate::postgres::{Pool, PoolConfig, PostgresError, Statement};
+
+use crate::harness::House;
+
+/// What a careless statement would leave behind: claims, a role, a transaction.
+const CARELESS: [Statement; 3] = [
+    Statement::new("select set_config('request.jwt.claims', '{}', false)", &[]),
+    Statement::new("set role tollgate_member", &[]),
+    Statement::new("begin", &[]),
+];
+/// Calls one of the functions of a gateway, for nobody.
+const CALL: Statement = Statement::new(
+    "select tollgate.standing('00000000-0000-0000-0000-000000000000', '{\"organization_id\": \"00000000-0000-0000-0000-000000000000\"}')",
+    &[],
+);
+
+/// That [`probe_checkouts`] sees each of them on the connection's next ways out of the pool.
+pub(crate) async fn notices_what_is_left(house: House) {
+    for careless in &CARELESS {
+        let mut one = PoolConfig::new(house.login.clone());
+        one.connections_max = 1;
+        let pool = Pool::connect(one).unwrap();
+        pool.rows(&CALL, &[]).await.unwrap();
+        pool.rows(careless, &[]).await.unwrap();
+        let mut noticed = false;
+        for _ in 0..2 {
+            if let Err(error) = pool.rows(&CALL, &[]).await {
+                let said = PostgresError::of(&error).unwrap().to_string();
+                // Under another role, the function is not even its to call.
+                assert!(said.contains("handed out with") || said.contains("denied"), "{said}");
+                noticed = true;
+            }
+        }
+        assert!(noticed, "nobody noticed: {}", careless.sql());
+    }
+    house.close().await;
+}
 
 /// A comparison of organizations, as our functions write it.
 const PREDICATE: &str = r"(\w+\.)?organization_id\s*=\s*(\w+\.|p_)organization_id";

@@ -66,7 +66,7 @@ fn arguments(command: &[String], help: &str, organization: &str) -> Option<Vec<S
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_command_tells_a_tenants_login_of_any_organization() {
-    let house = house(Walls::All).await;
+    let house = house(Walls::All, None).await;
     let (own, other) = (plain(&house).await, secretive(&house).await);
     house.check().await;
     // Roles are the cluster's, and other tests run beside this one.

@@ -59,7 +59,10 @@ impl Crowd {
         let (mut open, mut stayed): (Option<Client>, usize) = (None, 0);
         for _ in 0..self.requests / CLIENTS {
             match dice.below(8) {
-                0 => self.look_back(own, &mut dice).await,
+                0 => {
+                    let patience = dice.below(100_000).try_into().unwrap();
+                    self.look_back(own, Duration::from_micros(patience)).await;
+                }
                 1 => self.look_at_the_connection().await,
                 _ => {}
             }
@@ -100,11 +103,10 @@ impl Crowd {
     }
 
     /// What a member of the organization sees of the log, unless it leaves before.
-    async fn look_back(&self, own: usize, dice: &mut Dice) {
+    async fn look_back(&self, own: usize, patience: Duration) {
         let person = Tenant::new(self.orgs[own].0.id, "ann").with_role(Role::Member);
         let door = Door::new(self.pool.clone());
         let looking = door.run(person.claims(), DoorRole::Member, &SEEN, &[]);
-        let patience = Duration::from_micros(u64::try_from(dice.below(100_000)).unwrap());
         let Ok(rows) = timeout(patience, looking).await else { return };
         for row in rows.unwrap() {
             assert_eq!(row.get::<_, &str>(0), self.orgs[own].0.id.to_string());
@@ -140,15 +142,21 @@ impl Crowd {
     }
 }
 
+impl Crowd {
+    async fn gather(house: House, requests: usize) -> Arc<Self> {
+        let mut orgs = Vec::new();
+        for number in 0..ORGANIZATIONS {
+            orgs.push((house.organization(RICH).await, format!("canary{number:02}x")));
+        }
+        let pool = house.gateways[0].pool.clone();
+        Arc::new(Self { house, orgs, pool, requests })
+    }
+}
+
 pub(crate) async fn stays_apart(house: House) {
     let wanted = std::env::var("TOLLGATE_NEIGHBOURS_REQUESTS").ok();
     let requests = wanted.map_or(REQUESTS_DEFAULT, |number| number.parse().unwrap());
-    let mut orgs = Vec::new();
-    for number in 0..ORGANIZATIONS {
-        orgs.push((house.organization(RICH).await, format!("canary{number:02}x")));
-    }
-    let pool = house.gateways[0].pool.clone();
-    let crowd = Arc::new(Crowd { house, orgs, pool, requests });
+    let crowd = Crowd::gather(house, requests).await;
     let visits = (0..CLIENTS).map(|number| {
         let crowd = Arc::clone(&crowd);
         tokio::spawn(async move { crowd.visit(number).await })
@@ -160,4 +168,22 @@ pub(crate) async fn stays_apart(house: House) {
     assert!(looked >= i64::try_from(2 * stayed).unwrap(), "{looked} checkouts for {stayed} calls");
     Arc::into_inner(crowd).unwrap().house.close().await;
     eprintln!("{requests} requests, {stayed} of them stayed for, {looked} checkouts looked at");
+}
+
+/// That the crowd sees what there is to see: with one policy that lets everything through, somebody does.
+pub(crate) async fn notices_a_foreign_byte(house: House) {
+    let open = "alter policy audit_events_select_member on tollgate.audit_events using (organization_id is not null)";
+    house.admin.batch_execute(open).await.unwrap();
+    let crowd = Crowd::gather(house, 0).await;
+    for own in 0..2 {
+        let (org, canary) = &crowd.orgs[own];
+        let ask = Ask::of(BOTH[own]).saying(canary);
+        assert_eq!(crowd.house.ask(org, &ask).await.status, 200);
+    }
+    let looking = tokio::spawn({
+        let crowd = Arc::clone(&crowd);
+        async move { crowd.look_back(0, Duration::from_secs(60)).await }
+    });
+    assert!(looking.await.is_err_and(|error| error.is_panic()), "a foreign row went unnoticed");
+    Arc::into_inner(crowd).unwrap().house.close().await;
 }

@@ -1,5 +1,7 @@
 //! Every path and method, with the other organization named in every place that a caller can write in.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::{
@@ -8,6 +10,8 @@ use crate::{
     secrets::{CANARY, MODEL, REQUEST, plain, rows_of, secretive},
 };
 
+/// How often a policy may be read while one set of questions is asked.
+const POLICY_READS_MAX: u64 = 4;
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// All paths that the source names, so that a new one is tried without being added here.
@@ -91,6 +95,26 @@ async fn ask_about(house: &House, org: &Org, other: Uuid) -> Vec<(String, String
     answers
 }
 
+/// As [`ask_about`], with the number of functions that the database ran for it.
+async fn ask_and_count(house: &House, org: &Org, other: Uuid) -> (Vec<(String, String)>, i64) {
+    let before = clean_checkouts(&house.admin).await;
+    let answers = ask_about(house, org, other).await;
+    house.check().await;
+    (answers, clean_checkouts(&house.admin).await - before)
+}
+
+/// That the questions above see what there is to see: whoever owns the canary is told of it.
+pub(crate) async fn notice_a_leak(house: House) {
+    let other = secretive(&house).await;
+    let house = Arc::new(house);
+    let asking = tokio::spawn({
+        let (house, other) = (Arc::clone(&house), other.clone());
+        async move { ask_about(&house, &other, other.id.as_uuid()).await }
+    });
+    assert!(asking.await.is_err_and(|error| error.is_panic()), "a leak went unnoticed");
+    Arc::into_inner(house).unwrap().close().await;
+}
+
 pub(crate) async fn learn_nothing(house: House) {
     let (curious, other) = (plain(&house).await, secretive(&house).await);
     let id = other.id.as_uuid();
@@ -99,16 +123,21 @@ pub(crate) async fn learn_nothing(house: House) {
     assert!(before.values().filter(|(rows, _)| *rows > 0).count() >= 7, "{before:?}");
     let own_before = rows_of(&house.admin, curious.id.as_uuid()).await;
 
-    // Whether it is there, suspended, or nowhere, and whatever it did: the answers are the same.
-    let about = ask_about(&house, &curious, id).await;
-    let nobody = ask_about(&house, &curious, Uuid::now_v7()).await;
-    house.check().await;
+    // Whether it is there, suspended, or nowhere, and whatever it did: the answers are the same, and so is
+    // the work that they take, which is what could be told by their time.
+    let (about, work) = ask_and_count(&house, &curious, id).await;
+    let (nobody, work_for_nobody) = ask_and_count(&house, &curious, Uuid::now_v7()).await;
     assert_eq!(rows_of(&house.admin, id).await, before, "what they have has not changed");
     house.operator.set_suspended(other.id, true).await.unwrap();
-    let suspended = ask_about(&house, &curious, id).await;
+    let (suspended, work_for_suspended) = ask_and_count(&house, &curious, id).await;
     for ((one, two), three) in about.iter().zip(&nobody).zip(&suspended) {
         assert_eq!(one, two, "an organization can be told from none");
         assert_eq!(one, three, "a suspended organization can be told");
+    }
+    for other_work in [work_for_nobody, work_for_suspended] {
+        // The caller's own policy is read anew every thirty seconds, whomever it asks about.
+        let difference = work.abs_diff(other_work);
+        assert!(difference <= POLICY_READS_MAX, "{work} statements, or {other_work}");
     }
     house.operator.set_suspended(other.id, false).await.unwrap();
     let served =

@@ -48,6 +48,26 @@ begin
     alter role tollgate_login noinherit;
   end if;
 
+  -- What a gateway asks for on each of its connections, for those on which a pooler does not let it ask. What
+  -- is set there already is the administrator's own.
+  for role_name, attributes in
+    values ('statement_timeout', '5s'), ('lock_timeout', '2s'), ('idle_in_transaction_session_timeout', '10s'),
+           -- A backend whose client is gone must not go on waiting for a lock, and then commit.
+           ('client_connection_check_interval', '1s')
+  loop
+    if not exists (select from pg_catalog.pg_db_role_setting s cross join lateral unnest(s.setconfig) as setting
+                     where s.setrole = 'tollgate_login'::regrole and s.setdatabase = 0 and setting like role_name || '=%') then
+      begin
+        execute format('alter role tollgate_login set %I = %L', role_name, attributes);
+      exception
+      when insufficient_privilege then
+        raise warning 'tollgate_login has no % of its own: through a pooler nothing bounds it', role_name;
+      when internal_error then
+        null; -- the role is the cluster's: a migration of another database sets it at this moment
+      end;
+    end if;
+  end loop;
+
   -- The helper reads the membership table past its policies. Where the attribute cannot be granted
   -- (managed services), its own policy on that table lets it see the organization in the claims.
   if not (select rolbypassrls from pg_catalog.pg_roles where rolname = 'tollgate_rls_helper') then
