@@ -175,14 +175,13 @@ pub(crate) async fn notices_a_foreign_byte(house: House) {
     let open = "alter policy audit_events_select_member on tollgate.audit_events using (organization_id is not null)";
     house.admin.batch_execute(open).await.unwrap();
     let crowd = Crowd::gather(house, 0).await;
-    for own in 0..2 {
-        let (org, canary) = &crowd.orgs[own];
-        let ask = Ask::of(BOTH[own]).saying(canary);
+    for ((org, canary), dialect) in crowd.orgs.iter().zip(BOTH) {
+        let ask = Ask::of(dialect).saying(canary);
         assert_eq!(crowd.house.ask(org, &ask).await.status, 200);
     }
     let looking = tokio::spawn({
         let crowd = Arc::clone(&crowd);
-        async move { crowd.look_back(0, Duration::from_secs(60)).await }
+        async move { crowd.look_back(0, Duration::from_mins(1)).await }
     });
     assert!(looking.await.is_err_and(|error| error.is_panic()), "a foreign row went unnoticed");
     Arc::into_inner(crowd).unwrap().house.close().await;
