@@ -74,7 +74,7 @@ pub(crate) fn fetched(policy: Policy) -> Policies {
 }
 
 pub(crate) fn fetched_as(policy: Policy, role: Option<Role>) -> Policies {
-    let standing = Standing { policy: Arc::new(policy), role };
+    let standing = Standing::under(Arc::new(policy), role);
     Policies::cached(Arc::new(OneStanding(Some(standing))), Duration::from_secs(30))
 }
 

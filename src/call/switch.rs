@@ -45,7 +45,7 @@ impl KillSwitch {
         let tenants: Vec<_> = self.lock().values().map(|open| open.tenant.clone()).collect();
         for tenant in tenants {
             match store.standing(&tenant).await {
-                Ok(standing) if standing.policy.suspended => self.cut(tenant.organization_id()),
+                Ok(standing) if standing.suspended.is_some() => self.cut(tenant.organization_id()),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(organization_id = %tenant.organization_id(), %error, "a kill switch could not be read");

@@ -6,4 +6,4 @@ mod tenant;
 
 pub use call::{AtEnd, Call, Hold, Keeping, Report, ServedBy};
 pub use standing::Standing;
-pub use tenant::Tenant;
+pub use tenant::{Identity, Tenant};

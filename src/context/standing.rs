@@ -3,15 +3,31 @@
 use std::sync::Arc;
 
 use super::Tenant;
-use crate::domain::{policy::Policy, role::Role};
+use crate::domain::{
+    policy::{Policy, RateLimit},
+    role::Role,
+    scope::Scope,
+};
 
-/// What an organization may do, and what the caller is in it.
+/// What an organization may do, what the caller is in it, and what holds for this caller.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
     /// The organization's policy.
     pub policy: Arc<Policy>,
     /// The caller's role: the token's, else the membership table's, else unknown.
     pub role: Option<Role>,
+    /// Rates beside the policy's own that this caller meets.
+    pub rates: Arc<[RateLimit]>,
+    /// The kill switch is on: the widest scope of this caller for which it is.
+    pub suspended: Option<Scope>,
+}
+
+impl Standing {
+    /// The standing of everybody under one policy, in the role that the tenant has.
+    pub fn under(policy: Arc<Policy>, role: Option<Role>) -> Self {
+        let suspended = policy.suspended.then_some(Scope::Organization);
+        Self { policy, role, rates: Arc::default(), suspended }
+    }
 }
 
 /// A standing that a layer has learned, for the layers further in: one snapshot judges all of a call.

@@ -6,7 +6,7 @@ use http::Request;
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    ids::{OrganizationId, TeamId},
+    ids::{KeyId, OrganizationId, TeamId},
     role::Role,
 };
 
@@ -21,52 +21,64 @@ struct Facts {
     organization_id: OrganizationId,
     user_id: Box<str>,
     team_id: Option<TeamId>,
+    key_id: Option<KeyId>,
     role: Option<Role>,
     claims: Box<str>,
+}
+
+/// The facts that a verified token gives, wherever it keeps them.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// The person.
+    pub user_id: &'a str,
+    /// The person's team.
+    pub team_id: Option<TeamId>,
+    /// The key of a program.
+    pub key_id: Option<KeyId>,
+    /// The person's role.
+    pub role: Option<Role>,
+}
+
+impl<'a> Identity<'a> {
+    /// A person of this organization, of whom no more is known.
+    pub const fn new(organization_id: OrganizationId, user_id: &'a str) -> Self {
+        Self { organization_id, user_id, team_id: None, key_id: None, role: None }
+    }
 }
 
 impl Tenant {
     /// A tenant that some authenticator has verified.
     pub fn new(organization_id: OrganizationId, user_id: &str) -> Self {
-        Self::from_claims(organization_id, user_id, None, None, Map::new())
+        Self::from_claims(Identity::new(organization_id, user_id), Map::new())
     }
 
     /// The same tenant in this role.
     #[must_use]
     pub fn with_role(self, role: Role) -> Self {
-        Self::from_claims(
-            self.0.organization_id,
-            &self.0.user_id,
-            self.0.team_id,
-            Some(role),
-            self.payload(),
-        )
+        Self::from_claims(Identity { role: Some(role), ..self.identity() }, self.payload())
     }
 
     /// The same tenant in this team.
     #[must_use]
     pub fn with_team(self, team_id: TeamId) -> Self {
-        Self::from_claims(
-            self.0.organization_id,
-            &self.0.user_id,
-            Some(team_id),
-            self.0.role,
-            self.payload(),
-        )
+        Self::from_claims(Identity { team_id: Some(team_id), ..self.identity() }, self.payload())
+    }
+
+    /// The same tenant with this key.
+    #[must_use]
+    pub fn with_key(self, key_id: KeyId) -> Self {
+        Self::from_claims(Identity { key_id: Some(key_id), ..self.identity() }, self.payload())
     }
 
     /// A tenant with the whole verified payload, which Postgres will see as `request.jwt.claims`.
     ///
-    /// The four facts are written into the payload under fixed names (`organization_id`, `sub`,
-    /// `team_id`, `role_in_organization`), wherever the token's issuer keeps them, so that
+    /// The five facts are written into the payload under fixed names (`organization_id`, `sub`,
+    /// `team_id`, `key_id`, `role_in_organization`), wherever the token's issuer keeps them, so that
     /// row-level security reads one spelling.
-    pub fn from_claims(
-        organization_id: OrganizationId,
-        user_id: &str,
-        team_id: Option<TeamId>,
-        role: Option<Role>,
-        mut payload: Map<String, Value>,
-    ) -> Self {
+    pub fn from_claims(identity: Identity<'_>, mut payload: Map<String, Value>) -> Self {
+        let Identity { organization_id, user_id, team_id, key_id, role } = identity;
         payload.insert("organization_id".into(), organization_id.to_string().into());
         payload.insert("sub".into(), user_id.into());
         let mut optional = |name: &str, value: Option<String>| match value {
@@ -74,9 +86,11 @@ impl Tenant {
             None => drop(payload.remove(name)),
         };
         optional("team_id", team_id.map(|team| team.to_string()));
+        optional("key_id", key_id.map(|key| key.to_string()));
         optional("role_in_organization", role.map(|role| role.to_string()));
         let claims = Value::Object(payload).to_string().into();
-        Self(Arc::new(Facts { organization_id, user_id: user_id.into(), team_id, role, claims }))
+        let user_id = user_id.into();
+        Self(Arc::new(Facts { organization_id, user_id, team_id, key_id, role, claims }))
     }
 
     /// The tenant of a request, if a layer further out has put one in.
@@ -99,6 +113,11 @@ impl Tenant {
         self.0.team_id
     }
 
+    /// The key of a program, if the token names one.
+    pub fn key_id(&self) -> Option<KeyId> {
+        self.0.key_id
+    }
+
     /// The person's role, if the token names one; else the membership table decides.
     pub fn role(&self) -> Option<Role> {
         self.0.role
@@ -112,6 +131,11 @@ impl Tenant {
     /// Whether these are clones of one tenant.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        let Facts { organization_id, ref user_id, team_id, key_id, role, .. } = *self.0;
+        Identity { organization_id, user_id, team_id, key_id, role }
     }
 
     fn payload(&self) -> Map<String, Value> {

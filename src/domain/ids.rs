@@ -54,6 +54,10 @@ uuid_id! {
     TeamId
 }
 uuid_id! {
+    /// A key of a program inside an organization: what a token says it was given out for.
+    KeyId
+}
+uuid_id! {
     /// One call, and the key that makes every write about it idempotent (with the organization).
     ///
     /// A UUIDv7 made by the gateway, so it also carries the millisecond in which the call arrived.

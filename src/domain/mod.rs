@@ -16,6 +16,7 @@ pub mod price_file;
 pub mod rate;
 pub mod request;
 pub mod role;
+pub mod scope;
 pub mod sse;
 pub mod tokens;
 pub mod usage;

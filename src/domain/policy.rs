@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use super::scope::Scope;
+
 /// What an organization may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,10 +43,7 @@ impl AllowList {
     pub fn allows(&self, model: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Only(names) => names.iter().any(|name| match name.strip_suffix('*') {
-                Some(stem) => model.starts_with(stem),
-                None => name == model,
-            }),
+            Self::Only(names) => names.iter().any(|name| matches(name, model)),
         }
     }
 }
@@ -74,6 +73,36 @@ pub struct Rates {
     pub tokens_per_minute: Option<NonZeroU32>,
     /// Calls whose answer has not ended yet.
     pub calls_in_flight: Option<NonZeroU32>,
+}
+
+/// Rates of one scope, beside the policy's own: what one caller meets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// Whose rates these are.
+    pub scope: Scope,
+    /// Which one of that scope; empty for the organization. Never [`Scope::EACH`]: what each is given on its
+    /// own is counted under its own id.
+    pub scope_id: String,
+    /// The models that count: a name, where a trailing `*` stands for any ending.
+    pub model_pattern: String,
+    /// The rates.
+    #[serde(flatten)]
+    pub rates: Rates,
+}
+
+impl RateLimit {
+    /// Whether calls of this model count.
+    pub fn is_for(&self, model: &str) -> bool {
+        matches(&self.model_pattern, model)
+    }
+}
+
+/// A name is itself, and a trailing `*` stands for any ending.
+fn matches(pattern: &str, model: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(stem) => model.starts_with(stem),
+        None => pattern == model,
+    }
 }
 
 /// Token budgets over calendar windows in the organization's time zone.

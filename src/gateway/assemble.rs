@@ -312,6 +312,7 @@ fn verifier(identity: &Identity, client: &HttpClient) -> Result<Verifier, StartE
     config.organization_claim.clone_from(&identity.organization_claim);
     config.role_claim.clone_from(&identity.role_claim);
     config.team_claim.clone_from(&identity.team_claim);
+    config.key_claim.clone_from(&identity.key_claim);
     config.leeway = identity.leeway;
     // Those that cannot be read were refused with the configuration.
     config.algorithms = identity.algorithms.iter().filter_map(|name| name.parse().ok()).collect();

@@ -19,6 +19,7 @@ use crate::{
     context::{Call, Tenant},
     domain::{output, policy::Policy},
     refusal::{self, Refusal},
+    store::Standing,
 };
 
 /// Holds organizations to their rates. See the [module docs](super).
@@ -35,8 +36,9 @@ impl<S> Limits<S> {
 }
 
 impl Settings {
-    fn decide(&self, policy: &Policy, tenant: &Tenant, call: Option<&Call>) -> Verdict<Kept> {
-        if policy.suspended {
+    fn decide(&self, standing: &Standing, tenant: &Tenant, call: Option<&Call>) -> Verdict<Kept> {
+        let policy = &*standing.policy;
+        if standing.suspended.is_some() {
             return (Err(Refusal::Suspended), Kept::default());
         }
         let rates = Rates::share(&policy.rates, self.replicas);
@@ -117,7 +119,7 @@ where
         };
         let call = Call::of(&request);
         if let Some(standing) = self.settings.policies.peek_for(tenant, call) {
-            let verdict = self.settings.decide(&standing.policy, tenant, call);
+            let verdict = self.settings.decide(&standing, tenant, call);
             return ResponseFuture::new(
                 Admission::decided(verdict, &mut self.inner, request),
                 dialect,
@@ -126,7 +128,7 @@ where
         let (settings, tenant, call) = (Arc::clone(&self.settings), tenant.clone(), call.cloned());
         let asking = Box::pin(async move {
             match admission::standing(&settings.policies, &tenant, call.as_ref()).await {
-                Ok(standing) => settings.decide(&standing.policy, &tenant, call.as_ref()),
+                Ok(standing) => settings.decide(&standing, &tenant, call.as_ref()),
                 Err(refusal) => {
                     (Err(refusal), Kept { permit: None, readings: Readings::default() })
                 }

@@ -7,7 +7,7 @@ use crate::{domain::policy::AllowList, refusal::Refusal, store::Standing};
 /// A caller whose role nobody knows may: without a role claim and a membership, a person may call
 /// models and see their own calls, and nothing else.
 pub(super) fn by_standing(standing: &Standing, model: &str) -> Result<(), Refusal> {
-    if standing.policy.suspended {
+    if standing.suspended.is_some() {
         return Err(Refusal::Suspended);
     }
     if standing.role.is_some_and(|role| !role.may_call()) {

@@ -47,6 +47,8 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V14__routes",
     "V15__chain",
     "V16__membership_source",
+    "V19__money",
+    "V20__standing",
 ];
 
 /// How a database stands to this program.

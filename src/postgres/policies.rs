@@ -1,8 +1,8 @@
 //! Policies and memberships.
 
-use std::sync::Arc;
+use std::{fmt::Display, str::FromStr, sync::Arc};
 
-use tokio_postgres::types::Type;
+use tokio_postgres::{Row, types::Type};
 
 use super::{
     statement::Statement,
@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     context::Tenant,
-    domain::{policy::Policy, role::Role},
+    domain::{
+        policy::{Policy, RateLimit},
+        role::Role,
+        scope::Scope,
+    },
     store::{PolicyStore, Standing, StoreError, StoreFuture},
 };
 
@@ -24,14 +28,24 @@ impl PolicyStore for PostgresStore {
             let rows = self.pool().rows(&STANDING, &[&id, &tenant.claims()]).await;
             let rows = rows.map_err(known)?;
             let row = rows.first().ok_or(StoreError::UnknownOrganization)?;
-            let mut policy = parse(column(row, 0)?)?;
-            // Either switch stops the organization; layers ask only the policy.
-            policy.suspended |= column::<bool>(row, 1)?;
-            let ours = column::<Option<&str>>(row, 2)?.map(str::parse::<Role>).transpose();
-            let ours = ours.map_err(|error| unexpected(&error.to_string()))?;
-            Ok(Standing { policy: Arc::new(policy), role: tenant.role().or(ours) })
+            let policy = Arc::new(parse(column(row, 0)?)?);
+            let suspended = word::<Scope>(row, 1)?;
+            let role = tenant.role().or(word::<Role>(row, 2)?);
+            let rates: Vec<RateLimit> = serde_json::from_str(column(row, 3)?)
+                .map_err(|error| unexpected(&format!("rates: {error}")))?;
+            Ok(Standing { policy, role, rates: rates.into(), suspended })
         })
     }
+}
+
+/// A word of ours, or none.
+fn word<T>(row: &Row, index: usize) -> Result<Option<T>, StoreError>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let word = column::<Option<&str>>(row, index)?.map(str::parse).transpose();
+    word.map_err(|error: T::Err| unexpected(&error.to_string()))
 }
 
 /// A policy as it is stored. One that this program does not understand in full is refused: a limit

@@ -14,7 +14,10 @@ use quick_cache::{Equivalent, sync::Cache};
 use super::{PolicyStore, StoreError};
 use crate::{
     context::{Call, Standing, Tenant},
-    domain::{ids::OrganizationId, policy::Policy},
+    domain::{
+        ids::{KeyId, OrganizationId, TeamId},
+        policy::Policy,
+    },
 };
 
 /// The policies of all organizations, cached. Cheap to clone; clones share the cache.
@@ -39,18 +42,24 @@ struct Cached {
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// One entry an organization; where the token names no role, one a person.
+/// One entry a caller: rates and switches may be a person's, a team's or a key's own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_field_names, reason = "the ids as they are called everywhere")]
 struct Key {
     organization_id: OrganizationId,
-    user_id: Option<Box<str>>,
+    team_id: Option<TeamId>,
+    key_id: Option<KeyId>,
+    user_id: Box<str>,
 }
 
 /// A [`Key`] to look up by, which copies nothing; both must hash alike.
 #[derive(Clone, Copy, Debug, Hash)]
+#[expect(clippy::struct_field_names, reason = "the ids as they are called everywhere")]
 struct KeyRef<'a> {
     organization_id: OrganizationId,
-    user_id: Option<&'a str>,
+    team_id: Option<TeamId>,
+    key_id: Option<KeyId>,
+    user_id: &'a str,
 }
 
 #[derive(Clone)]
@@ -82,9 +91,7 @@ impl Policies {
     /// The standing if it can be told without waiting.
     pub fn peek(&self, tenant: &Tenant) -> Option<Standing> {
         match &self.0 {
-            Source::Fixed(policy) => {
-                Some(Standing { policy: Arc::clone(policy), role: tenant.role() })
-            }
+            Source::Fixed(policy) => Some(Standing::under(Arc::clone(policy), tenant.role())),
             Source::Cached(cached) => cached.peek(tenant),
         }
     }
@@ -92,9 +99,7 @@ impl Policies {
     /// The standing, from the store if need be; callers that ask at once share one statement.
     pub async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
         match &self.0 {
-            Source::Fixed(policy) => {
-                Ok(Standing { policy: Arc::clone(policy), role: tenant.role() })
-            }
+            Source::Fixed(policy) => Ok(Standing::under(Arc::clone(policy), tenant.role())),
             Source::Cached(cached) => cached.get(tenant).await,
         }
     }
@@ -179,29 +184,34 @@ impl Cached {
 
 impl Entry {
     fn standing_of(&self, tenant: &Tenant) -> Standing {
-        Standing {
-            policy: Arc::clone(&self.standing.policy),
-            role: tenant.role().or(self.standing.role),
-        }
+        Standing { role: tenant.role().or(self.standing.role), ..self.standing.clone() }
     }
 }
 
 impl<'a> KeyRef<'a> {
     fn of(tenant: &'a Tenant) -> Self {
-        let user_id = tenant.role().is_none().then(|| tenant.user_id());
-        Self { organization_id: tenant.organization_id(), user_id }
+        Self {
+            organization_id: tenant.organization_id(),
+            team_id: tenant.team_id(),
+            key_id: tenant.key_id(),
+            user_id: tenant.user_id(),
+        }
     }
 }
 
 impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.organization_id == key.organization_id && self.user_id == key.user_id.as_deref()
+        self.organization_id == key.organization_id
+            && self.team_id == key.team_id
+            && self.key_id == key.key_id
+            && self.user_id == &*key.user_id
     }
 }
 
 impl From<KeyRef<'_>> for Key {
     fn from(key: KeyRef<'_>) -> Self {
-        Self { organization_id: key.organization_id, user_id: key.user_id.map(Into::into) }
+        let KeyRef { organization_id, team_id, key_id, user_id } = key;
+        Self { organization_id, team_id, key_id, user_id: user_id.into() }
     }
 }
 
@@ -259,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_role_in_the_token_each_person_has_an_entry() {
+    async fn each_caller_has_an_entry() {
         let (store, policies, ada) = stored();
         store.set_role(ada.organization_id(), "ada", crate::domain::role::Role::Viewer).unwrap();
         let bob = Tenant::new(ada.organization_id(), "bob");

@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use super::{config::VerifierConfig, denial::Denial};
 use crate::{
-    context::Tenant,
+    context::{Identity, Tenant},
     domain::{
-        ids::{OrganizationId, TeamId},
+        ids::{KeyId, OrganizationId, TeamId},
         role::Role,
     },
 };
@@ -52,12 +52,15 @@ pub(super) fn read(
         // Not dropped silently: a caller without a team would escape the team's budget.
         Some(team) => Some(TeamId::new(uuid(team).ok_or(Denial::Team)?)),
     };
+    let key_id = match at(&rules.key_claim) {
+        None | Some(Value::Null) => None,
+        // As with the team: a limit of the key is not to be escaped.
+        Some(key) => Some(KeyId::new(uuid(key).ok_or(Denial::ProgramKey)?)),
+    };
     let role = at(&rules.role_claim).and_then(role);
     let user_id = subject(&payload)?.to_owned();
-    Ok(Read {
-        tenant: Tenant::from_claims(organization_id, &user_id, team_id, role, payload),
-        ends,
-    })
+    let identity = Identity { organization_id, user_id: &user_id, team_id, key_id, role };
+    Ok(Read { tenant: Tenant::from_claims(identity, payload), ends })
 }
 
 fn issuer_and_audience(payload: &Map<String, Value>, rules: &VerifierConfig) -> Result<(), Denial> {

@@ -25,6 +25,9 @@ pub struct VerifierConfig {
     /// None: JSON pointer to the team's UUID. A token that has the claim with another value is
     /// denied, since it would escape the team's budget.
     pub team_claim: Option<String>,
+    /// None: JSON pointer to the UUID of the key that the token was given out for. As with the team, another
+    /// value is denied.
+    pub key_claim: Option<String>,
     /// 10 s, at most [`LEEWAY_MAX`]: how far the issuer's clock may be off.
     pub leeway: Duration,
     /// 64 MiB: how much memory verified tokens may take. 0 verifies each token each time.
@@ -41,14 +44,19 @@ impl VerifierConfig {
             organization_claim: "/organization_id".to_owned(),
             role_claim: None,
             team_claim: None,
+            key_claim: None,
             leeway: Duration::from_secs(10),
             cache_bytes_max: 64 * 1024 * 1024,
         }
     }
 
     pub(super) fn check(&self) -> Result<(), VerifierError> {
-        let pointers =
-            [Some(&self.organization_claim), self.role_claim.as_ref(), self.team_claim.as_ref()];
+        let pointers = [
+            Some(&self.organization_claim),
+            self.role_claim.as_ref(),
+            self.team_claim.as_ref(),
+            self.key_claim.as_ref(),
+        ];
         if self.issuer.is_empty() {
             Err(VerifierError::Config("the issuer is empty"))
         } else if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {

@@ -43,6 +43,8 @@ pub enum Denial {
     Organization,
     /// The team claim is there, but no UUID.
     Team,
+    /// The claim of a program's key is there, but no UUID.
+    ProgramKey,
 }
 
 impl Denial {
@@ -67,6 +69,7 @@ impl Denial {
             Self::Audience => "audience",
             Self::Organization => "organization",
             Self::Team => "team",
+            Self::ProgramKey => "program_key",
         }
     }
 }

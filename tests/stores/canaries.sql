@@ -48,3 +48,7 @@ insert into tollgate.usage_daily (organization_id, day, scope, scope_id, model, 
 insert into tollgate.audit_chain (organization_id, seq, arrived_at, request_id, leaf_hash, chain_hash)
   values (:organization, 1, now(), :organization, sha256('leaf'), sha256('chain'));
 insert into tollgate.audit_checkpoints (organization_id, size, root_hash, note) values (:organization, 1, sha256('root'), 'canary');
+insert into tollgate.kill_switches (organization_id, scope, scope_id) values (:organization, 'user', 'nobody');
+insert into tollgate.budget_events (organization_id, scope, scope_id, window_kind, window_start, unit, percent, refused, used, cap)
+  values (:organization, 'organization', '', 'day', current_date, 'tokens', 50, false, 5, 10);
+insert into tollgate.price_markups (organization_id, markup_bps) values (:organization, 100);

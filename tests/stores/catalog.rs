@@ -150,13 +150,19 @@ async fn the_operators_staff_sees_no_more_of_an_organization_than_is_listed() {
     canaries.leave().await;
     let listed = [
         "break_glass_grants",
+        "budget_events",
+        "budget_usage",
+        "budgets",
         "credit_balances",
         "credit_holds",
+        "kill_switches",
         "memberships",
         "organizations",
         "policies",
+        "price_markups",
         "price_override_tiers",
         "price_overrides",
+        "rate_limits",
         "usage_daily",
     ];
     assert_eq!(seen, BTreeSet::from(listed));

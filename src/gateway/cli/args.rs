@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     domain::{
         credits::{Credits, ParseCreditsError},
-        ids::{OrganizationId, TeamId},
+        ids::{KeyId, OrganizationId, TeamId},
         role::Role,
     },
     postgres::membership::Membership,
@@ -88,6 +88,9 @@ pub(super) struct TokenArgs {
     /// The person's team
     #[arg(long, value_name = "ID")]
     pub(super) team: Option<TeamId>,
+    /// The key of a program
+    #[arg(long, value_name = "ID")]
+    pub(super) key: Option<KeyId>,
     /// How long the token holds
     #[arg(long, default_value = "1h", value_parser = humantime_serde::re::humantime::parse_duration, value_name = "TIME")]
     pub(super) ttl: Duration,

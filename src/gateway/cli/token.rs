@@ -22,6 +22,7 @@ pub(super) async fn run(args: TokenArgs) -> Result<ExitCode, Failure> {
         "user_id": args.user,
         "role": args.role,
         "team_id": args.team,
+        "key_id": args.key,
         "ttl_seconds": args.ttl.as_secs(),
     });
     let client = HttpClient::default();

@@ -53,6 +53,7 @@ impl Config {
             organization_claim,
             role_claim,
             team_claim,
+            key_claim,
             algorithms,
             leeway,
             ..
@@ -77,6 +78,7 @@ impl Config {
             ("identity.organization_claim", Some(organization_claim)),
             ("identity.role_claim", role_claim.as_ref()),
             ("identity.team_claim", team_claim.as_ref()),
+            ("identity.key_claim", key_claim.as_ref()),
         ] {
             if pointer.is_some_and(|pointer| !pointer.starts_with('/')) {
                 return Err(ConfigError::invalid(

@@ -143,6 +143,8 @@ pub struct Identity {
     pub role_claim: Option<String>,
     /// Default: none. JSON pointer to the team's UUID.
     pub team_claim: Option<String>,
+    /// Default: none. JSON pointer to the UUID of the key that the token was given out for.
+    pub key_claim: Option<String>,
     /// Default `["RS256"]`. The signature algorithms that are accepted.
     pub algorithms: Vec<String>,
     /// Default `10s`, at most `30s`. How far the issuer's clock may be off.
@@ -160,6 +162,7 @@ impl Default for Identity {
             organization_claim: "/organization_id".to_owned(),
             role_claim: None,
             team_claim: None,
+            key_claim: None,
             algorithms: vec!["RS256".to_owned()],
             leeway: Duration::from_secs(10),
         }

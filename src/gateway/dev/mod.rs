@@ -232,6 +232,7 @@ fn config(listen: SocketAddr, issuer_url: &str, provider: &str, real: bool) -> C
             jwks_url: Some(format!("{issuer_url}{JWKS_PATH}")),
             role_claim: Some("/role".to_owned()),
             team_claim: Some("/team_id".to_owned()),
+            key_claim: Some("/key_id".to_owned()),
             ..Identity::default()
         },
         upstream: vec![

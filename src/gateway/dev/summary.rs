@@ -17,7 +17,7 @@ pub struct Summary {
     pub jwks_url: String,
     /// The tokens' `iss`.
     pub issuer: String,
-    /// Where tokens are to be had: POST `{organization_id, user_id, role, team_id?, ttl_seconds?}`.
+    /// Where tokens are to be had: POST `{organization_id, user_id, role, team_id?, key_id?, ttl_seconds?}`.
     pub token_url: String,
     /// The mock provider; empty where there is another upstream.
     pub mock_url: String,

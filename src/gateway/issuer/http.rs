@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{DevIssuer, Grant, IssuerError, TTL_DEFAULT};
 use crate::domain::{
-    ids::{OrganizationId, TeamId},
+    ids::{KeyId, OrganizationId, TeamId},
     role::Role,
 };
 
@@ -31,6 +31,7 @@ struct Asked {
     user_id: String,
     role: Role,
     team_id: Option<TeamId>,
+    key_id: Option<KeyId>,
     ttl_seconds: Option<i64>,
 }
 
@@ -40,8 +41,8 @@ impl From<Asked> for Grant {
             // Negative is as short as can be; `issue` cuts both ends.
             Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
         });
-        let Asked { organization_id, user_id, role, team_id, .. } = asked;
-        Self { organization_id, user_id, role: Some(role), team_id, ttl }
+        let Asked { organization_id, user_id, role, team_id, key_id, .. } = asked;
+        Self { organization_id, user_id, role: Some(role), team_id, key_id, ttl }
     }
 }
 

@@ -6,7 +6,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /.well-known/jwks.json` | the public keys, good for a minute |
-//! | `POST /token` with `{organization_id, user_id, role, team_id?, ttl_seconds?}` | `{token, expires_at}`, the latter in Unix seconds |
+//! | `POST /token` with `{organization_id, user_id, role, team_id?, key_id?, ttl_seconds?}` | `{token, expires_at}`, the latter in Unix seconds |
 //!
 //! ```
 //! use tollgate::gateway::issuer::{DevIssuer, Grant};
@@ -44,7 +44,7 @@ pub use self::http::{JWKS_PATH, TOKEN_PATH};
 use self::key::SigningKey;
 use crate::{
     domain::{
-        ids::{OrganizationId, TeamId},
+        ids::{KeyId, OrganizationId, TeamId},
         role::Role,
     },
     tenant::unix_seconds,
@@ -81,6 +81,8 @@ pub struct Grant {
     pub role: Option<Role>,
     /// The person's team; none leaves the claim out.
     pub team_id: Option<TeamId>,
+    /// The key of a program; none leaves the claim out.
+    pub key_id: Option<KeyId>,
     /// [`TTL_DEFAULT`]: how long the token is good, between 1 s and [`TTL_MAX`].
     pub ttl: Duration,
 }
@@ -89,7 +91,8 @@ impl Grant {
     /// A member of this organization, for an hour.
     pub fn new(organization_id: OrganizationId, user_id: &str) -> Self {
         let user_id = user_id.to_owned();
-        Self { organization_id, user_id, role: Some(Role::Member), team_id: None, ttl: TTL_DEFAULT }
+        let role = Some(Role::Member);
+        Self { organization_id, user_id, role, team_id: None, key_id: None, ttl: TTL_DEFAULT }
     }
 }
 
@@ -139,6 +142,8 @@ struct Claims<'a> {
     role: Option<Role>,
     #[serde(skip_serializing_if = "Option::is_none")]
     team_id: Option<TeamId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<KeyId>,
     iat: i64,
     exp: i64,
     jti: Uuid,
@@ -188,6 +193,7 @@ impl DevIssuer {
             organization_id: grant.organization_id,
             role: grant.role,
             team_id: grant.team_id,
+            key_id: grant.key_id,
             iat: now,
             exp: expires_at,
             jti: Uuid::new_v4(),

@@ -22,7 +22,7 @@ pub(super) fn to(
     prices: &Prices,
     dialect: Dialect,
 ) -> Result<Value, Refusal> {
-    if standing.policy.suspended {
+    if standing.suspended.is_some() {
         return Err(Refusal::Suspended);
     }
     let book = prices.current();

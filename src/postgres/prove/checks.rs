@@ -151,6 +151,12 @@ pub(super) const OPERATORS_TABLES: &[(&str, &str)] = &[
     ("credit_holds", "finds organizations with overdue holds; amounts are hidden"),
     ("price_overrides", "agrees on prices"),
     ("price_override_tiers", "as price_overrides"),
+    ("price_markups", "as price_overrides"),
+    ("budgets", "sets what was agreed on"),
+    ("budget_usage", "sees how far budgets are used"),
+    ("budget_events", "reads when budgets came to their thresholds"),
+    ("rate_limits", "sets what was agreed on"),
+    ("kill_switches", "stops a scope, and sees which are stopped"),
     ("usage_daily", "what an organization comes to, not who in it"),
     ("break_glass_grants", "sees whom it may look into, and until when"),
 ];

@@ -1,3 +1,3 @@
--- The policy, the operator's switch, and the person's role by the membership table.
+-- The policy, the widest switch that is on, the person's role by the membership table, and further rates.
 -- $1 organization, $2 claims
-select policy, suspended, role from tollgate.standing($1, $2)
+select policy, suspended, role, rates from tollgate.standing($1, $2)

@@ -87,7 +87,7 @@ impl Organization {
             Arc::make_mut(&mut policy).suspended = true;
         }
         let role = tenant.role().or_else(|| settings.roles.get(tenant.user_id()).copied());
-        Standing { policy, role }
+        Standing::under(policy, role)
     }
 
     pub(super) fn hold(&self, request: &HoldRequest) -> HoldVerdict {

@@ -1,0 +1,56 @@
+//! Whom a limit, a budget or a switch is about inside an organization.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Whom it is about. The order is the one in which rows are locked and switches are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// All of it together.
+    Organization,
+    /// One of its teams.
+    Team,
+    /// One of its people: a token's `sub`.
+    User,
+    /// One of its programs' keys.
+    Key,
+}
+
+impl Scope {
+    /// All scopes, in their order.
+    pub const ALL: [Self; 4] = [Self::Organization, Self::Team, Self::User, Self::Key];
+    /// In place of an id: each of that scope, on its own, that has none of its own. Also those
+    /// who have never called before.
+    pub const EACH: &'static str = "*";
+
+    /// The word used in SQL, on the command line and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Team => "team",
+            Self::User => "user",
+            Self::Key => "key",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a scope: expected organization, team, user or key")]
+pub struct UnknownScope;
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(UnknownScope)
+    }
+}
