@@ -86,7 +86,7 @@ async fn one_client(pool: &Pool, store: &PostgresStore, tenant: &Tenant) {
         let request_id = RequestId::generate();
         let taken = [
             time(async { drop(pool.call(&EMPTY, &[]).await.unwrap()) }).await,
-            time(async { drop(pool.call_durable(&EMPTY, &[]).await.unwrap()) }).await,
+            time(async { drop(pool.rows_durable(&EMPTY, &[]).await.unwrap()) }).await,
             time(async { drop(store.standing(tenant).await.unwrap()) }).await,
             time(granted(store, tenant, request_id)).await,
             time(finished(store, tenant, request_id)).await,
@@ -166,7 +166,7 @@ async fn granted(store: &PostgresStore, tenant: &Tenant, request_id: RequestId) 
 
 /// A call of 1 KB with an answer of 1 KB.
 async fn finished(store: &PostgresStore, tenant: &Tenant, request_id: RequestId) {
-    let finish = Finish {
+    let finish = Arc::new(Finish {
         request_id,
         client_request_id: None,
         endpoint: Endpoint::ChatCompletions,
@@ -192,7 +192,7 @@ async fn finished(store: &PostgresStore, tenant: &Tenant, request_id: RequestId)
             response: Some("a".repeat(1_024)),
             truncated: false,
         }),
-    };
+    });
     assert!(!store.finish(tenant, &finish).await.unwrap().replayed);
 }
 

@@ -11,7 +11,8 @@ use crate::{
     context::Call,
     domain::{
         dialect::{Dialect, Endpoint},
-        hold::Window,
+        hold::Exceeded,
+        scope::Scope,
     },
 };
 
@@ -49,15 +50,13 @@ pub enum Refusal {
         /// When to come back.
         retry_after: Duration,
     },
-    /// A token budget is used up.
-    BudgetExceeded {
-        /// Which one.
-        window: Window,
-        /// Until that window ends.
-        retry_after: Duration,
-    },
+    /// A budget does not cover the call.
+    BudgetExceeded(Exceeded),
     /// The credits do not cover the call.
-    InsufficientCredits,
+    InsufficientCredits {
+        /// When to come back, where only what other calls hold is in the way.
+        retry_after: Option<Duration>,
+    },
     /// We cannot decide now: the database is away, the pool is exhausted, too many calls are open.
     Unavailable,
     /// The provider has answered, but the end of the call could not be made durable in time.
@@ -68,6 +67,26 @@ pub enum Refusal {
     ProviderFailed,
     /// The provider did not answer in time.
     ProviderTimedOut,
+}
+
+/// Says whose budget it is, and in what; never how much of it is left.
+#[cold]
+fn over_budget(exceeded: &Exceeded) -> String {
+    let Exceeded { scope, window, unit, retry_after, may_wait } = *exceeded;
+    let whose = match scope {
+        Scope::Organization => "The organization's",
+        Scope::Team => "Your team's",
+        Scope::User => "Your",
+        Scope::Key => "This key's",
+    };
+    let when = seconds(retry_after);
+    let then = if may_wait {
+        format!("as long as other calls hold it. Try again in {when} s.")
+    } else {
+        format!("any more. It starts anew in {when} s.")
+    };
+    let (window, unit) = (window.as_str(), unit.as_str());
+    format!("{whose} budget of {unit} for this {window} does not cover the call {then}")
 }
 
 /// Marks a response as a [`Refusal`]'s, in its extensions: it came from a layer, not the provider.
@@ -89,8 +108,8 @@ impl Refusal {
             Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended => {
                 StatusCode::FORBIDDEN
             }
-            Self::RateLimited { .. } | Self::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::InsufficientCredits => StatusCode::PAYMENT_REQUIRED,
+            Self::RateLimited { .. } | Self::BudgetExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::InsufficientCredits { .. } => StatusCode::PAYMENT_REQUIRED,
             Self::Unavailable | Self::Unwritten => StatusCode::SERVICE_UNAVAILABLE,
             Self::Miswired(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
@@ -111,8 +130,8 @@ impl Refusal {
             Self::RoleNotAllowed => "role_not_allowed",
             Self::Suspended => "organization_suspended",
             Self::RateLimited { .. } => "rate_limit_exceeded",
-            Self::BudgetExceeded { .. } => "budget_exceeded",
-            Self::InsufficientCredits => "insufficient_credits",
+            Self::BudgetExceeded(_) => "budget_exceeded",
+            Self::InsufficientCredits { .. } => "insufficient_credits",
             Self::Unavailable | Self::Unwritten => "unavailable",
             Self::Miswired(_) => "internal_error",
             Self::ProviderFailed => "provider_failed",
@@ -133,13 +152,9 @@ impl Refusal {
             Self::RoleNotAllowed => "Your role in this organization does not include this. Ask an owner or admin of the organization.".into(),
             Self::Suspended => "The organization is suspended. Ask its owner, or the operator of this gateway.".into(),
             Self::RateLimited { what, retry_after } => format!("The organization's limit of {what} is used up. Try again in {} s.", seconds(*retry_after)).into(),
-            Self::BudgetExceeded { window, retry_after } => format!(
-                "The organization's token budget of this {} does not cover the call. It starts anew in {} s.",
-                window.as_str(),
-                seconds(*retry_after)
-            )
-            .into(),
-            Self::InsufficientCredits => "The organization's credits do not cover this call. Add credits, or lower the call's output cap.".into(),
+            Self::BudgetExceeded(exceeded) => over_budget(exceeded).into(),
+            Self::InsufficientCredits { retry_after: Some(_) } => "The organization's credits do not cover this call as long as other calls hold them. Try again shortly, or lower the call's output cap.".into(),
+            Self::InsufficientCredits { retry_after: None } => "The organization's credits do not cover this call. Add credits, or lower the call's output cap.".into(),
             Self::Unavailable => "The gateway cannot take this call now. Nothing was sent to the provider and nothing was charged; try again shortly.".into(),
             Self::Unwritten => "The provider answered, but the gateway could not record the call, so the answer is withheld. Try again shortly.".into(),
             Self::Miswired(_) => "The gateway is not set up correctly. Its log says what is missing.".into(),
@@ -152,9 +167,9 @@ impl Refusal {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most refusals say nothing here")]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. } | Self::BudgetExceeded { retry_after, .. } => {
-                Some(*retry_after)
-            }
+            Self::RateLimited { retry_after, .. }
+            | Self::BudgetExceeded(Exceeded { retry_after, .. })
+            | Self::InsufficientCredits { retry_after: Some(retry_after) } => Some(*retry_after),
             Self::Unavailable | Self::Unwritten => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -205,7 +220,12 @@ impl Refusal {
         if let Some(wait) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
         }
-        if matches!(self, Self::BudgetExceeded { .. } | Self::InsufficientCredits) {
+        let money = matches!(
+            self,
+            Self::BudgetExceeded(Exceeded { may_wait: false, .. })
+                | Self::InsufficientCredits { retry_after: None }
+        );
+        if money {
             // The vendors' clients repeat a 429 by themselves; money does not come back in a second.
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }

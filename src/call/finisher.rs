@@ -1,7 +1,7 @@
 //! The queue of finishes: a place is taken before the provider is called, so that the end of a call
 //! can neither wait for room nor fail to be written.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
@@ -11,6 +11,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::heartbeats::Beating;
 use crate::{
     context::Tenant,
     domain::finish::{Finish, Finished},
@@ -36,13 +37,16 @@ pub(crate) struct Place(mpsc::OwnedPermit<Job>);
 
 struct Job {
     tenant: Tenant,
-    finish: Box<Finish>,
+    finish: Arc<Finish>,
     written: oneshot::Sender<Finished>,
+    /// Heartbeats tell of the call until this is dropped.
+    beating: Option<Beating>,
 }
 
 impl Finisher {
-    /// Finishes that are written at once; the others wait in the queue.
-    const WRITES_MAX: usize = 64;
+    /// Finishes that are on their way at once; the others wait in the queue. Many, because a journal may
+    /// write those of one organization together.
+    const WRITES_MAX: usize = 512;
     const RETRY_MIN: Duration = Duration::from_millis(50);
     const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -103,9 +107,14 @@ impl Finisher {
 
 impl Place {
     /// Queues a finish. The receiver learns when it is durable; it may be dropped.
-    pub(crate) fn finish(self, tenant: Tenant, finish: Box<Finish>) -> oneshot::Receiver<Finished> {
+    pub(super) fn finish(
+        self,
+        tenant: Tenant,
+        finish: Arc<Finish>,
+        beating: Option<Beating>,
+    ) -> oneshot::Receiver<Finished> {
         let (written, waiting) = oneshot::channel();
-        drop(self.0.send(Job { tenant, finish, written }));
+        drop(self.0.send(Job { tenant, finish, written, beating }));
         waiting
     }
 }
@@ -133,7 +142,7 @@ async fn write_all(
 }
 
 async fn write(journal: &dyn Journal, job: Job) {
-    let Job { tenant, finish, written } = job;
+    let Job { tenant, finish, written, beating: _beating } = job;
     let begun = Instant::now();
     let mut pause = Finisher::RETRY_MIN;
     loop {

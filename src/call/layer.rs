@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{Calls, Finisher, KillSwitch};
+use super::{Calls, Finisher, Heartbeats, KillSwitch};
 use crate::domain::dialect::Endpoint;
 
 /// Applies [`Calls`]. See the [module docs](super).
@@ -24,6 +24,7 @@ pub(super) struct Settings {
     pub(super) finish_wait: Duration,
     pub(super) drain_max: Duration,
     pub(super) kill_switch: Option<KillSwitch>,
+    pub(super) heartbeats: Option<Heartbeats>,
 }
 
 impl CallLayer {
@@ -50,6 +51,7 @@ impl CallLayer {
                 finish_wait: Duration::from_secs(5),
                 drain_max: Duration::from_mins(2),
                 kill_switch: None,
+                heartbeats: None,
             }),
         }
     }
@@ -104,6 +106,12 @@ impl CallLayer {
     #[must_use]
     pub fn kill_switch(self, switch: KillSwitch) -> Self {
         self.set(|settings| settings.kill_switch = Some(switch))
+    }
+
+    /// Default: none. Who tells the ledger which calls go on, so that their holds stand.
+    #[must_use]
+    pub fn heartbeats(self, heartbeats: Heartbeats) -> Self {
+        self.set(|settings| settings.heartbeats = Some(heartbeats))
     }
 
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {

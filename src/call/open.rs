@@ -18,6 +18,7 @@ use super::{
     capture::{Capture, storable},
     count,
     finisher::Place,
+    heartbeats::Beating,
     layer::Settings,
     settle::{self, Bill},
     switch::Watched,
@@ -45,6 +46,8 @@ pub(super) struct OpenCall {
     client_request_id: Option<String>,
     answer: Answer,
     ended: bool,
+    /// As long as this is there, heartbeats tell of the call.
+    beating: Option<Beating>,
 }
 
 /// What is known of the answer so far.
@@ -76,7 +79,21 @@ impl OpenCall {
             first_byte: None,
             begun: false,
         };
-        Self { call, tenant, place, settings, original, client_request_id, answer, ended: false }
+        let heartbeats = settings.heartbeats.as_ref().filter(|_| place.is_some());
+        let beating = heartbeats
+            .zip(tenant.as_ref())
+            .map(|(heartbeats, tenant)| heartbeats.watch(tenant.organization_id(), &call));
+        Self {
+            call,
+            tenant,
+            place,
+            settings,
+            original,
+            client_request_id,
+            answer,
+            ended: false,
+            beating,
+        }
     }
 
     pub(super) fn call(&self) -> &Call {
@@ -100,11 +117,21 @@ impl OpenCall {
         if let Some(Keeping { keep: Keep::Full, capture_bytes_max }) = self.call.keeping() {
             self.answer.capture = Some(Capture::up_to(capture_bytes_max));
         }
+        if status.is_success() {
+            self.note_seen();
+        }
     }
 
     /// There is no answer that could be passed on: what the client gets instead.
     pub(super) fn answered_instead(&mut self, status: StatusCode) {
         self.answer.status = status.as_u16();
+    }
+
+    /// What has been metered so far, for heartbeats.
+    pub(super) fn note_seen(&self) {
+        if self.beating.is_some() {
+            self.call.note_seen(self.answer.meter.estimate(self.call.facts()));
+        }
     }
 
     /// Bytes of the answer, as the client gets them.
@@ -146,6 +173,7 @@ impl OpenCall {
         if std::mem::replace(&mut self.ended, true) {
             return Written::nothing_to_write();
         }
+        let beating = self.beating.take();
         self.call.tell_ended(&Report { ending, usage: bill.usage });
         let latency = self.call.started().elapsed();
         self.count(ending, &bill, latency);
@@ -161,8 +189,9 @@ impl OpenCall {
             );
             return Written::failed();
         };
-        let finish = Box::new(self.finish(ending, bill, keeping, latency));
-        Written::waiting(place.finish(tenant, finish), self.settings.finish_wait)
+        let finish = Arc::new(self.finish(ending, bill, keeping, latency));
+        // Its hold stands until the finish is written.
+        Written::waiting(place.finish(tenant, finish, beating), self.settings.finish_wait)
     }
 
     fn finish(

@@ -180,7 +180,10 @@ impl Rest {
         loop {
             let event = match self.splitter.next_event() {
                 Ok(Some(event)) => event,
-                Ok(None) => return None,
+                Ok(None) => {
+                    self.open.note_seen();
+                    return None;
+                }
                 Err(overlong) => {
                     tracing::warn!(request_id = %self.open.call().request_id(), error = %overlong, "the provider's stream cannot be read");
                     return Some(self.broken());

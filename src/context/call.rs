@@ -42,6 +42,7 @@ struct Work {
     edits: Edits,
     hold: Option<Hold>,
     keeping: Option<Keeping>,
+    seen: Option<Usage>,
     client_left: bool,
     at_end: Vec<Box<dyn AtEnd>>,
 }
@@ -189,6 +190,16 @@ impl Call {
     /// What is to be recorded, if anything.
     pub fn keeping(&self) -> Option<Keeping> {
         self.work().keeping
+    }
+
+    /// An answer has begun, and this much of it was seen so far.
+    pub(crate) fn note_seen(&self, seen: Usage) {
+        self.work().seen = Some(seen);
+    }
+
+    /// What was seen so far, if an answer has begun: what the call used if nothing more comes.
+    pub(crate) fn seen(&self) -> Option<Usage> {
+        self.work().seen
     }
 
     /// Be told when the call ends. What is told last is told first.

@@ -1,6 +1,9 @@
 //! From the facts of a call to a hold in it, or a refusal.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     estimate::{self, Estimate},
@@ -11,13 +14,16 @@ use crate::{
     context::{AtEnd, Call, Hold, Report, Tenant},
     domain::{
         dialect::Endpoint,
-        hold::{HoldRequest, HoldVerdict},
+        hold::{Exceeded, HoldRequest, HoldVerdict},
         policy::Disconnect,
         price::ModelPrice,
     },
     refusal::Refusal,
     store::StoreError,
 };
+
+/// When those are to come back whom only other calls' holds were in the way of.
+const SOON: Duration = Duration::from_secs(1);
 
 impl Settings {
     /// Sets credits aside for `call`. When this is `Ok` the call has its hold, and must be let go in
@@ -102,11 +108,16 @@ impl AtEnd for Open {
 #[cold]
 fn refusal_of(verdict: &HoldVerdict, tenant: &Tenant, call: &Call) -> Refusal {
     match verdict {
-        HoldVerdict::Insufficient { .. } => Refusal::InsufficientCredits,
-        HoldVerdict::BudgetExceeded { window, retry_after } => {
-            Refusal::BudgetExceeded { window: *window, retry_after: *retry_after }
+        HoldVerdict::Insufficient { may_wait, .. } => {
+            Refusal::InsufficientCredits { retry_after: may_wait.then_some(SOON) }
         }
-        HoldVerdict::Suspended => Refusal::Suspended,
+        HoldVerdict::BudgetExceeded(exceeded) => {
+            let Exceeded { retry_after, may_wait, .. } = *exceeded;
+            // What others hold may be back long before the window ends.
+            let retry_after = if may_wait { retry_after.min(SOON) } else { retry_after };
+            Refusal::BudgetExceeded(Exceeded { retry_after, ..*exceeded })
+        }
+        HoldVerdict::Suspended(_) => Refusal::Suspended,
         HoldVerdict::UnknownOrganization => admission::unknown_organization(tenant, Some(call)),
         // Our ids are fresh for every call, so the only thing known is that nothing is held by this one.
         HoldVerdict::Conflict | HoldVerdict::Granted => {
@@ -124,8 +135,8 @@ const fn word(answer: &Result<HoldVerdict, StoreError>) -> &'static str {
     match answer {
         Ok(HoldVerdict::Granted) => "granted",
         Ok(HoldVerdict::Insufficient { .. }) => "insufficient",
-        Ok(HoldVerdict::BudgetExceeded { .. }) => "budget_exceeded",
-        Ok(HoldVerdict::Suspended) => "suspended",
+        Ok(HoldVerdict::BudgetExceeded(_)) => "budget_exceeded",
+        Ok(HoldVerdict::Suspended(_)) => "suspended",
         Ok(HoldVerdict::UnknownOrganization) => "unknown_organization",
         Ok(HoldVerdict::Conflict) => "conflict",
         Err(_) => "error",

@@ -12,10 +12,11 @@ use crate::{
     domain::{
         credits::Credits,
         dialect::Endpoint,
-        hold::{HoldVerdict, Window},
+        hold::{Exceeded, HoldVerdict, Unit, Window},
         policy::{Disconnect, Policy},
         price::PriceBook,
         request::CallFacts,
+        scope::Scope,
     },
     refusal::Refused,
     store::{Policies, Prices},
@@ -107,15 +108,25 @@ async fn a_chat_stream_is_asked_for_its_usage() {
 #[tokio::test]
 async fn each_verdict_has_its_answer_and_none_of_them_reaches_the_provider() {
     let hour = Duration::from_hours(1);
-    let budget = HoldVerdict::BudgetExceeded { window: Window::Day, retry_after: hour };
-    let insufficient = HoldVerdict::Insufficient { available: Credits::ZERO };
-    for (verdict, status, expected) in [
-        (Some(insufficient), 402, "insufficient_credits"),
-        (Some(budget), 429, "budget_exceeded"),
-        (Some(HoldVerdict::Suspended), 403, "organization_suspended"),
-        (Some(HoldVerdict::UnknownOrganization), 403, "model_not_allowed"),
-        (Some(HoldVerdict::Conflict), 503, "unavailable"),
-        (None, 503, "unavailable"),
+    let budget = |may_wait| {
+        HoldVerdict::BudgetExceeded(Exceeded {
+            scope: Scope::User,
+            window: Window::Day,
+            unit: Unit::Tokens,
+            retry_after: hour,
+            may_wait,
+        })
+    };
+    let insufficient = |may_wait| HoldVerdict::Insufficient { available: Credits::ZERO, may_wait };
+    for (verdict, status, expected, retry_after) in [
+        (Some(insufficient(false)), 402, "insufficient_credits", None),
+        (Some(insufficient(true)), 402, "insufficient_credits", Some("1")),
+        (Some(budget(false)), 429, "budget_exceeded", Some("3600")),
+        (Some(budget(true)), 429, "budget_exceeded", Some("1")),
+        (Some(HoldVerdict::Suspended(Scope::Team)), 403, "organization_suspended", None),
+        (Some(HoldVerdict::UnknownOrganization), 403, "model_not_allowed", None),
+        (Some(HoldVerdict::Conflict), 503, "unavailable", Some("1")),
+        (None, 503, "unavailable", Some("1")),
     ] {
         let ledger = verdict.map_or_else(Verdicts::away, Verdicts::always);
         let (mut gateway, mut provider) =
@@ -124,10 +135,8 @@ async fn each_verdict_has_its_answer_and_none_of_them_reaches_the_provider() {
         let call = Call::new(facts(Endpoint::ChatCompletions));
         let response = gateway.call(request(&tenant(), &call)).await.unwrap();
         assert_eq!((response.status().as_u16(), code(&response)), (status, Some(expected)));
-        assert_eq!(
-            response.headers().contains_key(header::RETRY_AFTER),
-            matches!(status, 429 | 503)
-        );
+        let told = response.headers().get(header::RETRY_AFTER).map(|wait| wait.to_str().unwrap());
+        assert_eq!(told, retry_after);
         assert_eq!(ledger.times(), 1);
         assert!(call.hold().is_none());
         assert_pending!(provider.poll_request());

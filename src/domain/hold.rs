@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{credits::Credits, ids::RequestId};
+use super::{credits::Credits, ids::RequestId, scope::Scope};
 
 /// What is to be set aside for one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,18 @@ pub struct HoldRequest {
     pub ttl: Duration,
 }
 
-/// The calendar window of a token budget, in the organization's time zone.
+/// What was seen so far of a call that goes on: what it is charged if nothing more is heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The call.
+    pub request_id: RequestId,
+    /// What it has come to so far.
+    pub used: Credits,
+    /// The tokens of it.
+    pub tokens: i64,
+}
+
+/// The calendar window of a budget, in the organization's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Window {
     /// From midnight to midnight.
@@ -36,6 +47,40 @@ impl Window {
     }
 }
 
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// Input and output tokens.
+    Tokens,
+    /// Nano-dollars.
+    Credits,
+}
+
+impl Unit {
+    /// The word used in logs and SQL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Credits => "credits",
+        }
+    }
+}
+
+/// A budget that does not cover a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Whose budget.
+    pub scope: Scope,
+    /// Of which window.
+    pub window: Window,
+    /// In what.
+    pub unit: Unit,
+    /// Until that window ends.
+    pub retry_after: Duration,
+    /// Only what other calls hold is in the way: it may come back.
+    pub may_wait: bool,
+}
+
 /// The ledger's answer to a [`HoldRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldVerdict {
@@ -45,18 +90,28 @@ pub enum HoldVerdict {
     Insufficient {
         /// What was free.
         available: Credits,
+        /// Only what other calls hold is in the way: it may come back.
+        may_wait: bool,
     },
-    /// A token budget does not cover the call.
-    BudgetExceeded {
-        /// Which budget.
-        window: Window,
-        /// Until that window ends.
-        retry_after: Duration,
-    },
-    /// The kill switch is on.
-    Suspended,
+    /// A budget does not cover the call.
+    BudgetExceeded(Exceeded),
+    /// The kill switch is on, for this scope of the caller.
+    Suspended(Scope),
     /// No such organization in this database.
     UnknownOrganization,
     /// The request id was used before for something else, or is already finished.
     Conflict,
+}
+
+impl HoldVerdict {
+    /// Whether the call would have been granted if others held nothing.
+    pub const fn may_wait(&self) -> bool {
+        match self {
+            Self::Insufficient { may_wait, .. }
+            | Self::BudgetExceeded(Exceeded { may_wait, .. }) => *may_wait,
+            Self::Granted | Self::Suspended(_) | Self::UnknownOrganization | Self::Conflict => {
+                false
+            }
+        }
+    }
 }

@@ -74,6 +74,11 @@ impl RequestId {
         Self(Uuid::now_v7())
     }
 
+    /// The id as a store has it.
+    pub const fn from_uuid(value: Uuid) -> Self {
+        Self(value)
+    }
+
     /// When the call arrived, in milliseconds since the Unix epoch; 0 if the id is not a UUIDv7.
     pub fn arrived_ms(self) -> i64 {
         let Some(timestamp) = self.0.get_timestamp() else { return 0 };

@@ -20,7 +20,7 @@ use super::{
     telemetry::Metrics,
 };
 use crate::{
-    call::{Finisher, KillSwitch},
+    call::{Finisher, Heartbeats, KillSwitch},
     client::HttpClient,
     domain::policy::AllowList,
     models::listing::Listing,
@@ -98,6 +98,7 @@ pub struct Gateway {
     prices: Prices,
     finisher: Finisher,
     kill_switch: KillSwitch,
+    heartbeats: Heartbeats,
     stores: Stores,
     metrics: Metrics,
     dev_tokens: Option<DevTokens>,
@@ -111,6 +112,9 @@ impl Gateway {
     const PRICES_EVERY: Duration = Duration::from_mins(1);
     const SWEEP_EVERY: Duration = Duration::from_secs(5);
     const SWITCH_EVERY: Duration = Duration::from_secs(5);
+    const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+    /// What a gateway that was killed has set aside comes back after this time.
+    const HOLD_TTL: Duration = Duration::from_mins(1);
     const CLOSE_MAX: Duration = Duration::from_secs(5);
 
     /// Puts the gateway together: fetches the issuer's keys and reads the prices.
@@ -141,15 +145,18 @@ impl Gateway {
             Finisher::new(Arc::clone(&stores.journal), config.server.calls_in_flight_max);
         let ledger = Arc::clone(&stores.ledger);
         let kill_switch = KillSwitch::default();
+        let heartbeats = Heartbeats::default();
         let server = &config.server;
         let stack =
             stack(verifier.clone(), policies.clone(), prices.clone(), ledger, finisher.clone())
                 .call(|call| {
                     call.kill_switch(kill_switch.clone())
+                        .heartbeats(heartbeats.clone())
                         .body_bytes_max(server.body_bytes_max)
                         .body_wait(server.body_read_timeout)
                 })
                 .limits(|limits| limits.replicas(config.limits.replicas))
+                .credit(|credit| credit.hold_ttl(Self::HOLD_TTL))
                 .audit(|audit| audit.capture_bytes_max(config.audit.capture_bytes_max));
         Ok(Self {
             stack,
@@ -159,6 +166,7 @@ impl Gateway {
             prices,
             finisher,
             kill_switch,
+            heartbeats,
             stores,
             metrics: Metrics::install(),
             dev_tokens: None,
@@ -268,6 +276,15 @@ impl Gateway {
         every(Self::SWITCH_EVERY, tasks, ending, move || {
             let (switch, policies) = (switch.clone(), Arc::clone(&policies));
             async move { switch.check(&*policies).await }
+        });
+        let (heartbeats, ledger) = (self.heartbeats.clone(), Arc::clone(&self.stores.ledger));
+        every(Self::HEARTBEAT_EVERY, tasks, ending, move || {
+            let (heartbeats, ledger) = (heartbeats.clone(), Arc::clone(&ledger));
+            async move {
+                if let Err(error) = heartbeats.beat(&*ledger, Self::HOLD_TTL).await {
+                    tracing::warn!(%error, "not every open call could be told of: its hold may expire before its end");
+                }
+            }
         });
         let metrics = self.metrics.clone();
         every(Self::SWEEP_EVERY, tasks, ending, move || {

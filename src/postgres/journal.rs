@@ -1,115 +1,138 @@
-//! The end of calls.
+//! The ends of calls, as the [`Coalescer`](crate::store::coalesce::Coalescer) puts them together.
 
 use std::borrow::Cow;
 
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::{
     ledger::millis,
-    statement::Statement,
-    store::{PostgresStore, column, known},
+    pool::Pool,
+    statement::{Parameter, Statement},
+    store::{column, known, own_claims, unexpected},
 };
 use crate::{
-    context::Tenant,
     domain::{
         credits::Credits,
-        finish::{Finish, Finished},
+        finish::{Finish, Finished, Record, Settlement},
+        ids::{KeyId, OrganizationId, TeamId},
     },
-    store::{Journal, StoreError, StoreFuture},
+    store::{StoreError, coalesce::Ended},
 };
 
 const FINISH: Statement = Statement::new(
     include_str!("sql/finish.sql"),
     &[
-        Type::UUID, // organization
-        Type::TEXT, // claims
-        Type::UUID, // request
-        Type::INT8, // arrival
-        Type::INT8, // amount
-        Type::INT8, // tokens
-        Type::UUID, // price
-        Type::BOOL, // release
-        Type::TEXT, // the caller's request id
-        Type::TEXT, // endpoint
-        Type::TEXT, // model
-        Type::TEXT, // answered by
-        Type::TEXT, // provider
-        Type::BOOL, // stream
-        Type::TEXT, // ending
-        Type::INT4, // status
-        Type::INT8, // input
-        Type::INT8, // cached read
-        Type::INT8, // cache write, five minutes
-        Type::INT8, // cache write, one hour
-        Type::INT8, // output
-        Type::INT8, // reasoning
-        Type::BOOL, // estimated
-        Type::BOOL, // clamped
-        Type::INT8, // latency
-        Type::INT8, // first byte
-        Type::BOOL, // record
-        Type::TEXT, // its request
-        Type::TEXT, // its response
-        Type::BOOL, // truncated
+        Type::UUID,       // organization
+        Type::TEXT,       // claims
+        Type::UUID_ARRAY, // requests
+        Type::INT8_ARRAY, // arrivals
+        Type::TEXT_ARRAY, // users
+        Type::UUID_ARRAY, // teams
+        Type::UUID_ARRAY, // keys
+        Type::INT8_ARRAY, // amounts
+        Type::INT8_ARRAY, // tokens
+        Type::UUID_ARRAY, // prices
+        Type::INT4_ARRAY, // mark-ups
+        Type::BOOL_ARRAY, // releases
+        Type::TEXT_ARRAY, // the callers' request ids
+        Type::TEXT_ARRAY, // endpoints
+        Type::TEXT_ARRAY, // models
+        Type::TEXT_ARRAY, // answered by
+        Type::TEXT_ARRAY, // providers
+        Type::BOOL_ARRAY, // streams
+        Type::TEXT_ARRAY, // endings
+        Type::INT4_ARRAY, // statuses
+        Type::INT8_ARRAY, // input
+        Type::INT8_ARRAY, // cached read
+        Type::INT8_ARRAY, // cache write, five minutes
+        Type::INT8_ARRAY, // cache write, one hour
+        Type::INT8_ARRAY, // output
+        Type::INT8_ARRAY, // reasoning
+        Type::BOOL_ARRAY, // estimated
+        Type::BOOL_ARRAY, // clamped
+        Type::INT8_ARRAY, // latency
+        Type::INT8_ARRAY, // first byte
+        Type::BOOL_ARRAY, // records
+        Type::TEXT_ARRAY, // their requests
+        Type::TEXT_ARRAY, // their responses
+        Type::BOOL_ARRAY, // truncated
     ],
 );
 
-impl Journal for PostgresStore {
-    fn finish<'a>(&'a self, tenant: &'a Tenant, finish: &'a Finish) -> StoreFuture<'a, Finished> {
-        Box::pin(self.write(tenant, finish))
-    }
+/// One column of a batch.
+macro_rules! each {
+    ($calls:ident, |$call:ident| $of:expr) => {
+        $calls.iter().map(|$call| $of).collect::<Vec<_>>()
+    };
 }
 
-impl PostgresStore {
-    async fn write(&self, tenant: &Tenant, finish: &Finish) -> Result<Finished, StoreError> {
-        let settlement = finish.settlement.as_ref();
-        let record = finish.record.as_ref();
-        let usage = &finish.usage;
-        let row = self
-            .pool()
-            .call_durable(
-                &FINISH,
-                &[
-                    &tenant.organization_id().as_uuid(),
-                    &tenant.claims(),
-                    &finish.request_id.as_uuid(),
-                    &finish.request_id.arrived_ms(),
-                    &settlement.map(|settlement| settlement.amount.nanos()),
-                    &settlement.map(|settlement| settlement.tokens),
-                    &settlement.map(|settlement| settlement.price_id.as_uuid()),
-                    &settlement.is_some_and(|settlement| settlement.release),
-                    &finish.client_request_id.as_deref().map(text),
-                    &finish.endpoint.as_str(),
-                    &text(&finish.model),
-                    &finish.answered_by.as_deref().map(text),
-                    &finish.provider.as_deref().map(text),
-                    &finish.stream,
-                    &finish.ending.as_str(),
-                    &i32::from(finish.status),
-                    &count(usage.input),
-                    &count(usage.cached_read),
-                    &count(usage.cache_write_5m),
-                    &count(usage.cache_write_1h),
-                    &count(usage.output),
-                    &count(usage.reasoning),
-                    &finish.estimated,
-                    &finish.clamped,
-                    &millis(finish.latency),
-                    &finish.first_byte.map(millis),
-                    &record.is_some(),
-                    &record.and_then(|record| record.request.as_deref()).map(text),
-                    &record.and_then(|record| record.response.as_deref()).map(text),
-                    &record.is_some_and(|record| record.truncated),
-                ],
-            )
-            .await
-            .map_err(known)?;
-        Ok(Finished {
-            charged: Credits::from_nanos(column(&row, 0)?),
-            debt: Credits::from_nanos(column(&row, 1)?),
-            replayed: column(&row, 2)?,
-        })
+/// Writes the ends of these calls, durably. One answer a call, in their order.
+pub(super) async fn finish(
+    pool: &Pool,
+    organization: OrganizationId,
+    calls: &[Ended],
+) -> Result<Vec<Finished>, StoreError> {
+    let id = organization.as_uuid();
+    let claims = own_claims(Some(id), None);
+    let settled = |call: &Ended| -> Option<Settlement> { call.finish.settlement };
+    let parameters: [Parameter<'_>; 34] = [
+        &id,
+        &claims,
+        &each!(calls, |call| call.finish.request_id.as_uuid()),
+        &each!(calls, |call| call.finish.request_id.arrived_ms()),
+        &each!(calls, |call| call.tenant.user_id()),
+        &each!(calls, |call| call.tenant.team_id().map(TeamId::as_uuid)),
+        &each!(calls, |call| call.tenant.key_id().map(KeyId::as_uuid)),
+        &each!(calls, |call| settled(call).map(|settlement| settlement.amount.nanos())),
+        &each!(calls, |call| settled(call).map(|settlement| settlement.tokens)),
+        &each!(calls, |call| settled(call)
+            .map(|settlement| -> Uuid { settlement.price_id.as_uuid() })),
+        &each!(calls, |call| settled(call).map(|_| 0_i32)),
+        &each!(calls, |call| settled(call).is_some_and(|settlement| settlement.release)),
+        &each!(calls, |call| call.finish.client_request_id.as_deref().map(text)),
+        &each!(calls, |call| call.finish.endpoint.as_str()),
+        &each!(calls, |call| text(&call.finish.model)),
+        &each!(calls, |call| call.finish.answered_by.as_deref().map(text)),
+        &each!(calls, |call| call.finish.provider.as_deref().map(text)),
+        &each!(calls, |call| call.finish.stream),
+        &each!(calls, |call| call.finish.ending.as_str()),
+        &each!(calls, |call| i32::from(call.finish.status)),
+        &each!(calls, |call| count(call.finish.usage.input)),
+        &each!(calls, |call| count(call.finish.usage.cached_read)),
+        &each!(calls, |call| count(call.finish.usage.cache_write_5m)),
+        &each!(calls, |call| count(call.finish.usage.cache_write_1h)),
+        &each!(calls, |call| count(call.finish.usage.output)),
+        &each!(calls, |call| count(call.finish.usage.reasoning)),
+        &each!(calls, |call| call.finish.estimated),
+        &each!(calls, |call| call.finish.clamped),
+        &each!(calls, |call| millis(call.finish.latency)),
+        &each!(calls, |call| call.finish.first_byte.map(millis)),
+        &each!(calls, |call| call.finish.record.is_some()),
+        &each!(calls, |call| record(&call.finish)
+            .and_then(|record| record.request.as_deref())
+            .map(text)),
+        &each!(calls, |call| record(&call.finish)
+            .and_then(|record| record.response.as_deref())
+            .map(text)),
+        &each!(calls, |call| record(&call.finish).is_some_and(|record| record.truncated)),
+    ];
+    let rows = pool.rows_durable(&FINISH, &parameters).await.map_err(known)?;
+    if rows.len() != calls.len() {
+        return Err(unexpected("not one answer a finish"));
     }
+    let finished = |row: &tokio_postgres::Row| {
+        Ok(Finished {
+            charged: Credits::from_nanos(column(row, 0)?),
+            debt: Credits::from_nanos(column(row, 1)?),
+            replayed: column(row, 2)?,
+        })
+    };
+    rows.iter().map(finished).collect()
+}
+
+fn record(finish: &Finish) -> Option<&Record> {
+    finish.record.as_ref()
 }
 
 /// Postgres has no U+0000 in a text; losing it is better than losing the record.

@@ -1,37 +1,55 @@
-//! Holds: set aside by one statement, given back where nobody waits for them any more.
-//!
-//! The statement runs in a task of its own, so that a caller who leaves does not cancel it half way:
-//! what it then grants is given back. A place to put holds of one organization together would be
-//! [`PostgresStore::ask`].
+//! Holds, as the [`Coalescer`](crate::store::coalesce::Coalescer) puts them together, and overdue ones.
 
 use std::time::Duration;
 
-use tokio::{runtime::Handle, sync::oneshot};
-use tokio_postgres::types::Type;
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
 
 use super::{
     door::DoorRole,
-    error::{self, PostgresError},
-    statement::Statement,
+    error::PostgresError,
+    pool::Pool,
+    statement::{Parameter, Statement},
     store::{PostgresStore, column, known, own_claims, unexpected},
 };
 use crate::{
     context::Tenant,
     domain::{
         credits::Credits,
-        hold::{HoldRequest, HoldVerdict, Window},
-        ids::{OrganizationId, RequestId},
+        hold::{Exceeded, Heartbeat, HoldVerdict, Unit, Window},
+        ids::{KeyId, OrganizationId, RequestId, TeamId},
         role::Role,
     },
-    store::{Ledger, StoreError, StoreFuture},
+    store::{StoreError, coalesce::Asked},
 };
 
 const HOLD: Statement = Statement::new(
     include_str!("sql/hold.sql"),
-    &[Type::UUID, Type::TEXT, Type::UUID, Type::INT8, Type::INT8, Type::INT8],
+    &[
+        Type::UUID,       // organization
+        Type::TEXT,       // claims
+        Type::UUID_ARRAY, // requests
+        Type::INT8_ARRAY, // amounts
+        Type::INT8_ARRAY, // tokens
+        Type::INT8_ARRAY, // milliseconds they stand
+        Type::TEXT_ARRAY, // users
+        Type::UUID_ARRAY, // teams
+        Type::UUID_ARRAY, // keys
+    ],
 );
 const GIVE_BACK: Statement =
-    Statement::new(include_str!("sql/give_back.sql"), &[Type::UUID, Type::TEXT, Type::UUID]);
+    Statement::new(include_str!("sql/give_back.sql"), &[Type::UUID, Type::TEXT, Type::UUID_ARRAY]);
+const RENEW: Statement = Statement::new(
+    include_str!("sql/renew.sql"),
+    &[
+        Type::UUID,
+        Type::TEXT,
+        Type::UUID_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+    ],
+);
 const EXPIRE: Statement =
     Statement::new(include_str!("sql/expire.sql"), &[Type::UUID, Type::TEXT, Type::INT4]);
 const OVERDUE: Statement =
@@ -42,35 +60,94 @@ const EXPIRE_MAX: i32 = 100;
 /// How many organizations one sweep visits.
 const SWEEP_MAX: i64 = 1_000;
 
-impl Ledger for PostgresStore {
-    fn hold<'a>(
-        &'a self,
-        tenant: &'a Tenant,
-        request: HoldRequest,
-    ) -> StoreFuture<'a, HoldVerdict> {
-        Box::pin(async move {
-            let (answer, waiting) = oneshot::channel();
-            let (store, tenant) = (self.clone(), tenant.clone());
-            self.tasks().spawn(async move {
-                let unclaimed = Unclaimed::new(&store, &tenant, request.request_id);
-                let verdict = store.ask(&tenant, &request).await;
-                let may_hold = match &verdict {
-                    Ok(verdict) => *verdict == HoldVerdict::Granted,
-                    Err(fault) => fault.is_transient(),
-                };
-                let unclaimed = if may_hold { Some(unclaimed) } else { unclaimed.claimed() };
-                // Where nobody waits, the answer comes back here and is dropped, with the hold.
-                drop(answer.send((verdict, unclaimed)));
-            });
-            let Ok((verdict, unclaimed)) = waiting.await else {
-                return Err(error::timed_out("hold"));
-            };
-            if let (Ok(_), Some(unclaimed)) = (&verdict, unclaimed) {
-                unclaimed.claimed();
-            }
-            verdict
-        })
+/// One verdict a call, in their order.
+pub(super) async fn hold(
+    pool: &Pool,
+    organization: OrganizationId,
+    calls: &[Asked],
+) -> Result<Vec<HoldVerdict>, StoreError> {
+    let id = organization.as_uuid();
+    let claims = own_claims(Some(id), None);
+    let each = |of: fn(&Asked) -> i64| calls.iter().map(of).collect::<Vec<_>>();
+    let tenants = || calls.iter().map(|call| &call.tenant);
+    let requests: Vec<Uuid> = calls.iter().map(|call| call.request.request_id.as_uuid()).collect();
+    let amounts = each(|call| call.request.amount.nanos());
+    let tokens = each(|call| call.request.tokens);
+    let ttls = each(|call| millis(call.request.ttl));
+    let users: Vec<&str> = tenants().map(Tenant::user_id).collect();
+    let teams: Vec<Option<Uuid>> =
+        tenants().map(|tenant| tenant.team_id().map(TeamId::as_uuid)).collect();
+    let keys: Vec<Option<Uuid>> =
+        tenants().map(|tenant| tenant.key_id().map(KeyId::as_uuid)).collect();
+    let parameters: [Parameter<'_>; 9] =
+        [&id, &claims, &requests, &amounts, &tokens, &ttls, &users, &teams, &keys];
+    let rows = pool.rows(&HOLD, &parameters).await.map_err(known)?;
+    if rows.len() != calls.len() {
+        return Err(unexpected("not one verdict a call"));
     }
+    rows.iter().map(verdict).collect()
+}
+
+fn verdict(row: &Row) -> Result<HoldVerdict, StoreError> {
+    let may_wait = column(row, 2)?;
+    Ok(match column(row, 0)? {
+        "granted" => HoldVerdict::Granted,
+        "insufficient" => {
+            HoldVerdict::Insufficient { available: Credits::from_nanos(column(row, 1)?), may_wait }
+        }
+        "budget_exceeded" => HoldVerdict::BudgetExceeded(Exceeded {
+            scope: scope(row)?,
+            window: match column(row, 4)? {
+                "day" => Window::Day,
+                "month" => Window::Month,
+                other => return Err(unexpected(other)),
+            },
+            unit: match column(row, 5)? {
+                "tokens" => Unit::Tokens,
+                "credits" => Unit::Credits,
+                other => return Err(unexpected(other)),
+            },
+            retry_after: Duration::from_millis(u64::try_from(column::<i64>(row, 6)?).unwrap_or(0)),
+            may_wait,
+        }),
+        "suspended" => HoldVerdict::Suspended(scope(row)?),
+        "unknown_organization" => HoldVerdict::UnknownOrganization,
+        "conflict" => HoldVerdict::Conflict,
+        other => return Err(unexpected(other)),
+    })
+}
+
+fn scope(row: &Row) -> Result<crate::domain::scope::Scope, StoreError> {
+    let word: &str = column(row, 3)?;
+    word.parse().map_err(|_| unexpected(word))
+}
+
+/// Gives back what nobody waits for.
+pub(super) async fn give_back(
+    pool: &Pool,
+    organization: OrganizationId,
+    calls: &[RequestId],
+) -> Result<(), StoreError> {
+    let id = organization.as_uuid();
+    let requests: Vec<Uuid> = calls.iter().map(|call| call.as_uuid()).collect();
+    pool.call(&GIVE_BACK, &[&id, &own_claims(Some(id), None), &requests]).await.map(drop)
+}
+
+/// The calls whose holds are open still.
+pub(super) async fn renew(
+    pool: &Pool,
+    organization: OrganizationId,
+    heartbeats: &[Heartbeat],
+    ttl: Duration,
+) -> Result<Vec<RequestId>, StoreError> {
+    let id = organization.as_uuid();
+    let requests: Vec<Uuid> = heartbeats.iter().map(|one| one.request_id.as_uuid()).collect();
+    let used: Vec<i64> = heartbeats.iter().map(|one| one.used.nanos()).collect();
+    let tokens: Vec<i64> = heartbeats.iter().map(|one| one.tokens).collect();
+    let claims = own_claims(Some(id), None);
+    let parameters: [Parameter<'_>; 6] = [&id, &claims, &requests, &used, &tokens, &millis(ttl)];
+    let rows = pool.rows(&RENEW, &parameters).await?;
+    rows.iter().map(|row| column(row, 0).map(RequestId::from_uuid)).collect()
 }
 
 impl PostgresStore {
@@ -107,80 +184,6 @@ impl PostgresStore {
             if some < EXPIRE_MAX {
                 return Ok(expired);
             }
-        }
-    }
-
-    async fn ask(&self, tenant: &Tenant, request: &HoldRequest) -> Result<HoldVerdict, StoreError> {
-        let row = self
-            .pool()
-            .call(
-                &HOLD,
-                &[
-                    &tenant.organization_id().as_uuid(),
-                    &tenant.claims(),
-                    &request.request_id.as_uuid(),
-                    &request.amount.nanos(),
-                    &request.tokens,
-                    &millis(request.ttl),
-                ],
-            )
-            .await
-            .map_err(known)?;
-        Ok(match column(&row, 0)? {
-            "granted" => HoldVerdict::Granted,
-            "insufficient" => {
-                HoldVerdict::Insufficient { available: Credits::from_nanos(column(&row, 1)?) }
-            }
-            "budget_exceeded" => HoldVerdict::BudgetExceeded {
-                window: match column(&row, 2)? {
-                    "day" => Window::Day,
-                    "month" => Window::Month,
-                    other => return Err(unexpected(other)),
-                },
-                retry_after: Duration::from_millis(
-                    u64::try_from(column::<i64>(&row, 3)?).unwrap_or(0),
-                ),
-            },
-            "suspended" => HoldVerdict::Suspended,
-            "unknown_organization" => HoldVerdict::UnknownOrganization,
-            "conflict" => HoldVerdict::Conflict,
-            other => return Err(unexpected(other)),
-        })
-    }
-
-    async fn give_back(&self, tenant: &Tenant, request_id: RequestId) {
-        let id = tenant.organization_id().as_uuid();
-        let parameters: [super::Parameter<'_>; 3] = [&id, &tenant.claims(), &request_id.as_uuid()];
-        match self.pool().call(&GIVE_BACK, &parameters).await {
-            Ok(_) => metrics::counter!("tollgate_holds_given_back_total").increment(1),
-            Err(error) => {
-                tracing::warn!(organization_id = %id, %request_id, %error, "a hold that nobody waits for stays until it expires");
-            }
-        }
-    }
-}
-
-/// A hold that may stand and that nobody has taken yet. Dropped, it is given back.
-struct Unclaimed(Option<(PostgresStore, Tenant, RequestId, Handle)>);
-
-impl Unclaimed {
-    fn new(store: &PostgresStore, tenant: &Tenant, request_id: RequestId) -> Self {
-        Self(Some((store.clone(), tenant.clone(), request_id, Handle::current())))
-    }
-
-    /// Somebody has it, or there is none: nothing is left to give back.
-    fn claimed(mut self) -> Option<Self> {
-        self.0 = None;
-        None
-    }
-}
-
-impl Drop for Unclaimed {
-    fn drop(&mut self) {
-        if let Some((store, tenant, request_id, runtime)) = self.0.take() {
-            let giving = store.clone();
-            let give_back = async move { giving.give_back(&tenant, request_id).await };
-            store.tasks().spawn_on(give_back, &runtime);
         }
     }
 }

@@ -49,6 +49,9 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V16__membership_source",
     "V19__money",
     "V20__standing",
+    "V21__holds",
+    "V22__finishes",
+    "V23__reconcile",
 ];
 
 /// How a database stands to this program.

@@ -1,7 +1,7 @@
 //! The store traits on Postgres: pool, claims, migrations, and a private cluster for development and tests.
 //!
 //! Statements of the request path are single functions that put the claims into force themselves:
-//! [`Pool::call`], [`Pool::call_durable`]. Everything else that reads or writes an organization's rows goes
+//! [`Pool::call`], [`Pool::rows_durable`]. Everything else that reads or writes an organization's rows goes
 //! through the [`Door`]. Both take [`Statement`]s, which are part of the program, and need one round trip.
 
 pub mod cluster;

@@ -88,19 +88,19 @@ impl Pool {
         one(self.rows(statement, parameters).await?)
     }
 
-    /// As [`call`](Self::call); what the statement wrote is on disk when this resolves to `Ok`.
+    /// As [`rows`](Self::rows); what the statement wrote is on disk when this resolves to `Ok`.
     ///
     /// The statement sets `synchronous_commit` to `off` for itself, so that it gives its locks back without waiting
     /// for the disk. A second, tiny commit behind it in the same flush waits for both.
     ///
     /// # Errors
-    /// As [`call`](Self::call). Also where only the second commit failed: the statement then stands, or not.
-    pub async fn call_durable(
+    /// As [`rows`](Self::rows). Also where only the second commit failed: the statement then stands, or not.
+    pub async fn rows_durable(
         &self,
         statement: &Statement,
         parameters: &[Parameter<'_>],
-    ) -> Result<Row, StoreError> {
-        one(self.answer(statement, parameters, true).await?)
+    ) -> Result<Vec<Row>, StoreError> {
+        self.answer(statement, parameters, true).await
     }
 
     /// Whether Postgres answers.

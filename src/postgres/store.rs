@@ -3,29 +3,49 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio_postgres::{Row, types::FromSql};
-use tokio_util::task::TaskTracker;
 
-use super::{door::Door, error::PostgresError, pool::Pool};
-use crate::store::StoreError;
+use super::{door::Door, error::PostgresError, journal, ledger, pool::Pool};
+use crate::{
+    context::Tenant,
+    domain::{
+        finish::{Finish, Finished},
+        hold::{Heartbeat, HoldRequest, HoldVerdict},
+        ids::{OrganizationId, RequestId},
+    },
+    store::{
+        Journal, Ledger, StoreError, StoreFuture,
+        coalesce::{Asked, Batches, Coalescer, Ended, Options},
+    },
+};
 
 /// Policies, prices, ledger and journal on Postgres. Cheap to clone; clones share the pool.
 ///
-/// Each method is one statement of one organization, in one round trip. The pool's login needs no more
-/// than `tollgate_login` has.
+/// Each method is one statement of one organization, in one round trip; holds and finishes of one organization
+/// that come together share theirs. The pool's login needs no more than `tollgate_login` has.
 #[derive(Clone)]
 pub struct PostgresStore(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
     door: Door,
-    tasks: TaskTracker,
+    calls: Coalescer<Statements>,
 }
+
+/// The statements about calls.
+#[derive(Clone, Debug)]
+struct Statements(Pool);
 
 impl PostgresStore {
     /// The stores on this pool.
     pub fn new(pool: Pool) -> Self {
+        Self::with(pool, Options::default())
+    }
+
+    /// The stores on this pool, with other bounds of what is put together and waits.
+    pub fn with(pool: Pool, options: Options) -> Self {
         let door = Door::new(pool.clone());
-        Self(Arc::new(Inner { pool, door, tasks: TaskTracker::new() }))
+        let calls = Coalescer::new(Statements(pool.clone()), options);
+        Self(Arc::new(Inner { pool, door, calls }))
     }
 
     /// The pool.
@@ -36,22 +56,75 @@ impl PostgresStore {
     /// Waits, at most this long, for holds on their way to be given or given back. Call it when no new
     /// ones come. What is not given back in time expires.
     pub async fn finish_holds(&self, wait_max: Duration) {
-        self.0.tasks.close();
-        if tokio::time::timeout(wait_max, self.0.tasks.wait()).await.is_err() {
-            tracing::warn!(
-                open = self.0.tasks.len(),
-                "holds are still on their way: they will expire"
-            );
-        }
-        self.0.tasks.reopen();
+        self.0.calls.settle(wait_max).await;
     }
 
     pub(super) fn door(&self) -> &Door {
         &self.0.door
     }
+}
 
-    pub(super) fn tasks(&self) -> &TaskTracker {
-        &self.0.tasks
+impl Ledger for PostgresStore {
+    fn hold<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        request: HoldRequest,
+    ) -> StoreFuture<'a, HoldVerdict> {
+        self.0.calls.hold(tenant, request)
+    }
+
+    fn renew<'a>(
+        &'a self,
+        organization: OrganizationId,
+        heartbeats: &'a [Heartbeat],
+        ttl: Duration,
+    ) -> StoreFuture<'a, Vec<RequestId>> {
+        self.0.calls.renew(organization, heartbeats, ttl)
+    }
+}
+
+impl Journal for PostgresStore {
+    fn finish<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        finish: &'a Arc<Finish>,
+    ) -> StoreFuture<'a, Finished> {
+        self.0.calls.finish(tenant, finish)
+    }
+}
+
+impl Batches for Statements {
+    fn hold_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        calls: &'a [Asked],
+    ) -> StoreFuture<'a, Vec<HoldVerdict>> {
+        Box::pin(ledger::hold(&self.0, organization, calls))
+    }
+
+    fn finish_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        calls: &'a [Ended],
+    ) -> StoreFuture<'a, Vec<Finished>> {
+        Box::pin(journal::finish(&self.0, organization, calls))
+    }
+
+    fn renew_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        heartbeats: &'a [Heartbeat],
+        ttl: Duration,
+    ) -> StoreFuture<'a, Vec<RequestId>> {
+        Box::pin(ledger::renew(&self.0, organization, heartbeats, ttl))
+    }
+
+    fn give_back_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        calls: &'a [RequestId],
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(ledger::give_back(&self.0, organization, calls))
     }
 }
 

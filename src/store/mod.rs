@@ -3,11 +3,12 @@
 //! The memory store is a product: it serves single-process installations without money at stake,
 //! tests and benches. `postgres` implements the same traits; one behaviour suite runs over both.
 
+pub mod coalesce;
 mod memory;
 mod policies;
 mod prices;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use memory::{Balance, MemoryStore, Written};
 pub use policies::Policies;
@@ -18,7 +19,8 @@ use crate::{
     context::Tenant,
     domain::{
         finish::{Finish, Finished},
-        hold::{HoldRequest, HoldVerdict},
+        hold::{Heartbeat, HoldRequest, HoldVerdict},
+        ids::{OrganizationId, RequestId},
         price::PriceBook,
     },
 };
@@ -66,13 +68,32 @@ pub trait Ledger: Send + Sync + 'static {
     /// request. A hold whose future is dropped before it resolves is given back by the ledger.
     fn hold<'a>(&'a self, tenant: &'a Tenant, request: HoldRequest)
     -> StoreFuture<'a, HoldVerdict>;
+
+    /// Lets the holds of calls that go on stand for `ttl` from now, and notes what was seen of them. The calls
+    /// whose holds are open still; the others' ends come late. Idempotent.
+    ///
+    /// By default all of them are, for ledgers whose holds do not run out.
+    fn renew<'a>(
+        &'a self,
+        organization: OrganizationId,
+        heartbeats: &'a [Heartbeat],
+        ttl: Duration,
+    ) -> StoreFuture<'a, Vec<RequestId>> {
+        let _ = (organization, ttl);
+        let all = heartbeats.iter().map(|heartbeat| heartbeat.request_id).collect();
+        Box::pin(std::future::ready(Ok(all)))
+    }
 }
 
 /// The end of calls: settlement, usage and record.
 pub trait Journal: Send + Sync + 'static {
     /// Writes a finish in one transaction. When this resolves to `Ok`, it is durable. Idempotent by
     /// organization and request.
-    fn finish<'a>(&'a self, tenant: &'a Tenant, finish: &'a Finish) -> StoreFuture<'a, Finished>;
+    fn finish<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        finish: &'a Arc<Finish>,
+    ) -> StoreFuture<'a, Finished>;
 }
 
 impl<T: Ledger + ?Sized> Ledger for Arc<T> {
@@ -83,10 +104,23 @@ impl<T: Ledger + ?Sized> Ledger for Arc<T> {
     ) -> StoreFuture<'a, HoldVerdict> {
         (**self).hold(tenant, request)
     }
+
+    fn renew<'a>(
+        &'a self,
+        organization: OrganizationId,
+        heartbeats: &'a [Heartbeat],
+        ttl: Duration,
+    ) -> StoreFuture<'a, Vec<RequestId>> {
+        (**self).renew(organization, heartbeats, ttl)
+    }
 }
 
 impl<T: Journal + ?Sized> Journal for Arc<T> {
-    fn finish<'a>(&'a self, tenant: &'a Tenant, finish: &'a Finish) -> StoreFuture<'a, Finished> {
+    fn finish<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        finish: &'a Arc<Finish>,
+    ) -> StoreFuture<'a, Finished> {
         (**self).finish(tenant, finish)
     }
 }

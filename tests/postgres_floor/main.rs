@@ -106,7 +106,7 @@ async fn calls_and_the_door_take_one_round_trip() {
         for warm in [false, true] {
             let (call, trips) = proxy.trips(pool.call(&ADD, &[&1_i32])).await;
             call.unwrap();
-            let (durable, durable_trips) = proxy.trips(pool.call_durable(&WRITE, &[])).await;
+            let (durable, durable_trips) = proxy.trips(pool.rows_durable(&WRITE, &[])).await;
             durable.unwrap();
             let run = door.run(CLAIMS_OF_ANA, DoorRole::Member, &CLAIMS, &[]);
             let (run, run_trips) = proxy.trips(run).await;
@@ -150,7 +150,7 @@ async fn cut_off(pool: &Pool, door: &Door, kind: usize, polls_max: usize) -> boo
         match kind {
             0 => door.run_all(CLAIMS_OF_ANA, DoorRole::Member, &steps).await.map(drop),
             1 => pool.call(&ADD, &parameters).await.map(drop),
-            _ => pool.call_durable(&WRITE, &[]).await.map(drop),
+            _ => pool.rows_durable(&WRITE, &[]).await.map(drop),
         }
     });
     let mut polls = 0;
@@ -200,7 +200,7 @@ async fn an_error_in_the_middle_stores_nothing_and_is_returned() {
             assert_eq!(code, "22012");
             nothing_is_left_over(&pool).await;
         }
-        let failed = pool.call_durable(&FAIL, &zero).await;
+        let failed = pool.rows_durable(&FAIL, &zero).await;
         assert!(matches!(failed, Err(StoreError::Refused(_))));
         assert_eq!(count(&pool).await, 0);
     }
@@ -265,7 +265,7 @@ async fn a_statement_that_loses_a_deadlock_is_sent_again() {
         grant usage on sequence public.attempts to tollgate_member;";
     admin.batch_execute(sql).await.unwrap();
     let pool = Pool::connect(config(&database, 1)).unwrap();
-    assert_eq!(pool.call_durable(&CONTESTED, &[]).await.unwrap().get::<_, i64>(0), 3);
+    assert_eq!(pool.rows_durable(&CONTESTED, &[]).await.unwrap()[0].get::<_, i64>(0), 3);
     admin.batch_execute("alter sequence public.attempts restart").await.unwrap();
     let rows = Door::new(pool).run(CLAIMS_OF_ANA, DoorRole::Member, &CONTESTED, &[]).await.unwrap();
     assert_eq!(rows[0].get::<_, i64>(0), 3);
@@ -286,10 +286,10 @@ async fn a_durable_call_is_on_disk_when_it_returns() {
     admin.batch_execute(SETUP).await.unwrap();
     let pool = Pool::connect(PoolConfig::new(cluster.config("postgres"))).unwrap();
     for _ in 0..20 {
-        let written: String = pool.call_durable(&WRITE, &[]).await.unwrap().get(0);
+        let written: String = pool.rows_durable(&WRITE, &[]).await.unwrap()[0].get(0);
         assert!(pool.call(&FLUSHED, &[&written]).await.unwrap().get::<_, bool>(0));
     }
-    pool.call_durable(&WRITE, &[]).await.unwrap();
+    pool.rows_durable(&WRITE, &[]).await.unwrap();
     cluster.kill().await.unwrap();
     cluster.restart().await.unwrap();
     until(async || pool.ping().await.is_ok()).await;

@@ -1,6 +1,6 @@
 //! The stores under test, behind the same few controls.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tollgate::{
     Tenant,
@@ -15,7 +15,7 @@ use tollgate::{
         usage::Usage,
     },
     postgres::{Operator, Pool, PoolConfig, PostgresStore, cluster::testing},
-    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore},
+    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, coalesce::Options},
 };
 use uuid::Uuid;
 
@@ -104,7 +104,11 @@ impl Fixture for Postgres {
         // A hundred holds at once wait for six connections on a busy machine.
         config.wait_max = Duration::from_secs(20);
         let pool = Pool::connect(config).unwrap();
-        Self { database, store: PostgresStore::new(pool.clone()), operator: Operator::new(pool) }
+        // Whoever is refused is told at once: what waits has tests of its own.
+        let mut options = Options::default();
+        options.wait_max = Duration::ZERO;
+        let store = PostgresStore::with(pool.clone(), options);
+        Self { database, store, operator: Operator::new(pool) }
     }
     fn store(&self) -> &PostgresStore {
         &self.store
@@ -146,8 +150,8 @@ pub(crate) fn hold(nanos: i64, tokens: i64) -> HoldRequest {
 }
 
 /// The finish of a call that had no hold.
-pub(crate) fn unheld(request_id: RequestId) -> Finish {
-    Finish {
+pub(crate) fn unheld(request_id: RequestId) -> Arc<Finish> {
+    Arc::new(Finish {
         request_id,
         client_request_id: Some("client-1".into()),
         endpoint: Endpoint::ChatCompletions,
@@ -168,25 +172,25 @@ pub(crate) fn unheld(request_id: RequestId) -> Finish {
             response: Some("hello".into()),
             truncated: false,
         }),
-    }
+    })
 }
 
 /// The finish of a call that cost this much.
-pub(crate) fn costing(request_id: RequestId, nanos: i64, tokens: i64) -> Finish {
+pub(crate) fn costing(request_id: RequestId, nanos: i64, tokens: i64) -> Arc<Finish> {
     let settlement = Settlement {
         amount: Credits::from_nanos(nanos),
         tokens,
         price_id: PriceId::new(Uuid::nil()),
         release: false,
     };
-    Finish { settlement: Some(settlement), ..unheld(request_id) }
+    Arc::new(Finish { settlement: Some(settlement), ..Finish::clone(&unheld(request_id)) })
 }
 
 /// The finish of a call that came to nothing.
-pub(crate) fn releasing(request_id: RequestId) -> Finish {
-    let mut finish = costing(request_id, 0, 0);
+pub(crate) fn releasing(request_id: RequestId) -> Arc<Finish> {
+    let mut finish = Finish::clone(&costing(request_id, 0, 0));
     if let Some(settlement) = &mut finish.settlement {
         settlement.release = true;
     }
-    Finish { ending: Ending::Failed, status: 502, ..finish }
+    Arc::new(Finish { ending: Ending::Failed, status: 502, ..finish })
 }

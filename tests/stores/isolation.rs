@@ -79,13 +79,17 @@ async fn a_function_refuses_claims_that_name_another_organization() {
     client.batch_execute("set session authorization tollgate_login").await.unwrap();
     let id = b.organization_id();
     for call in [
-        format!("hold('{id}', $1, '{id}', 1, 1, 1000)"),
-        format!("give_back('{id}', $1, '{id}')"),
+        format!(
+            "hold('{id}', $1, array['{id}'::uuid], '{{1}}', '{{1}}', '{{1000}}', '{{ann}}', '{{null}}', '{{null}}')"
+        ),
+        format!("give_back('{id}', $1, array['{id}'::uuid])"),
+        format!("renew('{id}', $1, array['{id}'::uuid], '{{1}}', '{{1}}', 1000)"),
         format!("expire('{id}', $1, 10)"),
         format!("standing('{id}', $1)"),
         format!(
-            "finish('{id}', $1, '{id}', 0, 1, 1, '{id}', false, null, 'messages', 'm', null, null, false, \
-             'complete', 200, 0, 0, 0, 0, 0, 0, false, false, 0, null, false, null, null, false)"
+            "finish('{id}', $1, array['{id}'::uuid], '{{0}}', '{{ann}}', '{{null}}', '{{null}}', '{{1}}', '{{1}}', array['{id}'::uuid], '{{0}}', \
+             '{{false}}', '{{null}}', '{{messages}}', '{{m}}', '{{null}}', '{{null}}', '{{false}}', '{{complete}}', '{{200}}', '{{0}}', '{{0}}', \
+             '{{0}}', '{{0}}', '{{0}}', '{{0}}', '{{false}}', '{{false}}', '{{0}}', '{{null}}', '{{false}}', '{{null}}', '{{null}}', '{{false}}')"
         ),
     ] {
         let sql = format!("select * from tollgate.{call}");

@@ -8,10 +8,11 @@ use tollgate::{
     domain::{
         credits::Credits,
         finish::Finished,
-        hold::{HoldVerdict, Window},
+        hold::{Exceeded, HoldVerdict, Unit, Window},
         ids::{OrganizationId, RequestId},
         policy::{AllowList, Budgets, Policy},
         role::Role,
+        scope::Scope,
     },
     store::{Journal, Ledger, PolicyStore, StoreError},
 };
@@ -25,8 +26,9 @@ fn finished(charged: i64, debt: i64, replayed: bool) -> Finished {
     Finished { charged: Credits::from_nanos(charged), debt: Credits::from_nanos(debt), replayed }
 }
 
-fn insufficient(available: i64) -> HoldVerdict {
-    HoldVerdict::Insufficient { available: Credits::from_nanos(available) }
+/// Refused, and whether only what others hold is in the way.
+fn insufficient(available: i64, may_wait: bool) -> HoldVerdict {
+    HoldVerdict::Insufficient { available: Credits::from_nanos(available), may_wait }
 }
 
 fn budget(daily: Option<u64>, monthly: Option<u64>) -> Policy {
@@ -72,9 +74,9 @@ pub(crate) async fn a_hold_beyond_the_free_balance_is_refused_with_what_is_free<
     let f = F::start().await;
     let ann = f.organization(100).await;
     assert_eq!(f.store().hold(&ann, hold(60, 1)).await.unwrap(), GRANTED);
-    assert_eq!(f.store().hold(&ann, hold(41, 1)).await.unwrap(), insufficient(40));
+    assert_eq!(f.store().hold(&ann, hold(41, 1)).await.unwrap(), insufficient(40, true));
     assert_eq!(f.store().hold(&ann, hold(40, 1)).await.unwrap(), GRANTED);
-    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0));
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0, true));
     assert_eq!(f.store().hold(&ann, hold(0, 1)).await.unwrap(), GRANTED);
     assert_eq!(f.books(&ann).await, (100, 100, 0));
     f.grant(ann.organization_id(), 1).await;
@@ -93,12 +95,13 @@ pub(crate) async fn a_budget_refuses_what_it_does_not_cover_and_says_until_when<
         let ann = f.organization(100).await;
         f.set_policy(ann.organization_id(), policy).await;
         assert_eq!(f.store().hold(&ann, hold(1, 9)).await.unwrap(), GRANTED);
-        let HoldVerdict::BudgetExceeded { window, retry_after } =
-            f.store().hold(&ann, hold(1, 2)).await.unwrap()
+        let HoldVerdict::BudgetExceeded(exceeded) = f.store().hold(&ann, hold(1, 2)).await.unwrap()
         else {
             panic!("the budget does not hold");
         };
-        assert_eq!(window, expected);
+        let Exceeded { scope, window, unit, retry_after, may_wait } = exceeded;
+        assert_eq!((scope, window, unit), (Scope::Organization, expected, Unit::Tokens));
+        assert!(may_wait, "what is held may come back");
         // An hour more where the clocks go back.
         assert!(retry_after <= Duration::from_hours(24 * longest_days + 1), "{retry_after:?}");
         assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), GRANTED);
@@ -125,12 +128,18 @@ pub(crate) async fn both_kill_switches_refuse_at_once<F: Fixture>() {
     let ann = f.organization(100).await;
     let id = ann.organization_id();
     f.set_suspended(id, true).await;
-    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), HoldVerdict::Suspended);
+    assert_eq!(
+        f.store().hold(&ann, hold(1, 1)).await.unwrap(),
+        HoldVerdict::Suspended(Scope::Organization)
+    );
     assert!(f.store().standing(&ann).await.unwrap().suspended.is_some());
     f.set_suspended(id, false).await;
     assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), GRANTED);
     f.set_policy(id, Policy { suspended: true, ..Policy::default() }).await;
-    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), HoldVerdict::Suspended);
+    assert_eq!(
+        f.store().hold(&ann, hold(1, 1)).await.unwrap(),
+        HoldVerdict::Suspended(Scope::Organization)
+    );
     assert_eq!(f.books(&ann).await, (100, 1, 0));
 }
 
@@ -171,9 +180,9 @@ pub(crate) async fn a_settlement_beyond_everything_leaves_a_debt_that_a_grant_pa
     assert_eq!(f.books(&ann).await, (20, 20, 50));
     // What is free again does not help while something is owed.
     f.store().finish(&ann, &releasing(other.request_id)).await.unwrap();
-    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0));
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0, false));
     f.grant(ann.organization_id(), 49).await;
-    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0));
+    assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), insufficient(0, false));
     let balance = f.grant(ann.organization_id(), 11).await;
     assert_eq!((balance.posted.nanos(), balance.debt.nanos()), (30, 0));
     assert_eq!(f.store().hold(&ann, hold(30, 1)).await.unwrap(), GRANTED);

@@ -82,7 +82,7 @@ impl Recorder {
 }
 
 impl Journal for Recorder {
-    fn finish<'a>(&'a self, _: &'a Tenant, finish: &'a Finish) -> StoreFuture<'a, Finished> {
+    fn finish<'a>(&'a self, _: &'a Tenant, finish: &'a Arc<Finish>) -> StoreFuture<'a, Finished> {
         Box::pin(async move {
             self.gate.acquire().await.unwrap().forget();
             {
@@ -92,7 +92,7 @@ impl Journal for Recorder {
                     return Err(StoreError::Unavailable("the database is away".into()));
                 }
             }
-            self.finishes.lock().unwrap().push(finish.clone());
+            self.finishes.lock().unwrap().push(Finish::clone(finish));
             self.count.send_modify(|count| *count = count.saturating_add(1));
             Ok(Finished::default())
         })

@@ -45,11 +45,18 @@ pub(super) async fn reconcile(named: Named) -> Result<ExitCode, Failure> {
 }
 
 fn text_of(books: &Reconciliation) -> String {
-    let Reconciliation { organizations, charged, holds_open, balance, broken } = books;
+    let Reconciliation { organizations, charged, holds_open, balance, broken, .. } = books;
     let mut text = format!(
         "{organizations} organizations. {} Charged so far: {charged} dollars. Open holds: {holds_open}.",
         text_of_balance(balance)
     );
+    if books.expired > 0 {
+        let unbilled = format!(
+            "\n{} holds ran out of time without an end of their calls, which may have used {} dollars that were not billed, at the most.",
+            books.expired, books.unbilled_max
+        );
+        text.push_str(&unbilled);
+    }
     if broken.is_empty() {
         text.push_str("\nAll books are right.");
     }
@@ -73,6 +80,8 @@ fn json_of(books: &Reconciliation) -> Value {
         "credits": json_of_balance(&books.balance),
         "charged": books.charged,
         "holds_open": books.holds_open,
+        "expired": books.expired,
+        "unbilled_max": books.unbilled_max,
         "broken": broken,
     })
 }

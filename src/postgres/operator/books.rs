@@ -35,6 +35,10 @@ pub struct Books {
     pub charged: Credits,
     /// Holds that stand.
     pub holds_open: u64,
+    /// Holds that ran out of time, and whose calls have not ended yet.
+    pub expired: u64,
+    /// What these calls may have used and were not charged for, at the most.
+    pub unbilled_max: Credits,
     /// What is wrong; nothing, if all is well. At most a hundred findings.
     pub broken: Vec<String>,
 }
@@ -50,6 +54,10 @@ pub struct Reconciliation {
     pub charged: Credits,
     /// Holds that stand.
     pub holds_open: u64,
+    /// Holds that ran out of time, and whose calls have not ended yet.
+    pub expired: u64,
+    /// What these calls may have used and were not charged for, at the most.
+    pub unbilled_max: Credits,
     /// The organizations whose books are broken; none, if all is well.
     pub broken: Vec<Books>,
 }
@@ -67,7 +75,9 @@ impl Operator {
             balance: balance(row, 0)?,
             charged: Credits::from_nanos(column(row, 3)?),
             holds_open: u64::try_from(column::<i64>(row, 4)?).unwrap_or(0),
-            broken: column(row, 5)?,
+            expired: u64::try_from(column::<i64>(row, 5)?).unwrap_or(0),
+            unbilled_max: Credits::from_nanos(column(row, 6)?),
+            broken: column(row, 7)?,
         })
     }
 
@@ -111,6 +121,8 @@ impl Reconciliation {
         self.balance.debt = add(self.balance.debt, books.balance.debt);
         self.charged = add(self.charged, books.charged);
         self.holds_open = self.holds_open.saturating_add(books.holds_open);
+        self.expired = self.expired.saturating_add(books.expired);
+        self.unbilled_max = add(self.unbilled_max, books.unbilled_max);
         if !books.broken.is_empty() {
             self.broken.push(books);
         }

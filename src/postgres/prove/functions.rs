@@ -140,6 +140,11 @@ impl Function {
 
 fn argument(canaries: &Canaries, role: &str, foreign: bool, name: &str, kind: &str) -> String {
     let Canaries { own, other, .. } = canaries;
+    if let Some(element) = kind.strip_suffix("[]") {
+        // `p_request_ids` are ids of what `p_request_id` is.
+        let name = name.strip_suffix('s').unwrap_or(name);
+        return format!("array[{}]", argument(canaries, role, foreign, name, element));
+    }
     let value = match (name, kind) {
         ("p_organization_id", _) => {
             let canary = if foreign { other } else { own };

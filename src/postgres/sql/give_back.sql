@@ -1,3 +1,3 @@
--- Gives back the hold of a call that nobody waits for. Whether there was an open one.
--- $1 organization, $2 claims, $3 request
+-- Gives back the holds of calls that nobody waits for. How many were open.
+-- $1 organization, $2 claims, $3 requests
 select tollgate.give_back($1, $2, $3)

@@ -2,16 +2,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::calendar::Start;
 use crate::domain::{
     credits::Credits,
     finish::{Finished, Settlement},
-    hold::{HoldRequest, HoldVerdict, Window},
+    hold::{Exceeded, Heartbeat, HoldRequest, HoldVerdict, Unit, Window},
     ids::RequestId,
     policy::Budgets,
+    scope::Scope,
 };
 
 /// What an organization has, has set aside, and owes.
@@ -46,12 +47,16 @@ struct Open {
     /// When it was set aside: its windows are those of this moment.
     arrived_ms: i64,
     expires: Option<Instant>,
+    /// What heartbeats have said: the charge if nothing more is heard.
+    used: i64,
+    tokens_seen: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ended {
     charged: i64,
     debt: i64,
+    tokens: i64,
     finished: bool,
     arrived_ms: i64,
 }
@@ -98,38 +103,37 @@ impl Account {
         self.held = self.held.saturating_add(amount);
         self.move_tokens(arrived_ms, tokens, 0);
         let expires = Instant::now().checked_add(request.ttl);
-        self.open.insert(request.request_id, Open { amount, tokens, arrived_ms, expires });
+        let open = Open { amount, tokens, arrived_ms, expires, used: 0, tokens_seen: 0 };
+        self.open.insert(request.request_id, open);
         HoldVerdict::Granted
     }
 
     /// Ends the hold of a call. The caller has made sure that this finish is a new one.
     pub(super) fn settle(&mut self, request_id: RequestId, settlement: &Settlement) -> Finished {
         let mut held_tokens = 0;
-        let before = match self.open.remove(&request_id) {
-            Some(open) => {
-                self.held = self.held.saturating_sub(open.amount);
-                held_tokens = open.tokens;
-                Ended { charged: 0, debt: 0, finished: false, arrived_ms: open.arrived_ms }
-            }
-            None => self.ended.get(&request_id).copied().unwrap_or_else(|| Ended {
-                charged: 0,
-                debt: 0,
-                finished: false,
-                arrived_ms: request_id.arrived_ms(),
-            }),
+        let before = if let Some(open) = self.open.remove(&request_id) {
+            self.held = self.held.saturating_sub(open.amount);
+            held_tokens = open.tokens;
+            Ended::nothing(open.arrived_ms)
+        } else {
+            let known = self.ended.get(&request_id).copied();
+            known.unwrap_or_else(|| Ended::nothing(request_id.arrived_ms()))
         };
         if before.finished {
             return before.told(true);
         }
-        let due = settlement.amount.nanos().saturating_sub(before.charged).max(0);
-        // Whatever is free, the own hold by now among it: never below zero, never what others hold.
-        let charged = due.min(self.posted.saturating_sub(self.held));
-        let debt = due.saturating_sub(charged);
-        self.charge(charged, debt);
-        let used_tokens = settlement.tokens.max(0);
-        self.move_tokens(before.arrived_ms, held_tokens.saturating_neg(), used_tokens);
-        let charged = before.charged.saturating_add(charged);
-        let ended = Ended { charged, debt, finished: true, arrived_ms: before.arrived_ms };
+        let paid = before.charged.saturating_add(before.debt);
+        let due = settlement.amount.nanos().saturating_sub(paid).max(0);
+        let (charged, debt) = self.take(due);
+        let more_tokens = settlement.tokens.saturating_sub(before.tokens).max(0);
+        self.move_tokens(before.arrived_ms, held_tokens.saturating_neg(), more_tokens);
+        let ended = Ended {
+            charged: before.charged.saturating_add(charged),
+            debt: before.debt.saturating_add(debt),
+            tokens: before.tokens.saturating_add(more_tokens),
+            finished: true,
+            arrived_ms: before.arrived_ms,
+        };
         self.end(request_id, ended);
         ended.told(false)
     }
@@ -141,20 +145,56 @@ impl Account {
             .map_or(Finished { replayed: true, ..Finished::default() }, |ended| ended.told(true))
     }
 
-    /// Gives overdue holds back, and returns how many there were.
+    /// Gives overdue holds back, but for what heartbeats have said of them, and returns how many there were.
     pub(super) fn expire(&mut self) -> usize {
         let now = Instant::now();
         let is_overdue = |open: &Open| open.expires.is_some_and(|expires| expires <= now);
-        let overdue: Vec<(RequestId, Open)> =
-            self.open.extract_if(|_, open| is_overdue(open)).collect();
+        let overdue: Vec<_> = self.open.extract_if(|_, open| is_overdue(open)).collect();
         for (request_id, open) in &overdue {
-            self.held = self.held.saturating_sub(open.amount);
-            self.move_tokens(open.arrived_ms, open.tokens.saturating_neg(), 0);
-            let arrived_ms = open.arrived_ms;
-            let ended = Ended { charged: 0, debt: 0, finished: false, arrived_ms };
-            self.end(*request_id, ended);
+            self.expire_one(*request_id, *open);
         }
         overdue.len()
+    }
+
+    /// Gives back what nobody waits for.
+    pub(super) fn give_back(&mut self, calls: &[RequestId]) {
+        for request_id in calls {
+            if let Some(open) = self.open.remove(request_id) {
+                self.expire_one(*request_id, open);
+            }
+        }
+    }
+
+    /// Lets open holds stand for longer, with what was seen of their calls; those that are open still.
+    pub(super) fn renew(&mut self, heartbeats: &[Heartbeat], ttl: Duration) -> Vec<RequestId> {
+        let until = Instant::now().checked_add(ttl);
+        let mut renewed = Vec::new();
+        for Heartbeat { request_id, used, tokens } in heartbeats {
+            let Some(open) = self.open.get_mut(request_id) else { continue };
+            open.expires = open.expires.zip(until).map(|(before, until)| before.max(until));
+            open.used = open.used.max(used.nanos());
+            open.tokens_seen = open.tokens_seen.max(*tokens);
+            renewed.push(*request_id);
+        }
+        renewed
+    }
+
+    fn expire_one(&mut self, request_id: RequestId, open: Open) {
+        self.held = self.held.saturating_sub(open.amount);
+        let (charged, debt) = self.take(open.used);
+        self.move_tokens(open.arrived_ms, open.tokens.saturating_neg(), open.tokens_seen);
+        let tokens = open.tokens_seen;
+        let ended = Ended { charged, debt, tokens, ..Ended::nothing(open.arrived_ms) };
+        self.end(request_id, ended);
+    }
+
+    /// Charges what is due to whatever is free, the own hold by now among it: never below zero, never what
+    /// others hold. The charge, and what is owed.
+    fn take(&mut self, due: i64) -> (i64, i64) {
+        let charged = due.min(self.posted.saturating_sub(self.held));
+        let debt = due.saturating_sub(charged);
+        self.charge(charged, debt);
+        (charged, debt)
     }
 
     pub(super) fn broken(&self) -> Vec<String> {
@@ -187,7 +227,11 @@ impl Account {
         let free = self.posted.saturating_sub(self.held);
         if self.debt > 0 || free < amount {
             let free = if self.debt > 0 { 0 } else { free };
-            return Some(HoldVerdict::Insufficient { available: Credits::from_nanos(free) });
+            let may_wait = self.debt == 0 && self.posted >= amount;
+            return Some(HoldVerdict::Insufficient {
+                available: Credits::from_nanos(free),
+                may_wait,
+            });
         }
         // The month first: where both are spent, the longer wait is the true one.
         let limits = [(Window::Month, budgets.monthly_tokens), (Window::Day, budgets.daily_tokens)];
@@ -196,7 +240,16 @@ impl Account {
             let Tokens { used, held } = self.windows.get(&start).copied().unwrap_or_default();
             let wanted = used.saturating_add(held).saturating_add(tokens);
             let exceeded = limit.is_some_and(|limit| u64::try_from(wanted).unwrap_or(0) > limit);
-            exceeded.then(|| HoldVerdict::BudgetExceeded { window, retry_after: start.left(at_ms) })
+            let without_holds = u64::try_from(used.saturating_add(tokens)).unwrap_or(0);
+            exceeded.then(|| {
+                HoldVerdict::BudgetExceeded(Exceeded {
+                    scope: Scope::Organization,
+                    window,
+                    unit: Unit::Tokens,
+                    retry_after: start.left(at_ms),
+                    may_wait: limit.is_some_and(|limit| without_holds <= limit),
+                })
+            })
         })
     }
 
@@ -235,6 +288,10 @@ impl Account {
 }
 
 impl Ended {
+    const fn nothing(arrived_ms: i64) -> Self {
+        Self { charged: 0, debt: 0, tokens: 0, finished: false, arrived_ms }
+    }
+
     const fn told(self, replayed: bool) -> Finished {
         Finished {
             charged: Credits::from_nanos(self.charged),

@@ -21,13 +21,14 @@
 //! };
 //! let tenant = Tenant::new(organization, "ann");
 //! assert_eq!(store.hold(&tenant, hold(60)).await?, HoldVerdict::Granted);
-//! let refused = HoldVerdict::Insufficient { available: Credits::from_nanos(40) };
+//! let refused = HoldVerdict::Insufficient { available: Credits::from_nanos(40), may_wait: true };
 //! assert_eq!(store.hold(&tenant, hold(60)).await?, refused);
 //! # Ok(())
 //! # }
 //! ```
 
 mod account;
+mod batches;
 mod calendar;
 mod organization;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 pub use account::Balance;
@@ -49,8 +51,8 @@ use crate::{
     domain::{
         credits::Credits,
         finish::{Finish, Finished},
-        hold::{HoldRequest, HoldVerdict},
-        ids::OrganizationId,
+        hold::{Heartbeat, HoldRequest, HoldVerdict},
+        ids::{OrganizationId, RequestId},
         policy::Policy,
         price::PriceBook,
         role::Role,
@@ -185,10 +187,23 @@ impl Ledger for MemoryStore {
             }
         })
     }
+
+    fn renew<'a>(
+        &'a self,
+        organization: OrganizationId,
+        heartbeats: &'a [Heartbeat],
+        ttl: Duration,
+    ) -> StoreFuture<'a, Vec<RequestId>> {
+        Box::pin(async move { Ok(self.find(organization)?.account().renew(heartbeats, ttl)) })
+    }
 }
 
 impl Journal for MemoryStore {
-    fn finish<'a>(&'a self, tenant: &'a Tenant, finish: &'a Finish) -> StoreFuture<'a, Finished> {
+    fn finish<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        finish: &'a Arc<Finish>,
+    ) -> StoreFuture<'a, Finished> {
         Box::pin(async move { Ok(self.find(tenant.organization_id())?.finish(tenant, finish)) })
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         ids::{RequestId, TeamId},
         policy::Policy,
         role::Role,
+        scope::Scope,
     },
     store::Standing,
 };
@@ -94,19 +95,19 @@ impl Organization {
         let budgets = {
             let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
             if settings.suspended || settings.policy.suspended {
-                return HoldVerdict::Suspended;
+                return HoldVerdict::Suspended(Scope::Organization);
             }
             settings.policy.budgets
         };
         self.books().account.hold(request, &budgets)
     }
 
-    pub(super) fn finish(&self, tenant: &Tenant, finish: &Finish) -> Finished {
+    pub(super) fn finish(&self, tenant: &Tenant, finish: &Arc<Finish>) -> Finished {
         let request_id = finish.request_id;
         let written = Written {
             user_id: tenant.user_id().into(),
             team_id: tenant.team_id(),
-            finish: Arc::new(finish.clone()),
+            finish: Arc::clone(finish),
         };
         let mut books = self.books();
         if books.known.contains(&request_id) {

@@ -1,0 +1,60 @@
+//! The memory store behind a [`Coalescer`](crate::store::coalesce::Coalescer), where holds are to wait for each other.
+
+use std::{future::ready, time::Duration};
+
+use super::MemoryStore;
+use crate::{
+    domain::{
+        finish::Finished,
+        hold::{Heartbeat, HoldVerdict},
+        ids::{OrganizationId, RequestId},
+    },
+    store::{
+        StoreFuture,
+        coalesce::{Asked, Batches, Ended},
+    },
+};
+
+impl Batches for MemoryStore {
+    fn hold_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        calls: &'a [Asked],
+    ) -> StoreFuture<'a, Vec<HoldVerdict>> {
+        let verdicts = match self.find(organization) {
+            Ok(found) => calls.iter().map(|call| found.hold(&call.request)).collect(),
+            Err(_) => calls.iter().map(|_| HoldVerdict::UnknownOrganization).collect(),
+        };
+        Box::pin(ready(Ok(verdicts)))
+    }
+
+    fn finish_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        calls: &'a [Ended],
+    ) -> StoreFuture<'a, Vec<Finished>> {
+        let finished = self.find(organization).map(|found| {
+            calls.iter().map(|call| found.finish(&call.tenant, &call.finish)).collect()
+        });
+        Box::pin(ready(finished))
+    }
+
+    fn renew_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        heartbeats: &'a [Heartbeat],
+        ttl: Duration,
+    ) -> StoreFuture<'a, Vec<RequestId>> {
+        let renewed = self.find(organization).map(|found| found.account().renew(heartbeats, ttl));
+        Box::pin(ready(renewed))
+    }
+
+    fn give_back_all<'a>(
+        &'a self,
+        organization: OrganizationId,
+        calls: &'a [RequestId],
+    ) -> StoreFuture<'a, ()> {
+        let given = self.find(organization).map(|found| found.account().give_back(calls));
+        Box::pin(ready(given))
+    }
+}
