@@ -1,0 +1,289 @@
+//! Budgets of every scope, in tokens and in credits, on Postgres: what is covered, what is counted, and what is told.
+
+use tollgate::{
+    Tenant,
+    domain::{
+        hold::{Exceeded, HoldRequest, HoldVerdict, Unit, Window},
+        ids::{KeyId, TeamId},
+        policy::{Budgets, Policy},
+        scope::Scope,
+    },
+    store::{Journal, Ledger},
+};
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, Postgres, costing, hold, releasing};
+
+const GRANTED: HoldVerdict = HoldVerdict::Granted;
+
+struct Budget<'a> {
+    scope: Scope,
+    id: &'a str,
+    window: &'a str,
+    tokens: Option<i64>,
+    credits: Option<i64>,
+}
+
+async fn set(f: &Postgres, tenant: &Tenant, budget: Budget<'_>) {
+    let client = f.database.connect().await.unwrap();
+    let sql = "insert into tollgate.budgets (organization_id, scope, scope_id, window_kind, tokens_max, credits_max) \
+        values ($1, $2, $3, $4, $5, $6) on conflict (organization_id, scope, scope_id, window_kind) \
+        do update set tokens_max = excluded.tokens_max, credits_max = excluded.credits_max, updated_at = clock_timestamp()";
+    let Budget { scope, id, window, tokens, credits } = budget;
+    let organization = tenant.organization_id().as_uuid();
+    client
+        .execute(sql, &[&organization, &scope.as_str(), &id, &window, &tokens, &credits])
+        .await
+        .unwrap();
+}
+
+async fn remove(f: &Postgres, tenant: &Tenant) {
+    let client = f.database.connect().await.unwrap();
+    let sql = "delete from tollgate.budgets where organization_id = $1";
+    client.execute(sql, &[&tenant.organization_id().as_uuid()]).await.unwrap();
+}
+
+/// Whose budget refused, in what, and whether it only waits for others.
+async fn refused(f: &Postgres, tenant: &Tenant, request: HoldRequest) -> (Scope, Unit, bool) {
+    match f.store.hold(tenant, request).await.unwrap() {
+        HoldVerdict::BudgetExceeded(Exceeded { scope, unit, may_wait, .. }) => {
+            (scope, unit, may_wait)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn of_all(tenant: &Tenant) -> Tenant {
+    tenant.clone().with_team(TeamId::new(Uuid::new_v4())).with_key(KeyId::new(Uuid::new_v4()))
+}
+
+fn id_of(tenant: &Tenant, scope: Scope) -> String {
+    match scope {
+        Scope::Organization => String::new(),
+        Scope::Team => tenant.team_id().unwrap().to_string(),
+        Scope::User => tenant.user_id().to_owned(),
+        Scope::Key => tenant.key_id().unwrap().to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_budget_of_each_scope_window_and_unit_refuses_what_it_does_not_cover_and_nothing_else() {
+    let f = Postgres::start().await;
+    for scope in Scope::ALL {
+        for window in ["day", "month"] {
+            for unit in [Unit::Tokens, Unit::Credits] {
+                let ann = of_all(&f.organization(1_000_000).await);
+                let (tokens, credits) = match unit {
+                    Unit::Tokens => (Some(100), None),
+                    Unit::Credits => (None, Some(100)),
+                };
+                let id = id_of(&ann, scope);
+                set(&f, &ann, Budget { scope, id: &id, window, tokens, credits }).await;
+                let of = |figure: i64| match unit {
+                    Unit::Tokens => hold(1, figure),
+                    Unit::Credits => hold(figure, 1),
+                };
+                let first = of(60);
+                assert_eq!(f.store.hold(&ann, first.clone()).await.unwrap(), GRANTED);
+                assert_eq!(refused(&f, &ann, of(41)).await, (scope, unit, true));
+                assert_eq!(refused(&f, &ann, of(101)).await, (scope, unit, false));
+                // What was not used comes back, and what was used stays.
+                let finish = match unit {
+                    Unit::Tokens => costing(first.request_id, 1, 25),
+                    Unit::Credits => costing(first.request_id, 25, 1),
+                };
+                f.store.finish(&ann, &finish).await.unwrap();
+                assert_eq!(refused(&f, &ann, of(76)).await, (scope, unit, false));
+                assert_eq!(f.store.hold(&ann, of(75)).await.unwrap(), GRANTED);
+                // Somebody else of the organization is not in the same team, nor has the same key.
+                let bob = of_all(&Tenant::new(ann.organization_id(), "bob"));
+                let verdict = f.store.hold(&bob, of(75)).await.unwrap();
+                assert_eq!(verdict == GRANTED, scope != Scope::Organization, "{scope} {verdict:?}");
+                f.books(&ann).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_budget_of_each_is_everybodys_own_and_ones_own_replaces_it() {
+    let f = Postgres::start().await;
+    for scope in [Scope::Team, Scope::User, Scope::Key] {
+        let ann = of_all(&f.organization(1_000_000).await);
+        let each =
+            Budget { scope, id: Scope::EACH, window: "day", tokens: Some(10), credits: None };
+        set(&f, &ann, each).await;
+        for name in ["bob", "eve"] {
+            // Never seen before, and several at once.
+            let person = of_all(&Tenant::new(ann.organization_id(), name));
+            let asked = (0..20).map(|_| f.store.hold(&person, hold(1, 2)));
+            let verdicts = futures_util::future::join_all(asked).await;
+            let granted = verdicts.iter().filter(|verdict| matches!(verdict, Ok(GRANTED)));
+            assert_eq!(granted.count(), 5, "{scope}");
+        }
+        let id = id_of(&ann, scope);
+        let own = Budget { scope, id: &id, window: "day", tokens: Some(12), credits: None };
+        set(&f, &ann, own).await;
+        assert_eq!(f.store.hold(&ann, hold(1, 12)).await.unwrap(), GRANTED);
+        assert_eq!(refused(&f, &ann, hold(1, 1)).await, (scope, Unit::Tokens, true));
+        f.books(&ann).await;
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_is_set_in_the_middle_of_its_window_counts_what_was_used_before() {
+    let f = Postgres::start().await;
+    let ann = of_all(&f.organization(1_000_000).await);
+    let (ended, open) = (hold(50, 50), hold(20, 20));
+    for request in [&ended, &open] {
+        assert_eq!(f.store.hold(&ann, request.clone()).await.unwrap(), GRANTED);
+    }
+    f.store.finish(&ann, &costing(ended.request_id, 40, 30)).await.unwrap();
+    for scope in Scope::ALL {
+        let id = id_of(&ann, scope);
+        let budget =
+            Budget { scope, id: &id, window: "month", tokens: Some(60), credits: Some(90) };
+        set(&f, &ann, budget).await;
+    }
+    // Thirty were used; the one that is open was held before there was a budget.
+    assert_eq!(refused(&f, &ann, hold(1, 31)).await.1, Unit::Tokens);
+    assert_eq!(f.store.hold(&ann, hold(1, 20)).await.unwrap(), GRANTED);
+    f.store.finish(&ann, &costing(open.request_id, 20, 9)).await.unwrap();
+    f.books(&ann).await;
+    assert_eq!(refused(&f, &ann, hold(1, 2)).await.1, Unit::Tokens);
+    // Taken away and set again, it has missed nothing.
+    remove(&f, &ann).await;
+    let unseen = hold(1, 500);
+    assert_eq!(f.store.hold(&ann, unseen.clone()).await.unwrap(), GRANTED);
+    f.store.finish(&ann, &costing(unseen.request_id, 1, 400)).await.unwrap();
+    let budget = Budget {
+        scope: Scope::User,
+        id: "ann",
+        window: "month",
+        tokens: Some(439 + 20),
+        credits: None,
+    };
+    set(&f, &ann, budget).await;
+    assert_eq!(refused(&f, &ann, hold(1, 1)).await, (Scope::User, Unit::Tokens, true));
+    f.books(&ann).await;
+}
+
+#[tokio::test]
+async fn a_raised_budget_and_a_top_up_count_for_the_next_call() {
+    let f = Postgres::start().await;
+    let ann = f.organization(10).await;
+    let cap = |tokens| Budget {
+        scope: Scope::Organization,
+        id: "",
+        window: "day",
+        tokens: Some(tokens),
+        credits: None,
+    };
+    set(&f, &ann, cap(5)).await;
+    assert_eq!(refused(&f, &ann, hold(1, 6)).await, (Scope::Organization, Unit::Tokens, false));
+    set(&f, &ann, cap(6)).await;
+    assert_eq!(f.store.hold(&ann, hold(10, 6)).await.unwrap(), GRANTED);
+    assert_ne!(f.store.hold(&ann, hold(5, 0)).await.unwrap(), GRANTED);
+    f.grant(ann.organization_id(), 5).await;
+    assert_eq!(f.store.hold(&ann, hold(5, 0)).await.unwrap(), GRANTED);
+}
+
+#[tokio::test]
+async fn thresholds_are_told_once_by_whole_numbers() {
+    let f = Postgres::start().await;
+    let ann = f.organization(1_000_000).await;
+    let client = f.database.connect().await.unwrap();
+    let told = async || -> Vec<(i32, bool, i64)> {
+        let sql = "select percent, refused, used from tollgate.budget_events \
+            where organization_id = $1 and unit = 'tokens' order by happened_at, percent";
+        let rows = client.query(sql, &[&ann.organization_id().as_uuid()]).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+    };
+    let budget = Budget {
+        scope: Scope::User,
+        id: "ann",
+        window: "day",
+        tokens: Some(15),
+        credits: Some(i64::MAX),
+    };
+    set(&f, &ann, budget).await;
+    let spend = async |tokens| {
+        let request = hold(1, tokens);
+        assert_eq!(f.store.hold(&ann, request.clone()).await.unwrap(), GRANTED);
+        f.store.finish(&ann, &costing(request.request_id, 1, tokens)).await.unwrap();
+    };
+    spend(7).await;
+    assert_eq!(told().await, [], "seven of fifteen is not half");
+    spend(1).await;
+    assert_eq!(told().await, [(50, false, 8)]);
+    spend(3).await;
+    assert_eq!(told().await, [(50, false, 8)], "eleven of fifteen is not four fifths");
+    spend(1).await;
+    assert_eq!(told().await, [(50, false, 8), (80, false, 12)]);
+    // A call that is refused for good says so, once; one that waits says nothing.
+    for _ in 0..2 {
+        assert_eq!(refused(&f, &ann, hold(1, 4)).await, (Scope::User, Unit::Tokens, false));
+    }
+    let open = hold(1, 2);
+    assert_eq!(f.store.hold(&ann, open.clone()).await.unwrap(), GRANTED);
+    assert_eq!(refused(&f, &ann, hold(1, 3)).await, (Scope::User, Unit::Tokens, true));
+    f.store.finish(&ann, &releasing(open.request_id)).await.unwrap();
+    spend(3).await;
+    assert_eq!(told().await, [(50, false, 8), (80, false, 12), (100, true, 12), (100, false, 15)]);
+}
+
+#[tokio::test]
+async fn windows_are_days_and_months_of_the_organizations_time_zone() {
+    let f = Postgres::start().await;
+    let client = f.database.connect().await.unwrap();
+    // Where it is another day than in UTC at any hour: one of the two is.
+    for zone in ["Pacific/Kiritimati", "Etc/GMT+12", "America/New_York", "Europe/Berlin"] {
+        let ann = f.organization(1_000).await;
+        let id = ann.organization_id().as_uuid();
+        let update = "update tollgate.organizations set time_zone = $2 where organization_id = $1";
+        client.execute(update, &[&id, &zone]).await.unwrap();
+        let budgets = Budgets { daily_tokens: Some(10), monthly_tokens: Some(10) };
+        f.set_policy(ann.organization_id(), Policy { budgets, ..Policy::default() }).await;
+        assert_eq!(f.store.hold(&ann, hold(1, 5)).await.unwrap(), GRANTED);
+        let HoldVerdict::BudgetExceeded(month) = f.store.hold(&ann, hold(1, 6)).await.unwrap()
+        else {
+            panic!("the budget does not hold");
+        };
+        assert_eq!(month.window, Window::Month);
+        // The server's own calendar, which knows of clocks that go back.
+        let sql = "select (select window_start from tollgate.budget_usage where organization_id = $1 and window_kind = 'day') = (now() at time zone $2)::date, \
+            (select window_start from tollgate.budget_usage where organization_id = $1 and window_kind = 'month') = date_trunc('month', now() at time zone $2)::date, \
+            extract(epoch from (date_trunc('month', now() at time zone $2) + interval '1 month') at time zone $2 - now())::bigint";
+        let row = client.query_one(sql, &[&id, &zone]).await.unwrap();
+        assert!(row.get::<_, bool>(0) && row.get::<_, bool>(1), "{zone}");
+        let left = i64::try_from(month.retry_after.as_secs()).unwrap();
+        assert!(left.abs_diff(row.get(2)) <= 30, "{zone}: {left} and {}", row.get::<_, i64>(2));
+        f.books(&ann).await;
+    }
+    // A day on which clocks change is a day: 23 or 25 hours long, and ends where the next begins.
+    let day = "select extract(epoch from ((date $1 + 1)::timestamp at time zone 'Europe/Berlin') - (date $1::timestamp at time zone 'Europe/Berlin'))::bigint";
+    for (date, hours) in [("2026-03-29", 23), ("2026-10-25", 25), ("2026-07-01", 24)] {
+        let sql = day.replace("$1", &format!("'{date}'"));
+        let seconds: i64 = client.query_one(&sql, &[]).await.unwrap().get(0);
+        assert_eq!(seconds, hours * 3_600, "{date}");
+    }
+}
+
+#[tokio::test]
+async fn sums_at_the_edge_are_refused_and_never_wrap() {
+    let f = Postgres::start().await;
+    let ann = f.organization(i64::MAX).await;
+    let most = Some(i64::MAX);
+    for scope in Scope::ALL.into_iter().take(3) {
+        let id = if scope == Scope::User { "ann" } else { "" };
+        if scope != Scope::Team {
+            set(&f, &ann, Budget { scope, id, window: "day", tokens: most, credits: most }).await;
+        }
+    }
+    assert_eq!(f.store.hold(&ann, hold(i64::MAX - 1, i64::MAX)).await.unwrap(), GRANTED);
+    assert_eq!(refused(&f, &ann, hold(1, 1)).await.1, Unit::Tokens);
+    assert_eq!(f.store.hold(&ann, hold(1, 0)).await.unwrap(), GRANTED);
+    let verdict = f.store.hold(&ann, hold(i64::MAX, 0)).await.unwrap();
+    assert!(matches!(verdict, HoldVerdict::Insufficient { .. }), "{verdict:?}");
+    assert_eq!(f.books(&ann).await, (i64::MAX, i64::MAX, 0));
+}
