@@ -41,14 +41,7 @@ const GIVE_BACK: Statement =
     Statement::new(include_str!("sql/give_back.sql"), &[Type::UUID, Type::TEXT, Type::UUID_ARRAY]);
 const RENEW: Statement = Statement::new(
     include_str!("sql/renew.sql"),
-    &[
-        Type::UUID,
-        Type::TEXT,
-        Type::UUID_ARRAY,
-        Type::INT8_ARRAY,
-        Type::INT8_ARRAY,
-        Type::INT8_ARRAY,
-    ],
+    &[Type::UUID, Type::TEXT, Type::UUID_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY, Type::INT8],
 );
 const EXPIRE: Statement =
     Statement::new(include_str!("sql/expire.sql"), &[Type::UUID, Type::TEXT, Type::INT4]);

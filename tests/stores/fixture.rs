@@ -29,6 +29,8 @@ pub(crate) trait Fixture {
     async fn set_suspended(&self, id: OrganizationId, suspended: bool);
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role);
     async fn expire(&self, id: OrganizationId) -> u64;
+    /// Its hold stands no longer.
+    async fn end_time(&self, id: OrganizationId, request_id: RequestId);
     async fn balance(&self, id: OrganizationId) -> Balance;
     async fn broken(&self, id: OrganizationId) -> Vec<String>;
 
@@ -78,6 +80,9 @@ impl Fixture for Memory {
     }
     async fn expire(&self, id: OrganizationId) -> u64 {
         self.0.expire(id).unwrap().try_into().unwrap()
+    }
+    async fn end_time(&self, id: OrganizationId, request_id: RequestId) {
+        self.0.end_time(id, request_id).unwrap();
     }
     async fn balance(&self, id: OrganizationId) -> Balance {
         self.0.balance(id).unwrap()
@@ -131,6 +136,12 @@ impl Fixture for Postgres {
     }
     async fn expire(&self, id: OrganizationId) -> u64 {
         self.store.expire(id).await.unwrap()
+    }
+    async fn end_time(&self, id: OrganizationId, request_id: RequestId) {
+        let client = self.database.connect().await.unwrap();
+        let sql = "update tollgate.credit_holds set expires_at = clock_timestamp() \
+            where organization_id = $1 and request_id = $2";
+        client.execute(sql, &[&id.as_uuid(), &request_id.as_uuid()]).await.unwrap();
     }
     async fn balance(&self, id: OrganizationId) -> Balance {
         self.operator.organization(id).await.unwrap().balance

@@ -1,17 +1,35 @@
-//! Many clients, few organizations, every operation, again and again: the books must balance.
+//! Many clients, few organizations, every operation, again and again, with the server killed or not: the books must
+//! balance.
+//!
+//! `TOLLGATE_FUZZ_SECONDS` says for how long each of them goes on.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 use tollgate::{
     Tenant,
     domain::{
         credits::Credits,
-        hold::HoldRequest,
+        hold::{Heartbeat, HoldRequest},
+        ids::{KeyId, RequestId, TeamId},
         policy::{Budgets, Policy},
     },
-    store::{Journal, Ledger},
+    postgres::{
+        Operator, Pool, PoolConfig, PostgresStore,
+        cluster::{Cluster, Options},
+        migrate,
+    },
+    store::{Journal, Ledger, StoreError, coalesce},
 };
+use uuid::Uuid;
 
 use crate::fixture::{Fixture, Postgres, costing, hold, releasing, unheld};
 
@@ -27,65 +45,211 @@ impl Dice {
     }
 }
 
-const CLIENTS: u64 = 12;
-const OPERATIONS: u64 = 150;
+const CLIENTS: u64 = 24;
+const REQUESTS: usize = 600;
+
+fn time_given() -> Duration {
+    let seconds = std::env::var("TOLLGATE_FUZZ_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(3, |seconds| seconds.parse().unwrap()))
+}
+
+struct Fuzz {
+    store: PostgresStore,
+    operator: Operator,
+    tenants: Vec<Tenant>,
+    /// The clients share the requests, so that they meet on the same ones.
+    requests: Vec<HoldRequest>,
+    until: Instant,
+    operations: AtomicU64,
+    /// What was acknowledged as written, durably.
+    written: Mutex<HashMap<(Uuid, RequestId), (i64, i64)>>,
+    granted: AtomicU64,
+    /// The server may be away.
+    outages: bool,
+}
+
+impl Fuzz {
+    async fn new(store: PostgresStore, operator: Operator, outages: bool) -> Self {
+        let mut tenants = Vec::new();
+        for (number, credits) in [50, 500, 50_000].into_iter().enumerate() {
+            let id = tollgate::domain::ids::OrganizationId::new(Uuid::now_v7());
+            assert!(operator.create_organization(id, "Test", "Europe/Berlin").await.unwrap());
+            operator.grant_credits(id, Credits::from_nanos(credits), None).await.unwrap();
+            let budgets = Budgets { daily_tokens: Some(3_000), monthly_tokens: None };
+            operator.set_policy(id, &Policy { budgets, ..Policy::default() }).await.unwrap();
+            let ann = Tenant::new(id, "ann").with_team(TeamId::new(Uuid::from_u128(1)));
+            tenants.push(if number == 1 {
+                ann.with_key(KeyId::new(Uuid::from_u128(2)))
+            } else {
+                ann
+            });
+        }
+        let requests = (0..600).map(|n| hold(n % 40, n % 7)).collect();
+        Self {
+            store,
+            operator,
+            tenants,
+            requests,
+            until: Instant::now() + time_given(),
+            operations: AtomicU64::new(0),
+            written: Mutex::default(),
+            granted: AtomicU64::new(0),
+            outages,
+        }
+    }
+
+    /// What an operation came to; being away is no fault where the server is killed.
+    fn done<T>(&self, outcome: Result<T, StoreError>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(error) => {
+                assert!(self.outages && error.is_transient(), "{error}");
+                None
+            }
+        }
+    }
+
+    async fn client(&self, seed: u64) {
+        let mut dice = Dice(seed * 7_919);
+        while Instant::now() < self.until {
+            self.operations.fetch_add(1, Ordering::Relaxed);
+            let tenant = &self.tenants[usize::try_from(dice.below(3)).unwrap()];
+            let number = usize::try_from(dice.below(u64::try_from(REQUESTS).unwrap())).unwrap();
+            let mut request = self.requests[number].clone();
+            let id = tenant.organization_id();
+            let cost = i64::try_from(dice.below(60)).unwrap();
+            match dice.below(16) {
+                0..=4 => {
+                    if dice.below(4) == 0 {
+                        request.ttl = Duration::ZERO;
+                    }
+                    if dice.below(10) == 0 {
+                        request.amount = Credits::from_nanos(request.amount.nanos() + 1);
+                    }
+                    let asking = self.store.hold(tenant, request);
+                    if dice.below(8) == 0 {
+                        // Somebody who leaves while it is being asked for.
+                        let patience = Duration::from_micros(dice.below(3_000));
+                        drop(tokio::time::timeout(patience, asking).await);
+                    } else if self.done(asking.await).is_some() {
+                        self.granted.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                5..=8 => {
+                    let finish = if dice.below(4) == 0 {
+                        releasing(request.request_id)
+                    } else {
+                        costing(request.request_id, cost, cost)
+                    };
+                    if let Some(told) = self.done(self.store.finish(tenant, &finish).await) {
+                        let told = (told.charged.nanos(), told.debt.nanos());
+                        let key = (id.as_uuid(), request.request_id);
+                        let before = self.written.lock().unwrap().insert(key, told);
+                        assert!(before.is_none_or(|before| before == told), "charged once");
+                    }
+                }
+                9 => {
+                    let finish = unheld(RequestId::generate());
+                    self.done(self.store.finish(tenant, &finish).await);
+                }
+                10 => {
+                    self.done(self.store.expire(id).await);
+                }
+                11 => {
+                    self.done(self.store.sweep().await);
+                }
+                12 | 13 => {
+                    let beats: Vec<_> = (number..REQUESTS.min(number + 20))
+                        .rev()
+                        .map(|number| Heartbeat {
+                            request_id: self.requests[number].request_id,
+                            used: Credits::from_nanos(cost / 4),
+                            tokens: cost / 4,
+                        })
+                        .collect();
+                    let ttl = Duration::from_millis(dice.below(200));
+                    drop(self.done(self.store.renew(id, &beats, ttl).await));
+                }
+                _ => {
+                    let reference = format!("top-up {}", dice.below(20));
+                    let granted =
+                        self.operator.grant_credits(id, Credits::from_nanos(100), Some(&reference));
+                    self.done(granted.await);
+                }
+            }
+        }
+    }
+
+    /// What was told is in the books, and they are in order, before and after everything open has expired.
+    async fn check(&self, client: &tokio_postgres::Client) {
+        self.store.finish_holds(Duration::from_secs(20)).await;
+        for _ in 0..2 {
+            for tenant in &self.tenants {
+                let books = self.operator.books(tenant.organization_id()).await.unwrap();
+                assert_eq!(books.broken, Vec::<String>::new());
+                assert!(books.balance.posted >= books.balance.held);
+            }
+            client
+                .batch_execute(
+                    "update tollgate.credit_holds set expires_at = now() where status = 'open'",
+                )
+                .await
+                .unwrap();
+            while self.store.sweep().await.unwrap() > 0 {}
+        }
+        let sql = "select h.charged, h.debt, (select count(*) from tollgate.usage u \
+              where u.organization_id = h.organization_id and u.request_id = h.request_id) \
+            from tollgate.credit_holds h where h.organization_id = $1 and h.request_id = $2";
+        for ((organization, request), told) in &*self.written.lock().unwrap() {
+            let row = client.query_one(sql, &[organization, &request.as_uuid()]).await.unwrap();
+            assert_eq!(((row.get(0), row.get(1)), row.get::<_, i64>(2)), (*told, 1), "{request}");
+        }
+        assert!(self.operator.reconcile().await.unwrap().broken.is_empty());
+        eprintln!(
+            "{} operations, {} finishes acknowledged",
+            self.operations.load(Ordering::Relaxed),
+            self.written.lock().unwrap().len()
+        );
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_books_balance_whatever_the_clients_do() {
     let f = Postgres::start().await;
-    let mut tenants = Vec::new();
-    for credits in [50, 500, 5_000] {
-        let tenant = f.organization(credits).await;
-        let budgets = Budgets { daily_tokens: Some(3_000), monthly_tokens: None };
-        f.set_policy(tenant.organization_id(), Policy { budgets, ..Policy::default() }).await;
-        tenants.push(tenant);
-    }
-    // The clients share the requests, so that they meet on the same ones.
-    let requests: Vec<_> = (0..150).map(|n| hold(n % 40, n % 7)).collect();
-    join_all((1..=CLIENTS).map(|seed| client(&f, &tenants, &requests, seed))).await;
-
-    for tenant in &tenants {
-        let (posted, held, debt) = f.books(tenant).await;
-        assert!(posted >= held && debt >= 0);
-        f.expire(tenant.organization_id()).await;
-        f.books(tenant).await;
-    }
-    assert!(f.operator.reconcile().await.unwrap().broken.is_empty());
+    let fuzz = Fuzz::new(f.store.clone(), f.operator.clone(), false).await;
+    join_all((1..=CLIENTS).map(|seed| fuzz.client(seed))).await;
+    fuzz.check(&f.database.connect().await.unwrap()).await;
 }
 
-async fn client(f: &Postgres, tenants: &[Tenant], requests: &[HoldRequest], seed: u64) {
-    let mut dice = Dice(seed * 7_919);
-    for _ in 0..OPERATIONS {
-        let tenant = &tenants[usize::try_from(dice.below(3)).unwrap()];
-        let mut request = requests[usize::try_from(dice.below(150)).unwrap()].clone();
-        let id = tenant.organization_id();
-        let cost = i64::try_from(dice.below(60)).unwrap();
-        match dice.below(12) {
-            0..=4 => {
-                if dice.below(4) == 0 {
-                    request.ttl = Duration::ZERO;
-                }
-                f.store.hold(tenant, request).await.unwrap();
-            }
-            5..=7 => {
-                f.store.finish(tenant, &costing(request.request_id, cost, cost)).await.unwrap();
-            }
-            8 => drop(f.store.finish(tenant, &releasing(request.request_id)).await.unwrap()),
-            9 => {
-                let fresh = hold(0, 0).request_id;
-                f.store.finish(tenant, &unheld(fresh)).await.unwrap();
-            }
-            10 => {
-                f.store.expire(id).await.unwrap();
-            }
-            _ => {
-                let reference = format!("top-up {}", dice.below(20));
-                let granted =
-                    f.operator.grant_credits(id, Credits::from_nanos(100), Some(&reference));
-                granted.await.unwrap();
-            }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_books_balance_however_often_the_server_is_killed() {
+    let cluster = Cluster::temporary(Options::default()).await.unwrap();
+    let admin = cluster.config("postgres");
+    migrate::run(&admin).await.unwrap();
+    let mut config = admin.clone();
+    config.user("tollgate_login");
+    let mut config = PoolConfig::new(config);
+    (config.connections_max, config.wait_max) = (6, Duration::from_secs(20));
+    let pool = Pool::connect(config).unwrap();
+    let mut options = coalesce::Options::default();
+    options.wait_max = Duration::from_millis(50);
+    let store = PostgresStore::with(pool.clone(), options);
+    let fuzz = Fuzz::new(store, Operator::new(pool), true).await;
+    let mut dice = Dice(4_711);
+    let killing = async {
+        while Instant::now() < fuzz.until {
+            // As long as it takes for something to be on its way.
+            tokio::time::sleep(Duration::from_millis(200 + dice.below(1_500))).await;
+            cluster.stop_immediate().await.unwrap();
+            cluster.restart().await.unwrap();
         }
-    }
+    };
+    tokio::join!(join_all((1..=CLIENTS).map(|seed| fuzz.client(seed))), killing);
+    let (client, connection) = admin.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    fuzz.check(&client).await;
+    assert!(!fuzz.written.lock().unwrap().is_empty());
+    cluster.stop().await.unwrap();
 }
 
 #[tokio::test]

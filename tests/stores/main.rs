@@ -58,6 +58,7 @@ suite! {
     a_finish_without_a_hold_moves_no_credits,
     a_call_that_expired_is_charged_when_its_finish_comes_late,
     a_hold_that_was_lost_is_charged_all_the_same,
+    a_heartbeat_lets_a_hold_stand_and_is_what_an_expiry_charges,
     overdue_holds_do_not_refuse_new_ones,
     a_hundred_holds_on_a_balance_for_ten_grant_ten,
     a_hundred_first_holds_on_a_budget_for_ten_grant_ten,

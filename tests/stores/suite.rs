@@ -8,7 +8,7 @@ use tollgate::{
     domain::{
         credits::Credits,
         finish::Finished,
-        hold::{Exceeded, HoldVerdict, Unit, Window},
+        hold::{Exceeded, Heartbeat, HoldVerdict, Unit, Window},
         ids::{OrganizationId, RequestId},
         policy::{AllowList, Budgets, Policy},
         role::Role,
@@ -261,6 +261,47 @@ pub(crate) async fn a_hold_that_was_lost_is_charged_all_the_same<F: Fixture>() {
     assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(100, 20, false));
     assert_eq!(f.store().finish(&ann, &finish).await.unwrap(), finished(100, 20, true));
     assert_eq!(f.books(&ann).await, (0, 0, 20));
+}
+
+pub(crate) async fn a_heartbeat_lets_a_hold_stand_and_is_what_an_expiry_charges<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(100).await;
+    let id = ann.organization_id();
+    f.set_policy(id, budget(Some(50), None)).await;
+    let (mut going, mut silent) = (hold(30, 20), hold(60, 10));
+    (going.ttl, silent.ttl) = (Duration::ZERO, Duration::ZERO);
+    // In this order: a new hold would end what is overdue.
+    for request in [&silent, &going] {
+        let mut long = request.clone();
+        long.ttl = Duration::from_millis(1);
+        assert_eq!(f.store().hold(&ann, long).await.unwrap(), GRANTED);
+        let beat = |used, tokens| Heartbeat {
+            request_id: request.request_id,
+            used: Credits::from_nanos(used),
+            tokens,
+        };
+        let ttl = Duration::from_mins(5);
+        let renewed = f.store().renew(id, &[beat(7, 3)], ttl).await.unwrap();
+        assert_eq!(renewed, [request.request_id]);
+        // What was seen once is not taken back by a heartbeat that comes late.
+        f.store().renew(id, &[beat(2, 1)], Duration::ZERO).await.unwrap();
+    }
+    assert_eq!(f.expire(id).await, 0, "the heartbeat lets it stand");
+    assert_eq!(f.books(&ann).await, (100, 90, 0));
+    f.end_time(id, silent.request_id).await;
+    assert_eq!(f.expire(id).await, 1);
+    assert_eq!(f.books(&ann).await, (93, 30, 0));
+    // What came after the last heartbeat is charged by the finish, and nothing twice.
+    let late = costing(silent.request_id, 10, 4);
+    assert_eq!(f.store().finish(&ann, &late).await.unwrap(), finished(10, 0, false));
+    f.store().finish(&ann, &costing(going.request_id, 20, 5)).await.unwrap();
+    assert_eq!(f.books(&ann).await, (70, 0, 0));
+    assert_ne!(f.store().hold(&ann, hold(1, 42)).await.unwrap(), GRANTED);
+    assert_eq!(f.store().hold(&ann, hold(1, 41)).await.unwrap(), GRANTED);
+    let ended =
+        Heartbeat { request_id: going.request_id, used: Credits::from_nanos(99), tokens: 99 };
+    let renewed = f.store().renew(id, &[ended], Duration::from_mins(5)).await.unwrap();
+    assert_eq!(renewed, [], "what has ended does not stand again");
 }
 
 pub(crate) async fn overdue_holds_do_not_refuse_new_ones<F: Fixture>() {

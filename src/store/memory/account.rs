@@ -156,6 +156,12 @@ impl Account {
         overdue.len()
     }
 
+    pub(super) fn end_time(&mut self, request_id: RequestId) {
+        if let Some(open) = self.open.get_mut(&request_id) {
+            open.expires = Some(Instant::now());
+        }
+    }
+
     /// Gives back what nobody waits for.
     pub(super) fn give_back(&mut self, calls: &[RequestId]) {
         for request_id in calls {

@@ -132,6 +132,12 @@ impl MemoryStore {
         Ok(self.find(id)?.account().expire())
     }
 
+    /// Ends the time of a hold: it is overdue from now on. For tests of what comes after.
+    pub fn end_time(&self, id: OrganizationId, request_id: RequestId) -> Result<(), StoreError> {
+        self.find(id)?.account().end_time(request_id);
+        Ok(())
+    }
+
     /// The balance now.
     pub fn balance(&self, id: OrganizationId) -> Result<Balance, StoreError> {
         Ok(self.find(id)?.account().balance())
