@@ -18,7 +18,7 @@ use crate::{
         operator::Operator,
         prove::{self, Proof, Scope},
     },
-    store::{StoreError, StoreFuture},
+    store::{StoreError, StoreFuture, coalesce::Options},
 };
 
 /// The database cannot be used.
@@ -61,7 +61,11 @@ fn causes(error: &StoreError) -> String {
 }
 
 /// The stores in the database at `url`, which must answer and be up to date.
-pub(super) async fn stores(url: &str, settings: &Database) -> Result<Stores, DatabaseError> {
+pub(super) async fn stores(
+    url: &str,
+    settings: &Database,
+    credit: &config::Credit,
+) -> Result<Stores, DatabaseError> {
     let mut bounds = PoolConfig::new(parse(url)?);
     bounds.connections_max = settings.pool_size;
     bounds.wait_max = settings.wait_timeout;
@@ -76,7 +80,9 @@ pub(super) async fn stores(url: &str, settings: &Database) -> Result<Stores, Dat
         Status::Missing(migrations) => return Err(DatabaseError::Behind(migrations)),
     }
     membership::check(&pool, settings.membership.into()).await?;
-    let store = Arc::new(PostgresStore::new(pool));
+    let mut options = Options::default();
+    (options.wait_max, options.waiting_max) = (credit.wait_max, credit.waiting_max);
+    let store = Arc::new(PostgresStore::with(pool, options));
     Ok(Stores {
         policies: Arc::<PostgresStore>::clone(&store),
         prices: Arc::<PostgresStore>::clone(&store),

@@ -12,19 +12,22 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let stop = StopSignals::install()?.watch();
     let start = async {
         let listener = server::listen(config.server.listen).await?;
+        // Port 0 is a free one: whoever reads the log finds it there.
+        let listen = listener.local_addr()?;
         let operators = match config.server.admin_listen {
             Some(address) => Some(server::listen(address).await?),
             None => None,
         };
-        let stores = database::stores(&config.database_url()?, &config.database).await?;
+        let stores =
+            database::stores(&config.database_url()?, &config.database, &config.credit).await?;
         let gateway = Gateway::assemble(&config, stores).await?;
-        Ok::<_, Failure>((gateway, listener, operators))
+        Ok::<_, Failure>((gateway, listener, listen, operators))
     };
-    let (gateway, listener, operators) = tokio::select! {
+    let (gateway, listener, listen, operators) = tokio::select! {
         started = start => started?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
-    tracing::info!(listen = %config.server.listen, "ready");
+    tracing::info!(%listen, "ready");
     gateway.run(listener, operators, stop).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

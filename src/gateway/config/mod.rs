@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use sections::{
-    Audit, Database, Identity, Limits, Log, LogFormat, Membership, Prepared, Server, Upstream,
+    Audit, Credit, Database, Identity, Limits, Log, LogFormat, Membership, Prepared, Server,
+    Upstream,
 };
 
 /// Everything that the server is told from outside.
@@ -34,6 +35,8 @@ pub struct Config {
     pub upstream: Vec<Upstream>,
     /// Rates across replicas.
     pub limits: Limits,
+    /// How calls wait for credits that others hold.
+    pub credit: Credit,
     /// What the audit log may keep.
     pub audit: Audit,
     /// What is logged for operators.

@@ -226,6 +226,24 @@ impl Default for Limits {
     }
 }
 
+/// `[credit]`: calls that only what other calls hold is in the way of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Credit {
+    /// Default `2s`. How long such a call waits for credits or budget to come back, before it is refused.
+    /// `0s` refuses it at once.
+    #[serde(with = "humantime_serde")]
+    pub wait_max: Duration,
+    /// Default 1024. How many calls of one organization wait at once; more are refused at once.
+    pub waiting_max: usize,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self { wait_max: Duration::from_secs(2), waiting_max: 1_024 }
+    }
+}
+
 /// `[audit]`: the bound of what the audit log keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -48,8 +48,8 @@ fn the_sample_file_is_complete_and_says_the_defaults() {
     );
     assert_eq!(sample.database, Database { url: sample.database.url.clone(), ..defaults.database });
     assert_eq!(
-        (sample.limits, sample.audit, &sample.log),
-        (defaults.limits, defaults.audit, &defaults.log)
+        (sample.limits, sample.credit, sample.audit, &sample.log),
+        (defaults.limits, defaults.credit, defaults.audit, &defaults.log)
     );
 
     // Every key that there is stands in the sample, if only as a comment.

@@ -1,6 +1,6 @@
 //! A database, a provider, an issuer, and gateways in front of them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -13,7 +13,7 @@ use tollgate::{
     domain::{credits::Credits, dialect::Dialect, ids::OrganizationId, policy::Policy},
     gateway::{
         Gateway, Stores,
-        config::{Config, Identity, Server, Upstream},
+        config::{Config, Credit, Identity, Limits, Server, Upstream},
         issuer::{DevIssuer, Grant, JWKS_PATH},
         server::Stopped,
     },
@@ -23,6 +23,7 @@ use tollgate::{
         migrate,
     },
     provider::mock::{self, MockProvider},
+    store::coalesce::Options,
 };
 use uuid::Uuid;
 
@@ -37,6 +38,7 @@ pub(crate) struct Setup {
     pub(crate) head_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) prepared: Prepared,
+    pub(crate) credit: Credit,
 }
 
 impl Default for Setup {
@@ -49,6 +51,7 @@ impl Default for Setup {
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             prepared: Prepared::Auto,
+            credit: Credit::default(),
         }
     }
 }
@@ -64,13 +67,15 @@ pub(crate) struct House {
     pub(crate) some_unserved: bool,
     /// Calls without a row are no fault: their gateway died.
     pub(crate) some_lost: bool,
-    setup: Setup,
+    /// How many gateways share the rates.
+    pub(crate) replicas: NonZeroU32,
+    pub(super) setup: Setup,
     /// Where gateways find the database.
     pub(crate) login: tokio_postgres::Config,
     database: tokio_postgres::Config,
-    issuer: DevIssuer,
-    issuer_url: String,
-    mock_url: String,
+    pub(super) issuer: DevIssuer,
+    pub(super) issuer_url: String,
+    pub(super) mock_url: String,
     closing: CancellationToken,
 }
 
@@ -141,6 +146,7 @@ impl House {
             admin: connect(&database).await,
             some_unserved: false,
             some_lost: false,
+            replicas: NonZeroU32::MIN,
             setup,
             login,
             database,
@@ -154,7 +160,7 @@ impl House {
     /// Another gateway over the same database.
     pub(crate) async fn start(&mut self) {
         let pool = Pool::connect(self.bounds()).unwrap();
-        let (gateway, listener) = assemble(self.config(), pool.clone()).await;
+        let (gateway, listener) = assemble(self.config(), pool.clone(), self.waiting()).await;
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let task = tokio::spawn(gateway.run(listener, None, stop.clone()));
         self.gateways.push(Running { address, pool, stop, task });
@@ -164,14 +170,22 @@ impl House {
     pub(crate) async fn start_apart(&self) -> (SocketAddr, Runtime) {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let (runtime, (config, bounds)) = (runtime.unwrap(), (self.config(), self.bounds()));
+        let waiting = self.waiting();
         let (tell, told) = oneshot::channel();
         runtime.spawn(async move {
             let pool = Pool::connect(bounds).unwrap();
-            let (gateway, listener) = assemble(config, pool).await;
+            let (gateway, listener) = assemble(config, pool, waiting).await;
             tell.send(listener.local_addr().unwrap()).unwrap();
             gateway.run(listener, None, CancellationToken::new()).await
         });
         (told.await.unwrap(), runtime)
+    }
+
+    fn waiting(&self) -> Options {
+        let mut waiting = Options::default();
+        waiting.wait_max = self.setup.credit.wait_max;
+        waiting.waiting_max = self.setup.credit.waiting_max;
+        waiting
     }
 
     fn bounds(&self) -> PoolConfig {
@@ -187,7 +201,7 @@ impl House {
         self.mock_url = bind().await.1;
     }
 
-    fn config(&self) -> Config {
+    pub(super) fn config(&self) -> Config {
         let upstream = |name: &str, dialect: Dialect| Upstream {
             name: name.into(),
             dialect,
@@ -200,11 +214,15 @@ impl House {
         };
         Config {
             server: self.setup.server.clone(),
+            credit: self.setup.credit,
+            limits: Limits { replicas: self.replicas, ..Limits::default() },
             identity: Identity {
                 issuer: Some(self.issuer_url.clone()),
                 audience: Some("tollgate".into()),
                 jwks_url: Some(format!("{}{JWKS_PATH}", self.issuer_url)),
                 role_claim: Some("/role".into()),
+                team_claim: Some("/team_id".into()),
+                key_claim: Some("/key_id".into()),
                 ..Identity::default()
             },
             upstream: vec![
@@ -237,7 +255,12 @@ impl House {
     /// A token that is good, for an organization that is in no database.
     pub(crate) fn nobody(&self) -> Org {
         let id = OrganizationId::new(Uuid::now_v7());
-        Org { id, token: self.issuer.issue(&Grant::new(id, "ann")).unwrap().token }
+        self.somebody(&Grant::new(id, "ann"))
+    }
+
+    /// A token that says so.
+    pub(crate) fn somebody(&self, grant: &Grant) -> Org {
+        Org { id: grant.organization_id, token: self.issuer.issue(grant).unwrap().token }
     }
 
     pub(crate) async fn grant(&self, org: &Org, nanos: i64) {
@@ -295,8 +318,8 @@ impl House {
     }
 }
 
-async fn assemble(config: Config, pool: Pool) -> (Gateway, TcpListener) {
-    let store = Arc::new(PostgresStore::new(pool));
+async fn assemble(config: Config, pool: Pool, waiting: Options) -> (Gateway, TcpListener) {
+    let store = Arc::new(PostgresStore::with(pool, waiting));
     let stores = Stores {
         policies: Arc::<PostgresStore>::clone(&store),
         prices: Arc::<PostgresStore>::clone(&store),

@@ -1,0 +1,204 @@
+//! A budget for exactly so many calls, and twenty times as many at once through two gateways.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use futures_util::future::join_all;
+use serde_json::{Value, from_value, json};
+use tollgate::{
+    domain::{
+        ids::{KeyId, TeamId},
+        policy::Policy,
+        scope::Scope,
+    },
+    gateway::{config::Credit, issuer::Grant},
+    provider::mock::Served,
+};
+use uuid::Uuid;
+
+use crate::harness::{Answer, Ask, Client, House, Org, Process, RICH, Setup, cost, plain_cost};
+
+/// How many calls the budget is for.
+const COVERED: usize = 20;
+const TIMES: usize = 20;
+
+/// Two gateways over one database.
+struct Pair {
+    house: House,
+    gateways: [Process; 2],
+}
+
+impl Pair {
+    async fn open(wait_max: Duration) -> Self {
+        let credit = Credit { wait_max, ..Credit::default() };
+        let mut house = House::with(Setup { credit, ..Setup::default() }).await;
+        house.some_unserved = true;
+        let gateways = [house.start_process().await, house.start_process().await];
+        Self { house, gateways }
+    }
+
+    /// All calls at once, each on a connection of its own, half of them to each gateway. How many passed; all others
+    /// were refused with one of these.
+    async fn passed(&self, callers: &[Org], ask: &Ask, calls: usize, refusals: &[u16]) -> usize {
+        let opening = (0..calls).map(|number| Client::open(self.gateways[number % 2].address));
+        let clients = join_all(opening).await;
+        let asking = clients.into_iter().enumerate().map(async |(number, mut client)| {
+            let caller = &callers[number / 2 % callers.len()];
+            client.send(&ask.bytes(&caller.token)).await;
+            client.answer().await.unwrap()
+        });
+        let answers: Vec<Answer> = join_all(asking).await;
+        let (passed, others): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|answer| answer.status == 200);
+        for other in others {
+            assert!(refusals.contains(&other.status), "{} {}", other.status, other.text());
+        }
+        passed.len()
+    }
+
+    async fn close(self) {
+        for gateway in self.gateways {
+            gateway.close().await;
+        }
+        self.house.close().await;
+    }
+}
+
+/// Calls that use exactly what is held for them, and how much that is.
+struct Exact {
+    in_credits: Ask,
+    credits: i64,
+    in_tokens: Ask,
+    tokens: i64,
+}
+
+impl Exact {
+    async fn find(house: &House) -> Self {
+        let org = house.organization(RICH).await;
+        let ask = Ask::chat().at_most(10).mock("output-tokens", 10);
+        assert_eq!(house.ask(&org, &ask).await.status, 200);
+        let held = house.check().await.pop().unwrap().held;
+        // The dearest class that input could be is one that writes to the cache.
+        let write = cost(&Served { input_tokens: 1, cache_write_tokens: 1, ..Served::default() });
+        let input = (held - plain_cost(0, 10)) / write;
+        let in_credits = ask.clone().mock("input-tokens", input).mock("cache-write-tokens", input);
+        assert_eq!(house.ask(&org, &in_credits).await.status, 200);
+        let row = house.check().await.pop().unwrap();
+        assert!(held - row.charged < write, "{row:?}");
+        let tokens = "select tokens from tollgate.credit_holds order by created_at desc limit 1";
+        let tokens = house.count(tokens).await;
+        let in_tokens = ask.mock("input-tokens", tokens - 10);
+        Self { in_credits, credits: held, in_tokens, tokens }
+    }
+}
+
+async fn limit(house: &House, org: &Org, table: &str, columns: &str, values: &str) {
+    let sql = format!(
+        "insert into tollgate.{table} (organization_id, {columns}) values ('{}', {values})",
+        org.id
+    );
+    house.admin.batch_execute(&sql).await.unwrap();
+}
+
+fn policy(document: Value) -> Policy {
+    from_value(document).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_hold_is_the_cost_exactly_as_many_calls_pass_as_are_paid_for() {
+    let pair = Pair::open(Duration::from_secs(2)).await;
+    let house = &pair.house;
+    let exact = Exact::find(house).await;
+    let covered = i64::try_from(COVERED).unwrap();
+    let all = COVERED * TIMES;
+
+    let org = house.organization(covered * exact.credits).await;
+    assert_eq!(pair.passed(&[org], &exact.in_credits, all, &[402]).await, COVERED, "credits");
+
+    for window in ["daily_tokens", "monthly_tokens"] {
+        let budgets = json!({"budgets": {window: covered * exact.tokens}});
+        let org = house.organization_with(RICH, policy(budgets)).await;
+        assert_eq!(pair.passed(&[org], &exact.in_tokens, all, &[429]).await, COVERED, "{window}");
+    }
+
+    // Each team, person and key on its own, none of them seen before.
+    for scope in [Scope::Team, Scope::User, Scope::Key] {
+        for (unit, cap, ask) in [
+            ("tokens_max", exact.tokens, &exact.in_tokens),
+            ("credits_max", exact.credits, &exact.in_credits),
+        ] {
+            let org = house.organization(RICH).await;
+            let values = format!("'{scope}', '*', 'day', {}", covered * cap);
+            let columns = format!("scope, scope_id, window_kind, {unit}");
+            limit(house, &org, "budgets", &columns, &values).await;
+            let callers: Vec<_> = ["ann", "bob"]
+                .into_iter()
+                .map(|user| {
+                    house.somebody(&Grant {
+                        team_id: Some(TeamId::new(Uuid::new_v4())),
+                        key_id: Some(KeyId::new(Uuid::new_v4())),
+                        ..Grant::new(org.id, user)
+                    })
+                })
+                .collect();
+            let passed = pair.passed(&callers, ask, 2 * all, &[429]).await;
+            assert_eq!(passed, 2 * COVERED, "{scope} {unit}");
+        }
+    }
+    pair.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_hold_is_ten_times_the_cost_nobody_is_refused_because_others_hold_more_than_they_use()
+ {
+    // As long as it takes on a busy machine: what is asked here is who passes, not how fast.
+    let pair = Pair::open(Duration::from_secs(40)).await;
+    let house = &pair.house;
+    let calls = 60;
+    // No cap is sent: a thousand tokens are held, and some ninety are used.
+    let mut ask = Ask::chat().mock("output-tokens", 80).field("max_tokens", Value::Null);
+    ask = ask.mock("input-tokens", 10);
+    let rich = house.organization(RICH).await;
+    assert_eq!(house.ask(&rich, &ask).await.status, 200);
+    let row = house.check().await.pop().unwrap();
+    let (held, each) = (row.held, row.charged);
+    assert!(held >= 10 * each, "{row:?}");
+    // What is held at the end by nobody but the last ones: so many may be refused for good.
+    let tail = usize::try_from(held / each + 1).unwrap();
+
+    let org = house.organization(i64::try_from(calls).unwrap() * each).await;
+    let passed = pair.passed(&[org.clone()], &ask, TIMES * calls, &[402]).await;
+    assert!(passed <= calls && passed + tail >= calls, "credits: {passed}, {tail}");
+    assert!(house.balance(&org).await.0 >= 0);
+
+    let tokens = i64::try_from(row.served.input_tokens + row.served.output_tokens).unwrap();
+    let budget = tokens * i64::try_from(calls).unwrap();
+    let budgets = json!({"budgets": {"daily_tokens": budget}});
+    let org = house.organization_with(RICH, policy(budgets)).await;
+    let passed = pair.passed(&[org], &ask, TIMES * calls, &[429]).await;
+    assert!(passed <= calls && passed + 20 >= calls, "tokens: {passed}");
+    pair.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rates_and_calls_in_flight_are_shared_by_replicas_and_never_exceeded() {
+    let mut house = House::unopened(Setup::default()).await;
+    house.replicas = NonZeroU32::new(2).unwrap();
+    house.start().await;
+    let gateways = [house.start_process().await, house.start_process().await];
+    let pair = Pair { house, gateways };
+    let house = &pair.house;
+    let covered = COVERED;
+    let rates = json!({"rates": {"requests_per_minute": covered}});
+    let org = house.organization_with(RICH, policy(rates)).await;
+    let passed = pair.passed(&[org], &Ask::chat(), COVERED * TIMES, &[429]).await;
+    // A minute's burst, and what came back while they were being asked.
+    assert!((covered..=covered + covered / 2).contains(&passed), "{passed}");
+
+    let rates = json!({"rates": {"calls_in_flight": covered}});
+    let org = house.organization_with(RICH, policy(rates)).await;
+    // They stay open until all others have been told.
+    let slow = Ask::chat().streamed().mock("chunk-delay-ms", 1_500).mock("chunks", 2);
+    let passed = pair.passed(&[org], &slow, COVERED * TIMES, &[429]).await;
+    assert_eq!(passed, covered);
+    pair.close().await;
+}

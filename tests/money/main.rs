@@ -1,0 +1,17 @@
+//! Money under concurrency, crashes and hostile callers: gateways that are programs of their own, over one
+//! database, and the checker after each case.
+#![cfg(feature = "server")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stderr,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod exact;
+#[path = "../survive/harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
+mod harness;
