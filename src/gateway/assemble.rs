@@ -99,6 +99,7 @@ pub struct Gateway {
     finisher: Finisher,
     kill_switch: KillSwitch,
     heartbeats: Heartbeats,
+    hold_ttl: Duration,
     stores: Stores,
     metrics: Metrics,
     dev_tokens: Option<DevTokens>,
@@ -112,9 +113,7 @@ impl Gateway {
     const PRICES_EVERY: Duration = Duration::from_mins(1);
     const SWEEP_EVERY: Duration = Duration::from_secs(5);
     const SWITCH_EVERY: Duration = Duration::from_secs(5);
-    const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
-    /// What a gateway that was killed has set aside comes back after this time.
-    const HOLD_TTL: Duration = Duration::from_mins(1);
+    const HEARTBEATS_IN_TTL: u32 = 4;
     const CLOSE_MAX: Duration = Duration::from_secs(5);
 
     /// Puts the gateway together: fetches the issuer's keys and reads the prices.
@@ -156,7 +155,7 @@ impl Gateway {
                         .body_wait(server.body_read_timeout)
                 })
                 .limits(|limits| limits.replicas(config.limits.replicas))
-                .credit(|credit| credit.hold_ttl(Self::HOLD_TTL))
+                .credit(|credit| credit.hold_ttl(config.credit.hold_ttl))
                 .audit(|audit| audit.capture_bytes_max(config.audit.capture_bytes_max));
         Ok(Self {
             stack,
@@ -167,6 +166,7 @@ impl Gateway {
             finisher,
             kill_switch,
             heartbeats,
+            hold_ttl: config.credit.hold_ttl,
             stores,
             metrics: Metrics::install(),
             dev_tokens: None,
@@ -278,10 +278,12 @@ impl Gateway {
             async move { switch.check(&*policies).await }
         });
         let (heartbeats, ledger) = (self.heartbeats.clone(), Arc::clone(&self.stores.ledger));
-        every(Self::HEARTBEAT_EVERY, tasks, ending, move || {
+        let ttl = self.hold_ttl;
+        let period = ttl.checked_div(Self::HEARTBEATS_IN_TTL).unwrap_or(ttl);
+        every(period, tasks, ending, move || {
             let (heartbeats, ledger) = (heartbeats.clone(), Arc::clone(&ledger));
             async move {
-                if let Err(error) = heartbeats.beat(&*ledger, Self::HOLD_TTL).await {
+                if let Err(error) = heartbeats.beat(&*ledger, ttl).await {
                     tracing::warn!(%error, "not every open call could be told of: its hold may expire before its end");
                 }
             }

@@ -166,7 +166,7 @@ async fn where_a_hold_is_ten_times_the_cost_nobody_is_refused_because_others_hol
     let tail = usize::try_from(held / each + 1).unwrap();
 
     let org = house.organization(i64::try_from(calls).unwrap() * each).await;
-    let passed = pair.passed(&[org.clone()], &ask, TIMES * calls, &[402]).await;
+    let passed = pair.passed(std::slice::from_ref(&org), &ask, TIMES * calls, &[402]).await;
     assert!(passed <= calls && passed + tail >= calls, "credits: {passed}, {tail}");
     assert!(house.balance(&org).await.0 >= 0);
 

@@ -15,3 +15,4 @@ mod exact;
 #[path = "../survive/harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
 mod harness;
+mod kills;

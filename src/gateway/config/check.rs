@@ -1,10 +1,14 @@
 //! What the values must be, and what to do where they are not.
 
+use std::time::Duration;
+
 use super::{Config, ConfigError, Identity, Upstream, load::PREFIX};
 use crate::{
     provider::upstream::SecretRef,
     tenant::{Algorithm, LEEWAY_MAX},
 };
+
+const HOLD_TTL_MIN: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Checks what the values mean, and that all that a server needs is there. Says what to do.
@@ -136,6 +140,12 @@ impl Config {
                     "must be longer than 0s: leave it out for the default",
                 ));
             }
+        }
+        if self.credit.hold_ttl < HOLD_TTL_MIN {
+            return Err(ConfigError::invalid(
+                "credit.hold_ttl",
+                "must be at least 1s: heartbeats have to come several times in it",
+            ));
         }
         Ok(())
     }

@@ -226,7 +226,7 @@ impl Default for Limits {
     }
 }
 
-/// `[credit]`: calls that only what other calls hold is in the way of.
+/// `[credit]`: how long credits are held, and waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credit {
@@ -236,11 +236,20 @@ pub struct Credit {
     pub wait_max: Duration,
     /// Default 1024. How many calls of one organization wait at once; more are refused at once.
     pub waiting_max: usize,
+    /// Default `1m`, at least `1s`. How long a hold stands without a heartbeat: what a gateway that was killed
+    /// has set aside comes back after that. Heartbeats are sent four times as often, and what was used since
+    /// the last one is not billed then.
+    #[serde(with = "humantime_serde")]
+    pub hold_ttl: Duration,
 }
 
 impl Default for Credit {
     fn default() -> Self {
-        Self { wait_max: Duration::from_secs(2), waiting_max: 1_024 }
+        Self {
+            wait_max: Duration::from_secs(2),
+            waiting_max: 1_024,
+            hold_ttl: Duration::from_mins(1),
+        }
     }
 }
 

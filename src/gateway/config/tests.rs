@@ -131,6 +131,7 @@ fn a_value_that_cannot_be_right_is_refused_with_its_key() {
         ("[server]\nconnections_max = -1\n", "server.connections_max"),
         ("[log]\nformat = \"xml\"\n", "log.format"),
         ("[limits]\nreplicas = 0\n", "limits.replicas"),
+        ("[credit]\nwait_max = \"-1s\"\n", "credit.wait_max"),
         ("[[upstream]]\nname = \"a\"\ncredential = \"sk-live-value\"\n", "upstream[0].credential"),
     ] {
         let error = error_of(text);
@@ -145,6 +146,9 @@ fn what_a_server_needs_is_asked_for_by_name() {
     let problem = |config: &Config| config.check().unwrap_err().to_string();
     config.identity.leeway = Duration::from_secs(31);
     assert!(problem(&config).contains("identity.leeway"));
+    config.identity.leeway = Duration::from_secs(30);
+    config.credit.hold_ttl = Duration::from_millis(999);
+    assert!(problem(&config).contains("credit.hold_ttl"));
     config.identity.jwks_url = None;
     assert!(problem(&config).contains("TOLLGATE_IDENTITY__JWKS_URL"), "{}", problem(&config));
     config.identity.issuer = Some(String::new());

@@ -18,6 +18,8 @@ const ENDED_TWICE: &str = "\
       select from tollgate.credit_ledger where kind not in ('hold', 'grant', 'expire')
         group by organization_id, request_id having count(*) > 1) twice";
 const EVENTS: &str = "select count(*) from tollgate.audit_events";
+const EXPIRED: &str =
+    "select coalesce(sum(charged), 0)::bigint from tollgate.credit_holds where status = 'expired'";
 const HOLDS_OPEN: &str = "select count(*) from tollgate.credit_holds where status = 'open'";
 
 /// One call in the books.
@@ -91,7 +93,10 @@ impl House {
         assert!(books.broken.is_empty(), "{:?}", books.broken);
         assert_eq!((books.holds_open, books.balance.held.nanos()), (0, 0));
         let charged: i64 = rows.iter().map(|row| row.charged).sum();
-        assert_eq!(books.charged.nanos(), charged, "the ledger against the calls");
+        // What a heartbeat has told of calls that nobody ended.
+        let expired = self.count(EXPIRED).await;
+        assert!(expired == 0 || self.some_lost, "a call has no end");
+        assert_eq!(books.charged.nanos(), charged + expired, "the ledger against the calls");
         rows
     }
 

@@ -215,7 +215,7 @@ impl House {
         Config {
             server: self.setup.server.clone(),
             credit: self.setup.credit,
-            limits: Limits { replicas: self.replicas, ..Limits::default() },
+            limits: Limits { replicas: self.replicas },
             identity: Identity {
                 issuer: Some(self.issuer_url.clone()),
                 audience: Some("tollgate".into()),

@@ -36,7 +36,6 @@ impl House {
         config.database.wait_timeout = self.setup.wait;
         let name = format!("tollgate-test-{}.toml", uuid::Uuid::new_v4());
         let path = std::env::temp_dir().join(name);
-        // JSON is no TOML: the configuration goes by the environment, which takes every value.
         std::fs::write(&path, toml(&config)).unwrap();
         let mut command = AsyncCommand::new(env!("CARGO_BIN_EXE_tollgate"));
         for (name, _) in std::env::vars_os() {
@@ -83,10 +82,7 @@ fn toml(config: &Config) -> String {
     let value = serde_json::to_value(config).unwrap();
     let mut text = String::new();
     for (section, fields) in value.as_object().unwrap() {
-        let tables = match fields {
-            serde_json::Value::Array(tables) => tables.clone(),
-            other => vec![other.clone()],
-        };
+        let tables = fields.as_array().cloned().unwrap_or_else(|| vec![fields.clone()]);
         for table in tables {
             let head =
                 if fields.is_array() { format!("[[{section}]]") } else { format!("[{section}]") };
