@@ -15,7 +15,10 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::harness::{Answer, Ask, Client, House, Org, Process, RICH, Setup, cost, plain_cost};
+use crate::{
+    harness::{Answer, Ask, Client, House, Org, RICH, Setup, cost, plain_cost},
+    process::Process,
+};
 
 /// How many calls the budget is for.
 const COVERED: usize = 20;

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tollgate::gateway::config::Credit;
 
-use crate::harness::{Ask, BOTH, Client, House, Org, Process, RICH, Setup, cost, until};
+use crate::{
+    harness::{Ask, BOTH, Client, House, Org, RICH, Setup, cost, until},
+    process::Process,
+};
 
 /// Holds of a gateway that is gone come back after this time.
 const TTL: Duration = Duration::from_secs(2);

@@ -16,3 +16,4 @@ mod exact;
 #[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
 mod harness;
 mod kills;
+mod process;

@@ -45,12 +45,11 @@ async fn remove(f: &Postgres, tenant: &Tenant) {
 
 /// Whose budget refused, in what, and whether it only waits for others.
 async fn refused(f: &Postgres, tenant: &Tenant, request: HoldRequest) -> (Scope, Unit, bool) {
-    match f.store.hold(tenant, request).await.unwrap() {
-        HoldVerdict::BudgetExceeded(Exceeded { scope, unit, may_wait, .. }) => {
-            (scope, unit, may_wait)
-        }
-        other => panic!("{other:?}"),
-    }
+    let verdict = f.store.hold(tenant, request).await.unwrap();
+    let HoldVerdict::BudgetExceeded(Exceeded { scope, unit, may_wait, .. }) = verdict else {
+        panic!("{verdict:?}");
+    };
+    (scope, unit, may_wait)
 }
 
 fn of_all(tenant: &Tenant) -> Tenant {

@@ -200,7 +200,8 @@ impl Fuzz {
         let sql = "select h.charged, h.debt, (select count(*) from tollgate.usage u \
               where u.organization_id = h.organization_id and u.request_id = h.request_id) \
             from tollgate.credit_holds h where h.organization_id = $1 and h.request_id = $2";
-        for ((organization, request), told) in &*self.written.lock().unwrap() {
+        let written = self.written.lock().unwrap().clone();
+        for ((organization, request), told) in &written {
             let row = client.query_one(sql, &[organization, &request.as_uuid()]).await.unwrap();
             assert_eq!(((row.get(0), row.get(1)), row.get::<_, i64>(2)), (*told, 1), "{request}");
         }
@@ -208,7 +209,7 @@ impl Fuzz {
         eprintln!(
             "{} operations, {} finishes acknowledged",
             self.operations.load(Ordering::Relaxed),
-            self.written.lock().unwrap().len()
+            written.len()
         );
     }
 }

@@ -69,13 +69,13 @@ pub(crate) struct House {
     pub(crate) some_lost: bool,
     /// How many gateways share the rates.
     pub(crate) replicas: NonZeroU32,
-    pub(super) setup: Setup,
+    pub(crate) setup: Setup,
     /// Where gateways find the database.
     pub(crate) login: tokio_postgres::Config,
     database: tokio_postgres::Config,
-    pub(super) issuer: DevIssuer,
-    pub(super) issuer_url: String,
-    pub(super) mock_url: String,
+    issuer: DevIssuer,
+    issuer_url: String,
+    mock_url: String,
     closing: CancellationToken,
 }
 
@@ -201,7 +201,7 @@ impl House {
         self.mock_url = bind().await.1;
     }
 
-    pub(super) fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let upstream = |name: &str, dialect: Dialect| Upstream {
             name: name.into(),
             dialect,

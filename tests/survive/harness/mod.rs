@@ -5,7 +5,6 @@ mod ask;
 mod books;
 mod client;
 mod house;
-mod process;
 
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ pub(crate) use ask::{Ask, BOTH, cost, plain_cost, price};
 pub(crate) use books::Row;
 pub(crate) use client::{Answer, Client};
 pub(crate) use house::{House, Org, Setup};
-pub(crate) use process::Process;
 
 /// Credits that last.
 pub(crate) const RICH: i64 = 1_000_000_000_000;

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tollgate::gateway::config::{Config, Log, LogFormat, Server};
 
-use super::{DEADLINE, House, Org};
+use crate::harness::{DEADLINE, House};
 
 /// A `tollgate serve` that runs until it is told otherwise, or dropped.
 #[derive(Debug)]
@@ -69,11 +69,6 @@ impl House {
             }
         });
         Process { address, child, config: path }
-    }
-
-    /// A person of this organization.
-    pub(crate) fn person(&self, org: &Org, user: &str) -> Org {
-        self.somebody(&tollgate::gateway::issuer::Grant::new(org.id, user))
     }
 }
 
