@@ -129,3 +129,44 @@ async fn roles_that_were_there_before_are_no_more_than_ours_would_be() {
     let unasked = client.batch_execute("select from tollgate.usage").await.unwrap_err();
     assert_eq!(unasked.code().unwrap().code(), "42501");
 }
+
+#[tokio::test]
+async fn a_login_made_by_hand_has_no_right_before_it_becomes_somebody() {
+    // Roles belong to the whole cluster, which the other tests share.
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let config = cluster.config("postgres");
+    let client = connect(config.clone()).await.unwrap();
+    let made = "create role tollgate_login login; create role tollgate_owner; create role tollgate_member; \
+        grant tollgate_owner, tollgate_member to tollgate_login";
+    client.batch_execute(made).await.unwrap();
+    if cluster.version().0 >= 16 {
+        let unable = "grant tollgate_member to tollgate_login with set false";
+        client.batch_execute(unable).await.unwrap();
+    }
+    assert_eq!(run(&config).await.unwrap(), MIGRATIONS.len());
+    client.batch_execute("set session authorization tollgate_login").await.unwrap();
+    let unasked = client.batch_execute("select from tollgate.usage").await.unwrap_err();
+    assert_eq!(unasked.code().unwrap().code(), "42501");
+    for role in ["owner", "admin", "member", "viewer", "platform"] {
+        client.batch_execute(&format!("set role tollgate_{role}")).await.unwrap();
+        client.batch_execute("select from tollgate.usage_daily").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_somebody_else_let_inherit_is_refused() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    if cluster.version().0 < 16 {
+        return; // Memberships have no options of their own yet.
+    }
+    let config = cluster.config("postgres");
+    let client = connect(config.clone()).await.unwrap();
+    let made = "create role tollgate_login login; create role somebody; create role tollgate_owner; \
+        grant tollgate_owner to somebody with admin true; set role somebody; grant tollgate_owner to tollgate_login; reset role";
+    client.batch_execute(made).await.unwrap();
+    let refused = run(&config).await.unwrap_err().to_string();
+    assert!(refused.contains("tollgate_login") && refused.contains("inherit"), "{refused}");
+    let taken = "revoke tollgate_owner from tollgate_login granted by somebody";
+    client.batch_execute(taken).await.unwrap();
+    assert_eq!(run(&config).await.unwrap(), MIGRATIONS.len());
+}

@@ -5,6 +5,8 @@ do $bootstrap$
 declare
   role_name text;
   attributes text;
+  -- From 16 on it is the membership that says whether it inherits and whether the member may become the role.
+  membership_has_options constant boolean := current_setting('server_version_num')::integer >= 160000;
 begin
   -- Prompts, answers and claims are any text there is: elsewhere the end of a call could be refused for
   -- a character of its answer.
@@ -82,8 +84,17 @@ begin
   for role_name in
     values ('tollgate_owner'), ('tollgate_admin'), ('tollgate_member'), ('tollgate_viewer'), ('tollgate_platform')
   loop
-    if not pg_catalog.pg_has_role('tollgate_login', role_name, 'MEMBER') then
-      execute format('grant %I to tollgate_login', role_name);
+    if not membership_has_options then
+      if not pg_catalog.pg_has_role('tollgate_login', role_name, 'MEMBER') then
+        execute format('grant %I to tollgate_login', role_name);
+      end if;
+    elsif not pg_catalog.pg_has_role('tollgate_login', role_name, 'SET') or pg_catalog.pg_has_role('tollgate_login', role_name, 'USAGE') then
+      -- A membership made by hand keeps what it was made with: it may inherit though the login does not.
+      execute format('grant %I to tollgate_login with inherit false, set true', role_name);
+      if pg_catalog.pg_has_role('tollgate_login', role_name, 'USAGE') then
+        raise exception 'tollgate_login has the rights of % without becoming it: revoke the membership that somebody granted with inherit true',
+          role_name using errcode = '42501';
+      end if;
     end if;
   end loop;
 
@@ -97,9 +108,8 @@ begin
   -- The administrator becomes the migrator to migrate, and platform to operate. A superuser may anyway.
   if not (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
     for role_name in values ('tollgate_migrator'), ('tollgate_platform') loop
-      -- From 16 on, who makes a role is its member without being able to become it.
-      if not pg_catalog.pg_has_role(current_user, role_name,
-                                    case when current_setting('server_version_num')::integer < 160000 then 'MEMBER' else 'SET' end) then
+      -- There, who makes a role is its member without being able to become it.
+      if not pg_catalog.pg_has_role(current_user, role_name, case when membership_has_options then 'SET' else 'MEMBER' end) then
         execute format('grant %I to current_user', role_name);
       end if;
     end loop;
