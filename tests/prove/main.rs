@@ -9,6 +9,7 @@
 )]
 
 mod mutants;
+mod newer;
 
 use tokio_postgres::Client;
 use tollgate::postgres::{
@@ -32,7 +33,8 @@ async fn the_schema_is_proven_and_nothing_is_left_behind() {
     let proof = prove::run(&database.config(), Scope::Full).await.unwrap();
     assert!(proof.holds(), "{proof}");
     assert!(proof.canaries >= 8 && proof.probes > 1000 && proof.calls > 20, "{proof}");
-    eprintln!("{proof}");
+    let (major, minor) = database.cluster().version();
+    eprintln!("Postgres {major}.{minor}\n{proof}");
     let client = database.connect().await.unwrap();
     let left = client.query("select from tollgate.organizations", &[]).await.unwrap();
     assert!(left.is_empty());

@@ -6,13 +6,13 @@ use tollgate::postgres::{cluster::testing, prove::Scope};
 use crate::after;
 
 /// A change, the object that a finding must name, and whether the catalog shows it by itself.
-struct Mutant {
-    sql: String,
-    object: String,
-    table: Option<String>,
+pub(crate) struct Mutant {
+    pub(crate) sql: String,
+    pub(crate) object: String,
+    pub(crate) table: Option<String>,
 }
 
-async fn catalog(client: &Client, query: &str) -> Vec<Mutant> {
+pub(crate) async fn catalog(client: &Client, query: &str) -> Vec<Mutant> {
     let rows = client.query(query, &[]).await.unwrap();
     rows.iter()
         .map(|row| Mutant { sql: row.get(0), object: row.get(1), table: row.try_get(2).ok() })
@@ -47,7 +47,12 @@ impl Mutant {
     }
 }
 
-async fn all_are_caught(what: &str, client: &Client, mutants: Vec<Mutant>, batch_max: usize) {
+pub(crate) async fn all_are_caught(
+    what: &str,
+    client: &Client,
+    mutants: Vec<Mutant>,
+    batch_max: usize,
+) {
     let count = mutants.len();
     let mut alive = Vec::new();
     for batch in together(mutants, batch_max) {
@@ -186,7 +191,15 @@ const KEYS: &str = "
                 'alter table tollgate.mutant owner to tollgate_migrator; '
                 'create unique index on tollgate.%I (%s); alter table tollgate.mutant add constraint astray foreign key (other) references tollgate.%I (%s)',
                 'uuid', relname, others, relname, others), 'mutant.astray' from k
-    where others !~ ',' and others ~ '_id$' and contype = 'p' and others <> 'user_id' and relname not in (select relname from pg_class where relkind = 'p')";
+    where others !~ ',' and others ~ '_id$' and contype = 'p' and others <> 'user_id' and relname not in (select relname from pg_class where relkind = 'p')
+  union all
+  select format('alter table tollgate.%I add constraint mutant exclude (%s with =)', relname, others), relname || '.mutant' from k
+    where others !~ ',' and relname not in (select relname from pg_class where relkind = 'p')
+  union all
+  select format('alter table tollgate.%I drop constraint %I; alter table tollgate.%I add constraint %I %s not valid',
+                t.relname, f.conname, t.relname, f.conname, pg_get_constraintdef(f.oid)), t.relname || '.' || f.conname
+    from pg_constraint f join pg_class t on t.oid = f.conrelid
+    where t.relnamespace = 'tollgate'::regnamespace and f.contype = 'f' and t.relkind = 'r' and not t.relispartition and t.relname <> 'price_tiers'";
 
 #[tokio::test]
 async fn every_key_without_the_organization_is_found() {
@@ -257,6 +270,7 @@ const PLANTED: &[(&str, &str)] = &[
     ("alter role tollgate_rls_helper replication", "tollgate_rls_helper"),
     ("grant tollgate_migrator to tollgate_login", "tollgate_login"),
     ("grant tollgate_owner to tollgate_member", "tollgate_member"),
+    ("grant tollgate_member to tollgate_login with admin option", "tollgate_login"),
     ("grant pg_read_all_data to tollgate_viewer", "tollgate_viewer"),
     ("grant create on schema tollgate to tollgate_member", "schema tollgate"),
     ("grant usage on schema tollgate to public", "schema tollgate"),

@@ -1,4 +1,4 @@
-//! The checks of the catalog: one query, and one look at where policies call functions.
+//! The checks of the catalog: one query, one for newer servers, and one look at where policies call functions.
 
 use tokio_postgres::Client;
 
@@ -8,12 +8,30 @@ use super::{
 };
 use crate::{postgres::error, store::StoreError};
 
+/// Rights on settings.
+const PARAMETER_RIGHTS_SINCE: i32 = 150_000;
+
 pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let counts = include_str!("../sql/prove/counts.sql");
+    let counts = client.query_one(counts, &[]).await.map_err(failed)?;
+    let count = |index| -> Result<usize, StoreError> {
+        let count: i64 = counts.try_get(index).map_err(failed)?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    };
+    proof.tables = count(0)?;
+    proof.policies = count(1)?;
+    let version: i32 = counts.try_get(2).map_err(failed)?;
+
     let lists = [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS].map(names);
     let [reference, bookkeeping, past, global] = &lists;
     let sql = include_str!("../sql/prove/catalog.sql");
-    let rows = client.query(sql, &[reference, bookkeeping, past, global]).await.map_err(failed)?;
+    let mut rows =
+        client.query(sql, &[reference, bookkeeping, past, global]).await.map_err(failed)?;
+    if version >= PARAMETER_RIGHTS_SINCE {
+        let sql = include_str!("../sql/prove/catalog_since_15.sql");
+        rows.extend(client.query(sql, &[]).await.map_err(failed)?);
+    }
     for row in rows {
         let (code, object, detail): (&str, &str, &str) = (
             row.try_get(0).map_err(failed)?,
@@ -26,14 +44,6 @@ pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), Stor
             proof.found(code, object, "calls a function for every row, not once a statement");
         }
     }
-    let counts = include_str!("../sql/prove/counts.sql");
-    let counts = client.query_one(counts, &[]).await.map_err(failed)?;
-    let count = |index| -> Result<usize, StoreError> {
-        let count: i64 = counts.try_get(index).map_err(failed)?;
-        Ok(usize::try_from(count).unwrap_or(0))
-    };
-    proof.tables = count(0)?;
-    proof.policies = count(1)?;
     proof.catalog_was_read();
     Ok(())
 }

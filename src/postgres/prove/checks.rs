@@ -55,12 +55,12 @@ pub const CHECKS: &[Check] = &[
     check(
         "C08",
         "role_membership",
-        "revoke the membership: only tollgate_login becomes what people are",
+        "revoke the membership: only tollgate_login becomes what people are, with inherit false, without admin option",
     ),
     check(
         "C09",
         "rights_past_policies",
-        "revoke truncate, references, trigger: policies do not bind them",
+        "revoke truncate, references, trigger, maintain: policies do not bind them",
     ),
     check(
         "C10",
@@ -82,13 +82,17 @@ pub const CHECKS: &[Check] = &[
     check(
         "C15",
         "foreign_key_within_organization",
-        "make organization_id part of the foreign key on both sides",
+        "make organization_id part of the foreign key on both sides; alter table … alter constraint … enforced, validate constraint",
     ),
     check("C16", "sequence_rights", "revoke the right; ids come from the gateway"),
     check("C17", "publication", "drop the table from the publication"),
     check("C18", "schema_rights", "revoke create on the schema; only usage, by role"),
     check("C19", "trigger_or_rule", "drop it: what is written is written by functions that say so"),
-    check("C20", "role_settings", "alter role … reset; alter database … reset"),
+    check(
+        "C20",
+        "role_settings",
+        "alter role … reset; alter database … reset; revoke set, alter system on parameter",
+    ),
     check("C21", "default_rights", "alter default privileges … revoke"),
     check(
         "C22",

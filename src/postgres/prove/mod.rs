@@ -11,6 +11,7 @@
 mod catalog;
 mod checks;
 mod functions;
+mod newer;
 mod probes;
 mod report;
 mod rows;

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{
     checks::{OPERATORS_TABLES, names},
-    execute, ident, literal,
+    execute, ident, literal, newer,
     report::Proof,
-    rows::{Canaries, Canary},
+    rows::{Canaries, Canary, Table},
 };
 use crate::{postgres::error, store::StoreError};
 
@@ -26,7 +26,6 @@ pub(super) const ROLES: [&str; 8] = [
     "tollgate_ledger",
     "tollgate_migrator",
 ];
-const MERGE_SINCE: i32 = 150_000;
 
 /// What a statement got.
 enum Answer {
@@ -131,8 +130,8 @@ pub(super) async fn run(
 ) -> Result<(), StoreError> {
     let (roles, version) = roles(client, proof).await?;
     proof.roles_were_tried();
-    if version < MERGE_SINCE {
-        proof.unchecked("MERGE: this server does not have it");
+    for what in newer::missing(version) {
+        proof.unchecked(format!("{what}: this server does not have it"));
     }
     let mut seen = false;
     for role in roles {
@@ -188,11 +187,22 @@ impl Try<'_> {
         format!("tollgate.{}", ident(self.name))
     }
 
+    /// A canary's row, as something to select from.
+    fn row(&self, canary: &Canary) -> String {
+        let row = canary.rows.get(self.name).cloned().unwrap_or_default();
+        let row = literal(&Value::Object(row).to_string());
+        format!("jsonb_populate_record(null::{}, {row})", self.table())
+    }
+
+    /// The columns that a row is given, and does not compute.
+    fn given(&self) -> Vec<String> {
+        self.canaries.tables.get(self.name).map_or_else(Vec::new, Table::given)
+    }
+
     /// Inserts a canary's row once more.
     fn insert(&self, canary: &Canary) -> String {
-        let row = canary.rows.get(self.name).cloned().unwrap_or_default();
-        let (table, row) = (self.table(), literal(&Value::Object(row).to_string()));
-        format!("insert into {table} select * from jsonb_populate_record(null::{table}, {row})")
+        let (table, columns) = (self.table(), self.given().join(", "));
+        format!("insert into {table} ({columns}) select {columns} from {}", self.row(canary))
     }
 
     /// Writes what is there already, without reading: only the policy of UPDATE is in its way.
@@ -251,20 +261,26 @@ impl Try<'_> {
             ("delete", format!("delete from {table} {theirs}")),
             ("delete returning", format!("delete from {table} {theirs} returning organization_id")),
         ];
-        if let Some(key) = self.canaries.tables.get(self.name).and_then(|one| one.primary_key()) {
-            let key = ident(key);
+        let key = self.canaries.tables.get(self.name).and_then(|one| one.primary_key()).map(ident);
+        if let Some(key) = &key {
             statements.push((
                 "insert on conflict do update",
                 format!("{insert} on conflict on constraint {key} do update set {column} = excluded.{column}"),
             ));
         }
-        if self.version >= MERGE_SINCE {
-            let merge = format!(
-                "merge into {table} as t using (values ('{other}'::uuid)) as s (id) on t.organization_id = s.id when matched then"
-            );
-            statements.push(("merge delete", format!("{merge} delete")));
-            statements.push(("merge update", format!("{merge} update set {column} = t.{column}")));
-        }
+        statements.extend(newer::statements(
+            self.version,
+            &newer::Target {
+                table: &table,
+                own: own.organization,
+                other,
+                column: &column,
+                row: &self.row(&self.canaries.other),
+                columns: &self.given(),
+                insert: &insert,
+                key: key.as_deref(),
+            },
+        ));
         for (verb, sql) in statements {
             let answer = attempt(self.client, &sql, proof).await?;
             judge(proof, "P01", self.name, self.role, verb, &answer, 0);
@@ -419,9 +435,35 @@ async fn explained(client: &Client, sql: &str, proof: &mut Proof) -> Result<Answ
     let plan = messages.iter().find_map(|message| {
         if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None }
     });
-    let Some((_, rows)) = plan.and_then(|plan| plan.split_once("actual rows=")) else {
-        return Ok(Answer::Rows(0));
-    };
-    let digits: String = rows.chars().take_while(char::is_ascii_digit).collect();
-    Ok(Answer::Rows(digits.parse().unwrap_or(1)))
+    Ok(Answer::Rows(plan.map_or(0, given_by)))
+}
+
+/// `Seq Scan on usage (actual rows=2 loops=1)`; from 18 on `rows=2.00`, an average over the loops.
+fn given_by(node: &str) -> u64 {
+    let Some((_, rows)) = node.split_once("actual rows=") else { return 0 };
+    let (rows, _) = rows.split_once(' ').unwrap_or((rows, ""));
+    let (whole, fraction) = rows.split_once('.').unwrap_or((rows, ""));
+    let some = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+    // What cannot be read is no proof that there was nothing.
+    whole.parse::<u64>().map_or(1, |rows| rows.saturating_add(some))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::given_by;
+
+    #[test]
+    fn the_rows_of_a_plan_are_read_as_every_version_prints_them() {
+        for (node, rows) in [
+            ("Seq Scan on usage (actual rows=0 loops=1)", 0),
+            ("Seq Scan on usage (actual rows=12 loops=1)", 12),
+            ("Seq Scan on usage (actual rows=0.00 loops=1)", 0),
+            ("Seq Scan on usage (actual rows=3.00 loops=1)", 3),
+            ("Append (actual rows=0.33 loops=3)", 1),
+            ("Result (never executed)", 0),
+            ("Seq Scan on usage (actual rows=many loops=1)", 1),
+        ] {
+            assert_eq!(given_by(node), rows, "{node}");
+        }
+    }
 }

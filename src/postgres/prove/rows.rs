@@ -64,6 +64,11 @@ impl Table {
     pub(super) fn primary_key(&self) -> Option<&str> {
         self.constraints.iter().find(|one| one.kind == "p").map(|one| one.name.as_str())
     }
+
+    /// The columns that a row may be given, as SQL takes their names.
+    pub(super) fn given(&self) -> Vec<String> {
+        self.columns.iter().filter(|one| !one.fixed).map(|one| ident(&one.name)).collect()
+    }
 }
 
 /// Plants the rows; `None` where this user cannot.

@@ -111,6 +111,15 @@ found (code, object, detail) as (
       and not (r.rolname = 'tollgate_login' and x.oid in (select oid from person))
       and not (r.migrator and x.rolname in ('tollgate_ledger', 'tollgate_rls_helper'))
   union all
+  -- A login that does not inherit by its attribute may still do so by its membership, from 16 on.
+  select 'C08', r.rolname::text, format('has the rights of %s without becoming it', x.rolname)
+    from role r join person x on r.rolname = 'tollgate_login' join pg_roles own on own.oid = r.oid and not own.rolsuper
+    where pg_has_role(r.oid, x.oid, 'USAGE')
+  union all
+  select 'C08', r.rolname::text, format('may hand on %s', x.rolname)
+    from role r join pg_roles own on own.oid = r.oid and not own.rolsuper join pg_roles x on x.oid <> r.oid
+    where pg_has_role(r.oid, x.oid, 'MEMBER WITH ADMIN OPTION')
+  union all
   select 'C09', relname || coalesce('.' || attname, ''), format('%s has %s', case when grantee = 0 then 'PUBLIC' else grantee::regrole::text end, upper(verb))
     from acl where relkind in ('r', 'p') and verb not in ('select', 'insert', 'update', 'delete')
   union all
@@ -143,7 +152,11 @@ found (code, object, detail) as (
   union all
   select 'C14', t.relname || '.' || i.relname, 'is unique over all organizations: organization_id does not lead it'
     from tab t join pg_index x on x.indrelid = t.oid join pg_class i on i.oid = x.indexrelid
-    where x.indisunique and not t.reference and t.tenant is not null and x.indkey[0] <> t.tenant and not i.relname = any ($4)
+    where (x.indisunique or x.indisexclusion) and not t.reference and t.tenant is not null and x.indkey[0] <> t.tenant and not i.relname = any ($4)
+  union all
+  select 'C14', t.relname || '.' || k.conname, 'excludes rows of other organizations: it compares organization_id by something else than ='
+    from tab t join pg_constraint k on k.conrelid = t.oid
+    where k.conexclop is not null and not t.reference and k.conkey[1] = t.tenant and k.conexclop[1] <> '=(uuid,uuid)'::regoperator
   union all
   select 'C14', t.relname::text, 'has no primary key'
     from tab t where not exists (select from pg_index x where x.indrelid = t.oid and x.indisprimary)
@@ -152,6 +165,12 @@ found (code, object, detail) as (
     from pg_constraint k join tab t on t.oid = k.conrelid join tab p on p.oid = k.confrelid
     where k.contype = 'f' and not t.reference and not p.reference
       and not exists (select from unnest(k.conkey, k.confkey) as pair (here, there) where pair.here = t.tenant and pair.there = p.tenant)
+  union all
+  -- NOT ENFORCED exists from 18 on; read so that older servers, whose catalog has no such column, take the statement too.
+  select 'C15', t.relname || '.' || k.conname,
+         case when to_jsonb(k) ->> 'conenforced' = 'false' then 'is not enforced: rows may point anywhere' else 'is not valid: rows that were there may point anywhere' end
+    from pg_constraint k join tab t on t.oid = k.conrelid
+    where k.contype = 'f' and not t.reference and (not k.convalidated or to_jsonb(k) ->> 'conenforced' = 'false')
   union all
   select 'C16', a.relname::text, format('%s has %s: it says how much others write', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, upper(a.verb))
     from acl a where a.relkind = 'S'
@@ -172,6 +191,9 @@ found (code, object, detail) as (
     from tab t join pg_trigger g on g.tgrelid = t.oid where not g.tgisinternal
   union all
   select 'C19', t.relname || '.' || w.rulename, 'is a rule: it rewrites other people''s statements' from tab t join pg_rewrite w on w.ev_class = t.oid
+  union all
+  -- The event exists from 17 on.
+  select 'C19', 'event trigger ' || evtname, 'runs at every login, before the first statement' from pg_event_trigger where evtevent = 'login'
   union all
   select 'C20', coalesce(r.rolname::text, 'database ' || current_database()), format('changes how statements are read: %s', split_part(setting, '=', 1))
     from pg_db_role_setting s left join role r on r.oid = s.setrole cross join lateral unnest(s.setconfig) as setting
