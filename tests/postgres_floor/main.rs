@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use tokio_postgres::types::Type;
+use tokio_postgres::{NoTls, types::Type};
 use tollgate::{
     postgres::{
         Door, DoorRole, Parameter, Pool, PoolConfig, PostgresError, Prepared, Statement, Step,
@@ -249,6 +249,47 @@ async fn server_side_limits_are_in_force() {
     assert_eq!((row.get(0), row.get(1), row.get(2)), ("2s", "10s", "1s"));
 }
 
+/// Whether a statement is carried out that waits for a lock when its client goes, without a word.
+async fn outlives_its_client(options: &str) -> bool {
+    let database = floor().await;
+    let mut holder = database.connect().await.unwrap();
+    let admin = database.connect().await.unwrap();
+    let held = holder.transaction().await.unwrap();
+    held.batch_execute("lock table public.floor in access exclusive mode").await.unwrap();
+    let mut login = database.config();
+    // Its other bounds would end the wait as well.
+    login
+        .user("tollgate_login")
+        .options(format!("-c lock_timeout=0 -c statement_timeout=0 {options}"));
+    let (client, connection) = login.connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute("set role tollgate_member").await.unwrap();
+    let writing =
+        tokio::spawn(
+            async move { client.batch_execute("insert into public.floor values (1)").await },
+        );
+    let backends = "select count(*) filter (where wait_event_type = 'Lock'), count(*) \
+        from pg_stat_activity where datname = current_database() and usename = 'tollgate_login'";
+    until(async || admin.query_one(backends, &[]).await.unwrap().get::<_, i64>(0) == 1).await;
+    connection.abort();
+    assert!(writing.await.unwrap().is_err());
+    let gone = async || admin.query_one(backends, &[]).await.unwrap().get::<_, i64>(1) == 0;
+    if options.is_empty() {
+        until(&gone).await;
+    }
+    held.commit().await.unwrap();
+    until(&gone).await;
+    let written = admin.query_one("select count(*) from public.floor", &[]).await.unwrap();
+    written.get::<_, i64>(0) == 1
+}
+
+#[tokio::test]
+async fn what_waits_for_a_lock_ends_with_its_client() {
+    assert!(!outlives_its_client("").await);
+    // So it would be without the setting that the login role has.
+    assert!(outlives_its_client("-c client_connection_check_interval=0").await);
+}
+
 #[tokio::test]
 async fn a_statement_that_loses_a_deadlock_is_sent_again() {
     const CONTESTED: Statement = Statement::new("select public.contested()", &[]);
@@ -279,8 +320,7 @@ async fn a_durable_call_is_on_disk_when_it_returns() {
     // What is flushed is flushed by us.
     options.settings.push(("wal_writer_delay".to_owned(), "10000".to_owned()));
     let cluster = Cluster::temporary(options).await.unwrap();
-    let (admin, connection) =
-        cluster.config("postgres").connect(tokio_postgres::NoTls).await.unwrap();
+    let (admin, connection) = cluster.config("postgres").connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     admin.batch_execute("create role tollgate_member; create role tollgate_viewer").await.unwrap();
     admin.batch_execute(SETUP).await.unwrap();
