@@ -166,7 +166,9 @@ def memberships(database):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         command = [BINARY, "dev", "--json", "--listen", "127.0.0.1:0", "--data-dir", f"{folder}/data"]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TOLLGATE_") and k != "DATABASE_URL"}
+        # Which server is tested against is the caller's choice; everything else is the default.
+        environment = {k: v for k, v in os.environ.items()
+                       if k == "TOLLGATE_POSTGRES_BIN" or not k.startswith("TOLLGATE_") and k != "DATABASE_URL"}
         with open(f"{folder}/log", "w") as log:
             dev = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder)
         try:
@@ -182,6 +184,7 @@ def run(server):
     migrations = sorted(Path(sys.argv[2]).glob("*/migration.sql"))
     check(len(migrations) > 100, f"these are LiteLLM's migrations: {len(migrations)} found")
     half = len(migrations) // 2
+    print("Postgres", Database.psql_at(server, "show server_version"))
     name = "litellm_{}".format
     with Database(server, name("theirs")) as theirs, Database(server, name("ours")) as ours:
         theirs.theirs(migrations)
