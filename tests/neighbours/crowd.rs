@@ -165,7 +165,9 @@ pub(crate) async fn stays_apart(house: House) {
     assert!(stayed > requests / 2 && stayed < requests, "some stay and some leave: {stayed}");
     crowd.books().await;
     let looked = clean_checkouts(&crowd.house.admin).await;
-    assert!(looked >= i64::try_from(2 * stayed).unwrap(), "{looked} checkouts for {stayed} calls");
+    // A hold and a finish each; those of one organization's clients at one moment share a checkout.
+    let least = 2 * stayed / (CLIENTS / ORGANIZATIONS);
+    assert!(looked >= i64::try_from(least).unwrap(), "{looked} checkouts for {stayed} calls");
     Arc::into_inner(crowd).unwrap().house.close().await;
     eprintln!("{requests} requests, {stayed} of them stayed for, {looked} checkouts looked at");
 }
