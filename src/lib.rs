@@ -24,6 +24,7 @@ pub mod audit;
 pub mod body;
 pub mod call;
 pub mod client;
+mod clock;
 pub mod context;
 pub mod credit;
 pub mod domain;

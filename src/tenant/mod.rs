@@ -80,8 +80,6 @@ mod tests;
 mod verifier;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
-#[cfg(feature = "server")]
-pub(crate) use clock::unix_seconds;
 pub use config::{LEEWAY_MAX, VerifierConfig, VerifierError};
 pub use denial::Denial;
 pub use future::ResponseFuture;

@@ -43,11 +43,11 @@ use uuid::Uuid;
 pub use self::http::{JWKS_PATH, TOKEN_PATH};
 use self::key::SigningKey;
 use crate::{
+    clock::unix_seconds,
     domain::{
         ids::{KeyId, OrganizationId, TeamId},
         role::Role,
     },
-    tenant::unix_seconds,
 };
 
 /// How long a token is good where nothing is said.
