@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 
+use super::seal::Seal;
+
 /// Whether statements are prepared by name on each connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,6 +40,8 @@ pub struct PoolConfig {
     pub idle_in_transaction_max: Duration,
     /// Default [`Prepared::Auto`].
     pub prepared: Prepared,
+    /// Default none. What claims are sealed with, where the database asks for it ([`sealing`](super::sealing)).
+    pub seal: Option<Seal>,
 }
 
 impl PoolConfig {
@@ -54,6 +58,7 @@ impl PoolConfig {
             lock_max: Duration::from_secs(2),
             idle_in_transaction_max: Duration::from_secs(10),
             prepared: Prepared::Auto,
+            seal: None,
         }
     }
 

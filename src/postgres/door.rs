@@ -14,6 +14,7 @@ use super::{
     error::{self, PostgresError},
     lease::{Lease, Ready},
     pool::{ATTEMPTS_MAX, Pool, back_off},
+    seal::Sealed,
     statement::{Parameter, Statement},
 };
 use crate::{domain::role::Role, store::StoreError};
@@ -126,6 +127,10 @@ impl Door {
         self.begin_with(BEGIN, claims, role, steps).await
     }
 
+    pub(super) fn sealed<'a>(&'a self, claims: &'a str) -> Sealed<'a> {
+        self.0.sealed(claims)
+    }
+
     async fn begin_with(
         &self,
         begin: &str,
@@ -141,6 +146,7 @@ impl Door {
         for attempt in 1.. {
             let lease = self.0.lease().await?;
             let prepared = self.0.config().prepared;
+            let claims = self.0.sealed(claims);
             let outcome =
                 self.0.bounded(pipeline(&lease, prepared, begin, claims, role, steps)).await?;
             if outcome.ended {
@@ -168,7 +174,7 @@ async fn pipeline(
     lease: &Lease,
     prepared: Prepared,
     begin: &str,
-    claims: &str,
+    claims: Sealed<'_>,
     role: DoorRole,
     steps: &[Step<'_>],
 ) -> Outcome {

@@ -109,6 +109,9 @@ fn may_pass(code: &SqlState) -> bool {
                 | SqlState::T_R_SERIALIZATION_FAILURE
                 | SqlState::T_R_DEADLOCK_DETECTED
                 | SqlState::LOCK_NOT_AVAILABLE
+                // No valid seal on the claims: the clock is wrong, or the database has lost the key. What is to be
+                // written waits until it is right.
+                | SqlState::INVALID_AUTHORIZATION_SPECIFICATION
                 // A migration is missing.
                 | SqlState::UNDEFINED_FUNCTION
                 | SqlState::UNDEFINED_TABLE

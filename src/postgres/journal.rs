@@ -78,7 +78,7 @@ pub(super) async fn finish(
     let settled = |call: &Ended| -> Option<Settlement> { call.finish.settlement };
     let parameters: [Parameter<'_>; 34] = [
         &id,
-        &claims,
+        &pool.sealed(&claims),
         &each!(calls, |call| call.finish.request_id.as_uuid()),
         &each!(calls, |call| call.finish.request_id.arrived_ms()),
         &each!(calls, |call| call.tenant.user_id()),

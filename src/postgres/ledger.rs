@@ -73,7 +73,7 @@ pub(super) async fn hold(
     let keys: Vec<Option<Uuid>> =
         tenants().map(|tenant| tenant.key_id().map(KeyId::as_uuid)).collect();
     let parameters: [Parameter<'_>; 9] =
-        [&id, &claims, &requests, &amounts, &tokens, &ttls, &users, &teams, &keys];
+        [&id, &pool.sealed(&claims), &requests, &amounts, &tokens, &ttls, &users, &teams, &keys];
     let rows = pool.rows(&HOLD, &parameters).await.map_err(known)?;
     if rows.len() != calls.len() {
         return Err(unexpected("not one verdict a call"));
@@ -123,7 +123,8 @@ pub(super) async fn give_back(
 ) -> Result<(), StoreError> {
     let id = organization.as_uuid();
     let requests: Vec<Uuid> = calls.iter().map(|call| call.as_uuid()).collect();
-    pool.call(&GIVE_BACK, &[&id, &own_claims(Some(id), None), &requests]).await.map(drop)
+    let claims = own_claims(Some(id), None);
+    pool.call(&GIVE_BACK, &[&id, &pool.sealed(&claims), &requests]).await.map(drop)
 }
 
 /// The calls whose holds are open still.
@@ -138,7 +139,8 @@ pub(super) async fn renew(
     let used: Vec<i64> = heartbeats.iter().map(|one| one.used.nanos()).collect();
     let tokens: Vec<i64> = heartbeats.iter().map(|one| one.tokens).collect();
     let claims = own_claims(Some(id), None);
-    let parameters: [Parameter<'_>; 6] = [&id, &claims, &requests, &used, &tokens, &millis(ttl)];
+    let parameters: [Parameter<'_>; 6] =
+        [&id, &pool.sealed(&claims), &requests, &used, &tokens, &millis(ttl)];
     let rows = pool.rows(&RENEW, &parameters).await?;
     rows.iter().map(|row| column(row, 0).map(RequestId::from_uuid)).collect()
 }
@@ -171,7 +173,10 @@ impl PostgresStore {
         let claims = own_claims(Some(id), None);
         let mut expired: u64 = 0;
         loop {
-            let row = self.pool().call(&EXPIRE, &[&id, &claims, &EXPIRE_MAX]).await?;
+            let row = self
+                .pool()
+                .call(&EXPIRE, &[&id, &self.pool().sealed(&claims), &EXPIRE_MAX])
+                .await?;
             let some: i32 = column(&row, 0)?;
             expired = expired.saturating_add(u64::try_from(some).unwrap_or(0));
             if some < EXPIRE_MAX {

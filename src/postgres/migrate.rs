@@ -47,6 +47,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V14__routes",
     "V15__chain",
     "V16__membership_source",
+    "V17__seals",
     "V19__money",
     "V20__standing",
     "V21__holds",

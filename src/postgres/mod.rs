@@ -2,7 +2,8 @@
 //!
 //! Statements of the request path are single functions that put the claims into force themselves:
 //! [`Pool::call`], [`Pool::rows_durable`]. Everything else that reads or writes an organization's rows goes
-//! through the [`Door`]. Both take [`Statement`]s, which are part of the program, and need one round trip.
+//! through the [`Door`]. Both take [`Statement`]s, which are part of the program, and need one round trip. Where the
+//! database takes sealed claims only ([`sealing`]), the pool has the [`Seal`] that both put on.
 
 pub mod cluster;
 mod config;
@@ -19,6 +20,8 @@ mod policies;
 mod pool;
 mod prices;
 pub mod prove;
+mod seal;
+pub mod sealing;
 mod statement;
 mod store;
 mod tls;
@@ -28,5 +31,6 @@ pub use door::{Door, DoorRole, Step};
 pub use error::PostgresError;
 pub use operator::Operator;
 pub use pool::Pool;
+pub use seal::{NotASealKey, Seal, Sealed};
 pub use statement::{Parameter, Statement};
 pub use store::PostgresStore;

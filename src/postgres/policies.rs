@@ -25,7 +25,8 @@ impl PolicyStore for PostgresStore {
     fn standing<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Standing> {
         Box::pin(async move {
             let id = tenant.organization_id().as_uuid();
-            let rows = self.pool().rows(&STANDING, &[&id, &tenant.claims()]).await;
+            let claims = self.pool().sealed(tenant.claims());
+            let rows = self.pool().rows(&STANDING, &[&id, &claims]).await;
             let rows = rows.map_err(known)?;
             let row = rows.first().ok_or(StoreError::UnknownOrganization)?;
             let policy = Arc::new(parse(column(row, 0)?)?);

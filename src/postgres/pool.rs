@@ -11,6 +11,7 @@ use super::{
     config::{PoolConfig, Prepared},
     error::{self, PostgresError},
     lease::{Lease, Ready},
+    seal::{Seal, Sealed},
     statement::{Parameter, Statement},
     tls::Tls,
 };
@@ -101,6 +102,11 @@ impl Pool {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.answer(statement, parameters, true).await
+    }
+
+    /// Verified claims, as a parameter of functions that take some: with a seal on them where this pool has one.
+    pub fn sealed<'a>(&'a self, claims: &'a str) -> Sealed<'a> {
+        Sealed::new(self.seal(), claims)
     }
 
     /// Whether Postgres answers.
@@ -197,6 +203,10 @@ impl Pool {
     ) -> Result<T, StoreError> {
         let answer = tokio::time::timeout(self.0.config.answer_max(), answer).await;
         answer.map_err(|_| error::timed_out("answer"))
+    }
+
+    pub(super) fn seal(&self) -> Option<&Seal> {
+        self.0.config.seal.as_ref()
     }
 
     pub(super) fn config(&self) -> &PoolConfig {

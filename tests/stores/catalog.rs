@@ -18,8 +18,8 @@ use crate::{
 /// Roles that claims can be acted under; the last is the money functions' own.
 pub(crate) const ROLES: [&str; 6] = ["owner", "admin", "member", "viewer", "platform", "ledger"];
 const VERBS: [&str; 4] = ["select", "insert", "update", "delete"];
-/// Prices in force are the same for everybody, and the history of migrations is no one's.
-const OF_NOBODY: [&str; 3] = ["price_tiers", "prices", "schema_history"];
+/// Prices in force are the same for everybody; the history of migrations and the keys of seals are no one's.
+const OF_NOBODY: [&str; 4] = ["price_tiers", "prices", "schema_history", "seal_keys"];
 
 pub(crate) struct Canaries {
     pub(crate) client: Client,

@@ -14,7 +14,11 @@ use tollgate::{
         role::Role,
         usage::Usage,
     },
-    postgres::{Operator, Pool, PoolConfig, PostgresStore, cluster::testing},
+    postgres::{
+        Operator, Pool, PoolConfig, PostgresStore, Seal,
+        cluster::testing,
+        sealing::{self, Sealing},
+    },
     store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, coalesce::Options},
 };
 use uuid::Uuid;
@@ -92,23 +96,43 @@ impl Fixture for Memory {
     }
 }
 
-pub(crate) struct Postgres {
+/// A database that takes claims as they are.
+pub(crate) type Postgres = On<false>;
+/// A database that takes sealed claims only.
+pub(crate) type Sealed = On<true>;
+
+pub(crate) struct On<const SEALED: bool> {
     pub(crate) database: testing::Database,
     pub(crate) store: PostgresStore,
     pub(crate) operator: Operator,
 }
 
-impl Fixture for Postgres {
+/// The key of [`Sealed`] databases.
+pub(crate) fn key() -> Seal {
+    Seal::new(b"the key of databases under test, 1").unwrap()
+}
+
+/// A gateway's way into a database.
+pub(crate) fn bounds(database: &testing::Database, seal: Option<Seal>) -> PoolConfig {
+    let mut login = database.config();
+    login.user("tollgate_login");
+    let mut bounds = PoolConfig::new(login);
+    bounds.connections_max = 6;
+    // A hundred holds at once wait for six connections on a busy machine.
+    bounds.wait_max = Duration::from_secs(20);
+    bounds.seal = seal;
+    bounds
+}
+
+impl<const SEALED: bool> Fixture for On<SEALED> {
     type Store = PostgresStore;
     async fn start() -> Self {
         let database = testing::database().await.unwrap();
-        let mut config = database.config();
-        config.user("tollgate_login");
-        let mut config = PoolConfig::new(config);
-        config.connections_max = 6;
-        // A hundred holds at once wait for six connections on a busy machine.
-        config.wait_max = Duration::from_secs(20);
-        let pool = Pool::connect(config).unwrap();
+        let seal = SEALED.then(key);
+        if let Some(seal) = &seal {
+            sealing::set(&database.config(), &Sealing::Only(vec![seal.clone()])).await.unwrap();
+        }
+        let pool = Pool::connect(bounds(&database, seal)).unwrap();
         // Whoever is refused is told at once: what waits has tests of its own.
         let mut options = Options::default();
         options.wait_max = Duration::ZERO;

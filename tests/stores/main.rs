@@ -16,6 +16,7 @@ mod fuzz;
 mod isolation;
 mod operator;
 mod plans;
+mod sealed;
 mod spelling;
 mod suite;
 mod supabase;
@@ -36,6 +37,14 @@ macro_rules! suite {
                 #[tokio::test]
                 async fn $name() {
                     super::suite::$name::<super::fixture::Postgres>().await;
+                }
+            )*
+        }
+        mod postgres_with_seals {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::suite::$name::<super::fixture::Sealed>().await;
                 }
             )*
         }

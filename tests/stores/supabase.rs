@@ -6,15 +6,16 @@ use tollgate::{
     Tenant,
     domain::{credits::Credits, ids::OrganizationId, role::Role},
     postgres::{
-        Door, DoorRole, Operator, Pool, PoolConfig, PostgresStore, Statement,
+        Door, DoorRole, Operator, Pool, PoolConfig, PostgresStore, Seal, Statement,
         cluster::{Cluster, Options, testing},
         migrate,
+        sealing::{self, Sealing},
     },
     store::{Journal, Ledger, PolicyStore},
 };
 use uuid::Uuid;
 
-use crate::fixture::{costing, hold};
+use crate::fixture::{costing, hold, key};
 
 const NOTES: Statement = Statement::new("select body from public.notes order by id", &[]);
 const CLAIMED: Statement = Statement::new(
@@ -29,9 +30,15 @@ async fn connect(config: &Config) -> Client {
     client
 }
 
-fn pool(mut config: Config) -> Pool {
+fn pool(config: Config) -> Pool {
+    pool_with(config, None)
+}
+
+fn pool_with(mut config: Config, seal: Option<Seal>) -> Pool {
     config.user("tollgate_login");
-    Pool::connect(PoolConfig::new(config)).unwrap()
+    let mut config = PoolConfig::new(config);
+    config.seal = seal;
+    Pool::connect(config).unwrap()
 }
 
 /// A database of the project's owner; the owner's way in, and the superuser's.
@@ -140,6 +147,41 @@ async fn readers_of_the_claims_that_our_roles_may_use_are_used() {
     let pool = pool(owner.clone());
     a_call_works(&pool).await;
     policies_hold(&connect(&owner).await, &pool).await;
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn claims_are_sealed_where_nothing_goes_round_row_security() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let (owner, superuser) = project(&cluster, "project").await;
+    superuser.batch_execute("grant usage on schema auth to public").await.unwrap();
+    migrate::run(&owner).await.unwrap();
+    let source = async || -> (String, bool) {
+        let sql = "select prosrc, tollgate.sealing() from pg_proc where oid = 'tollgate.jwt()'::regprocedure";
+        let row = superuser.query_one(sql, &[]).await.unwrap();
+        (row.get(0), row.get(1))
+    };
+    let before = (theirs(&superuser).await, source().await);
+    assert_eq!(before.1, ("select auth.jwt()".to_owned(), false));
+
+    for _ in 0..2 {
+        sealing::set(&owner, &Sealing::Only(vec![key()])).await.unwrap();
+    }
+    // Theirs would take any claims.
+    assert_eq!(source().await, (String::new(), true));
+    assert_eq!(theirs(&superuser).await, before.0);
+    assert_eq!(sealing::kept(&owner).await.unwrap().unwrap().key_id(), key().key_id());
+    let (sealed, plain) = (pool_with(owner.clone(), Some(key())), pool(owner.clone()));
+    a_call_works(&sealed).await;
+    policies_hold(&connect(&owner).await, &sealed).await;
+    let refused = Operator::new(plain.clone())
+        .create_organization(OrganizationId::new(Uuid::now_v7()), "Acme", "UTC")
+        .await;
+    assert!(refused.is_err());
+
+    sealing::set(&owner, &Sealing::Off).await.unwrap();
+    assert_eq!((theirs(&superuser).await, source().await), before);
+    a_call_works(&plain).await;
     cluster.stop().await.unwrap();
 }
 

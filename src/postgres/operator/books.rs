@@ -68,7 +68,8 @@ impl Operator {
     /// # Errors
     /// The store is away. An organization that is not there is found broken.
     pub async fn books(&self, id: OrganizationId) -> Result<Books, StoreError> {
-        let rows = self.run(id, &RECONCILE, &[&id.as_uuid(), &claims(id)]).await?;
+        let rows =
+            self.run(id, &RECONCILE, &[&id.as_uuid(), &self.door.sealed(&claims(id))]).await?;
         let row = one(&rows)?;
         Ok(Books {
             organization_id: id,

@@ -99,7 +99,10 @@ impl Operator {
         name: &str,
         time_zone: &str,
     ) -> Result<bool, StoreError> {
-        let rows = self.run(id, &CREATE, &[&id.as_uuid(), &claims(id), &name, &time_zone]).await?;
+        let claims = claims(id);
+        let parameters: [Parameter<'_>; 4] =
+            [&id.as_uuid(), &self.door.sealed(&claims), &name, &time_zone];
+        let rows = self.run(id, &CREATE, &parameters).await?;
         column(one(&rows)?, 0)
     }
 
@@ -145,8 +148,9 @@ impl Operator {
         amount: Credits,
         reference: Option<&str>,
     ) -> Result<Granted, StoreError> {
+        let claims = claims(id);
         let parameters: [Parameter<'_>; 4] =
-            [&id.as_uuid(), &claims(id), &amount.nanos(), &reference];
+            [&id.as_uuid(), &self.door.sealed(&claims), &amount.nanos(), &reference];
         let rows = self.run(id, &GRANT, &parameters).await?;
         let row = one(&rows)?;
         Ok(Granted { balance: balance(row, 0)?, replayed: column(row, 3)? })

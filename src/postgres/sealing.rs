@@ -1,0 +1,177 @@
+//! Whether the database takes sealed claims only, and with which keys.
+//!
+//! Where it does, SQL that found its way into a statement can set other claims and gains nothing: every policy and
+//! every function asks for claims that a [`Seal`] of an accepted key is on. The mode is off until
+//! `tollgate migrate --seal-key` turns it on, and costs nothing until then.
+
+use tokio_postgres::{Client, Config, types::Type};
+
+use super::{
+    error, migrate,
+    pool::Pool,
+    seal::Seal,
+    statement::{Parameter, Quiet, Statement},
+    store::column,
+};
+use crate::store::StoreError;
+
+const ON: &str = include_str!("sql/sealing_on.sql");
+const OFF: &str = include_str!("sql/sealing_off.sql");
+const WRITE_KEYS: &str = include_str!("sql/write_seal_keys.sql");
+const FORGET_KEYS: &str = include_str!("sql/forget_seal_keys.sql");
+const ACCEPT_KEY: &str = include_str!("sql/accept_seal_key.sql");
+const BECOME_READER: &str = include_str!("sql/become_key_reader.sql");
+const RESET_ROLE: &str = "set local role none";
+const NEWEST_KEY: &str = include_str!("sql/newest_seal_key.sql");
+const STATE: Statement = Statement::new(include_str!("sql/sealing.sql"), &[]);
+const CHECK: Statement = Statement::new(include_str!("sql/check_sealing.sql"), &[Type::TEXT]);
+
+/// What the database is to accept from now on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Sealing {
+    /// Claims without a seal.
+    Off,
+    /// Claims sealed with one of these keys, and no others. As [`Off`](Self::Off) if there is none.
+    Only(Vec<Seal>),
+    /// Claims sealed with this key, or with one that is accepted already.
+    Also(Seal),
+}
+
+/// Database and configuration do not agree on seals.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealingError {
+    /// A key is configured, and not asked for.
+    #[error(
+        "database.seal_key: the configuration names a key, the database takes claims without a seal. \
+         Run `tollgate migrate --seal-key REFERENCE` with that key's reference as its administrator, or take the key out of \
+         the configuration"
+    )]
+    Off,
+    /// A key is asked for, and none is configured.
+    #[error(
+        "the database takes sealed claims only: set database.seal_key in the configuration, or \
+         TOLLGATE_DATABASE__SEAL_KEY, to the reference of a key that it accepts, or run `tollgate migrate --unseal` as its administrator"
+    )]
+    NoKey,
+    /// The operator's user may not read the keys, and no configuration names one.
+    #[error(
+        "the database takes sealed claims only, and this user may not read the keys: name a database user who may become \
+         tollgate_rls_helper, such as its administrator, or pass --config with the file of a gateway, whose database.seal_key is used"
+    )]
+    NoOperatorKey,
+    /// Another key is configured than those that are accepted.
+    #[error(
+        "database.seal_key: the database does not accept this key, whose id is {key_id}. \
+         Run `tollgate migrate` with a --seal-key for each key in use as its administrator, or change the configuration"
+    )]
+    Key {
+        /// The configured key's id.
+        key_id: String,
+    },
+    /// The seal is out of its time.
+    #[error(
+        "the clock of this machine is {seconds} s ahead of that of the database (behind, if below zero), too far for seals on \
+         claims: set the clocks right"
+    )]
+    Clock {
+        /// How far.
+        seconds: i64,
+    },
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes this the state of the database. Needs the schema, and a user who may become `tollgate_migrator`; as often
+/// as one likes. Gateways that have no accepted key are refused everything from then on.
+///
+/// # Errors
+/// Postgres is away, or the user may not; nothing has changed then.
+pub async fn set(config: &Config, sealing: &Sealing) -> Result<(), StoreError> {
+    let mut client = migrate::alone(config).await?;
+    change(&mut client, sealing).await.map_err(|error| error::failed(&error))
+}
+
+async fn change(client: &mut Client, sealing: &Sealing) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(WRITE_KEYS).await?;
+    let accepted = match sealing {
+        Sealing::Off => [].as_slice(),
+        Sealing::Only(seals) => seals.as_slice(),
+        Sealing::Also(seal) => std::slice::from_ref(seal),
+    };
+    if !matches!(sealing, Sealing::Also(_)) {
+        transaction.batch_execute(FORGET_KEYS).await?;
+    }
+    let types = [Type::TEXT, Type::BYTEA, Type::BYTEA];
+    for seal in accepted {
+        let [inner, outer] = seal.pads();
+        let parameters: [Parameter<'_>; 3] = [&seal.key_id(), &inner.as_slice(), &outer.as_slice()];
+        let accept = transaction.prepare_typed(ACCEPT_KEY, &types).await?;
+        transaction.execute_raw(&accept, parameters.into_iter().map(Quiet)).await?;
+    }
+    transaction.batch_execute(if accepted.is_empty() { OFF } else { ON }).await?;
+    transaction.commit().await
+}
+
+/// Whether a gateway on this pool, which logs in as `tollgate_login`, will be understood.
+///
+/// # Errors
+/// Database and pool do not agree, or the database does not answer.
+pub async fn check(pool: &Pool) -> Result<(), SealingError> {
+    let row = pool.call(&CHECK, &[&pool.sealed("{}")]).await?;
+    let (sealing, accepted): (bool, bool) = (column(&row, 0)?, column(&row, 1)?);
+    let Some(seal) = pool.seal() else {
+        return if sealing { Err(SealingError::NoKey) } else { Ok(()) };
+    };
+    if !sealing {
+        return Err(SealingError::Off);
+    }
+    if accepted {
+        return Ok(());
+    }
+    let validity = i64::try_from(Seal::VALIDITY.as_millis()).unwrap_or(i64::MAX);
+    let expires: i64 = column::<Option<i64>>(&row, 2)?.unwrap_or(i64::MAX);
+    Err(match expires {
+        0..=AHEAD_MAX_MS => SealingError::Key { key_id: seal.key_id().to_owned() },
+        _ => SealingError::Clock { seconds: expires.saturating_sub(validity).div_euclid(1_000) },
+    })
+}
+
+/// How far in the future a seal may expire, by the database's clock.
+const AHEAD_MAX_MS: i64 = 300_000;
+
+/// Whether the database takes sealed claims only. For whoever can log in.
+///
+/// # Errors
+/// As [`Pool::rows`].
+pub async fn is_on(pool: &Pool) -> Result<bool, StoreError> {
+    column(&pool.call(&STATE, &[]).await?, 0)
+}
+
+/// The newest key that the database accepts, if it accepts any, and if this user may become who reads them.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn kept(config: &Config) -> Result<Option<Seal>, StoreError> {
+    let mut client = migrate::connect(config.clone()).await?;
+    let transaction = client.transaction().await.map_err(|error| error::failed(&error))?;
+    // Dropped, it rolls back, and the connection goes.
+    kept_within(transaction.client()).await
+}
+
+/// As [`kept`], in the transaction that is open on `client`. Leaves the session's own role in force.
+pub(super) async fn kept_within(client: &Client) -> Result<Option<Seal>, StoreError> {
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let state = client.query_one(STATE.sql(), &[]).await.map_err(failed)?;
+    if !column::<bool>(&state, 1)? {
+        return Ok(None);
+    }
+    client.batch_execute(BECOME_READER).await.map_err(failed)?;
+    let newest = client.query_opt(NEWEST_KEY, &[]).await.map_err(failed)?;
+    client.batch_execute(RESET_ROLE).await.map_err(failed)?;
+    let Some(newest) = newest else { return Ok(None) };
+    Ok(Seal::of_pad(column(&newest, 0)?, column(&newest, 1)?))
+}

@@ -1,0 +1,2 @@
+-- No key is accepted any more. Takes no parameters.
+delete from tollgate.seal_keys
