@@ -11,6 +11,7 @@ use aws_lc_rs::{
     hmac,
 };
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::clock::unix_millis;
@@ -127,9 +128,11 @@ impl Seal {
         })
     }
 
-    /// This key under the id of another one: a forgery.
-    pub(super) fn posing_as(&self, other: &Self) -> Self {
-        Self::of_block(other.0.key_id.clone(), self.0.block.clone())
+    /// A key that nobody has, under this id: for forgeries.
+    pub(super) fn made_up(key_id: &str) -> Self {
+        let mut block: Block = Zeroizing::new([0; BLOCK_BYTES]);
+        fill(&mut block, [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).as_flattened());
+        Self::of_block(key_id.into(), block)
     }
 
     fn of_block(key_id: Box<str>, block: Block) -> Self {

@@ -151,6 +151,12 @@ pub async fn is_on(pool: &Pool) -> Result<bool, StoreError> {
     column(&pool.call(&STATE, &[]).await?, 0)
 }
 
+/// As [`is_on`], on a connection.
+pub(super) async fn is_on_within(client: &Client) -> Result<bool, StoreError> {
+    let state = client.query_one(STATE.sql(), &[]).await.map_err(|error| error::failed(&error))?;
+    column(&state, 0)
+}
+
 /// The newest key that the database accepts, if it accepts any, and if this user may become who reads them.
 ///
 /// # Errors

@@ -13,8 +13,10 @@ mod newer;
 
 use tokio_postgres::Client;
 use tollgate::postgres::{
+    Seal,
     cluster::testing,
     prove::{self, Proof, Scope},
+    sealing::{self, Sealing},
 };
 
 /// What is found after `sql`, of which nothing remains.
@@ -27,6 +29,14 @@ async fn after(client: &Client, sql: &str, scope: Scope<'_>) -> Proof {
     proof
 }
 
+/// A database that takes claims only under this seal.
+async fn sealed_database() -> (testing::Database, Seal) {
+    let database = testing::database().await.unwrap();
+    let seal = Seal::new(b"the key of a database to be proven").unwrap();
+    sealing::set(&database.config(), &Sealing::Only(vec![seal.clone()])).await.unwrap();
+    (database, seal)
+}
+
 #[tokio::test]
 async fn the_schema_is_proven_and_nothing_is_left_behind() {
     let database = testing::database().await.unwrap();
@@ -34,6 +44,8 @@ async fn the_schema_is_proven_and_nothing_is_left_behind() {
     assert!(proof.holds(), "{proof}");
     assert!(proof.canaries >= 8 && proof.probes > 1000 && proof.calls > 20, "{proof}");
     let (major, minor) = database.cluster().version();
+    let text = proof.to_string();
+    assert!(text.contains("not checked: sealed claims are off") && !text.contains("P06"), "{text}");
     eprintln!("Postgres {major}.{minor}\n{proof}");
     let client = database.connect().await.unwrap();
     let left = client.query("select from tollgate.organizations", &[]).await.unwrap();
@@ -66,6 +78,32 @@ async fn a_user_that_can_only_become_our_roles_says_what_it_could_not_check() {
     let proof = prove::run(database.config().user("tollgate_login"), Scope::Full).await.unwrap();
     assert!(proof.holds() && proof.canaries == 0, "{proof}");
     assert!(proof.to_string().contains("not checked: canaries"), "{proof}");
+}
+
+#[tokio::test]
+async fn sealed_claims_are_proven_under_seals_and_against_forged_ones() {
+    let (database, seal) = sealed_database().await;
+    let proof = prove::run(&database.config(), Scope::Full).await.unwrap();
+    assert!(proof.holds(), "{proof}");
+    let text = proof.to_string();
+    assert!(text.contains("ok  P06") && !text.contains("sealed claims are off"), "{text}");
+    eprintln!("{proof}");
+
+    let proof = prove::run(&database.config(), Scope::ReadOnly).await.unwrap();
+    assert!(proof.holds() && proof.probes > 100, "{proof}");
+
+    // Who may not read the keys brings one, or says that nothing was tried.
+    let mut login = database.config();
+    login.user("tollgate_login");
+    let proof = prove::run(&login, Scope::ReadOnly).await.unwrap();
+    assert!(proof.holds() && proof.probes == 0, "{proof}");
+    assert!(proof.to_string().contains("this user has no key"), "{proof}");
+    let proof = prove::run_with(&login, Scope::ReadOnly, Some(&seal)).await.unwrap();
+    assert!(proof.holds() && proof.probes > 100, "{proof}");
+    // A key that is not accepted shows nothing, and that is not taken for a proof.
+    let wrong = Seal::new(&[7; 32]).unwrap();
+    let proof = prove::run_with(&login, Scope::ReadOnly, Some(&wrong)).await.unwrap();
+    assert!(!proof.holds(), "{proof}");
 }
 
 #[tokio::test]

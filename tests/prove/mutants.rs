@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tollgate::postgres::{cluster::testing, prove::Scope};
 
-use crate::after;
+use crate::{after, sealed_database};
 
 /// A change, the object that a finding must name, and whether the catalog shows it by itself.
 pub(crate) struct Mutant {
@@ -76,7 +76,7 @@ pub(crate) async fn all_are_caught(
 const POLICIES: &str = "
   with p as (
     select p.polname, c.relname, p.polcmd, array_to_string(array(select r::regrole::text from unnest(p.polroles) r), ',') as role,
-           c.relname in ('prices', 'price_tiers') as reference
+           c.relname in ('prices', 'price_tiers', 'seal_keys') as reference
       from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = 'tollgate'::regnamespace)
   select format('drop policy %I on tollgate.%I', polname, relname), relname::text from p
   union all
@@ -175,7 +175,7 @@ const KEYS: &str = "
       from pg_index x join pg_class t on t.oid = x.indrelid join pg_class i on i.oid = x.indexrelid
         left join pg_constraint c on c.conindid = x.indexrelid and c.contype in ('p', 'u')
       where t.relnamespace = 'tollgate'::regnamespace and not t.relispartition and x.indisunique
-        and t.relname not in ('schema_history', 'prices', 'price_tiers'))
+        and t.relname not in ('schema_history', 'prices', 'price_tiers', 'seal_keys'))
   select format('alter table tollgate.%I drop constraint %I cascade', relname, conname), relname::text from k where contype = 'p'
   union all
   select format('create unique index mutant on tollgate.%I (%s)', relname, others), relname || '.mutant' from k
@@ -295,6 +295,32 @@ const PLANTED: &[(&str, &str)] = &[
     ("create table tollgate.notes (id uuid primary key)", "notes"),
     ("grant update on tollgate.schema_history to tollgate_login", "schema_history"),
     ("grant select on tollgate.schema_history to public", "schema_history"),
+    (
+        "grant select (key_id, inner_pad) on tollgate.seal_keys to tollgate_platform",
+        "seal_keys.inner_pad",
+    ),
+    ("revoke select on tollgate.seal_keys from tollgate_rls_helper", "seal_keys"),
+    ("alter table tollgate.seal_keys drop constraint seal_keys_pkey", "seal_keys"),
+    (
+        "create policy seal_keys_select_platform on tollgate.seal_keys for select to tollgate_platform using (key_id is not null)",
+        "seal_keys.seal_keys_select_platform",
+    ),
+    ("create view public.keys as select * from tollgate.seal_keys", "public.keys"),
+    (
+        "alter policy usage_select_owner on tollgate.usage using (organization_id = (select tollgate.entered_organization_id()))",
+        "usage.usage_select_owner",
+    ),
+    (
+        "create function tollgate.unentered(p_organization_id uuid, p_claims text) returns bigint language sql stable security definer \
+      set search_path = pg_catalog, pg_temp as 'select count(*) from tollgate.usage where organization_id = p_organization_id'; \
+      revoke all on function tollgate.unentered(uuid, text) from public; grant execute on function tollgate.unentered(uuid, text) to tollgate_login; \
+      alter function tollgate.unentered(uuid, text) owner to tollgate_ledger",
+        "tollgate.unentered",
+    ),
+    (
+        "create or replace function tollgate.sealing() returns boolean language sql stable as 'select true'",
+        "verified(text)",
+    ),
 ];
 
 #[tokio::test]
@@ -359,5 +385,54 @@ async fn every_careless_function_is_found_by_calling_it() {
             found && proof.findings.iter().any(|one| one.code.starts_with('P')),
             "{sql}\n{proof}"
         );
+    }
+}
+
+/// Verification of sealed claims that forgets something: a function, the text that is replaced in it, and by what.
+const FORGETFUL: &[(&str, &str, &str)] = &[
+    // Everything.
+    ("unsealed(text)", "if found", "if true or found"),
+    // The digest.
+    ("unsealed(text)", "and sha256(convert_to(encode", "and true or sha256(convert_to(encode"),
+    // Either end of its time.
+    ("unsealed(text)", "between v_now::text and", "between '0000000000000' and"),
+    ("unsealed(text)", "(v_now + 300000)::text", "'9999999999999'"),
+    // Those who should ask for all that.
+    ("verified(text)", "tollgate.unsealed(p_claims)", "nullif(p_claims, '')::jsonb"),
+    (
+        "jwt()",
+        "tollgate.verified(current_setting('request.jwt.claims'::text, true))",
+        "nullif(current_setting('request.jwt.claims', true), '')::jsonb",
+    ),
+    ("enter(uuid, text)", "tollgate.verified(p_claims)", "p_claims::jsonb"),
+];
+
+#[tokio::test]
+async fn every_seal_that_is_not_verified_in_full_is_found() {
+    let (database, _) = sealed_database().await;
+    let client = database.connect().await.unwrap();
+    let mut caught = 0;
+    for (function, part, instead) in FORGETFUL {
+        let sql = format!(
+            "do $mutant$ declare whole text := pg_get_functiondef('tollgate.{function}'::regprocedure); \
+             begin if strpos(whole, $part${part}$part$) = 0 then raise exception '%', whole; end if; \
+               execute replace(whole, $part${part}$part$, $part${instead}$part$); end $mutant$"
+        );
+        // The functions of the ledger are what `enter` stands before; tables are behind the others.
+        let scope =
+            if function.starts_with("enter") { Scope::Functions } else { Scope::Table("usage") };
+        let proof = after(&client, &sql, scope).await;
+        assert!(proof.findings.iter().any(|one| one.code == "P06"), "{sql}\n{proof}");
+        caught += 1;
+        // Production, where nothing is written, shows all but what only a function's caller sees.
+        if !function.starts_with("enter") {
+            let proof = after(&client, &sql, Scope::ReadOnly).await;
+            assert!(proof.findings.iter().any(|one| one.code == "P06"), "{sql}\n{proof}");
+        }
+    }
+    eprintln!("seals: {caught} mutants, {caught} caught");
+    for scope in [Scope::Table("usage"), Scope::Functions] {
+        let proof = after(&client, "select", scope).await;
+        assert!(proof.holds(), "{proof}");
     }
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use super::{
-    checks::{BOOKKEEPING, GLOBAL_KEYS, PAST_ROW_SECURITY, REFERENCE_TABLES, names},
+    checks::{BOOKKEEPING, GLOBAL_KEYS, PAST_ROW_SECURITY, REFERENCE_TABLES, UNENTERED, names},
     report::Proof,
 };
 use crate::{postgres::error, store::StoreError};
@@ -23,11 +23,13 @@ pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), Stor
     proof.policies = count(1)?;
     let version: i32 = counts.try_get(2).map_err(failed)?;
 
-    let lists = [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS].map(names);
-    let [reference, bookkeeping, past, global] = &lists;
+    let lists = [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS, UNENTERED];
+    let [reference, bookkeeping, past, global, unentered] = &lists.map(names);
     let sql = include_str!("../sql/prove/catalog.sql");
-    let mut rows =
-        client.query(sql, &[reference, bookkeeping, past, global]).await.map_err(failed)?;
+    let mut rows = client
+        .query(sql, &[reference, bookkeeping, past, global, unentered])
+        .await
+        .map_err(failed)?;
     if version >= PARAMETER_RIGHTS_SINCE {
         let sql = include_str!("../sql/prove/catalog_since_15.sql");
         rows.extend(client.query(sql, &[]).await.map_err(failed)?);

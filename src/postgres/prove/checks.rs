@@ -101,6 +101,17 @@ pub const CHECKS: &[Check] = &[
     ),
     check("C23", "policy_without_right", "grant the verb to the role, or drop the policy"),
     check(
+        "C24",
+        "seals",
+        "the keys are for tollgate_rls_helper alone, as the migrations made the table; tollgate migrate with --seal-key \
+         or --unseal makes the functions anew",
+    ),
+    check(
+        "C25",
+        "ledger_functions_enter",
+        "begin with perform tollgate.enter(p_organization_id, p_claims): the ledger's policies rely on it",
+    ),
+    check(
         "P00",
         "canaries",
         "make the canary row possible: see prove/rows.rs for columns that need a value of their own",
@@ -126,11 +137,22 @@ pub const CHECKS: &[Check] = &[
         "the function must put the claims into force, or refuse, before it reads or writes",
     ),
     check("P05", "truncate", "revoke truncate"),
+    check(
+        "P06",
+        "forged_claims",
+        "claims must be verified wherever they count: by unsealed(), which verified() asks, which jwt() and enter() ask",
+    ),
 ];
 
 /// Why a table belongs to no organization.
-pub(super) const REFERENCE_TABLES: &[(&str, &str)] =
-    &[("prices", "the list prices, the same for everybody"), ("price_tiers", "rows of prices")];
+pub(super) const REFERENCE_TABLES: &[(&str, &str)] = &[
+    ("prices", "the list prices, the same for everybody"),
+    ("price_tiers", "rows of prices"),
+    (
+        "seal_keys",
+        "what claims are sealed with: the gateways' own, and nobody reads it but who verifies",
+    ),
+];
 
 /// Tables that are not the gateway's own data.
 pub(super) const BOOKKEEPING: &[(&str, &str)] =
@@ -141,7 +163,15 @@ pub(super) const PAST_ROW_SECURITY: &[(&str, &str)] = &[
     ("get_org_role", "policies on the membership table would ask themselves for ever"),
     ("is_org_member", "as get_org_role"),
     ("check_membership", "says whether get_org_role can read its source, and no rows of it"),
+    (
+        "unsealed",
+        "reads the keys of seals, and gives back the claims that it was given, or an error",
+    ),
+    ("check_sealing", "says whether unsealed takes the claims that it is given"),
 ];
+
+/// Functions of the ledger that put no claims into force.
+pub(super) const UNENTERED: &[(&str, &str)] = &[("price_book", "reads prices, which are nobody's")];
 
 /// Unique indexes over all organizations.
 pub(super) const GLOBAL_KEYS: &[(&str, &str)] = &[];

@@ -2,16 +2,19 @@
 //!
 //! Called for the other organization with the own claims, a function must refuse or answer with nothing. Called for
 //! the own with ids of the other's rows, its answer may not have anything of the other's in it, and the other's
-//! rows must be as they were.
+//! rows must be as they were. Where claims must be sealed, it must refuse forged ones, for that reason.
 
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 
 use super::{
-    execute, ident, literal, probes,
+    execute, forged, ident, literal, probes,
     report::Proof,
     rows::{Canaries, Canary},
 };
-use crate::{postgres::error, store::StoreError};
+use crate::{
+    postgres::{Seal, error},
+    store::StoreError,
+};
 
 struct Function {
     signature: String,
@@ -36,8 +39,13 @@ pub(super) async fn run(
         }
         for function in functions(client, role).await? {
             for foreign in [true, false] {
-                let sql = function.call(canaries, role, foreign);
+                let own = own_claims(canaries, role);
+                let sql = function.call(canaries, foreign, &own);
                 call(client, canaries, role, &function, &sql, foreign, watch.as_deref(), proof)
+                    .await?;
+            }
+            if let Some(seal) = &canaries.seal {
+                call_forged(client, canaries, seal, role, &function, watch.as_deref(), proof)
                     .await?;
             }
         }
@@ -57,11 +65,9 @@ async fn call(
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
     proof.calls = proof.calls.saturating_add(1);
-    let own = &canaries.own;
-    let claims = probes::claims(own.organization, &own.marker, probes::role_of(role));
     let before = state(client, watch).await?;
     execute(client, "savepoint call").await?;
-    probes::become_role(client, role, Some(&claims)).await?;
+    probes::become_role(client, role, Some(&own_claims(canaries, role))).await?;
     let answer = client.simple_query(sql).await;
     match answer {
         Err(error) if error.code().is_none() => return Err(error::failed(&error)),
@@ -98,6 +104,57 @@ async fn call(
     execute(client, "rollback to savepoint call").await
 }
 
+/// Calls it for the other organization with forged claims of that one, in every form.
+async fn call_forged(
+    client: &Client,
+    canaries: &Canaries,
+    seal: &Seal,
+    role: &str,
+    function: &Function,
+    watch: Option<&str>,
+    proof: &mut Proof,
+) -> Result<(), StoreError> {
+    let other = &canaries.other;
+    let takes_claims = function.arguments.iter().any(|(name, _)| name == "p_claims");
+    let before = state(client, watch).await?;
+    for (what, claims) in forged::forms(seal, canaries, role) {
+        proof.calls = proof.calls.saturating_add(1);
+        let mut wrong = |how: &str| {
+            proof.found("P06", &function.signature, format!("{how} claims {what} as {role}"));
+        };
+        execute(client, "savepoint call").await?;
+        // Where it takes none, those in force count.
+        probes::become_role(client, role, (!takes_claims).then_some(claims.as_str())).await?;
+        match client.simple_query(&function.call(canaries, true, &claims)).await {
+            Err(error) => match error.code() {
+                None => return Err(error::failed(&error)),
+                Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {}
+                Some(_) if takes_claims => wrong("refuses for another reason than the seal"),
+                Some(_) => {}
+            },
+            Ok(_) if takes_claims => wrong("takes"),
+            Ok(answer) => {
+                let theirs = [other.marker.clone(), other.organization.to_string()];
+                if text_of(&answer).iter().any(|text| theirs.iter().any(|one| text.contains(one))) {
+                    wrong("shows another organization to");
+                }
+                execute(client, "set local role none").await?;
+                if state(client, watch).await? != before {
+                    wrong("changes rows of another organization for");
+                }
+            }
+        }
+        execute(client, "rollback to savepoint call").await?;
+    }
+    Ok(())
+}
+
+fn own_claims(canaries: &Canaries, role: &str) -> String {
+    let own = &canaries.own;
+    let claims = probes::claims(own.organization, &own.marker, probes::role_of(role));
+    probes::sent(canaries.seal.as_ref(), &claims)
+}
+
 /// What a function says that has nothing to say.
 fn is_nothing(text: &str) -> bool {
     matches!(text, "" | "f" | "0" | "{}" | "[]")
@@ -128,31 +185,29 @@ async fn functions(client: &Client, role: &str) -> Result<Vec<Function>, StoreEr
 }
 
 impl Function {
-    fn call(&self, canaries: &Canaries, role: &str, foreign: bool) -> String {
+    fn call(&self, canaries: &Canaries, foreign: bool, claims: &str) -> String {
         let arguments: Vec<_> = self
             .arguments
             .iter()
-            .map(|(name, kind)| argument(canaries, role, foreign, name, kind))
+            .map(|(name, kind)| argument(canaries, foreign, claims, name, kind))
             .collect();
         format!("select * from tollgate.{}({})", ident(&self.name), arguments.join(", "))
     }
 }
 
-fn argument(canaries: &Canaries, role: &str, foreign: bool, name: &str, kind: &str) -> String {
+fn argument(canaries: &Canaries, foreign: bool, claims: &str, name: &str, kind: &str) -> String {
     let Canaries { own, other, .. } = canaries;
     if let Some(element) = kind.strip_suffix("[]") {
         // `p_request_ids` are ids of what `p_request_id` is.
         let name = name.strip_suffix('s').unwrap_or(name);
-        return format!("array[{}]", argument(canaries, role, foreign, name, element));
+        return format!("array[{}]", argument(canaries, foreign, claims, name, element));
     }
     let value = match (name, kind) {
         ("p_organization_id", _) => {
             let canary = if foreign { other } else { own };
             literal(&canary.organization.to_string())
         }
-        ("p_claims", _) => literal(
-            &probes::claims(own.organization, &own.marker, probes::role_of(role)).to_string(),
-        ),
+        ("p_claims", _) => literal(claims),
         (name, "uuid") => literal(&id_of(other, name.trim_start_matches("p_"))),
         (_, "text") => "'canary'".to_owned(),
         (_, "boolean") => "false".to_owned(),

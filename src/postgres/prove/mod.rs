@@ -2,7 +2,8 @@
 //!
 //! Three steps: the catalog is checked for everything that would let row security be gone round; rows of two invented
 //! organizations are put into every table, and every role tries every verb on the one from within the other; and
-//! every function is called with what belongs to the other. All of it happens in one transaction that is rolled
+//! every function is called with what belongs to the other. Where claims must be sealed, all of it is done under
+//! seals, and once more with forged ones. All of it happens in one transaction that is rolled
 //! back. [`Scope::ReadOnly`] writes nothing: it checks the catalog, and reads as every role for an
 //! organization that is not there.
 //!
@@ -10,6 +11,7 @@
 
 mod catalog;
 mod checks;
+mod forged;
 mod functions;
 mod newer;
 mod probes;
@@ -21,7 +23,7 @@ use tokio_postgres::{Client, Config};
 pub use checks::{CHECKS, Check};
 pub use report::{Finding, Proof};
 
-use super::{error, migrate};
+use super::{Seal, error, migrate, sealing};
 use crate::store::StoreError;
 
 /// How much is tried.
@@ -45,6 +47,18 @@ pub enum Scope<'a> {
 /// # Errors
 /// The database is away, or its schema is not (yet) this program's; not where isolation fails: that is in the [`Proof`].
 pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError> {
+    run_with(config, scope, None).await
+}
+
+/// As [`run`], with the seal of a gateway, for a user who may not read the keys where claims must be sealed.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: &Config,
+    scope: Scope<'_>,
+    seal: Option<&Seal>,
+) -> Result<Proof, StoreError> {
     let client = migrate::connect(config.clone()).await?;
     let begin = if scope == Scope::ReadOnly {
         "begin isolation level repeatable read, read only"
@@ -52,7 +66,7 @@ pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError>
         "begin"
     };
     execute(&client, begin).await?;
-    let proof = within(&client, scope).await;
+    let proof = within_with(&client, scope, seal).await;
     execute(&client, "rollback").await?;
     proof
 }
@@ -62,17 +76,42 @@ pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError>
 /// # Errors
 /// As [`run`].
 pub async fn within(client: &Client, scope: Scope<'_>) -> Result<Proof, StoreError> {
+    within_with(client, scope, None).await
+}
+
+async fn within_with(
+    client: &Client,
+    scope: Scope<'_>,
+    seal: Option<&Seal>,
+) -> Result<Proof, StoreError> {
     execute(client, include_str!("../sql/prove/prepare.sql")).await?;
     let mut proof = Proof::default();
     if !matches!(scope, Scope::Table(_) | Scope::Functions) {
         catalog::check(client, &mut proof).await?;
     }
+    let seal = match (scope, sealing::is_on_within(client).await?) {
+        (Scope::Catalog, _) => None,
+        (_, false) => {
+            proof.unchecked("sealed claims are off");
+            None
+        }
+        (_, true) => {
+            let Some(seal) = sealing::kept_within(client).await?.or_else(|| seal.cloned()) else {
+                proof.unchecked(
+                    "what roles and functions do: claims must be sealed, and this user has no key",
+                );
+                return Ok(proof);
+            };
+            proof.claims_were_forged();
+            Some(seal)
+        }
+    };
     match scope {
         Scope::Catalog => {}
-        Scope::ReadOnly => probes::read(client, &mut proof).await?,
+        Scope::ReadOnly => probes::read(client, seal.as_ref(), &mut proof).await?,
         Scope::Full | Scope::Table(_) | Scope::Functions => {
             let only = if let Scope::Table(table) = scope { Some(table) } else { None };
-            if let Some(canaries) = rows::plant(client, &mut proof).await? {
+            if let Some(canaries) = rows::plant(client, seal, &mut proof).await? {
                 if scope != Scope::Functions {
                     probes::run(client, &canaries, only, &mut proof).await?;
                 }

@@ -9,11 +9,14 @@ use uuid::Uuid;
 
 use super::{
     checks::{OPERATORS_TABLES, names},
-    execute, ident, literal, newer,
+    execute, forged, ident, literal, newer,
     report::Proof,
     rows::{Canaries, Canary, Table},
 };
-use crate::{postgres::error, store::StoreError};
+use crate::{
+    postgres::{Seal, error, seal::Sealed},
+    store::StoreError,
+};
 
 /// Whom the gateway and people act as; the owner of the tables too.
 pub(super) const ROLES: [&str; 8] = [
@@ -28,13 +31,15 @@ pub(super) const ROLES: [&str; 8] = [
 ];
 
 /// What a statement got.
-enum Answer {
+pub(super) enum Answer {
     /// No right, or no policy that lets it through.
     Refused,
     /// This many rows, or bytes.
     Rows(u64),
     /// A constraint stopped it: the policies did not.
     Through,
+    /// The claims have no valid seal.
+    Unsealed,
     /// Something else, which shows nothing.
     Unclear(String),
 }
@@ -60,12 +65,12 @@ pub(super) async fn roles(
 pub(super) async fn become_role(
     client: &Client,
     role: &str,
-    claims: Option<&Value>,
+    claims: Option<&str>,
 ) -> Result<(), StoreError> {
-    let claims = claims.map(Value::to_string).unwrap_or_default();
+    let claims = claims.unwrap_or_default();
     let sql = format!(
         "set local role none; select set_config('request.jwt.claims', {}, true), set_config('role', {}, true)",
-        literal(&claims),
+        literal(claims),
         literal(role)
     );
     execute(client, &sql).await
@@ -73,6 +78,11 @@ pub(super) async fn become_role(
 
 pub(super) fn claims(organization: Uuid, user: &str, role: &str) -> Value {
     json!({"organization_id": organization, "sub": user, "role_in_organization": role})
+}
+
+/// Claims as they are sent: sealed now, where they must be.
+pub(super) fn sent(seal: Option<&Seal>, claims: &Value) -> String {
+    Sealed::new(seal, &claims.to_string()).text().into_owned()
 }
 
 /// The role that a token would have for this database role.
@@ -87,22 +97,28 @@ pub(super) fn role_of(role: &str) -> &str {
 }
 
 /// Reads as every role, with no claims and with those of an organization that is not there.
-pub(super) async fn read(client: &Client, proof: &mut Proof) -> Result<(), StoreError> {
+pub(super) async fn read(
+    client: &Client,
+    seal: Option<&Seal>,
+    proof: &mut Proof,
+) -> Result<(), StoreError> {
     let (roles, _) = roles(client, proof).await?;
     proof.roles_were_tried();
+    forged::keys(client, &roles, proof).await?;
     proof.unchecked("writing and functions: read-only");
     let names = client.query(include_str!("../sql/prove/tenant_tables.sql"), &[]).await;
     let names = names.map_err(|error| error::failed(&error))?;
     let stranger = Uuid::new_v4();
     for role in roles {
         for claims in [None, Some(claims(stranger, "canary", role_of(role)))] {
-            become_role(client, role, claims.as_ref()).await?;
             let check = if claims.is_some() { "P01" } else { "P03" };
             for name in &names {
                 let name: &str = name.try_get(0).map_err(|error| error::failed(&error))?;
                 if claims.is_some() && operators(role, name) {
                     continue;
                 }
+                let sent = claims.as_ref().map(|claims| sent(seal, claims));
+                become_role(client, role, sent.as_deref()).await?;
                 let table = format!("tollgate.{}", ident(name));
                 let sql = format!("select organization_id from {table} limit 1");
                 let answer = attempt(client, &sql, proof).await?;
@@ -111,6 +127,9 @@ pub(super) async fn read(client: &Client, proof: &mut Proof) -> Result<(), Store
                     copied(client, &format!("copy ({sql}) to stdout"), None, proof).await?;
                 judge(proof, check, name, role, "copy", &copied, 0);
             }
+        }
+        if let Some(seal) = seal {
+            forged::claims_count(client, seal, role, stranger, proof).await?;
         }
     }
     execute(client, "set local role none").await
@@ -133,6 +152,9 @@ pub(super) async fn run(
     for what in newer::missing(version) {
         proof.unchecked(format!("{what}: this server does not have it"));
     }
+    if only.is_none() {
+        forged::keys(client, &roles, proof).await?;
+    }
     let mut seen = false;
     for role in roles {
         let columns = updatable(client, role, only).await?;
@@ -141,6 +163,9 @@ pub(super) async fn run(
                 continue;
             }
             let try_on = Try { client, canaries, role, name, column: columns.get(name), version };
+            if let Some(seal) = &canaries.seal {
+                forged::reach(&try_on, seal, proof).await?;
+            }
             seen |= try_on.foreign_rows(proof).await?;
             try_on.wrong_role(proof).await?;
             become_role(client, role, None).await?;
@@ -172,18 +197,18 @@ async fn updatable(
         .collect()
 }
 
-struct Try<'a> {
-    client: &'a Client,
-    canaries: &'a Canaries,
-    role: &'a str,
-    name: &'a str,
+pub(super) struct Try<'a> {
+    pub(super) client: &'a Client,
+    pub(super) canaries: &'a Canaries,
+    pub(super) role: &'a str,
+    pub(super) name: &'a str,
     /// One that the role may change.
-    column: Option<&'a String>,
+    pub(super) column: Option<&'a String>,
     version: i32,
 }
 
 impl Try<'_> {
-    fn table(&self) -> String {
+    pub(super) fn table(&self) -> String {
         format!("tollgate.{}", ident(self.name))
     }
 
@@ -200,7 +225,7 @@ impl Try<'_> {
     }
 
     /// Inserts a canary's row once more.
-    fn insert(&self, canary: &Canary) -> String {
+    pub(super) fn insert(&self, canary: &Canary) -> String {
         let (table, columns) = (self.table(), self.given().join(", "));
         format!("insert into {table} ({columns}) select {columns} from {}", self.row(canary))
     }
@@ -221,6 +246,7 @@ impl Try<'_> {
     async fn foreign_rows(&self, proof: &mut Proof) -> Result<bool, StoreError> {
         let own = &self.canaries.own;
         let claims = claims(own.organization, &own.marker, role_of(self.role));
+        let claims = sent(self.canaries.seal.as_ref(), &claims);
         become_role(self.client, self.role, Some(&claims)).await?;
         let table = self.table();
         let mine = format!(
@@ -318,6 +344,7 @@ impl Try<'_> {
             _ => return Ok(()),
         };
         let claims = claims(own.organization, user, "nobody");
+        let claims = sent(self.canaries.seal.as_ref(), &claims);
         become_role(self.client, self.role, Some(&claims)).await?;
         let table = self.table();
         for (verb, sql) in [
@@ -333,7 +360,7 @@ impl Try<'_> {
     }
 }
 
-fn judge(
+pub(super) fn judge(
     proof: &mut Proof,
     check: &str,
     table: &str,
@@ -355,6 +382,13 @@ fn judge(
                 format!("{role} gets {verb} past the policies; only a constraint stops it"),
             );
         }
+        Answer::Unsealed => {
+            proof.found(
+                check,
+                table,
+                format!("{verb} as {role} shows nothing: its seal is refused"),
+            );
+        }
         Answer::Unclear(why) => {
             proof.found(check, table, format!("{verb} as {role} shows nothing: {why}"));
         }
@@ -362,7 +396,11 @@ fn judge(
 }
 
 /// One statement between savepoints, in one flush.
-async fn attempt(client: &Client, sql: &str, proof: &mut Proof) -> Result<Answer, StoreError> {
+pub(super) async fn attempt(
+    client: &Client,
+    sql: &str,
+    proof: &mut Proof,
+) -> Result<Answer, StoreError> {
     let answer = flushed(client, sql, proof).await?;
     Ok(match answer {
         Ok(messages) => Answer::Rows(rows_of(&messages)),
@@ -398,6 +436,7 @@ fn refusal(error: &tokio_postgres::Error) -> Result<Answer, StoreError> {
     match error.code() {
         None => Err(error::failed(error)),
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(Answer::Refused),
+        Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => Ok(Answer::Unsealed),
         Some(code) if code.code().starts_with("23") => Ok(Answer::Through),
         Some(code) => Ok(Answer::Unclear(format!("SQLSTATE {}", code.code()))),
     }

@@ -44,6 +44,8 @@ pub struct Proof {
     catalog: bool,
     #[serde(skip)]
     tried: bool,
+    #[serde(skip)]
+    forged: bool,
 }
 
 impl Proof {
@@ -77,13 +79,21 @@ impl Proof {
     pub(super) const fn roles_were_tried(&mut self) {
         self.tried = true;
     }
+
+    pub(super) const fn claims_were_forged(&mut self) {
+        self.forged = true;
+    }
 }
 
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for check in CHECKS {
-            let of_catalog = check.code.starts_with('C');
-            if (of_catalog && !self.catalog) || (!of_catalog && !self.tried) {
+            let checked = match check.code {
+                "P06" => self.forged,
+                code if code.starts_with('C') => self.catalog,
+                _ => self.tried,
+            };
+            if !checked {
                 continue;
             }
             let found: Vec<_> =

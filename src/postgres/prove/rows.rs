@@ -12,7 +12,10 @@ use super::{
     execute, ident, literal,
     report::Proof,
 };
-use crate::{postgres::error, store::StoreError};
+use crate::{
+    postgres::{Seal, error},
+    store::StoreError,
+};
 
 /// How many rows are tried before a table is given up.
 const ATTEMPTS_MAX: usize = 400;
@@ -58,6 +61,8 @@ pub(super) struct Canaries {
     pub(super) own: Canary,
     pub(super) other: Canary,
     pub(super) tables: BTreeMap<String, Table>,
+    /// What claims are sealed with, where they must be.
+    pub(super) seal: Option<Seal>,
 }
 
 impl Table {
@@ -74,6 +79,7 @@ impl Table {
 /// Plants the rows; `None` where this user cannot.
 pub(super) async fn plant(
     client: &Client,
+    seal: Option<Seal>,
     proof: &mut Proof,
 ) -> Result<Option<Canaries>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
@@ -100,7 +106,7 @@ pub(super) async fn plant(
     if !past {
         force(client, &tables, false).await?;
     }
-    let mut canaries = Canaries { own: Canary::new("a"), other: Canary::new("b"), tables };
+    let mut canaries = Canaries { own: Canary::new("a"), other: Canary::new("b"), tables, seal };
     for canary in [&mut canaries.own, &mut canaries.other] {
         canary.fill(client, &canaries.tables, proof).await?;
     }

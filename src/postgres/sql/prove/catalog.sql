@@ -1,6 +1,6 @@
 -- Every way in which the catalog can lack isolation: one row a finding, none if all holds.
 -- $1 tables that belong to no organization; $2 the history of migrations; $3 functions that may go past row security;
--- $4 unique indexes that may be global.
+-- $4 unique indexes that may be global; $5 functions of the ledger that put no claims into force.
 -- C22 gives the expressions that call a function; the caller looks where in them it is called.
 with
 space as (select oid, nspname, nspowner, nspacl from pg_namespace where nspname = 'tollgate'),
@@ -78,10 +78,19 @@ found (code, object, detail) as (
   union all
   select 'C05', relname || '.' || polname, 'does not ask what the claims say'
     from pol
-    where not (reference and verb = 'select') and not exists (
+    where not (reference and verb = 'select') and relname <> 'seal_keys' and not exists (
       select from pg_depend d join fun on fun.oid = d.refobjid
         where d.classid = 'pg_policy'::regclass and d.objid = pol.oid and d.refclassid = 'pg_proc'::regclass
-          and fun.proname in ('current_organization_id', 'is_platform'))
+          and (fun.proname in ('current_organization_id', 'is_platform')
+            -- Its functions have verified the claims, once for all their statements.
+            or (fun.proname = 'entered_organization_id' and pol.polroles = array(select oid from role where rolname = 'tollgate_ledger'))))
+  union all
+  select 'C05', relname || '.' || polname, 'reads claims that nobody has verified'
+    from pol
+    where polroles <> array(select oid from role where rolname = 'tollgate_ledger') and exists (
+      select from pg_depend d join fun on fun.oid = d.refobjid
+        where d.classid = 'pg_policy'::regclass and d.objid = pol.oid and d.refclassid = 'pg_proc'::regclass
+          and fun.proname = 'entered_organization_id')
   union all
   select 'C05', relname || '.' || polname, format('lets everything through: %s', text)
     from pol cross join lateral (values ('using', qual), ('with check', checks)) as side (name, text)
@@ -213,5 +222,31 @@ found (code, object, detail) as (
   select 'C23', p.relname || '.' || p.polname, 'lets a role do what it has no right to: one of the two is a mistake'
     from pol p
     where p.verb is not null and (p.polrelid, p.verb, p.polroles[1]) not in (select a.oid, a.verb, a.grantee from acl a)
+      -- An owner needs no grant, and forced row security binds it all the same.
+      and p.polroles[1] <> (select t.relowner from tab t where t.oid = p.polrelid)
+  union all
+  select 'C24', a.relname || coalesce('.' || a.attname, ''),
+         format('%s may %s the keys of seals', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, a.verb)
+    from acl a where a.relname = 'seal_keys' and not (a.verb = 'select' and a.grantee in (select oid from role where helper))
+  union all
+  select 'C24', coalesce(p.relname || '.' || p.polname, 'seal_keys'),
+         case when w.name is null then 'lets somebody at the keys of seals' else format('is not as it must be, or is missing: %s', w.name) end
+    from (select polname::text as name, polcmd::text as verb, polroles::regrole[]::text as roles, qual, checks, relname, polname from pol where relname = 'seal_keys') p
+    full join (values ('seal_keys_select_helper', 'r', '{tollgate_rls_helper}', '(key_id IS NOT NULL)', null),
+                      ('seal_keys_insert_migrator', 'a', '{tollgate_migrator}', null, '(key_id IS NOT NULL)'),
+                      ('seal_keys_delete_migrator', 'd', '{tollgate_migrator}', '(key_id IS NOT NULL)', null)) as w (name, verb, roles, qual, checks)
+      on w.name = p.name
+    where (p.name, p.verb, p.roles, p.qual, p.checks) is distinct from (w.name, w.verb, w.roles, w.qual, w.checks)
+  union all
+  select 'C24', v.signature, 'does not read the claims in the mode that sealing() says'
+    from fun s cross join lateral (values ('verified(text)', 'verified', 'unsealed'), ('jwt()', 'jwt', 'verified')) as v (signature, name, asks)
+    where s.proname = 'sealing' and (s.prosrc = 'select true') <> exists (
+      select from pg_depend d join fun f on f.oid = d.objid join fun g on g.oid = d.refobjid
+        where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_proc'::regclass and f.proname = v.name and g.proname = v.asks)
+  union all
+  select 'C25', f.oid::regprocedure::text, 'acts as the ledger, and does not put verified claims into force'
+    from fun f
+    where f.prosecdef and f.proowner in (select oid from role where rolname = 'tollgate_ledger') and f.oid in (select facl.oid from facl)
+      and f.prosrc !~ 'tollgate\.enter(_as_platform)?\(' and not f.proname = any ($5)
 )
 select distinct code, object, detail from found order by code, object, detail
