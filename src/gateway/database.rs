@@ -3,20 +3,21 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use tokio_postgres::Config;
+use tokio_postgres::Config as Connection;
 
 use super::{
     Stores, Upkeep,
-    config::{self, Database},
+    config::{self, Config, ConfigError, Database},
 };
 use crate::{
     postgres::{
-        Pool, PoolConfig, PostgresStore, Prepared,
+        Pool, PoolConfig, PostgresStore, Prepared, Seal,
         login::give_first_password,
         membership::{self, Membership, MembershipError},
         migrate::{self, Status},
         operator::Operator,
         prove::{self, Proof, Scope},
+        sealing::{self, Sealing, SealingError},
     },
     store::{StoreError, StoreFuture, coalesce::Options},
 };
@@ -37,6 +38,12 @@ pub enum DatabaseError {
     /// Memberships are not read from where they should be.
     #[error(transparent)]
     Membership(#[from] MembershipError),
+    /// Seals on claims are not what the database takes.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+    /// The key for seals cannot be had.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The role of the gateway cannot log in.
     #[error(
         "the role tollgate_login has a password of its own in that database, so `tollgate dev` cannot log in as it: \
@@ -60,16 +67,18 @@ fn causes(error: &StoreError) -> String {
     words
 }
 
-/// The stores in the database at `url`, which must answer and be up to date.
+/// The stores in the database at `url`, which must answer, be up to date, and take this seal where it is asked for.
 pub(super) async fn stores(
     url: &str,
     settings: &Database,
     credit: &config::Credit,
+    seal: Option<Seal>,
 ) -> Result<Stores, DatabaseError> {
     let mut bounds = PoolConfig::new(parse(url)?);
     bounds.connections_max = settings.pool_size;
     bounds.wait_max = settings.wait_timeout;
     bounds.connect_max = settings.create_timeout;
+    bounds.seal = seal;
     bounds.prepared = match settings.prepared {
         config::Prepared::Auto => Prepared::Auto,
         config::Prepared::Never => Prepared::Never,
@@ -79,6 +88,7 @@ pub(super) async fn stores(
         Status::UpToDate => {}
         Status::Missing(migrations) => return Err(DatabaseError::Behind(migrations)),
     }
+    sealing::check(&pool).await?;
     membership::check(&pool, settings.membership.into()).await?;
     let mut options = Options::default();
     (options.wait_max, options.waiting_max) = (credit.wait_max, credit.waiting_max);
@@ -92,44 +102,71 @@ pub(super) async fn stores(
     })
 }
 
-/// The operator's side of the database at `url`.
-pub(super) async fn operator(url: &str) -> Result<Operator, DatabaseError> {
+/// The operator's side of the database at `url`. Where claims must be sealed, with a key that the database keeps, if
+/// this user may read it, else with that of `named`.
+pub(super) async fn operator(url: &str, named: Option<&Config>) -> Result<Operator, DatabaseError> {
     let mut bounds = PoolConfig::new(parse(url)?);
     // Reading all books takes longer than a call may.
     bounds.statement_max = Duration::from_mins(5);
     bounds.connections_max = 4;
-    let pool = Pool::connect(bounds)?;
-    match migrate::status(&pool).await? {
-        Status::UpToDate => Ok(Operator::new(pool)),
-        Status::Missing(migrations) => Err(DatabaseError::Behind(migrations)),
+    bounds.seal = seal(&bounds, named).await?;
+    Ok(Operator::new(Pool::connect(bounds)?))
+}
+
+/// The seal of an operator in a database that is up to date; none where none is asked for.
+async fn seal(bounds: &PoolConfig, named: Option<&Config>) -> Result<Option<Seal>, DatabaseError> {
+    let pool = Pool::connect(bounds.clone())?;
+    if let Status::Missing(migrations) = migrate::status(&pool).await? {
+        return Err(DatabaseError::Behind(migrations));
+    }
+    if !sealing::is_on(&pool).await? {
+        return Ok(None);
+    }
+    if let Some(kept) = sealing::kept(&bounds.connection).await? {
+        return Ok(Some(kept));
+    }
+    match named.map(Config::seal).transpose()?.flatten() {
+        Some(seal) => Ok(Some(seal)),
+        None => Err(SealingError::NoOperatorKey.into()),
     }
 }
 
+/// The seal of a gateway that is started by the administrator of its database.
+pub(super) async fn kept_seal(admin_url: &str) -> Result<Option<Seal>, DatabaseError> {
+    Ok(sealing::kept(&parse(admin_url)?).await?)
+}
+
 /// Brings the database at `url` to this program's schema; how many migrations that took.
-/// Memberships are read from where they were, unless a source is named.
+/// Memberships are read from where they were, unless a source is named; seals are asked for as they were, unless it is
+/// said how.
 pub(super) async fn migrate(
     url: &str,
     membership: Option<Membership>,
+    sealing: Option<&Sealing>,
 ) -> Result<usize, DatabaseError> {
     let config = parse(url)?;
     let applied = migrate::run(&config).await?;
     if let Some(source) = membership {
         membership::read_from(&config, source).await?;
     }
+    if let Some(sealing) = sealing {
+        sealing::set(&config, sealing).await?;
+    }
     Ok(applied)
 }
 
-/// Whether organizations are apart in the database at `url`, which must be up to date.
-pub(super) async fn prove(url: &str, scope: Scope<'_>) -> Result<Proof, DatabaseError> {
-    let config = parse(url)?;
-    let pool = Pool::connect(PoolConfig::new(config.clone()))?;
-    match migrate::status(&pool).await? {
-        Status::UpToDate => Ok(prove::run(&config, scope).await?),
-        Status::Missing(migrations) => Err(DatabaseError::Behind(migrations)),
-    }
+/// Whether organizations are apart in the database at `url`, which must be up to date. Seals as in [`operator`].
+pub(super) async fn prove(
+    url: &str,
+    named: Option<&Config>,
+    scope: Scope<'_>,
+) -> Result<Proof, DatabaseError> {
+    let bounds = PoolConfig::new(parse(url)?);
+    let seal = seal(&bounds, named).await?;
+    Ok(prove::run_with(&bounds.connection, scope, seal.as_ref()).await?)
 }
 
-fn parse(url: &str) -> Result<Config, DatabaseError> {
+fn parse(url: &str) -> Result<Connection, DatabaseError> {
     url.parse().map_err(DatabaseError::Address)
 }
 
@@ -137,15 +174,27 @@ impl Upkeep for PostgresStore {
     fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
         let pool = self.pool().clone();
         Box::pin(async move {
+            let away = |error: StoreError| {
+                // Whoever asks may be anybody: the detail is for the log.
+                tracing::warn!(error = causes(&error), "the database does not answer");
+                Err("does not answer".to_owned())
+            };
             match migrate::status(&pool).await {
-                Ok(Status::UpToDate) => Ok(()),
+                Ok(Status::UpToDate) => {}
                 Ok(Status::Missing(migrations)) => {
-                    Err(format!("{migrations} migrations are missing: run `tollgate migrate`"))
+                    return Err(format!(
+                        "{migrations} migrations are missing: run `tollgate migrate`"
+                    ));
                 }
+                Err(error) => return away(error),
+            }
+            match sealing::check(&pool).await {
+                // A seal that nobody asks for does no harm to calls.
+                Ok(()) | Err(SealingError::Off) => Ok(()),
+                Err(SealingError::Store(error)) => away(error),
                 Err(error) => {
-                    // Whoever asks may be anybody: the detail is for the log.
-                    tracing::warn!(error = causes(&error), "the database does not answer");
-                    Err("does not answer".to_owned())
+                    tracing::warn!(%error, "the database does not take the claims of this gateway");
+                    Err("does not take the claims of this gateway".to_owned())
                 }
             }
         })

@@ -107,6 +107,13 @@ pub(super) struct MigrateArgs {
     /// Where memberships are read from: tollgate or litellm; else what --config says, else as it was
     #[arg(long, env = "TOLLGATE_DATABASE__MEMBERSHIP", value_name = "SOURCE")]
     pub(super) membership: Option<Membership>,
+    /// Lets the database take claims only under a seal with the key at this reference, `env:NAME` or `file:/path`; once
+    /// for each key that is in use. Without it the key that --config names is accepted beside the others
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "unseal")]
+    pub(super) seal_key: Vec<String>,
+    /// Lets the database take claims without a seal again
+    #[arg(long)]
+    pub(super) unseal: bool,
     #[command(flatten)]
     pub(super) operator: Operator,
 }

@@ -13,32 +13,71 @@ use super::{
 };
 use crate::{
     gateway::{
-        config::Config,
+        config::{Config, seal_at},
         database::{self, DatabaseError},
     },
-    postgres::operator::Reconciliation,
+    postgres::{Seal, operator::Reconciliation, sealing::Sealing},
 };
 
 pub(super) async fn migrate(args: MigrateArgs) -> Result<ExitCode, Failure> {
-    let MigrateArgs { membership, operator: named } = args;
-    let membership = match (membership, &named.config) {
-        (None, Some(file)) => {
-            let config = Config::load(Some(file), Config::environment())?;
-            Some(config.database.membership.into())
-        }
-        (named, _) => named,
-    };
-    let applied = database::migrate(&connect::database_url(&named)?, membership).await?;
-    let text = match applied {
+    let MigrateArgs { membership, seal_key, unseal, operator: named } = args;
+    let (url, config) = connect::database(&named)?;
+    let membership =
+        membership.or_else(|| config.as_ref().map(|config| config.database.membership.into()));
+    let sealing = if unseal { Some(Sealing::Off) } else { sealing(&seal_key, config.as_ref())? };
+    let applied = database::migrate(&url, membership, sealing.as_ref()).await?;
+    let mut text = match applied {
         0 => "The schema is up to date.".to_owned(),
         some => format!("{some} migrations were applied. The schema is up to date."),
     };
-    Output::new(named.json).result(text, &json!({"ok": true, "applied": applied}))?;
+    // Null where nothing was changed about it.
+    let sealed = sealing.as_ref().map(|sealing| !matches!(sealing, Sealing::Off));
+    if let Some(sealing) = &sealing {
+        text.push_str(&text_of_sealing(sealing));
+    }
+    let document = json!({"ok": true, "applied": applied, "sealed": sealed});
+    Output::new(named.json).result(text, &document)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is to change about seals: the keys that were named become all there are; the one that the configuration names
+/// is one of them, because a migration that runs with each deployment must not end a change of keys.
+fn sealing(named: &[String], config: Option<&Config>) -> Result<Option<Sealing>, Failure> {
+    if named.is_empty() {
+        let seal = match config {
+            Some(config) => config.seal()?,
+            None => Config::load(None, Config::environment().into_iter().filter(is_key))?.seal()?,
+        };
+        return Ok(seal.map(Sealing::Also));
+    }
+    let seal = |reference: &String| -> Result<Seal, Failure> {
+        // Parsed here and not by the command line, which would repeat what is none: it may be the key.
+        Ok(seal_at(&reference.parse()?, "--seal-key")?)
+    };
+    Ok(Some(Sealing::Only(named.iter().map(seal).collect::<Result<_, _>>()?)))
+}
+
+/// Whether this variable stands for the key in a configuration; others are of no concern here.
+fn is_key((name, _): &(String, String)) -> bool {
+    name == "TOLLGATE_DATABASE__SEAL_KEY"
+}
+
+fn text_of_sealing(sealing: &Sealing) -> String {
+    match sealing {
+        Sealing::Off => "\nClaims need no seal.".to_owned(),
+        Sealing::Also(seal) => {
+            format!("\nClaims must be sealed; the key {} is accepted.", seal.key_id())
+        }
+        Sealing::Only(seals) => {
+            let ids: Vec<_> = seals.iter().map(Seal::key_id).collect();
+            format!("\nClaims must be sealed, and no keys are accepted but {}.", ids.join(", "))
+        }
+    }
+}
+
 pub(super) async fn reconcile(named: Named) -> Result<ExitCode, Failure> {
-    let operator = database::operator(&connect::database_url(&named)?).await?;
+    let (url, config) = connect::database(&named)?;
+    let operator = database::operator(&url, config.as_ref()).await?;
     let books = operator.reconcile().await.map_err(DatabaseError::from)?;
     Output::new(named.json).result(text_of(&books), &json_of(&books))?;
     Ok(if books.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -161,7 +161,8 @@ fn not_a_policy(error: &serde_json::Error) -> Failure {
 }
 
 async fn begin(operator: &Named) -> Result<(Operator, Output), Failure> {
-    let store = database::operator(&connect::database_url(operator)?).await?;
+    let (url, config) = connect::database(operator)?;
+    let store = database::operator(&url, config.as_ref()).await?;
     Ok((store, Output::new(operator.json)))
 }
 

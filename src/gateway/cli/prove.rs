@@ -9,8 +9,8 @@ use crate::{gateway::database, postgres::prove::Scope};
 
 pub(super) async fn run(args: ProveArgs) -> Result<ExitCode, Failure> {
     let scope = if args.read_only { Scope::ReadOnly } else { Scope::Full };
-    let url = connect::database_url(&args.operator)?;
-    let proof = database::prove(&url, scope).await?;
+    let (url, config) = connect::database(&args.operator)?;
+    let proof = database::prove(&url, config.as_ref(), scope).await?;
     let mut value = serde_json::to_value(&proof)?;
     if let Some(fields) = value.as_object_mut() {
         fields.insert("ok".to_owned(), json!(proof.holds()));

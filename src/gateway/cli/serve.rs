@@ -18,8 +18,8 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
             Some(address) => Some(server::listen(address).await?),
             None => None,
         };
-        let stores =
-            database::stores(&config.database_url()?, &config.database, &config.credit).await?;
+        let (url, seal) = (config.database_url()?, config.seal()?);
+        let stores = database::stores(&url, &config.database, &config.credit, seal).await?;
         let gateway = Gateway::assemble(&config, stores).await?;
         Ok::<_, Failure>((gateway, listener, listen, operators))
     };

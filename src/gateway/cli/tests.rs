@@ -79,6 +79,18 @@ fn operators_commands_take_a_database_a_file_and_json() {
     }
 }
 
+#[test]
+fn keys_for_seals_are_named_one_by_one_or_none_is_asked_for() {
+    let Command::Migrate(migrate) =
+        parse("migrate --seal-key env:NEW --seal-key file:/old").unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(migrate.seal_key, ["env:NEW", "file:/old"]);
+    assert!(parse("migrate --unseal").is_ok());
+    assert!(parse("migrate --unseal --seal-key env:NEW").is_err());
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write")]
 struct CannotWrite(#[source] io::Error);

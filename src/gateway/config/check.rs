@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::{Config, ConfigError, Identity, Upstream, load::PREFIX};
 use crate::{
+    postgres::Seal,
     provider::upstream::SecretRef,
     tenant::{Algorithm, LEEWAY_MAX},
 };
@@ -27,6 +30,12 @@ impl Config {
             Ok(reference) => read(&reference, "database.url"),
             Err(_) => Ok(url),
         }
+    }
+
+    /// What claims are sealed with, if `database.seal_key` names a key, which is read now.
+    pub fn seal(&self) -> Result<Option<Seal>, ConfigError> {
+        let named = self.database.seal_key.as_ref();
+        named.map(|reference| seal_at(reference, "database.seal_key")).transpose()
     }
 
     fn check_database(&self) -> Result<(), ConfigError> {
@@ -210,6 +219,16 @@ fn http_url(key: &str, url: &str) -> Result<(), ConfigError> {
 /// The variable that overrides `key`.
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('[', "__").replace(']', "").replace('.', "__").to_uppercase())
+}
+
+/// The seal with the key at `reference`. `key` is the setting that refers to it.
+pub(in crate::gateway) fn seal_at(reference: &SecretRef, key: &str) -> Result<Seal, ConfigError> {
+    let digits = Zeroizing::new(read(reference, key)?);
+    Seal::from_hex(&digits).map_err(|error| ConfigError::Secret {
+        key: key.to_owned(),
+        reference: reference.to_string(),
+        problem: error.to_string(),
+    })
 }
 
 /// The secret itself, now, without a trailing line break. `key` is the setting that refers to it.

@@ -78,6 +78,9 @@ pub struct Database {
     /// Default `tollgate`. Where a person's role is read whose token names none: our own table, or
     /// LiteLLM's in the same database. `tollgate migrate` sets the database to it.
     pub membership: Membership,
+    /// Default: none. Where the key is that claims are sealed with, `env:NAME` or `file:/path`: at least 64
+    /// hexadecimal digits. `tollgate migrate` makes the database ask for seals.
+    pub seal_key: Option<SecretRef>,
 }
 
 impl Default for Database {
@@ -89,6 +92,7 @@ impl Default for Database {
             create_timeout: Duration::from_secs(5),
             prepared: Prepared::Auto,
             membership: Membership::Tollgate,
+            seal_key: None,
         }
     }
 }

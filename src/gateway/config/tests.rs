@@ -99,6 +99,7 @@ fn the_environment_overrides_every_kind_of_value() {
         ("TOLLGATE_SERVER__CONNECTIONS_MAX", "7"),
         ("TOLLGATE_IDENTITY__ALGORITHMS", "RS256, PS256"),
         ("TOLLGATE_UPSTREAM__0__CREDENTIAL", "file:/run/secrets/key"),
+        ("TOLLGATE_DATABASE__SEAL_KEY", "env:THE_KEY"),
         ("TOLLGATE_LOG__FORMAT", "json"),
         ("DATABASE_URL", "postgres://tollgate_login:secret@db/tollgate"),
     ]);
@@ -109,6 +110,7 @@ fn the_environment_overrides_every_kind_of_value() {
     assert_eq!(config.server.connections_max, 7);
     assert_eq!(config.identity.algorithms, ["RS256", "PS256"]);
     assert_eq!(config.upstream[0].credential, Some(SecretRef::File("/run/secrets/key".into())));
+    assert_eq!(config.database.seal_key, Some(SecretRef::Env("THE_KEY".into())));
     assert_eq!(config.upstream[0].name, "openai", "the rest of the upstream stays");
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.database_url().unwrap(), "postgres://tollgate_login:secret@db/tollgate");
@@ -133,6 +135,7 @@ fn a_value_that_cannot_be_right_is_refused_with_its_key() {
         ("[limits]\nreplicas = 0\n", "limits.replicas"),
         ("[credit]\nwait_max = \"-1s\"\n", "credit.wait_max"),
         ("[[upstream]]\nname = \"a\"\ncredential = \"sk-live-value\"\n", "upstream[0].credential"),
+        ("[database]\nseal_key = \"sk-live-value\"\n", "database.seal_key"),
     ] {
         let error = error_of(text);
         assert!(error.contains(key), "{key}: {error}");
@@ -196,4 +199,25 @@ fn the_address_of_the_database_is_read_where_it_is_referred_to() {
         error.contains("database.url") && error.contains("env:TOLLGATE_TEST_NO_SUCH_VARIABLE"),
         "{error}"
     );
+}
+
+#[test]
+fn a_key_for_seals_is_read_where_it_is_referred_to_and_never_repeated() {
+    let with = |text: &str| {
+        let file = TempFile::with(text);
+        let seal_key = Some(SecretRef::File(file.0.clone()));
+        let database = Database { seal_key, ..Database::default() };
+        Config { database, ..Config::default() }.seal()
+    };
+    assert!(Config::default().seal().unwrap().is_none());
+    let digits = "c0ffee42".repeat(8);
+    let seal = with(&format!("{digits}\n")).unwrap().unwrap();
+    assert_eq!(seal.key_id(), crate::postgres::Seal::from_hex(&digits).unwrap().key_id());
+    for wrong in
+        ["c0ffee42", &format!("{digits}g"), "", "walnut walnut walnut walnut walnut walnut"]
+    {
+        let error = with(wrong).unwrap_err().to_string();
+        assert!(error.contains("database.seal_key") && error.contains("file:/"), "{error}");
+        assert!(!error.contains("c0ffee") && !error.contains("walnut"), "{error}");
+    }
 }

@@ -24,8 +24,8 @@ pub(super) async fn database(
     url: &str,
     organizations: &[DemoOrganization],
 ) -> Result<(), DevError> {
-    database::migrate(url, None).await?;
-    let operator = database::operator(url).await?;
+    database::migrate(url, None, None).await?;
+    let operator = database::operator(url, None).await?;
     let seed = async {
         operator.import_prices(&built_in().prices).await?;
         for DemoOrganization { id, name } in organizations {
