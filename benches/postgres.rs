@@ -3,7 +3,7 @@
 //! A private cluster of its own with fsync on, reached through its unix socket. The statements are run
 //! in turns in one run, so that the ratios hold on a machine that is busy with other things: each is
 //! given as a multiple of an empty prepared statement (`select 1`) and, where it is durable, of the
-//! smallest durable commit there is.
+//! smallest durable commit there is. Then the same with sealed claims, in a second database of the cluster.
 //!
 //! In: the pool, the statement, the round trip, the commit. Out: HTTP, JSON, tokens, the layers.
 
@@ -33,12 +33,14 @@ use tollgate::{
         finish::{Ending, Finish, Record, Settlement},
         hold::{HoldRequest, HoldVerdict},
         ids::{OrganizationId, PriceId, RequestId},
+        role::Role,
         usage::Usage,
     },
     postgres::{
-        Operator, Pool, PoolConfig, PostgresStore, Statement,
+        Door, DoorRole, Operator, Pool, PoolConfig, PostgresStore, Seal, Statement,
         cluster::{Cluster, Options},
         migrate,
+        sealing::{self, Sealing},
     },
     store::{Journal, Ledger, PolicyStore},
 };
@@ -48,22 +50,19 @@ const ROUNDS: usize = 400;
 const CLIENTS: usize = 16;
 const PAIRS: usize = 2_000;
 const EMPTY: Statement = Statement::new("select 1", &[]);
+const BUDGETS: Statement = Statement::new("select organization_id from tollgate.budgets", &[]);
 
 #[tokio::main]
 async fn main() {
     let cluster = Cluster::temporary(Options::default()).await.unwrap();
-    migrate::run(&cluster.config("postgres")).await.unwrap();
-    let mut connection = cluster.config("postgres");
-    connection.user("tollgate_login");
-    let mut config = PoolConfig::new(connection);
-    config.connections_max = CLIENTS;
-    let pool = Pool::connect(config).unwrap();
+    let pool = database(&cluster, "postgres", None).await;
     let store = PostgresStore::new(pool.clone());
     let operator = Operator::new(pool.clone());
     let (major, minor) = cluster.version();
     println!("Postgres {major}.{minor}, {} processors, fsync on", processors());
 
     one_client(&pool, &store, &organizations(&operator, 1).await[0]).await;
+    sealed_and_not(&cluster, &store, &operator).await;
     let hot = many_clients(&store, organizations(&operator, 1).await).await;
     let spread = many_clients(&store, organizations(&operator, 100).await).await;
     println!("\n{CLIENTS} clients, hold and finish of {PAIRS} calls");
@@ -96,10 +95,7 @@ async fn one_client(pool: &Pool, store: &PostgresStore, tenant: &Tenant) {
             times.iter_mut().zip(taken).for_each(|(times, taken)| times.push(taken));
         }
     }
-    let [empty, durable, standing, hold, finish] = times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    });
+    let [empty, durable, standing, hold, finish] = times.map(median);
     println!("\none client, medians of {ROUNDS} rounds in turns");
     println!("{:<42}{:>10}{:>14}{:>18}", "", "µs", "× empty", "× durable commit");
     for (name, time) in [
@@ -116,6 +112,73 @@ async fn one_client(pool: &Pool, store: &PostgresStore, tenant: &Tenant) {
             time.as_secs_f64() / durable.as_secs_f64()
         );
     }
+}
+
+/// A gateway's way into a database of its own, where claims must be sealed if there is a seal.
+async fn database(cluster: &Cluster, name: &str, seal: Option<Seal>) -> Pool {
+    let mut connection = cluster.config(name);
+    migrate::run(&connection).await.unwrap();
+    if let Some(seal) = &seal {
+        sealing::set(&connection, &Sealing::Only(vec![seal.clone()])).await.unwrap();
+    }
+    connection.user("tollgate_login");
+    let mut config = PoolConfig::new(connection);
+    (config.connections_max, config.seal) = (CLIENTS, seal);
+    Pool::connect(config).unwrap()
+}
+
+/// What seals cost: the same statements in two databases, in turns.
+async fn sealed_and_not(cluster: &Cluster, store: &PostgresStore, operator: &Operator) {
+    let superuser = Pool::connect(PoolConfig::new(cluster.config("postgres"))).unwrap();
+    superuser.rows(&Statement::new("create database sealed", &[]), &[]).await.unwrap();
+    let seal = Seal::new(b"the key of a bench, which is no secret").unwrap();
+    let pool = database(cluster, "sealed", Some(seal.clone())).await;
+    let sealed = PostgresStore::new(pool.clone());
+    let owner = |tenants: Vec<Tenant>| tenants[0].clone().with_role(Role::Owner);
+    let ann = owner(organizations(operator, 1).await);
+    let sealed_ann = owner(organizations(&Operator::new(pool), 1).await);
+    let mut times: [[Vec<Duration>; 2]; 4] = Default::default();
+    for round in 0..ROUNDS + 50 {
+        for (which, (store, tenant)) in [(store, &ann), (&sealed, &sealed_ann)].iter().enumerate() {
+            let request_id = RequestId::generate();
+            let door = Door::new(store.pool().clone());
+            let read = async {
+                door.run(tenant.claims(), DoorRole::Owner, &BUDGETS, &[]).await.unwrap();
+            };
+            let taken = [
+                time(async { drop(store.standing(tenant).await.unwrap()) }).await,
+                time(granted(store, tenant, request_id)).await,
+                time(finished(store, tenant, request_id)).await,
+                time(read).await,
+            ];
+            if round >= 50 {
+                times.iter_mut().zip(taken).for_each(|(times, taken)| times[which].push(taken));
+            }
+        }
+    }
+    println!("\nclaims under a seal, medians of {ROUNDS} rounds in turns");
+    println!("{:<42}{:>10}{:>14}{:>18}", "", "plain µs", "sealed µs", "sealed ÷ plain");
+    let names = ["standing (policy and role)", "hold", "finish, durable", "a person's select"];
+    for (name, times) in names.iter().zip(times) {
+        let [plain, sealed] = times.map(median);
+        println!(
+            "{name:<42}{:>10}{:>14}{:>18.2}",
+            plain.as_micros(),
+            sealed.as_micros(),
+            sealed.as_secs_f64() / plain.as_secs_f64()
+        );
+    }
+    let claims = ann.claims();
+    let begun = Instant::now();
+    for now in 0..10_000 {
+        std::hint::black_box(seal.seal(claims, now));
+    }
+    println!("{:<42}{:>24.1}", "sealing, in the gateway", begun.elapsed().as_secs_f64() * 100.0);
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 /// Pairs of hold and finish by many clients, over these organizations in turn.

@@ -24,7 +24,7 @@ mod secrets;
 use bare::{probe_checkouts, strip_predicates};
 use harness::{House, Setup};
 use pooler::Pooler;
-use tollgate::postgres::Prepared;
+use tollgate::postgres::{Prepared, Seal};
 
 /// What stands between the gateway and the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +33,17 @@ enum Walls {
     All,
     /// Row security only: our functions name no organization.
     RowSecurity,
+    /// Everything, and claims must be sealed.
+    Sealed,
 }
 
 /// A gateway on four connections; with a pooler, through it.
 async fn house(walls: Walls, pooler: Option<&Pooler>) -> House {
     let prepared = if pooler.is_some() { Prepared::Never } else { Prepared::Auto };
-    let mut house = House::unopened(Setup { connections: 4, prepared, ..Setup::default() }).await;
+    let seal =
+        (walls == Walls::Sealed).then(|| Seal::new(b"the key of the neighbours' houses").unwrap());
+    let mut house =
+        House::unopened(Setup { connections: 4, prepared, seal, ..Setup::default() }).await;
     house.some_unserved = true;
     if walls == Walls::RowSecurity {
         strip_predicates(&house.admin).await;
@@ -70,6 +75,11 @@ async fn a_crowd_on_four_connections_gets_not_one_foreign_byte() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_stays_apart_where_only_row_security_stands() {
     crowd::stays_apart(house(Walls::RowSecurity, None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_stays_apart_where_claims_are_sealed() {
+    crowd::stays_apart(house(Walls::Sealed, None).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

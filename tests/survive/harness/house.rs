@@ -18,9 +18,10 @@ use tollgate::{
         server::Stopped,
     },
     postgres::{
-        Operator, Pool, PoolConfig, PostgresStore, Prepared,
+        Operator, Pool, PoolConfig, PostgresStore, Prepared, Seal,
         cluster::{Cluster, testing},
         migrate,
+        sealing::{self, Sealing},
     },
     provider::mock::{self, MockProvider},
     store::coalesce::Options,
@@ -39,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) idle_timeout: Duration,
     pub(crate) prepared: Prepared,
     pub(crate) credit: Credit,
+    /// What claims must be sealed with; none is asked for without it.
+    pub(crate) seal: Option<Seal>,
 }
 
 impl Default for Setup {
@@ -52,6 +55,7 @@ impl Default for Setup {
             idle_timeout: Duration::from_secs(30),
             prepared: Prepared::Auto,
             credit: Credit::default(),
+            seal: None,
         }
     }
 }
@@ -126,6 +130,10 @@ impl House {
         login.user("tollgate_login");
         let mut bounds = PoolConfig::new(database.clone());
         (bounds.connections_max, bounds.wait_max) = (4, Duration::from_secs(30));
+        if let Some(seal) = &setup.seal {
+            sealing::set(&database, &Sealing::Only(vec![seal.clone()])).await.unwrap();
+        }
+        bounds.seal.clone_from(&setup.seal);
         let pool = Pool::connect(bounds).unwrap();
         let operator = Operator::new(pool.clone());
         operator.import_prices([&price()]).await.unwrap();
@@ -193,6 +201,7 @@ impl House {
         bounds.connections_max = self.setup.connections;
         bounds.wait_max = self.setup.wait;
         bounds.prepared = self.setup.prepared;
+        bounds.seal.clone_from(&self.setup.seal);
         bounds
     }
 
