@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashSet};
 use super::{JsonError, Text};
 
 /// The keys of all open objects, the outermost first: one allocation for a whole text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Keys<'a>(Vec<Text<'a>>);
 
 /// The keys of one open object.

@@ -54,7 +54,7 @@ pub enum Kind {
 }
 
 /// Walks over one JSON text. See the [module docs](super).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader<'a> {
     text: &'a str,
     at: usize,

@@ -24,6 +24,11 @@ impl<'a> Text<'a> {
         self.decoded_bytes == 0
     }
 
+    /// How many bytes its escapes take up beyond what they stand for.
+    pub const fn escapes(&self) -> usize {
+        self.raw.len().saturating_sub(self.decoded_bytes)
+    }
+
     /// The string, copied only if it has escapes. Half of a surrogate pair becomes U+FFFD.
     pub fn decoded(&self) -> Cow<'a, str> {
         // Every escape is longer than what it stands for.

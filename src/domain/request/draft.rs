@@ -1,6 +1,11 @@
 //! One pass over the body.
 
-use super::{CallFacts, InvalidBody, field, prompt::Prompt, refused};
+use super::{
+    CallFacts, InvalidBody, field,
+    prompt::{Prompt, Sum},
+    refused,
+    rules::{self, Rules},
+};
 use crate::domain::{
     dialect::Endpoint,
     json::{Kind, Reader},
@@ -31,14 +36,26 @@ pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<CallFacts, InvalidBody> {
             message: "The request body must be a JSON object.".into(),
         });
     }
-    let mut draft = Draft::new(endpoint);
+    let named = rules::model(reader.clone());
+    let mut draft = Draft::new(Rules::new(endpoint, &named));
     reader.object(|reader, key| draft.read_field(reader, &key))?;
     reader.end()?;
     draft.finish()
 }
 
-struct Draft {
-    endpoint: Endpoint,
+/// Whether [`read`] would wait: for a table that its model's tokens are counted by, and that has not been
+/// read yet.
+pub fn waits(endpoint: Endpoint, body: &[u8]) -> bool {
+    if tokens::are_ready() {
+        return false;
+    }
+    let Ok(reader) = Reader::new(body) else { return false };
+    let named = rules::model(reader);
+    !Rules::new(endpoint, &named).tokenizer.is_ready()
+}
+
+struct Draft<'m> {
+    rules: Rules<'m>,
     model: Option<String>,
     stream: bool,
     wants_usage: bool,
@@ -46,24 +63,23 @@ struct Draft {
     answers: u64,
     asks: bool,
     /// What is told to the model.
-    prompt: Prompt,
+    prompt: Prompt<'m>,
     /// Everything else: not told to the model as far as we know, so it counts for the bound alone.
-    settings: Prompt,
+    settings: Sum,
 }
 
-impl Draft {
-    fn new(endpoint: Endpoint) -> Self {
-        let (prompt, settings) = (Prompt::default(), Prompt::default());
+impl<'m> Draft<'m> {
+    fn new(rules: Rules<'m>) -> Self {
         Self {
-            endpoint,
+            rules,
             model: None,
             stream: false,
             wants_usage: false,
             output_cap: None,
             answers: 1,
             asks: false,
-            prompt,
-            settings,
+            prompt: Prompt::new(rules),
+            settings: Sum::default(),
         }
     }
 
@@ -86,22 +102,25 @@ impl Draft {
                 let answers = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1);
                 self.answers = self.answers.saturating_mul(answers);
             }
-            "messages" if self.endpoint != Endpoint::Embeddings => {
+            "messages" if self.rules.endpoint != Endpoint::Embeddings => {
                 self.asks = true;
-                self.prompt.messages(reader, self.endpoint)?;
+                self.prompt.messages(reader)?;
             }
-            "input" if self.endpoint == Endpoint::Embeddings => {
+            "input" if self.rules.endpoint == Endpoint::Embeddings => {
                 self.asks = true;
                 self.prompt.input(reader)?;
             }
-            "system" => self.prompt.content(reader, self.endpoint)?,
-            "tools" => self.prompt.tools(reader, self.endpoint)?,
+            "system" => self.prompt.content(reader)?,
+            "tools" => self.prompt.tools(reader)?,
             "functions" | "response_format" | "output_format" | "output_config" => {
-                self.prompt.instructions();
-                self.prompt.field(reader, key)?;
+                self.prompt.description(reader, key)?;
             }
             _ if refused::is_judged(key) => refused::check(reader, key)?,
-            _ => self.settings.field(reader, key)?,
+            _ if self.rules.is_setting(key) => reader.skip()?,
+            _ => {
+                let field = self.prompt.aside(|prompt| prompt.field(reader, key))?;
+                self.settings.add(&field);
+            }
         }
         Ok(())
     }
@@ -109,7 +128,7 @@ impl Draft {
     /// Whether a provider goes by this cap. One that it overlooks would hold next to nothing for an
     /// answer as long as the model can write.
     fn is_cap(&self, key: &str) -> bool {
-        match self.endpoint {
+        match self.rules.endpoint {
             Endpoint::ChatCompletions => key != "max_output_tokens",
             Endpoint::Messages => key == "max_tokens",
             // They have no output: nothing depends on it.
@@ -119,13 +138,14 @@ impl Draft {
 
     fn finish(self) -> Result<CallFacts, InvalidBody> {
         let model = self.model.ok_or_else(|| InvalidBody::of("model", "model is missing."))?;
+        let endpoint = self.rules.endpoint;
         if !self.asks {
-            let name = if self.endpoint == Endpoint::Embeddings { "input" } else { "messages" };
+            let name = if endpoint == Endpoint::Embeddings { "input" } else { "messages" };
             return Err(InvalidBody::of(name, format!("{name} is missing.")));
         }
-        let (prompt, settings) = (&self.prompt, &self.settings);
+        let (prompt, settings) = (self.prompt.sum(), self.settings);
         Ok(CallFacts {
-            endpoint: self.endpoint,
+            endpoint,
             model,
             stream: self.stream,
             wants_usage: self.wants_usage,
@@ -134,9 +154,10 @@ impl Draft {
             input_bound: prompt
                 .bound
                 .saturating_add(settings.bound)
-                .saturating_add(tokens::CALL_TOKENS_MAX),
-            input_estimate: prompt.estimate.saturating_add(tokens::count(prompt.text_bytes)),
-            may_write_cache: match self.endpoint {
+                .saturating_add(self.rules.call_tokens_max()),
+            // No call is without input, and none is free.
+            input_estimate: prompt.estimate().max(1),
+            may_write_cache: match endpoint {
                 Endpoint::ChatCompletions => true,
                 Endpoint::Messages => prompt.caches || settings.caches,
                 Endpoint::Embeddings => false,

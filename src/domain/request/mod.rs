@@ -5,14 +5,15 @@
 //! break a promise: fields whose price is not in the price book (hosted tools, audio, other service
 //! tiers), fields that choose another model or account than the one that was checked, and fields
 //! that keep state in the provider's account, which organizations share. Parts of a prompt whose
-//! tokens have no documented bound (files, audio, video) are refused too; images have one
-//! (see [`tokens`](super::tokens)).
+//! tokens have no documented bound (files, audio, video) are refused too; images have one, by model and
+//! detail (see [`tokens`](super::tokens)).
 
 mod draft;
 mod edits;
 mod field;
 mod prompt;
 mod refused;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use std::num::NonZeroU32;
 
 use super::{dialect::Endpoint, json::JsonError};
 
-pub use draft::read;
+pub use draft::{read, waits};
 pub use edits::apply_edits;
 
 /// What a call asks for, as far as the layers need to know.

@@ -1,25 +1,53 @@
-//! What reaches the prompt: its tokens at the most, its text, and whether it is to be cached.
+//! What reaches the prompt: its tokens at the most, what they probably are, and whether it is to be cached.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem};
 
-use super::{InvalidBody, field};
+use super::{InvalidBody, field, rules::Rules};
 use crate::domain::{
     dialect::Endpoint,
     json::{Kind, Reader, Text},
-    tokens,
+    tokens::{self, Counter},
 };
 
 /// A prompt being added up, by the rules of [`tokens`].
+#[derive(Debug)]
+pub(super) struct Prompt<'m> {
+    rules: Rules<'m>,
+    counter: Counter,
+    sum: Sum,
+    /// What is read describes tools or an answer: the vendor writes it out in a form of its own.
+    describes: bool,
+}
+
+/// What parts of a body come to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Prompt {
+pub(super) struct Sum {
     /// Tokens at the most.
     pub(super) bound: u64,
-    /// Bytes of text, keys included: they stand for what a chat format puts around a message.
-    pub(super) text_bytes: u64,
-    /// Tokens of parts that are not text, as far as they can be guessed.
-    pub(super) estimate: u64,
+    /// Tokens that were counted or are otherwise known, as far as they can be guessed.
+    known: u64,
+    /// Bytes of text that were not counted.
+    text_bytes: u64,
     /// A part asks to be cached.
     pub(super) caches: bool,
+}
+
+impl Sum {
+    fn tokens(&mut self, bound: u64, known: u64) {
+        self.bound = self.bound.saturating_add(bound);
+        self.known = self.known.saturating_add(known);
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.tokens(other.bound, other.known);
+        self.text_bytes = self.text_bytes.saturating_add(other.text_bytes);
+        self.caches |= other.caches;
+    }
+
+    /// What they probably are.
+    pub(super) fn estimate(&self) -> u64 {
+        self.known.saturating_add(tokens::count(self.text_bytes))
+    }
 }
 
 /// Parts of a message that are text, or whose text is all that is paid for.
@@ -36,10 +64,29 @@ const TEXT_PARTS: &[&str] = &[
 /// Tools of Anthropic's that the client runs: only their description and their calls are paid for.
 const CLIENT_TOOLS: &[&str] = &["bash_", "text_editor_", "computer_", "memory_"];
 
-impl Prompt {
-    pub(super) fn tokens(&mut self, bound: u64, estimate: u64) {
-        self.bound = self.bound.saturating_add(bound);
-        self.estimate = self.estimate.saturating_add(estimate);
+impl<'m> Prompt<'m> {
+    pub(super) const fn new(rules: Rules<'m>) -> Self {
+        Self {
+            rules,
+            counter: Counter::new(rules.tokenizer),
+            sum: Sum { bound: 0, known: 0, text_bytes: 0, caches: false },
+            describes: false,
+        }
+    }
+
+    /// What has been added up.
+    pub(super) const fn sum(&self) -> Sum {
+        self.sum
+    }
+
+    /// What `read` adds, and takes it out again.
+    pub(super) fn aside(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), InvalidBody>,
+    ) -> Result<Sum, InvalidBody> {
+        let kept = mem::take(&mut self.sum);
+        read(self)?;
+        Ok(mem::replace(&mut self.sum, kept))
     }
 
     /// Any value, as its compact JSON.
@@ -47,23 +94,23 @@ impl Prompt {
         match reader.kind()? {
             Kind::Null | Kind::Bool => {
                 reader.skip()?;
-                self.tokens(6, 0);
+                self.sum.tokens(6, 0);
             }
             Kind::Number => {
-                let digits = length(reader.number()?.len());
-                self.tokens(digits.saturating_add(1), 0);
-                self.text_bytes = self.text_bytes.saturating_add(digits);
+                let number = reader.number()?;
+                self.counted(number);
+                self.sum.tokens(1, 0);
             }
             Kind::String => {
                 let text = reader.string()?;
-                self.text(text);
+                self.json_text(text);
             }
             Kind::Array => {
-                self.tokens(3, 0);
+                self.sum.tokens(3, 0);
                 reader.array(|reader| self.value(reader))?;
             }
             Kind::Object => {
-                self.tokens(3, 0);
+                self.sum.tokens(3, 0);
                 reader.object(|reader, key| self.field(reader, &key))?;
             }
         }
@@ -74,47 +121,68 @@ impl Prompt {
     pub(super) fn field(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), InvalidBody> {
         self.key(key);
         if key == "cache_control" && reader.kind()? != Kind::Null {
-            self.caches = true;
+            self.sum.caches = true;
         }
         self.value(reader)
     }
 
     fn key(&mut self, key: &str) {
-        self.bytes(length(key.len()));
+        self.counted(key);
+        self.quotes();
     }
 
-    fn text(&mut self, text: Text<'_>) {
-        self.bytes(length(text.len()));
+    /// A key that stands for what a chat format puts around a message: counted as such, where the
+    /// format is known.
+    fn frame(&mut self, key: &str) {
+        if !self.rules.is_chat() {
+            self.key(key);
+        }
     }
 
-    /// Two quotes and what follows them are never more than three tokens.
-    fn bytes(&mut self, bytes: u64) {
-        self.tokens(bytes.saturating_add(3), 0);
-        self.text_bytes = self.text_bytes.saturating_add(bytes);
+    /// Two quotes and what follows them are never more than three tokens. Where they are a description's
+    /// they are two: compact JSON joins them with what stands between, and other forms have none.
+    fn quotes(&mut self) {
+        self.sum.tokens(if self.describes { 2 } else { 3 }, 0);
     }
 
-    fn add(&mut self, other: &Self) {
-        self.tokens(other.bound, other.estimate);
-        self.text_bytes = self.text_bytes.saturating_add(other.text_bytes);
-        self.caches |= other.caches;
+    fn json_text(&mut self, text: Text<'_>) {
+        self.counted(&text.decoded());
+        self.quotes();
+        if self.describes {
+            // Escapes may be written out, and lines be marked as those of a comment.
+            let escapes = length(text.escapes());
+            self.sum.tokens(escapes.saturating_mul(2), 0);
+        }
+    }
+
+    /// The text itself, without anything around it.
+    fn counted(&mut self, text: &str) {
+        let count = self.counter.count(text);
+        self.sum.tokens(count.bound, count.counted);
+        self.sum.text_bytes = self.sum.text_bytes.saturating_add(count.bytes);
     }
 
     /// The messages of a conversation.
-    pub(super) fn messages(
-        &mut self,
-        reader: &mut Reader<'_>,
-        endpoint: Endpoint,
-    ) -> Result<(), InvalidBody> {
-        self.tokens(3, 0);
+    pub(super) fn messages(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+        self.sum.tokens(3, 0);
         field::array(reader, "messages", |reader| {
             if reader.kind()? != Kind::Object {
                 return Err(InvalidBody::of("messages", "each of messages must be an object."));
             }
-            self.tokens(3, 0);
+            if self.rules.is_chat() {
+                self.sum.tokens(tokens::CHAT_MESSAGE_TOKENS_MAX, 3);
+            } else {
+                self.sum.tokens(3, 0);
+            }
             reader.object(|reader, key| match &*key {
                 "content" => {
-                    self.key(&key);
-                    self.content(reader, endpoint)
+                    self.frame(&key);
+                    self.content(reader)
+                }
+                "role" if self.rules.is_chat() && reader.kind()? == Kind::String => {
+                    let role = reader.string()?;
+                    self.counted(&role.decoded());
+                    Ok(())
                 }
                 "audio" if reader.kind()? != Kind::Null => Err(InvalidBody::of(
                     "messages",
@@ -126,119 +194,156 @@ impl Prompt {
     }
 
     /// A text, or a list of parts.
-    pub(super) fn content(
-        &mut self,
-        reader: &mut Reader<'_>,
-        endpoint: Endpoint,
-    ) -> Result<(), InvalidBody> {
-        if reader.kind()? != Kind::Array {
-            return self.value(reader);
+    pub(super) fn content(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+        match reader.kind()? {
+            Kind::Array => {}
+            Kind::String if self.rules.is_chat() => {
+                let text = reader.string()?;
+                self.counted(&text.decoded());
+                return Ok(());
+            }
+            Kind::Null | Kind::Bool | Kind::Number | Kind::String | Kind::Object => {
+                return self.value(reader);
+            }
         }
-        self.tokens(3, 0);
+        self.sum.tokens(3, 0);
+        let mut seam = None;
         reader.array(|reader| match reader.kind()? {
-            Kind::Object => self.part(reader, endpoint),
+            Kind::Object => {
+                seam = self.part(reader, seam)?;
+                Ok(())
+            }
             Kind::Null | Kind::Bool | Kind::Number | Kind::String | Kind::Array => {
+                seam = None;
                 self.value(reader)
             }
         })
     }
 
-    fn part(&mut self, reader: &mut Reader<'_>, endpoint: Endpoint) -> Result<(), InvalidBody> {
+    /// A part of a message. Where texts follow each other, a provider may join them: `seam` is how many
+    /// bytes at the end of the one before are counted anew with the beginning of this one, if it is a text.
+    /// Gives the same for the next part.
+    fn part(
+        &mut self,
+        reader: &mut Reader<'_>,
+        seam: Option<u64>,
+    ) -> Result<Option<u64>, InvalidBody> {
         let mut kind = None;
         let mut source = None;
+        let mut detail = None;
+        let mut tail = None;
         // Counts only if the part turns out to be text: a picture's bytes are not.
-        let mut media = Self::default();
-        self.tokens(3, 0);
+        let mut media = Sum::default();
+        self.sum.tokens(3, 0);
         reader.object(|reader, key| match &*key {
             "type" => {
-                kind = Some(self.kind(reader)?);
+                kind = Some(self.kind(reader, &key)?);
+                Ok(())
+            }
+            "text" if self.rules.is_chat() && reader.kind()? == Kind::String => {
+                let text = reader.string()?.decoded();
+                self.counted(&text);
+                let (first, last) = tokens::edges(&text);
+                if let Some(before) = seam {
+                    self.sum.tokens(before.saturating_add(first), 0);
+                }
+                tail = Some(last);
                 Ok(())
             }
             "content" => {
                 self.key(&key);
-                self.content(reader, endpoint)
+                self.content(reader)
             }
             "source" if reader.kind()? == Kind::Object => {
-                media.key(&key);
-                source = media.source(reader, endpoint)?;
+                media.add(&self.aside(|prompt| {
+                    prompt.key(&key);
+                    source = prompt.source(reader)?;
+                    Ok(())
+                })?);
                 Ok(())
             }
-            "source" | "image_url" => media.field(reader, &key),
+            "image_url" => {
+                media.add(&image_url(reader, &mut detail)?);
+                Ok(())
+            }
+            "source" => {
+                media.add(&self.aside(|prompt| prompt.field(reader, &key))?);
+                Ok(())
+            }
             _ => self.field(reader, &key),
         })?;
         match (kind.as_deref(), source.as_deref()) {
-            (Some("image_url"), _) => {
-                self.tokens(tokens::CHAT_IMAGE_TOKENS_MAX, tokens::IMAGE_TOKENS_ESTIMATE);
-            }
-            (Some("image"), Some("base64" | "url")) => {
-                self.tokens(tokens::MESSAGES_IMAGE_TOKENS_MAX, tokens::IMAGE_TOKENS_ESTIMATE);
+            (Some("image_url"), _) | (Some("image"), Some("base64" | "url")) => {
+                let bound = self.rules.image_tokens_max(detail.as_deref());
+                self.sum.tokens(bound, bound.min(tokens::IMAGE_TOKENS_ESTIMATE));
             }
             (Some(kind), source) if !is_text(kind, source) => return Err(no_bound(kind, source)),
             // Without a type there is nothing that a provider would read; it says so itself.
-            _ => self.add(&media),
+            _ => self.sum.add(&media),
         }
-        Ok(())
+        Ok(tail)
     }
 
-    fn source<'a>(
-        &mut self,
-        reader: &mut Reader<'a>,
-        endpoint: Endpoint,
-    ) -> Result<Option<Cow<'a, str>>, InvalidBody> {
+    fn source<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, InvalidBody> {
         let mut kind = None;
-        self.tokens(3, 0);
+        self.sum.tokens(3, 0);
         reader.object(|reader, key| match &*key {
             "type" => {
-                kind = Some(self.kind(reader)?);
+                kind = Some(self.kind(reader, &key)?);
                 Ok(())
             }
             "content" => {
                 self.key(&key);
-                self.content(reader, endpoint)
+                self.content(reader)
             }
             _ => self.field(reader, &key),
         })?;
         Ok(kind)
     }
 
-    fn kind<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Cow<'a, str>, InvalidBody> {
+    fn kind<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        key: &str,
+    ) -> Result<Cow<'a, str>, InvalidBody> {
         if reader.kind()? != Kind::String {
             return Err(InvalidBody::of("type", "the type of a part or a tool must be a string."));
         }
         let kind = reader.string()?;
-        self.key("type");
-        self.text(kind);
+        if !self.rules.is_chat() {
+            self.key(key);
+            self.json_text(kind);
+        }
         Ok(kind.decoded())
     }
 
     /// The tools that the model may ask for; only those that the client runs.
-    pub(super) fn tools(
-        &mut self,
-        reader: &mut Reader<'_>,
-        endpoint: Endpoint,
-    ) -> Result<(), InvalidBody> {
+    pub(super) fn tools(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
         if reader.null()? {
             return Ok(());
         }
-        self.instructions();
+        self.described(|prompt| prompt.tool_list(reader))
+    }
+
+    fn tool_list(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
         field::array(reader, "tools", |reader| {
             if reader.kind()? != Kind::Object {
                 return Err(InvalidBody::of("tools", "each of tools must be an object."));
             }
             let mut kind = None;
-            self.tokens(3, 0);
+            self.sum.tokens(3, 0);
             reader.object(|reader, key| match &*key {
                 "type" if reader.kind()? == Kind::String => {
-                    kind = Some(self.kind(reader)?);
+                    kind = Some(self.kind(reader, &key)?);
                     Ok(())
                 }
                 _ => self.field(reader, &key),
             })?;
             let Some(kind) = kind else { return Ok(()) };
-            match endpoint {
+            match self.rules.endpoint {
                 Endpoint::Messages if kind == "custom" => Ok(()),
                 Endpoint::Messages if CLIENT_TOOLS.iter().any(|tool| kind.starts_with(tool)) => {
-                    self.tokens(tokens::CLIENT_TOOL_TOKENS_MAX, 0);
+                    self.sum.tokens(tokens::CLIENT_TOOL_TOKENS_MAX, 0);
                     Ok(())
                 }
                 Endpoint::ChatCompletions if kind == "function" || kind == "custom" => Ok(()),
@@ -249,9 +354,25 @@ impl Prompt {
         })
     }
 
-    /// The vendor adds instructions of its own.
-    pub(super) fn instructions(&mut self) {
-        self.tokens(tokens::TOOLS_TOKENS_MAX, 0);
+    /// A field that describes tools or the answer.
+    pub(super) fn description(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &str,
+    ) -> Result<(), InvalidBody> {
+        self.described(|prompt| prompt.field(reader, key))
+    }
+
+    /// The vendor writes out what `read` reads, and adds instructions of its own.
+    fn described(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), InvalidBody>,
+    ) -> Result<(), InvalidBody> {
+        self.sum.tokens(self.rules.tools_tokens_max(), 0);
+        self.describes = self.rules.tokenizer.is_known();
+        read(self)?;
+        self.describes = false;
+        Ok(())
     }
 
     /// The input of an embedding: texts, or tokens, which are what they are.
@@ -263,9 +384,9 @@ impl Prompt {
             )
         };
         match reader.kind()? {
-            Kind::String => self.value(reader),
+            Kind::String => self.input_text(reader),
             Kind::Array => reader.array(|reader| match reader.kind()? {
-                Kind::String => self.value(reader),
+                Kind::String => self.input_text(reader),
                 Kind::Number => self.token(reader),
                 Kind::Array => reader.array(|reader| {
                     if reader.kind()? == Kind::Number { self.token(reader) } else { Err(wrong()) }
@@ -276,11 +397,48 @@ impl Prompt {
         }
     }
 
-    fn token(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
-        reader.number()?;
-        self.tokens(1, 1);
+    fn input_text(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+        let text = reader.string()?;
+        self.counted(&text.decoded());
+        if !self.rules.tokenizer.is_known() {
+            self.quotes();
+        }
         Ok(())
     }
+
+    fn token(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+        reader.number()?;
+        self.sum.tokens(1, 1);
+        Ok(())
+    }
+}
+
+/// Where a picture is to be had, or itself, in base64: bounded by its bytes, and read for the detail that
+/// is asked for.
+fn image_url<'a>(
+    reader: &mut Reader<'a>,
+    detail: &mut Option<Cow<'a, str>>,
+) -> Result<Sum, InvalidBody> {
+    let mut sum = Sum::default();
+    sum.tokens(12, 0);
+    let mut bytes = |reader: &mut Reader<'a>| -> Result<(), InvalidBody> {
+        let start = reader.start();
+        reader.skip()?;
+        sum.tokens(length(reader.position().saturating_sub(start)), 0);
+        Ok(())
+    };
+    if reader.kind()? != Kind::Object {
+        bytes(reader)?;
+        return Ok(sum);
+    }
+    reader.object(|reader, key| {
+        if key == "detail" && reader.kind()? == Kind::String {
+            *detail = Some(reader.string()?.decoded());
+            return Ok(());
+        }
+        bytes(reader)
+    })?;
+    Ok(sum)
 }
 
 fn is_text(kind: &str, source: Option<&str>) -> bool {

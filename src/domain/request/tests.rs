@@ -211,7 +211,7 @@ fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
     let part = json!({"image_url": {"url": url, "detail": "high"}, "type": "image_url"});
     let facts =
         read_value(CHAT, &json!({"model": "m", "messages": [{"content": [part]}]})).unwrap();
-    assert!((tokens::CHAT_IMAGE_TOKENS_MAX..60_000).contains(&facts.input_bound));
+    assert!((48_169..50_000).contains(&facts.input_bound));
 
     let image =
         json!({"type": "image", "source": {"type": "base64", "data": "A".repeat(1_000_000)}});
@@ -221,7 +221,7 @@ fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
         &json!({"model": "m", "messages": [{"content": [result, image]}]}),
     )
     .unwrap();
-    assert!((tokens::MESSAGES_IMAGE_TOKENS_MAX * 2..12_000).contains(&facts.input_bound));
+    assert!((4_784 * 2..12_000).contains(&facts.input_bound));
 
     // What only looks like a picture is text, byte for byte.
     let text = json!({"type": "text", "text": "x", "source": {"data": "A".repeat(100_000)}});
@@ -229,6 +229,158 @@ fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
         read_value(Endpoint::Messages, &json!({"model": "m", "messages": [{"content": [text]}]}))
             .unwrap();
     assert!(facts.input_bound >= 100_000);
+}
+
+/// One part in one message of a user.
+fn with_part(endpoint: Endpoint, model: &str, part: &Value) -> Result<CallFacts, InvalidBody> {
+    let message = json!({"role": "user", "content": [part]});
+    read_value(endpoint, &json!({"messages": [message], "model": model}))
+}
+
+#[test]
+fn each_kind_of_part_is_bound_or_refused() {
+    let data = "A".repeat(100_000);
+    let base64 = json!({"type": "base64", "media_type": "image/png", "data": data});
+    let url = json!({"type": "url", "url": "https://example.com/x"});
+    let file = json!({"type": "file", "file_id": "file_1"});
+    let text = json!({"type": "text", "media_type": "text/plain", "data": data});
+    let chat = |part: &Value| with_part(CHAT, "gpt-4o", part);
+    let message = |part: &Value| with_part(Endpoint::Messages, "claude-sonnet-5", part);
+
+    // Text is bound by its tokens or bytes, an image by its rule.
+    let of_text = json!({"type": "text", "text": "A picture of a cat"});
+    let refusal = json!({"type": "refusal", "refusal": "I can't say."});
+    let image =
+        json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{data}")}});
+    for (part, bound) in [(&of_text, 5..30), (&refusal, 5..40), (&image, 1_445..1_500)] {
+        let found = chat(part).unwrap().input_bound;
+        assert!(bound.contains(&found), "{part:.60}: {found}");
+    }
+    let thinking = json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"});
+    let hidden = json!({"type": "redacted_thinking", "data": "ZGF0YQ"});
+    let asks = json!({"type": "tool_use", "id": "t", "name": "f", "input": {"a": [1, "x"]}});
+    let told = json!({"type": "tool_result", "tool_use_id": "t", "content": [of_text]});
+    let shown = json!({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": base64}]});
+    let found = json!({"type": "search_result", "source": "https://example.com", "title": "x", "content": [of_text]});
+    let image = |source: &Value| json!({"type": "image", "source": source});
+    let document = |source: &Value| json!({"type": "document", "source": source, "title": "x"});
+    let blocks = json!({"type": "content", "content": [of_text]});
+    for (part, bound) in [
+        (of_text.clone(), 18..200),
+        (thinking, 20..200),
+        (hidden, 20..200),
+        (asks, 20..200),
+        (told, 20..200),
+        (shown, 4_784..5_000),
+        (found, 20..300),
+        (image(&base64), 4_784..5_000),
+        (image(&url), 4_784..5_000),
+        (document(&text), 100_000..100_300),
+        (document(&blocks), 20..300),
+    ] {
+        let found = message(&part).unwrap().input_bound;
+        assert!(bound.contains(&found), "{part:.60}: {found}");
+    }
+
+    // Whatever has no bound that is documented, and whatever is not known, is refused by name.
+    for kind in ["input_audio", "file", "video_url", "input_image", "image", "document", "later"] {
+        assert_eq!(refused_field(chat(&json!({"type": kind, "x": data}))), "messages", "{kind}");
+    }
+    for kind in [
+        "image_file",
+        "container_upload",
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "tool_reference",
+        "later",
+    ] {
+        assert_eq!(refused_field(message(&json!({"type": kind, "x": data}))), "messages", "{kind}");
+    }
+    for part in [image(&file), document(&base64), document(&url), document(&file)] {
+        assert_eq!(refused_field(message(&part)), "messages", "{part:.60}");
+    }
+    for input in [json!([{"type": "text", "text": "x"}]), json!({"image": data}), json!([of_text])]
+    {
+        let body = json!({"model": "text-embedding-3-small", "input": input});
+        assert_eq!(refused_field(read_value(Endpoint::Embeddings, &body)), "input");
+    }
+}
+
+#[test]
+fn an_image_is_bound_by_its_model_and_by_the_detail_that_is_asked_for() {
+    let bound = |model: &str, image: Value| {
+        let part = json!({"image_url": image, "type": "image_url"});
+        with_part(CHAT, model, &part).unwrap().input_bound
+    };
+    let url = "https://example.com/cat.png";
+    let low = bound("gpt-4o", json!({"url": url, "detail": "low"}));
+    assert!((85..130).contains(&low), "{low}");
+    for image in [json!({"url": url}), json!({"url": url, "detail": "high"}), json!(url)] {
+        assert!((1_445..1_490).contains(&bound("gpt-4o", image)));
+    }
+    assert!((2_833..2_880).contains(&bound("gpt-4o-mini", json!({"url": url, "detail": "low"}))));
+    assert!((48_169..48_400).contains(&bound("gpt-9", json!({"url": url, "detail": "low"}))));
+    // What is no known detail is not believed to be a cheap one.
+    assert!(bound("gpt-4o", json!({"url": url, "detail": "original"})) > 48_000);
+    assert!(bound("gpt-4o", json!({"url": url, "detail": null})) >= 1_445);
+    let small = with_part(
+        Endpoint::Messages,
+        "claude-haiku-4-5",
+        &json!({"type": "image", "source": {"type": "url", "url": url}}),
+    );
+    assert!((1_600..1_800).contains(&small.unwrap().input_bound));
+}
+
+#[test]
+fn the_models_tokenizer_counts_wherever_in_the_body_the_model_is_named() {
+    let text = "Nobody complained about the wait. ".repeat(50);
+    let messages = json!([{"role": "user", "content": text}]).to_string();
+    let before = format!(r#"{{"model":"gpt-4o","messages":{messages}}}"#);
+    let behind = format!(r#"{{"messages":{messages},"mod\u0065l":"gpt-4\u006f"}}"#);
+    let unknown = format!(r#"{{"messages":{messages},"model":"small"}}"#);
+    let bound = |body: &str| read(CHAT, body.as_bytes()).unwrap().input_bound;
+    assert_eq!(bound(&before), bound(&behind));
+    assert!((300..350).contains(&bound(&behind)), "{}", bound(&behind));
+    assert!(bound(&unknown) > 1_700);
+    // Messages are never counted by a table of another vendor.
+    let message = read(Endpoint::Messages, before.as_bytes()).unwrap();
+    assert!(message.input_bound > 1_700);
+    // What hides inside another field names no model.
+    let inner =
+        format!(r#"{{"metadata":{{"model":"gpt-4o"}},"messages":{messages},"model":"small"}}"#);
+    assert!(bound(&inner) > 1_700);
+}
+
+#[test]
+fn settings_count_nothing_where_they_are_known_and_an_unknown_field_counts() {
+    let bound = |model: &str, fields: &str| {
+        let body = format!(r#"{{"model":"{model}","messages":[],{fields}}}"#);
+        read(CHAT, body.as_bytes()).unwrap().input_bound
+    };
+    let long = "word ".repeat(1_000);
+    let settings = format!(r#""temperature":0.5,"user":"{long}","metadata":{{"a":"{long}"}}"#);
+    assert!(bound("gpt-4o", &settings) < 20);
+    assert!(bound("gpt-4o", &format!(r#""something_new":"{long}""#)) > 1_000);
+    assert!(bound("small", &settings) > 10_000);
+    assert_eq!(refused_field(chat(r#""metadata":{"a":1,"a":2}"#)), "a");
+}
+
+#[test]
+fn an_estimate_is_never_nothing() {
+    for (endpoint, body) in [
+        (CHAT, json!({"model": "small", "messages": []})),
+        (CHAT, json!({"model": "gpt-4o", "messages": []})),
+        (Endpoint::Messages, json!({"model": "m", "messages": []})),
+        (Endpoint::Embeddings, json!({"model": "m", "input": []})),
+        (Endpoint::Embeddings, json!({"model": "text-embedding-3-small", "input": ""})),
+    ] {
+        let facts = read_value(endpoint, &body).unwrap();
+        assert!(facts.input_estimate >= 1 && facts.input_bound >= facts.input_estimate, "{body}");
+    }
 }
 
 #[test]

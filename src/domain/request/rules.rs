@@ -1,0 +1,113 @@
+//! By which rules a body is added up: they depend on its endpoint and its model, so the model is looked
+//! for first, wherever in the body it stands.
+
+use std::borrow::Cow;
+
+use crate::domain::{
+    dialect::Endpoint,
+    json::{JsonError, Kind, Reader},
+    tokens::{self, Tokenizer},
+};
+
+/// The rules for one body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'m> {
+    pub(super) endpoint: Endpoint,
+    pub(super) tokenizer: Tokenizer,
+    model: &'m str,
+}
+
+impl<'m> Rules<'m> {
+    pub(super) fn new(endpoint: Endpoint, model: &'m str) -> Self {
+        let tokenizer = match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Embeddings => Tokenizer::of_model(model),
+            // No model of this dialect has a tokenizer that is public.
+            Endpoint::Messages => Tokenizer::Unknown,
+        };
+        Self { endpoint, tokenizer, model }
+    }
+
+    /// Whether messages are put into words by `OpenAI`'s chat format, whose tokens are documented.
+    pub(super) const fn is_chat(&self) -> bool {
+        self.tokenizer.is_known() && matches!(self.endpoint, Endpoint::ChatCompletions)
+    }
+
+    /// What is added to any call.
+    pub(super) const fn call_tokens_max(&self) -> u64 {
+        match self.endpoint {
+            Endpoint::ChatCompletions if self.tokenizer.is_known() => tokens::CHAT_CALL_TOKENS_MAX,
+            Endpoint::Embeddings if self.tokenizer.is_known() => 1,
+            Endpoint::ChatCompletions | Endpoint::Embeddings | Endpoint::Messages => {
+                tokens::CALL_TOKENS_MAX
+            }
+        }
+    }
+
+    /// What is added for tools or a structured answer.
+    pub(super) const fn tools_tokens_max(&self) -> u64 {
+        if self.is_chat() { tokens::CHAT_TOOLS_TOKENS_MAX } else { tokens::TOOLS_TOKENS_MAX }
+    }
+
+    /// What an image comes to.
+    pub(super) fn image_tokens_max(&self, detail: Option<&str>) -> u64 {
+        tokens::image_bound(self.endpoint.dialect(), self.model, detail)
+    }
+
+    /// Fields of a chat call that steer the answer and are not told to the model.
+    pub(super) fn is_setting(&self, key: &str) -> bool {
+        const SETTINGS: &[&str] = &[
+            "dimensions",
+            "encoding_format",
+            "frequency_penalty",
+            "logit_bias",
+            "logprobs",
+            "metadata",
+            "parallel_tool_calls",
+            "presence_penalty",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "reasoning_effort",
+            "safety_identifier",
+            "seed",
+            "stop",
+            "temperature",
+            "top_logprobs",
+            "top_p",
+            "user",
+            "verbosity",
+        ];
+        self.tokenizer.is_known() && SETTINGS.contains(&key)
+    }
+}
+
+/// The model that a body names. Nothing where there is none, or none that can be read: reading the whole
+/// body says what is wrong with it.
+pub(super) fn model(mut reader: Reader<'_>) -> Cow<'_, str> {
+    let mut found = Found::Nothing;
+    let search = reader.object(|reader, key| {
+        if key != "model" {
+            return reader.skip().map_err(Found::from);
+        }
+        if reader.kind()? == Kind::String {
+            found = Found::Model(reader.string()?.decoded());
+        }
+        // Whatever follows says nothing more.
+        Err(Found::Nothing)
+    });
+    match (search, found) {
+        (Err(Found::Nothing), Found::Model(model)) => model,
+        _ => Cow::Borrowed(""),
+    }
+}
+
+/// How the search ends.
+enum Found<'a> {
+    Nothing,
+    Model(Cow<'a, str>),
+}
+
+impl From<JsonError> for Found<'_> {
+    fn from(_: JsonError) -> Self {
+        Self::Nothing
+    }
+}

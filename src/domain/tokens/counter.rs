@@ -1,0 +1,178 @@
+//! Counting text, with a bound on the work that a body can make of it.
+
+use tiktoken::CoreBpe;
+
+use super::{
+    Tokenizer, count as estimate,
+    normalized::{self, length},
+    segments::may_cut,
+};
+
+/// The tokens of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// At the most.
+    pub bound: u64,
+    /// What was counted exactly; the bound is this or more.
+    pub counted: u64,
+    /// The bytes that were not counted: only bounded.
+    pub bytes: u64,
+}
+
+/// Counts the texts of one body. See the [module docs](super) for what is counted and what bounded.
+#[derive(Debug)]
+pub struct Counter {
+    tokenizer: Tokenizer,
+    /// How many more bytes may be counted that cost much.
+    dear_bytes: usize,
+    /// How many more times the script may change within a segment.
+    changes: usize,
+}
+
+/// A segment of ASCII up to this long costs little: it is a word, or a few.
+const WORD_BYTES_MAX: usize = 16;
+/// A longer segment is not counted: the work for a piece grows faster than its length.
+const SEGMENT_BYTES_MAX: usize = 512;
+/// Measured at up to 0.4 µs a byte.
+const DEAR_BYTES_MAX: usize = 1 << 20;
+/// Measured at up to 20 µs each.
+const CHANGES_MAX: usize = 512;
+
+impl Counter {
+    /// For one body.
+    pub const fn new(tokenizer: Tokenizer) -> Self {
+        Self { tokenizer, dear_bytes: DEAR_BYTES_MAX, changes: CHANGES_MAX }
+    }
+
+    /// The tokens of a text that stands by itself.
+    pub fn count(&mut self, text: &str) -> Count {
+        let Some(table) = self.tokenizer.table() else {
+            return Count { bound: normalized::bytes(text), counted: 0, bytes: length(text.len()) };
+        };
+        if text.len() <= WORD_BYTES_MAX && text.is_ascii() {
+            return Count::of(table, text);
+        }
+        self.count_segments(table, text)
+    }
+
+    /// Goes over the text segment by segment; what may be counted is counted in one go.
+    fn count_segments(&mut self, table: &CoreBpe, text: &str) -> Count {
+        let (mut sum, mut rest, mut at) = (Count::default(), text, 0);
+        while at < rest.len() {
+            let end = segment_end(rest, at);
+            let (Some(segment), Some((plain, dear))) =
+                (rest.get(at..end), rest.split_at_checked(at))
+            else {
+                break;
+            };
+            if self.may_count(segment) {
+                at = end;
+                continue;
+            }
+            sum.add(Count::of(table, plain));
+            sum.add(Count::of_bytes(segment));
+            rest = dear.get(segment.len()..).unwrap_or_default();
+            at = 0;
+        }
+        sum.add(Count::of(table, rest));
+        sum
+    }
+
+    /// Whether a segment costs little, or the allowance still covers it.
+    fn may_count(&mut self, segment: &str) -> bool {
+        if segment.len() <= WORD_BYTES_MAX && segment.is_ascii() {
+            return true;
+        }
+        if segment.len() > SEGMENT_BYTES_MAX {
+            return false;
+        }
+        let Some(changes) = self.changes.checked_sub(script_changes(segment)) else { return false };
+        let Some(dear_bytes) = self.dear_bytes.checked_sub(dear_bytes(segment)) else {
+            return false;
+        };
+        (self.changes, self.dear_bytes) = (changes, dear_bytes);
+        true
+    }
+}
+
+impl Count {
+    fn of(table: &CoreBpe, text: &str) -> Self {
+        let counted = length(table.count(text));
+        Self { bound: counted, counted, bytes: 0 }
+    }
+
+    fn of_bytes(text: &str) -> Self {
+        let bytes = length(text.len());
+        Self { bound: bytes, counted: 0, bytes }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.bound = self.bound.saturating_add(other.bound);
+        self.counted = self.counted.saturating_add(other.counted);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    /// What the text probably is, in tokens.
+    pub const fn estimate(&self) -> u64 {
+        self.counted.saturating_add(estimate(self.bytes))
+    }
+}
+
+/// The bytes at both ends of a text that are counted otherwise where another text stands right before or
+/// behind it: up to the first place, and from the last one, where it may be cut.
+pub(in crate::domain) fn edges(text: &str) -> (u64, u64) {
+    let first = (1..text.len()).find(|at| may_cut(text, *at)).unwrap_or(text.len());
+    let last = (first..text.len()).rev().find(|at| may_cut(text, *at)).unwrap_or(0);
+    (length(first), length(text.len().saturating_sub(last)))
+}
+
+/// The end of the segment, or of several short ones, that begins at `from`: the last place within a
+/// word's length where the text may be cut, else the first one behind it, else the end of the text.
+fn segment_end(text: &str, from: usize) -> usize {
+    let near = from.saturating_add(WORD_BYTES_MAX);
+    if near >= text.len() {
+        return text.len();
+    }
+    let first = from.saturating_add(1);
+    let within = (first..=near).rev().find(|at| may_cut(text, *at));
+    within
+        .or_else(|| (near.saturating_add(1)..text.len()).find(|at| may_cut(text, *at)))
+        .unwrap_or(text.len())
+}
+
+/// The bytes of a segment that cost much: all of it, or nothing where it is Chinese, Japanese or Korean,
+/// for which the library has a way of its own.
+fn dear_bytes(segment: &str) -> usize {
+    let cheap = |character: char| character.is_ascii() || script(character) == CJK;
+    if !segment.is_ascii() && segment.chars().all(cheap) { 0 } else { segment.len() }
+}
+
+/// How many times a character is of another script than the last one that was not ASCII.
+fn script_changes(segment: &str) -> usize {
+    if segment.is_ascii() {
+        return 0;
+    }
+    let mut scripts =
+        segment.chars().filter(|character| !character.is_ascii()).map(script).peekable();
+    let mut changes = 0_usize;
+    while let Some(one) = scripts.next() {
+        if scripts.peek().is_some_and(|next| *next != one) {
+            changes = changes.saturating_add(1);
+        }
+    }
+    changes
+}
+
+const CJK: u32 = 3;
+
+/// A number for each script, roughly: blocks of 256 characters, those that go together as one.
+fn script(character: char) -> u32 {
+    match character {
+        '\0'..='\u{2af}' | '\u{1e00}'..='\u{1eff}' => 0,
+        '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}' => 1,
+        // Punctuation, symbols, emoji and what joins them.
+        '\u{2000}'..='\u{2bff}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f000}'..='\u{1faff}' => 2,
+        '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{ff00}'..='\u{ffef}' => CJK,
+        _ => u32::from(character).checked_shr(8).unwrap_or(0).saturating_add(4),
+    }
+}
