@@ -130,7 +130,8 @@ impl OpenCall {
     /// What has been metered so far, for heartbeats.
     pub(super) fn note_seen(&self) {
         if self.beating.is_some() {
-            self.call.note_seen(self.answer.meter.estimate(self.call.facts()));
+            let (meter, hold) = (&self.answer.meter, self.call.hold());
+            self.call.note_seen(settle::so_far(meter, self.call.facts(), hold.as_ref()));
         }
     }
 

@@ -6,12 +6,9 @@ use crate::{
         credits::Credits,
         finish::Settlement,
         request::CallFacts,
-        usage::{Meter, Usage},
+        usage::{Meter, Usage, is_plausible},
     },
 };
-
-/// More tokens than any context holds: a figure above it is a provider's fault, not a bill.
-const PLAUSIBLE_TOKENS_MAX: u64 = 20_000_000;
 
 /// What is billed, and how sure we are of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +33,81 @@ pub(super) fn release(hold: Option<&Hold>) -> Bill {
 /// The bill of a call that delivered something, or may have.
 ///
 /// The provider's own figures where it gave them all; else what can be counted here, marked
-/// `estimated`. Figures that cannot be true are clamped to the hold and marked. An answer that was
-/// not read as a `whole` may have reported only its beginning.
+/// `estimated`. An answer that was not read as a `whole` may have reported only its beginning.
+///
+/// Figures that cannot be true (negative, parts larger than their whole, far beyond what was sent or could
+/// be written) are not taken: usage is what can be counted here, the hold is charged, and the bill is
+/// marked `clamped`. Figures above the hold that can be true are charged as they are.
 pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whole: bool) -> Bill {
     let reported = meter.usage().filter(|_| whole || meter.finished());
-    let estimated = reported.is_none();
     let usage = reported.unwrap_or_else(|| meter.estimate(facts));
-    let absurd = meter.absurd() || usage.total() > PLAUSIBLE_TOKENS_MAX;
-    let Some(hold) = hold else {
-        return Bill { usage, estimated, clamped: absurd, settlement: None };
+    let cost = hold.map(|hold| hold.price.cost(&usage));
+    let counted = meter.count(facts);
+    let believed = !meter.absurd() && can_be(&usage, &counted, facts, hold);
+    if !believed || matches!(cost, Some(Err(_))) {
+        return clamp(counted, hold);
+    }
+    let settlement = hold.zip(cost.and_then(Result::ok)).map(|(hold, amount)| Settlement {
+        amount,
+        tokens: i64::try_from(usage.total()).unwrap_or(hold.tokens),
+        price_id: hold.price.price_id,
+        release: false,
+    });
+    Bill { usage, estimated: reported.is_none(), clamped: false, settlement }
+}
+
+/// What has been used so far, of a call that goes on: as it would be billed if it ended here.
+pub(super) fn so_far(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>) -> Usage {
+    let usage = meter.estimate(facts);
+    if !meter.reports() {
+        return usage;
+    }
+    let counted = meter.count(facts);
+    if can_be(&usage, &counted, facts, hold) { usage } else { counted }
+}
+
+fn clamp(counted: Usage, hold: Option<&Hold>) -> Bill {
+    let settlement = hold.map(|hold| Settlement {
+        amount: hold.amount,
+        tokens: hold.tokens,
+        price_id: hold.price.price_id,
+        release: false,
+    });
+    Bill { usage: counted, estimated: true, clamped: true, settlement }
+}
+
+fn can_be(usage: &Usage, counted: &Usage, facts: &CallFacts, hold: Option<&Hold>) -> bool {
+    let to_be_written = match hold {
+        // What is held beyond the input is for the answers.
+        Some(hold) => u64::try_from(hold.tokens).unwrap_or(0).saturating_sub(facts.input_bound),
+        // Nothing was bounded, so nothing but the model bounds it.
+        None => facts.output_cap.unwrap_or(u64::MAX).saturating_mul(facts.answers),
     };
-    let cost = if absurd { None } else { hold.price.cost(&usage).ok() };
-    let (amount, tokens, clamped) = match cost {
-        Some(amount) => (amount, i64::try_from(usage.total()).unwrap_or(hold.tokens), false),
-        None => (hold.amount, hold.tokens, true),
-    };
-    let settlement = Settlement { amount, tokens, price_id: hold.price.price_id, release: false };
-    Bill { usage, estimated, clamped, settlement: Some(settlement) }
+    // What went by has been written, whatever the cap was.
+    let output_bound = to_be_written.max(counted.output_total());
+    is_plausible(usage, facts, output_bound, hold.map(|hold| &*hold.price))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{dialect::Endpoint, request};
+
+    #[test]
+    fn what_was_seen_of_a_call_that_goes_on_is_believed_like_its_end() {
+        let body =
+            br#"{"model":"small","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}"#;
+        let facts = request::read(Endpoint::Messages, body).unwrap();
+        let seen = |usage: &str| {
+            let mut meter = Meter::new(Endpoint::Messages);
+            let start = format!(r#"{{"type":"message_start","message":{{"usage":{usage}}}}}"#);
+            meter.read_document(start.as_bytes());
+            so_far(&meter, &facts, None)
+        };
+        assert_eq!(seen(r#"{"input_tokens":12,"output_tokens":1}"#).input, 12);
+        let counted = Usage { input: facts.input_estimate, ..Usage::default() };
+        for usage in [r#"{"input_tokens":19000000}"#, r#"{"input_tokens":-1}"#, "{}"] {
+            assert_eq!(seen(usage), counted, "{usage}");
+        }
+    }
 }

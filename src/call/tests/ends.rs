@@ -116,6 +116,44 @@ async fn an_absurd_usage_is_clamped_to_the_hold() {
     }
 }
 
+/// How a call ends whose answer reports this usage.
+async fn finish_of(usage: &str) -> Finish {
+    let recorder = Recorder::open();
+    let answer = format!(
+        r#"{{"choices":[{{"message":{{"content":"hi there"}},"finish_reason":"stop"}}],"usage":{usage}}}"#
+    );
+    let answer = json(Box::leak(answer.into_boxed_str()));
+    drop(gateway(&recorder, Disconnect::Drain, [answer]).oneshot(request(CHAT)).await.unwrap());
+    recorder.only_finish().await
+}
+
+#[tokio::test]
+async fn figures_of_another_call_are_clamped_to_the_hold_and_counted_here() {
+    for usage in [
+        r#"{"prompt_tokens":19000000,"completion_tokens":3}"#,
+        r#"{"prompt_tokens":10,"completion_tokens":400000}"#,
+        r#"{"prompt_tokens":10,"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":9}}"#,
+        r#"{"prompt_tokens":1.5,"completion_tokens":5}"#,
+    ] {
+        let finish = finish_of(usage).await;
+        assert!(finish.clamped && finish.estimated, "{usage}");
+        let settlement = finish.settlement.unwrap();
+        assert_eq!((settlement.amount, settlement.tokens), (Credits::from_nanos(1_000_000), 500));
+        // "hi there", and a request of some dozen tokens.
+        assert_eq!(finish.usage.output, 2);
+        assert!((1..100).contains(&finish.usage.input), "{usage}");
+    }
+}
+
+#[tokio::test]
+async fn usage_above_the_hold_that_can_be_true_is_charged_as_it_is() {
+    let finish = finish_of(r#"{"prompt_tokens":2000,"completion_tokens":5000}"#).await;
+    assert!(!finish.clamped && !finish.estimated);
+    let settlement = finish.settlement.unwrap();
+    assert_eq!(settlement.amount, Credits::from_nanos(2_000 * 1_000 + 5_000 * 2_000));
+    assert_eq!(settlement.tokens, 7_000);
+}
+
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
     let recorder = Recorder::open();

@@ -99,6 +99,20 @@ impl Meter {
     pub fn estimate(&self, facts: &CallFacts) -> Usage {
         let reported =
             if self.reading.absurd { Reported::default() } else { self.reading.reported };
+        self.estimate_from(reported, facts)
+    }
+
+    /// Whether any figure has been reported.
+    pub const fn reports(&self) -> bool {
+        self.reading.reported.input.is_some() || self.reading.reported.output.is_some()
+    }
+
+    /// What was used, as far as it can be counted here: nothing that was reported is believed.
+    pub fn count(&self, facts: &CallFacts) -> Usage {
+        self.estimate_from(Reported::default(), facts)
+    }
+
+    fn estimate_from(&self, reported: Reported, facts: &CallFacts) -> Usage {
         let input = reported
             .input
             .unwrap_or(Input { plain: facts.input_estimate.max(1), ..Input::default() });

@@ -7,6 +7,7 @@ mod anthropic;
 mod figure;
 mod meter;
 mod openai;
+mod plausible;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use meter::Meter;
+pub use plausible::is_plausible;
 pub use reading::Seen;
 
 /// Tokens of one call in disjoint classes: no token is counted in two of them.
