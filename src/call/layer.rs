@@ -1,11 +1,12 @@
 //! [`CallLayer`] and what can be set on it.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
+use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
 use super::{Calls, Finisher, Heartbeats, KillSwitch};
-use crate::domain::dialect::Endpoint;
+use crate::domain::{dialect::Endpoint, tokens};
 
 /// Applies [`Calls`]. See the [module docs](super).
 #[derive(Clone, Debug)]
@@ -25,11 +26,16 @@ pub(super) struct Settings {
     pub(super) drain_max: Duration,
     pub(super) kill_switch: Option<KillSwitch>,
     pub(super) heartbeats: Option<Heartbeats>,
+    /// Places for reading long bodies: no more at once than there are processors.
+    pub(super) readers: Arc<Semaphore>,
 }
 
 impl CallLayer {
     /// Ends every call in `finisher`: its hold is settled and its record written, durably, before
     /// the last of the answer is let go.
+    ///
+    /// The first layer of a process begins to read the tables that tokens are counted by
+    /// ([`tokens`]), on a thread of its own.
     pub fn new(finisher: Finisher) -> Self {
         Self::with(Some(finisher))
     }
@@ -40,6 +46,8 @@ impl CallLayer {
     }
 
     fn with(finisher: Option<Finisher>) -> Self {
+        tokens::prepare();
+        let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
             settings: Arc::new(Settings {
                 finisher,
@@ -52,6 +60,7 @@ impl CallLayer {
                 drain_max: Duration::from_mins(2),
                 kill_switch: None,
                 heartbeats: None,
+                readers: Arc::new(Semaphore::new(processors)),
             }),
         }
     }

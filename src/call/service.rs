@@ -29,11 +29,15 @@ use crate::{
         dialect::{Dialect, Endpoint},
         finish::Ending,
         ids::RequestId,
-        request::{self, CallFacts},
+        request::{self, CallFacts, InvalidBody},
         usage::Seen,
     },
     refusal::{REQUEST_ID, Refusal, Refused, dialect_of},
 };
+
+/// A body up to this long is read where it arrived: it takes less than moving it to another thread is
+/// worth.
+const READ_AT_ONCE_BYTES_MAX: usize = 32 << 10;
 
 /// Reads the call once and ends it exactly once. See the [module docs](super).
 #[derive(Clone, Debug)]
@@ -189,12 +193,36 @@ where
             return Err(Refusal::InvalidBody { field: None, message });
         }
     };
-    match request::read(endpoint, &bytes) {
+    let read = if bytes.len() <= READ_AT_ONCE_BYTES_MAX && !request::waits(endpoint, &bytes) {
+        request::read(endpoint, &bytes)
+    } else {
+        read_apart(endpoint, bytes.clone(), settings).await?
+    };
+    match read {
         Ok(facts) => Ok((facts, bytes)),
         Err(invalid) => {
             Err(Refusal::InvalidBody { field: invalid.field, message: invalid.message.into() })
         }
     }
+}
+
+/// Reads a body on a thread for work that takes its time: counting the tokens of megabytes takes tens
+/// of milliseconds, in which a thread that drives connections would keep all of them waiting.
+async fn read_apart(
+    endpoint: Endpoint,
+    bytes: Bytes,
+    settings: &Settings,
+) -> Result<Result<CallFacts, InvalidBody>, Refusal> {
+    let Ok(place) = Arc::clone(&settings.readers).acquire_owned().await else {
+        return Err(Refusal::Unavailable);
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        let facts = request::read(endpoint, &bytes);
+        drop(place);
+        facts
+    });
+    // Only a runtime that is shutting down takes no more work.
+    read.await.map_err(|_| Refusal::Unavailable)
 }
 
 /// An answer that is not a stream: read whole, ended, and only then let go.

@@ -96,3 +96,18 @@ async fn more_calls_than_places_are_refused_and_a_place_comes_back_at_the_end() 
     drop((sender, open));
     assert_eq!(gateway.oneshot(request(CHAT)).await.unwrap().status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_long_body_is_read_on_a_thread_of_its_own_and_passed_on_whole() {
+    let recorder = Recorder::open();
+    let gateway = gateway(&recorder, Disconnect::Drain, [json(ANSWER)]);
+    let words = "some words ".repeat(10_000);
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":"{words}"}}],"model":"gpt-4o","max_tokens":100}}"#
+    );
+    let answer = gateway.oneshot(request(&body)).await.unwrap();
+    assert_eq!(text(answer.into_body()).await, ANSWER);
+    let finish = recorder.only_finish().await;
+    assert_eq!(finish.model, "gpt-4o");
+    assert_eq!(finish.record.unwrap().request.as_deref(), Some(&*body));
+}
