@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::dialect::Endpoint;
+use crate::domain::{dialect::Endpoint, request};
 
 /// Words of the prompt that are said back, at most, and characters of each.
 const ECHO_WORDS_MAX: usize = 64;
@@ -22,7 +22,8 @@ pub(super) struct Ask {
     pub(super) include_usage: bool,
     pub(super) output_cap: Option<u64>,
     pub(super) answers: u64,
-    /// A quarter of the prompt's bytes, at least one: the mock's tokenizer.
+    /// A quarter of the prompt's bytes, at least one: the mock's tokenizer. Less where the gateway knows
+    /// that the prompt is less: a provider that reports more than can be true is a fault of its own.
     pub(super) input_tokens: u64,
     /// The words of the last user message: the answer says them again and again.
     pub(super) echo: Vec<String>,
@@ -44,8 +45,9 @@ pub(super) struct BadField(pub(super) &'static str, pub(super) &'static str);
 
 impl Ask {
     pub(super) fn read(endpoint: Endpoint, body: &[u8]) -> Result<Self, BadField> {
+        let raw = body;
         let body: Value =
-            serde_json::from_slice(body).map_err(|_| BadField("body", "is not JSON"))?;
+            serde_json::from_slice(raw).map_err(|_| BadField("body", "is not JSON"))?;
         let model = text(&body, "model").ok_or(BadField("model", "is required"))?;
         let prompt = match endpoint {
             Endpoint::Embeddings => "input",
@@ -74,7 +76,7 @@ impl Ask {
             ),
             output_cap,
             answers,
-            input_tokens: input_tokens(&body),
+            input_tokens: input_tokens(endpoint, raw, &body),
             echo: echo(&body),
             embed: if endpoint == Endpoint::Embeddings {
                 Embed::read(&body)?
@@ -120,14 +122,15 @@ fn flag(value: Option<&Value>) -> bool {
     value.and_then(Value::as_bool).unwrap_or(false)
 }
 
-fn input_tokens(body: &Value) -> u64 {
+fn input_tokens(endpoint: Endpoint, raw: &[u8], body: &Value) -> u64 {
     let prompt = ["system", "messages", "tools", "input"];
     let bytes = prompt
         .iter()
         .filter_map(|name| body.get(*name))
         .map(text_bytes)
         .fold(0, u64::saturating_add);
-    bytes.div_ceil(4).max(1)
+    let counted = request::read(endpoint, raw).map_or(u64::MAX, |facts| facts.input_estimate);
+    bytes.div_ceil(4).min(counted).max(1)
 }
 
 /// The bytes of all strings in a value; a number (an embedded token) counts as one token.

@@ -3,7 +3,8 @@
 //! Speaks `/v1/chat/completions`, `/v1/embeddings` (floats and base64), `/v1/messages` and
 //! `/v1/models[/{id}]` in shapes that the vendors' own clients accept, streamed or not. Any model
 //! name is served. The answer says the words of the last user message again and again, one word a
-//! token; a prompt of `n` bytes is `n / 4` tokens. An output cap is obeyed.
+//! token; a prompt of `n` bytes is `n / 4` tokens, or what it comes to at the model's own vendor where that
+//! is known and less. An output cap is obeyed.
 //!
 //! | request header | effect |
 //! |---|---|

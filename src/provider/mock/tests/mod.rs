@@ -156,6 +156,19 @@ async fn a_prompt_of_n_bytes_is_a_quarter_of_n_tokens() {
 }
 
 #[tokio::test]
+async fn a_prompt_is_no_more_tokens_than_it_can_be_at_the_models_vendor() {
+    let words = "international ".repeat(100);
+    let picture = json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{}", "A".repeat(100_000))}});
+    let text = json!({"type": "text", "text": words});
+    for (content, range) in [(json!(words), 100..120), (json!([text, picture]), 1_400..1_600)] {
+        let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": content}]});
+        let answer = document(CHAT, &[], &body).await;
+        let tokens = answer["usage"]["prompt_tokens"].as_u64().unwrap();
+        assert!(range.contains(&tokens), "{tokens}");
+    }
+}
+
+#[tokio::test]
 async fn both_encodings_of_an_embedding_hold_the_same_numbers() {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let mut body = json!({"model": "m", "input": ["a", "b"], "dimensions": 5});
