@@ -5,6 +5,9 @@
 //! and the same one behind a layer. The figure is the median of the differences, in nanoseconds a call.
 //! Requests, what is in their extensions, and the reading of answers cost both sides the same.
 //!
+//! Input is bounded by its bytes where the model's tokenizer is not public ("small"), and counted where it
+//! is: the rows of a text show what that costs.
+//!
 //! Given as `1` and `100k`: one organization, and 100,000 in turn. What is in memory only is measured;
 //! `MemoryStore` stands for the database.
 
@@ -83,6 +86,15 @@ async fn run() {
     for (name, stream) in [("CallLayer, nothing to write", false), ("CallLayer, 20 chunks", true)] {
         if wanted(name) {
             row(name, &[compare(&CallLayer::metering(), |_| chat(stream)).await]);
+        }
+    }
+    for (text, content) in TEXTS {
+        for (how, model) in [("bytes", "small"), ("counted", "gpt-4o")] {
+            let name = format!("CallLayer, 1 KB of {text}, {how}");
+            if wanted(&name) {
+                let added = compare(&CallLayer::metering(), |_| chat_of(model, content)).await;
+                row(&name, &[added]);
+            }
         }
     }
     let of = |world: &World| ModelsLayer::new(world.policies.clone());
@@ -293,6 +305,31 @@ fn price() -> ModelPrice {
         input_tokens_max: None,
         output_tokens_max: Some(1_000),
     }
+}
+
+const TEXTS: [(&str, &str); 6] = [
+    ("english", include_str!("../tests/data/tokens/english.txt")),
+    ("rust", include_str!("../tests/data/tokens/rust.rs.txt")),
+    ("json", include_str!("../tests/data/tokens/json.txt")),
+    ("chinese", include_str!("../tests/data/tokens/chinese.txt")),
+    ("russian", include_str!("../tests/data/tokens/russian.txt")),
+    ("emoji", include_str!("../tests/data/tokens/emoji.txt")),
+];
+
+/// A call as the vendor's own client writes it: what is asked first, the model behind it.
+fn chat_of(model: &str, text: &str) -> Caller {
+    let content: String = text
+        .chars()
+        .scan(0, |bytes, character| {
+            *bytes += character.len_utf8();
+            (*bytes <= 1_000).then_some(character)
+        })
+        .collect();
+    let content = json!(content);
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":{content}}}],"model":"{model}","max_tokens":100}}"#
+    );
+    Request::post("/v1/chat/completions").body(Full::from(body)).unwrap()
 }
 
 fn chat(stream: bool) -> Caller {
