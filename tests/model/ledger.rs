@@ -40,9 +40,9 @@ impl Ledger {
 
     /// Whether it is granted. `looked` is what was free where somebody looked before the lock.
     pub(crate) fn hold(&mut self, call: usize, amount: i8, looked: Option<i8>) -> bool {
-        match self.rows[call].status {
-            Status::None => {}
-            status => return status == Status::Open,
+        let status = self.rows[call].status;
+        if status != Status::None {
+            return status == Status::Open;
         }
         if self.debt > 0 || looked.unwrap_or(self.posted - self.held) < amount {
             return false;
