@@ -127,8 +127,7 @@ impl Dev {
         let config = config(options.listen, &issuer_url, provider, options.upstream.is_some());
         let login_url = database::login_url(&admin_url).await?;
         let seal = database::kept_seal(&admin_url).await?;
-        let stores =
-            database::stores(&login_url, &config.database, &config.credit, seal).await?;
+        let stores = database::stores(&login_url, &config.database, &config.credit, seal).await?;
         let token_url = format!("{issuer_url}{TOKEN_PATH}");
         let gateway =
             Gateway::assemble(&config, stores).await?.with_dev_tokens(token_url.parse::<Uri>()?);

@@ -16,6 +16,8 @@
     reason = "a bench: it may panic, it prints, and ratios are fractions"
 )]
 
+mod naive;
+
 use std::{
     sync::{
         Arc,
@@ -25,6 +27,7 @@ use std::{
 };
 
 use tokio::task::JoinSet;
+use tokio_postgres::types::Type;
 use tollgate::{
     Tenant,
     domain::{
@@ -47,9 +50,21 @@ use tollgate::{
 use uuid::Uuid;
 
 const ROUNDS: usize = 400;
-const CLIENTS: usize = 16;
-const PAIRS: usize = 2_000;
+const CLIENTS: usize = 128;
+const CONNECTIONS: usize = 16;
+const PAIRS: usize = 8_000;
+/// One in so many pairs is enough to see how long the form without any care takes.
+const NAIVE_PART: usize = 8;
 const EMPTY: Statement = Statement::new("select 1", &[]);
+/// A hold between two looks at the server's clock.
+const TIMED: Statement = Statement::new(
+    "select (extract(epoch from clock_timestamp() - begun) * 1000000)::bigint
+       from (select clock_timestamp() as begun offset 0) b,
+            lateral (select result, b.begun as after
+                       from tollgate.hold($1, $2, array[$3], '{1000000}', '{1000}', '{900000}', '{ann}', '{null}', '{null}')) h
+      where h.result = 'granted'",
+    &[Type::UUID, Type::TEXT, Type::UUID],
+);
 const BUDGETS: Statement = Statement::new("select organization_id from tollgate.budgets", &[]);
 
 #[tokio::main]
@@ -63,15 +78,36 @@ async fn main() {
 
     one_client(&pool, &store, &organizations(&operator, 1).await[0]).await;
     sealed_and_not(&cluster, &store, &operator).await;
-    let hot = many_clients(&store, organizations(&operator, 1).await).await;
-    let spread = many_clients(&store, organizations(&operator, 100).await).await;
-    println!("\n{CLIENTS} clients, hold and finish of {PAIRS} calls");
-    println!("{:<42}{:>12.0} calls/s", "1 organization", rate(hot));
     println!(
-        "{:<42}{:>12.0} calls/s, one hot organization is {:.2} of it",
-        "100 organizations",
-        rate(spread),
-        spread.as_secs_f64() / hot.as_secs_f64()
+        "\n{CLIENTS} clients on {CONNECTIONS} connections, hold and finish of {PAIRS} calls, durable"
+    );
+    let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..3 {
+        let part = PAIRS / NAIVE_PART;
+        times[0].push(many_clients(&store, organizations(&operator, 1).await).await);
+        times[1].push(many_clients(&store, organizations(&operator, 100).await).await);
+        let one = organizations(&operator, 1).await;
+        times[2].push(naive::many_clients(&cluster, one, part).await);
+        let hundred = organizations(&operator, 100).await;
+        times[3].push(naive::many_clients(&cluster, hundred, part).await);
+    }
+    let [hot, spread, naive_hot, naive_spread] = times.map(median);
+    for (name, time) in [
+        ("1 organization", hot),
+        ("100 organizations", spread),
+        ("1 organization, a transaction each", naive_hot),
+        ("100 organizations, a transaction each", naive_spread),
+    ] {
+        println!(
+            "{name:<42}{:>10.0} calls/s{:>10.2} of 100 organizations",
+            rate(time),
+            spread.as_secs_f64() / time.as_secs_f64()
+        );
+    }
+    println!(
+        "one hot organization: {:.1} times what a transaction each comes to; a hundred: {:.1} times",
+        naive_hot.as_secs_f64() / hot.as_secs_f64(),
+        naive_spread.as_secs_f64() / spread.as_secs_f64()
     );
     let books = operator.reconcile().await.unwrap();
     assert!(books.broken.is_empty(), "the books are in order after a bench, too");
@@ -112,6 +148,27 @@ async fn one_client(pool: &Pool, store: &PostgresStore, tenant: &Tenant) {
             time.as_secs_f64() / durable.as_secs_f64()
         );
     }
+    let own = own_time(pool, tenant).await;
+    println!(
+        "{:<42}{:>10}{:>14}, so a hold is {:.2} of an empty statement's round trip and that",
+        "hold: the statement's own time, in the server",
+        own.as_micros(),
+        "",
+        hold.as_secs_f64() / (empty + own).as_secs_f64()
+    );
+}
+
+/// How long the server itself works on a hold.
+async fn own_time(pool: &Pool, tenant: &Tenant) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let id = tenant.organization_id().as_uuid();
+        let request = RequestId::generate().as_uuid();
+        let row = pool.call(&TIMED, &[&id, &tenant.claims(), &request]).await.unwrap();
+        let micros: i64 = row.get(0);
+        times.push(Duration::from_micros(u64::try_from(micros).unwrap()));
+    }
+    median(times)
 }
 
 /// A gateway's way into a database of its own, where claims must be sealed if there is a seal.
@@ -123,7 +180,7 @@ async fn database(cluster: &Cluster, name: &str, seal: Option<Seal>) -> Pool {
     }
     connection.user("tollgate_login");
     let mut config = PoolConfig::new(connection);
-    (config.connections_max, config.seal) = (CLIENTS, seal);
+    (config.connections_max, config.seal) = (CONNECTIONS, seal);
     Pool::connect(config).unwrap()
 }
 
