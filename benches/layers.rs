@@ -48,14 +48,15 @@ use tollgate::{
     domain::{
         credits::Credits,
         ids::{OrganizationId, PriceId},
-        policy,
+        policy::{self, RateLimit},
         price::{ModelPrice, PriceBook, Rates, Tier},
         role::Role,
+        scope::Scope,
     },
     limits::LimitsLayer,
     models::ModelsLayer,
     stack,
-    store::{MemoryStore, Policies, Prices},
+    store::{MemoryStore, Policies, PolicyStore, Prices, Standing, StoreFuture},
     tenant::{KeySource, TenantLayer, Verifier, VerifierConfig},
 };
 use tower::{Layer, Service, ServiceBuilder};
@@ -100,6 +101,12 @@ async fn run() {
     let of = |world: &World| ModelsLayer::new(world.policies.clone());
     each(worlds, "ModelsLayer", of, World::called).await;
     each(worlds, "LimitsLayer, all three limits", World::limits, World::called).await;
+    let name = "LimitsLayer, six limits of each kind";
+    if wanted(name) {
+        let limited = [one.limited().await, many.limited().await];
+        let of = |world: &World| limited[usize::from(world.tenants.len() > 1)].clone();
+        each(worlds, name, of, World::called).await;
+    }
     each(worlds, "CreditLayer, hold in memory", World::credit, World::called).await;
     let of = |world: &World| AuditLayer::new(world.policies.clone());
     each(worlds, "AuditLayer", of, World::called).await;
@@ -249,12 +256,7 @@ impl World {
         let book = || PriceBook::new([price()]);
         let (store, prices) = (MemoryStore::new(book()), Prices::new(book()));
         let policies = Policies::cached(Arc::new(store.clone()), Policies::TTL_MAX);
-        let most = NonZeroU32::new(u32::MAX);
-        let rates = policy::Rates {
-            requests_per_minute: most,
-            tokens_per_minute: most,
-            calls_in_flight: most,
-        };
+        let rates = most();
         let mut tenants = Vec::with_capacity(organizations);
         for _ in 0..organizations {
             let id = OrganizationId::new(uuid::Uuid::new_v4());
@@ -270,6 +272,31 @@ impl World {
 
     fn limits(&self) -> LimitsLayer {
         LimitsLayer::new(self.policies.clone()).prices(self.prices.clone())
+    }
+
+    /// The policy's limits, and those of five scopes beside them.
+    async fn limited(&self) -> LimitsLayer {
+        let limit = |(scope, scope_id, model_pattern): (Scope, &str, &str)| RateLimit {
+            scope,
+            scope_id: scope_id.into(),
+            model_pattern: model_pattern.into(),
+            rates: most(),
+        };
+        let id = uuid::Uuid::new_v4().to_string();
+        let rates = [
+            (Scope::Organization, "", "*"),
+            (Scope::Organization, "", "smal*"),
+            (Scope::Team, &*id, "*"),
+            (Scope::User, "auth0|65f0c1b2345a7890abcdef01", "*"),
+            (Scope::Key, &*id, "*"),
+        ];
+        let rates = rates.into_iter().map(limit).collect();
+        let store = Arc::new(Limited { store: self.store.clone(), rates });
+        let policies = Policies::cached(store, Policies::TTL_MAX);
+        for tenant in &self.tenants {
+            policies.get(tenant).await.unwrap();
+        }
+        LimitsLayer::new(policies).prices(self.prices.clone())
     }
 
     fn credit(&self) -> CreditLayer {
@@ -288,6 +315,27 @@ impl World {
         let mut request = self.tenanted(n, false);
         request.extensions_mut().insert(Call::for_model("small"));
         request
+    }
+}
+
+/// All three rates, never used up.
+fn most() -> policy::Rates {
+    let most = NonZeroU32::new(u32::MAX);
+    policy::Rates { requests_per_minute: most, tokens_per_minute: most, calls_in_flight: most }
+}
+
+/// A store in which everybody meets these limits.
+struct Limited {
+    store: MemoryStore,
+    rates: Arc<[RateLimit]>,
+}
+
+impl PolicyStore for Limited {
+    fn standing<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Standing> {
+        Box::pin(async {
+            let standing = self.store.standing(tenant).await?;
+            Ok(Standing { rates: Arc::clone(&self.rates), ..standing })
+        })
     }
 }
 

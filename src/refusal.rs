@@ -47,6 +47,10 @@ pub enum Refusal {
     RateLimited {
         /// What is limited: `requests`, `tokens` or `calls in flight`.
         what: &'static str,
+        /// Whose limit it is.
+        scope: Scope,
+        /// The models that count in it, if not all do.
+        models: Option<String>,
         /// When to come back.
         retry_after: Duration,
     },
@@ -73,12 +77,7 @@ pub enum Refusal {
 #[cold]
 fn over_budget(exceeded: &Exceeded) -> String {
     let Exceeded { scope, window, unit, retry_after, may_wait } = *exceeded;
-    let whose = match scope {
-        Scope::Organization => "The organization's",
-        Scope::Team => "Your team's",
-        Scope::User => "Your",
-        Scope::Key => "This key's",
-    };
+    let whose = whose(scope);
     let when = seconds(retry_after);
     let then = if may_wait {
         format!("as long as other calls hold it. Try again in {when} s.")
@@ -151,7 +150,12 @@ impl Refusal {
             Self::ModelNotFound(model) => format!("The model `{model}` does not exist or you do not have access to it.").into(),
             Self::RoleNotAllowed => "Your role in this organization does not include this. Ask an owner or admin of the organization.".into(),
             Self::Suspended => "The organization is suspended. Ask its owner, or the operator of this gateway.".into(),
-            Self::RateLimited { what, retry_after } => format!("The organization's limit of {what} is used up. Try again in {} s.", seconds(*retry_after)).into(),
+            Self::RateLimited { what, scope, models, retry_after } => format!(
+                "{} is used up. Try again in {} s.",
+                limit_of(what, *scope, models.as_deref()),
+                seconds(*retry_after)
+            )
+            .into(),
             Self::BudgetExceeded(exceeded) => over_budget(exceeded).into(),
             Self::InsufficientCredits { retry_after: Some(_) } => "The organization's credits do not cover this call as long as other calls hold them. Try again shortly, or lower the call's output cap.".into(),
             Self::InsufficientCredits { retry_after: None } => "The organization's credits do not cover this call. Add credits, or lower the call's output cap.".into(),
@@ -239,6 +243,25 @@ impl Refusal {
             Self::ModelNotAllowed(_) | Self::ModelNotFound(_) => Some("model"),
             _ => None,
         }
+    }
+}
+
+/// The beginning of a sentence about a limit: whose it is, as the caller sees it, and of which models.
+pub(crate) fn limit_of(what: &str, scope: Scope, models: Option<&str>) -> String {
+    let whose = whose(scope);
+    match models {
+        Some(models) => format!("{whose} limit of {what} for `{models}`"),
+        None => format!("{whose} limit of {what}"),
+    }
+}
+
+/// Whose something is, as its caller sees it.
+const fn whose(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Organization => "The organization's",
+        Scope::Team => "Your team's",
+        Scope::User => "Your",
+        Scope::Key => "This key's",
     }
 }
 

@@ -91,6 +91,9 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
+    /// The pattern that every model fits.
+    pub const EVERY_MODEL: &'static str = "*";
+
     /// Whether calls of this model count.
     pub fn is_for(&self, model: &str) -> bool {
         matches(&self.model_pattern, model)

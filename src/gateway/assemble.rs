@@ -1,6 +1,12 @@
 //! Puts the gateway together from its configuration, runs it, and takes it apart in order.
 
-use std::{fmt, num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::Uri;
 use tokio::{
@@ -140,6 +146,12 @@ impl Gateway {
         }
         let prices = Prices::new(book);
         let policies = Policies::cached(Arc::clone(&stores.policies), Self::POLICY_TTL);
+        if config.limits.replicas > NonZeroU32::MIN && config.limits.replica_index.is_none() {
+            tracing::warn!(
+                replicas = config.limits.replicas,
+                "limits.replica_index is not set: this replica's part of every rate is rounded down"
+            );
+        }
         let finisher =
             Finisher::new(Arc::clone(&stores.journal), config.server.calls_in_flight_max);
         let ledger = Arc::clone(&stores.ledger);
@@ -154,7 +166,7 @@ impl Gateway {
                         .body_bytes_max(server.body_bytes_max)
                         .body_wait(server.body_read_timeout)
                 })
-                .limits(|limits| limits.replicas(config.limits.replicas))
+                .limits(|limits| limits.replica(config.limits.into()))
                 .credit(|credit| credit.hold_ttl(config.credit.hold_ttl))
                 .audit(|audit| audit.capture_bytes_max(config.audit.capture_bytes_max));
         Ok(Self {

@@ -1,12 +1,15 @@
 //! The rate-limit headers of the vendors' dialects.
+//!
+//! Anthropic also has headers of its own for input and for output tokens. There are no limits of either here,
+//! only of both together, so these are not written: whoever reads one would wait for a limit that there is not.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::{dialect::Dialect, instant::rfc3339};
 
-/// What is left of an organization's limits.
+/// What is left of the limits that a call meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Readings {
     pub(super) requests: Option<Reading>,
@@ -48,7 +51,28 @@ static ANTHROPIC_TOKENS: Names = Names {
     reset: HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
 };
 
+impl Reading {
+    /// The one that leaves less; of two that leave as much, the one that takes longer to refill: whoever waits
+    /// for the other would meet this one still.
+    fn tighter(self, other: Self) -> Self {
+        let binding = |reading: &Self| (Reverse(reading.remaining), reading.reset);
+        if binding(&other) > binding(&self) { other } else { self }
+    }
+}
+
 impl Readings {
+    /// Of each kind of rate the reading that binds.
+    pub(super) fn tightest(self, other: Self) -> Self {
+        let tightest = |one: Option<Reading>, other: Option<Reading>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.tighter(other)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            requests: tightest(self.requests, other.requests),
+            tokens: tightest(self.tokens, other.tokens),
+        }
+    }
+
     /// Puts these readings in the place of whatever the inner service said about its own limits.
     ///
     /// `now_ms` is the time of day, which only one of the dialects speaks of.
@@ -176,6 +200,21 @@ impl Short {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_limits_the_one_that_binds_is_told() {
+        let reading = |limit, remaining, reset_s| {
+            Some(Reading { limit, remaining, reset: Duration::from_secs(reset_s) })
+        };
+        let of = |requests, tokens| Readings { requests, tokens };
+        let (wide, narrow) =
+            (of(reading(60, 5, 55), None), of(reading(10, 4, 1), reading(100, 0, 9)));
+        assert_eq!(wide.tightest(narrow), narrow);
+        assert_eq!(narrow.tightest(wide), narrow);
+        let slow = of(reading(2, 4, 30), reading(100, 0, 8));
+        assert_eq!(slow.tightest(narrow), of(slow.requests, narrow.tokens));
+        assert_eq!(narrow.tightest(slow), of(slow.requests, narrow.tokens));
+    }
 
     #[test]
     fn a_reset_is_written_as_the_dialect_writes_it() {

@@ -3,7 +3,10 @@ use std::{num::NonZeroU32, sync::Arc};
 use tower_layer::Layer;
 
 use super::{Limits, limiter::Limiter};
-use crate::store::{Policies, Prices};
+use crate::{
+    domain::rate::Replica,
+    store::{Policies, Prices},
+};
 
 /// Applies [`Limits`]. See the [module docs](super).
 ///
@@ -19,23 +22,23 @@ pub(super) struct Settings {
     pub(super) policies: Policies,
     pub(super) prices: Option<Prices>,
     pub(super) output_tokens_default: NonZeroU32,
-    pub(super) replicas: NonZeroU32,
+    pub(super) replica: Replica,
     pub(super) limiter: Arc<Limiter>,
 }
 
 impl LimitsLayer {
-    const ORGANIZATIONS_MAX: usize = 100_000;
+    const KEYS_MAX: usize = 1_000_000;
 
-    /// Holds organizations to the rates in their policies. A changed policy counts from the next
-    /// call on, with what has been used under the old one.
+    /// Holds organizations to the rates in their policies, and their teams, people, keys and models to
+    /// theirs. A changed rate counts from the next call on, with what has been used under the old one.
     pub fn new(policies: Policies) -> Self {
         Self {
             settings: Arc::new(Settings {
                 policies,
                 prices: None,
                 output_tokens_default: NonZeroU32::new(4096).unwrap_or(NonZeroU32::MIN),
-                replicas: NonZeroU32::MIN,
-                limiter: Arc::new(Limiter::new(Self::ORGANIZATIONS_MAX)),
+                replica: Replica::ALONE,
+                limiter: Arc::new(Limiter::new(Self::KEYS_MAX)),
             }),
         }
     }
@@ -54,19 +57,20 @@ impl LimitsLayer {
         self.set(|settings| settings.output_tokens_default = tokens)
     }
 
-    /// Default 1. How many processes share the load: each grants this share of every limit, and at
-    /// least one.
+    /// Default [`Replica::ALONE`]. Which of several processes that share the load this one is: each grants
+    /// its share of every limit.
     #[must_use]
-    pub fn replicas(self, replicas: NonZeroU32) -> Self {
-        self.set(|settings| settings.replicas = replicas)
+    pub fn replica(self, replica: Replica) -> Self {
+        self.set(|settings| settings.replica = replica)
     }
 
-    /// Default 100,000. How many organizations are remembered before those are forgotten whose
-    /// buckets are full and who have no call in flight. Others are never forgotten. Starts the counts
-    /// anew.
+    /// Default 1,000,000. Of about how many limits the counts are kept: each organization, team, person and
+    /// key with a limit that has called within a minute is one. At the default they take 54 MB at the most.
+    /// Those are forgotten whose buckets are full and who have no call in flight; where there are more,
+    /// those that would be full the soonest. Starts the counts anew.
     #[must_use]
-    pub fn organizations_max(self, organizations: usize) -> Self {
-        self.set(|settings| settings.limiter = Arc::new(Limiter::new(organizations)))
+    pub fn keys_max(self, keys: usize) -> Self {
+        self.set(|settings| settings.limiter = Arc::new(Limiter::new(keys)))
     }
 
     pub(super) fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -1,226 +1,292 @@
-//! What every organization has used: buckets and calls in flight.
+//! What everybody has used, and who may use more.
 
 use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::time::Instant;
 
-use super::headers::{Reading, Readings};
+use super::{
+    counts::{Counts, Denial, Rates},
+    headers::Readings,
+    key::{Key, Keys},
+    shard::Shard,
+};
 use crate::{
     context::{AtEnd, Report},
     domain::{
-        ids::OrganizationId,
-        policy,
-        rate::{Bucket, Nanos, Quota, Short, Taken},
+        policy::RateLimit,
+        rate::{Nanos, Taken},
     },
 };
 
-/// The limits that one call meets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rates {
-    pub(super) requests: Option<Quota>,
-    pub(super) tokens: Option<Quota>,
-    pub(super) in_flight_max: Option<u32>,
+/// A limit that a call meets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Met<'a> {
+    pub(super) key: Key,
+    pub(super) rates: Rates,
+    /// None for the rates in the policy.
+    pub(super) limit: Option<&'a RateLimit>,
 }
 
-impl Rates {
-    /// This replica's share of an organization's rates.
-    pub(super) fn share(rates: &policy::Rates, replicas: NonZeroU32) -> Self {
-        let share = |units: NonZeroU32| Quota::per_minute(units).divided_by(replicas);
-        Self {
-            requests: rates.requests_per_minute.map(share),
-            tokens: rates.tokens_per_minute.map(share),
-            in_flight_max: rates.calls_in_flight.map(|calls| share(calls).units()),
-        }
-    }
-
-    /// Whether nothing is limited.
-    pub(super) const fn are_unlimited(&self) -> bool {
-        self.requests.is_none() && self.tokens.is_none() && self.in_flight_max.is_none()
-    }
+/// What came of asking several limits at once.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) admitted: Result<Permit, Refused<'a>>,
+    /// Of each kind of rate, what is left where the least is left.
+    pub(super) readings: Readings,
 }
 
-/// Which limit refused a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Denial {
-    /// A rate is used up; it will cover this call after that time.
-    Wait { what: &'static str, wait: Duration },
-    /// The call could use more tokens than a whole minute's, which are these.
-    TooLarge { tokens_max: u32 },
+/// Which limit refused: of several the one that lasts longest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused<'a> {
+    pub(super) denial: Denial,
+    pub(super) limit: Option<&'a RateLimit>,
 }
 
-/// The counts of all organizations.
+/// The counts of everybody.
 ///
-/// Split into shards, so that making room in one does not hold up the others. Each entry has a lock of
-/// its own, held for a few additions and never across an await.
-#[derive(Debug)]
+/// Split into shards with a lock each, held for a few additions and never across an await. A call that meets
+/// several limits takes the locks of all of them, in the order of the shards: it is counted by all or by none,
+/// and no two calls wait for each other.
 pub(super) struct Limiter {
-    shards: Vec<Mutex<Shard>>,
+    keys: Keys,
+    shards: Box<[Mutex<Shard>]>,
     epoch: Instant,
-}
-
-#[derive(Debug)]
-struct Shard {
-    entries: HashMap<OrganizationId, Arc<Mutex<Counts>>>,
-    sweep_at: usize,
-    sweep_at_min: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    requests: Bucket,
-    tokens: Bucket,
-    in_flight: u32,
+    /// When the next shard is to be tidied, and which one it is.
+    tidy_at: AtomicU64,
+    tidy_next: AtomicUsize,
+    tidy_every: Nanos,
 }
 
 /// A call in flight. It has left when this is dropped; its tokens are corrected when it is told of the
 /// call's end.
 #[derive(Debug)]
 pub(super) struct Permit {
-    counts: Arc<Mutex<Counts>>,
-    tokens: Option<Taken>,
-    epoch: Instant,
+    limiter: Arc<Limiter>,
+    parts: Parts,
+    has_left: bool,
 }
 
-const SHARDS: usize = 64;
+/// What was taken from each limit. Most calls meet one.
+#[derive(Debug)]
+enum Parts {
+    One(Part),
+    Many(Box<[Part]>),
+}
 
-/// A call's end is not known in advance: what `retry-after` says where too many are open.
-const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
+/// What was taken from one limit. Its key is known as long as the call is in flight.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    key: Key,
+    tokens: Option<Taken>,
+}
 
 impl Limiter {
-    pub(super) fn new(organizations_max: usize) -> Self {
-        let sweep_at = organizations_max.div_ceil(SHARDS).max(1);
-        let shard =
-            || Mutex::new(Shard { entries: HashMap::new(), sweep_at, sweep_at_min: sweep_at });
-        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect(), epoch: Instant::now() }
-    }
+    /// A shard's share of the keys: so far below what it takes that hardly one is full before all are.
+    const KEYS_PER_SHARD: usize = 800;
+    /// Whoever has called and calls no more is idle after a minute: so often each shard is tidied.
+    const TIDY_EVERY: Nanos = 60_000_000_000;
 
-    /// Lets a call in that could use `tokens`, or takes nothing.
-    pub(super) fn admit(
-        &self,
-        organization: OrganizationId,
-        rates: &Rates,
-        tokens: u64,
-    ) -> (Result<Permit, Denial>, Readings) {
-        let now = since(self.epoch);
-        let entry = self.entry(organization, now);
-        let mut counts = lock(&entry);
-        let admitted = counts.admit(rates, tokens, now);
-        let readings = counts.readings(rates, now);
-        drop(counts);
-        (admitted.map(|tokens| Permit { counts: entry, tokens, epoch: self.epoch }), readings)
-    }
-
-    #[cfg(test)]
-    pub(super) fn organizations(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
-    }
-
-    fn entry(&self, organization: OrganizationId, now: Nanos) -> Arc<Mutex<Counts>> {
-        let mut shard = lock(self.shard(organization));
-        if let Some(entry) = shard.entries.get(&organization) {
-            return Arc::clone(entry);
+    /// Counts of about this many keys; never of an eighth more.
+    pub(super) fn new(keys_max: usize) -> Self {
+        let shards = keys_max.div_ceil(Self::KEYS_PER_SHARD).max(1);
+        let each_max = if shards == 1 { keys_max } else { Shard::KEYS_MAX };
+        let tidy_every =
+            u64::try_from(shards).ok().and_then(|shards| Self::TIDY_EVERY.checked_div(shards));
+        Self {
+            keys: Keys::default(),
+            shards: std::iter::repeat_with(|| Mutex::new(Shard::new(each_max)))
+                .take(shards)
+                .collect(),
+            epoch: Instant::now(),
+            tidy_at: AtomicU64::new(0),
+            tidy_next: AtomicUsize::new(0),
+            tidy_every: tidy_every.unwrap_or(Self::TIDY_EVERY),
         }
-        shard.make_room(now);
-        Arc::clone(shard.entries.entry(organization).or_default())
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a byte's remainder by the number of shards is below it"
-    )]
-    fn shard(&self, organization: OrganizationId) -> &Mutex<Shard> {
-        // The last bytes of a UUID are random in every version that anyone uses for an id.
-        let [.., last] = organization.as_uuid().into_bytes();
-        &self.shards[usize::from(last) % SHARDS]
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Lets a call in that meets one limit and could use `tokens`, or takes nothing.
+    pub(super) fn admit<'a>(self: &Arc<Self>, met: &Met<'a>, tokens: u64) -> Answer<'a> {
+        let Met { key, ref rates, limit } = *met;
+        let now = self.now();
+        let mut shard = lock(self.shard(key));
+        let before = shard.get(key);
+        match before.admit(rates, tokens, now) {
+            Ok((after, tokens)) => {
+                shard.put(key, after, now);
+                drop(shard);
+                let permit = self.permit(Parts::One(Part { key, tokens }));
+                Answer { admitted: Ok(permit), readings: after.readings(rates, now) }
+            }
+            Err(denial) => {
+                drop(shard);
+                let admitted = Err(Refused { denial, limit });
+                Answer { admitted, readings: before.readings(rates, now) }
+            }
+        }
+    }
+
+    /// Lets a call in that meets these limits, each another, and could use `tokens`; or takes nothing from any.
+    pub(super) fn admit_by_all<'a>(self: &Arc<Self>, met: &[Met<'a>], tokens: u64) -> Answer<'a> {
+        let now = self.now();
+        let mut locked = Locked::by_all(self, met);
+        let mut admitted = Vec::with_capacity(met.len());
+        for Met { key, rates, .. } in met {
+            match locked.get(*key).admit(rates, tokens, now) {
+                Ok(after) => admitted.push(after),
+                Err(_) => return locked.refuse(met, tokens, now),
+            }
+        }
+        for (Met { key, .. }, (after, _)) in met.iter().zip(&admitted) {
+            locked.put(*key, *after, now);
+        }
+        drop(locked);
+        let mut readings = Readings::default();
+        let parts = met.iter().zip(admitted).map(|(Met { key, rates, .. }, (after, tokens))| {
+            readings = readings.tightest(after.readings(rates, now));
+            Part { key: *key, tokens }
+        });
+        let parts = Parts::Many(parts.collect());
+        Answer { admitted: Ok(self.permit(parts)), readings }
+    }
+
+    /// How many keys are known.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    fn permit(self: &Arc<Self>, parts: Parts) -> Permit {
+        Permit { limiter: Arc::clone(self), parts, has_left: false }
+    }
+
+    /// The time; and once in a while, whoever asks for it tidies a shard.
+    fn now(&self) -> Nanos {
+        let now = Nanos::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
+        if now >= self.tidy_at.load(Ordering::Relaxed) {
+            self.tidy(now);
+        }
+        now
+    }
+
+    #[cold]
+    fn tidy(&self, now: Nanos) {
+        let due = self.tidy_at.swap(now.saturating_add(self.tidy_every), Ordering::Relaxed);
+        let next = self.tidy_next.fetch_add(1, Ordering::Relaxed);
+        let index = next.checked_rem(self.shards.len()).unwrap_or_default();
+        // Others have been here meanwhile, or are in there: it is not urgent.
+        if due <= now
+            && let Some(Ok(mut shard)) = self.shards.get(index).map(Mutex::try_lock)
+        {
+            shard.tidy(now);
+        }
+    }
+
+    fn shard(&self, key: Key) -> &Mutex<Shard> {
+        self.at(key.shard(self.shards.len()))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a remainder by the number of shards is below it")]
+    fn at(&self, index: usize) -> &Mutex<Shard> {
+        &self.shards[index]
     }
 }
 
-impl Shard {
-    /// Forgets whom forgetting does no favour. Where that frees too little, the next attempt waits
-    /// until twice as many are there, so that it costs a constant per organization.
-    fn make_room(&mut self, now: Nanos) {
-        if self.entries.len() < self.sweep_at {
+/// The shards of all limits that a call meets, locked.
+struct Locked<'a> {
+    limiter: &'a Limiter,
+    guards: Vec<(usize, MutexGuard<'a, Shard>)>,
+}
+
+impl<'a> Locked<'a> {
+    fn by_all(limiter: &'a Limiter, met: &[Met<'_>]) -> Self {
+        let shards = limiter.shards.len();
+        let mut indices: Vec<usize> = met.iter().map(|met| met.key.shard(shards)).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        let guards = indices.into_iter().map(|index| (index, lock(limiter.at(index)))).collect();
+        Self { limiter, guards }
+    }
+
+    fn of(&mut self, key: Key) -> Option<&mut Shard> {
+        let index = key.shard(self.limiter.shards.len());
+        let guard = self.guards.iter_mut().find(|(locked, _)| *locked == index);
+        guard.map(|(_, shard)| &mut **shard)
+    }
+
+    fn get(&mut self, key: Key) -> Counts {
+        self.of(key).map(|shard| shard.get(key)).unwrap_or_default()
+    }
+
+    fn put(&mut self, key: Key, counts: Counts, now: Nanos) {
+        if let Some(shard) = self.of(key) {
+            shard.put(key, counts, now);
+        }
+    }
+
+    /// Says which limit lasts longest; at least one of them refuses.
+    #[cold]
+    fn refuse<'m>(&mut self, met: &[Met<'m>], tokens: u64, now: Nanos) -> Answer<'m> {
+        let mut longest = None::<Refused<'m>>;
+        let mut readings = Readings::default();
+        for Met { key, rates, limit } in met {
+            let counts = self.get(*key);
+            readings = readings.tightest(counts.readings(rates, now));
+            if let Err(denial) = counts.admit(rates, tokens, now)
+                && longest.is_none_or(|before| denial.lasts_longer_than(before.denial))
+            {
+                longest = Some(Refused { denial, limit: *limit });
+            }
+        }
+        let nobody = Refused { denial: Denial::UNKNOWN, limit: None };
+        Answer { admitted: Err(longest.unwrap_or(nobody)), readings }
+    }
+}
+
+impl Permit {
+    /// The call leaves all limits. What it used becomes known, or it stays as it was reckoned.
+    fn leave(&mut self, used: Option<u64>) {
+        if std::mem::replace(&mut self.has_left, true) {
             return;
         }
-        // A permit holds another reference; new ones are only made under the shard's lock.
-        self.entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !lock(entry).is_idle(now));
-        self.sweep_at = self.entries.len().saturating_mul(2).max(self.sweep_at_min);
-    }
-}
-
-impl Counts {
-    /// All or nothing: every limit is asked before anything is taken.
-    fn admit(&mut self, rates: &Rates, tokens: u64, now: Nanos) -> Result<Option<Taken>, Denial> {
-        if rates.in_flight_max.is_some_and(|max| self.in_flight >= max) {
-            return Err(Denial::Wait { what: "calls in flight", wait: IN_FLIGHT_WAIT });
+        let now = self.limiter.now();
+        let parts = match &self.parts {
+            Parts::One(part) => std::slice::from_ref(part),
+            Parts::Many(parts) => parts,
+        };
+        for Part { key, tokens } in parts {
+            if let Some(counts) = lock(self.limiter.shard(*key)).known(*key) {
+                counts.leave(*tokens, used, now);
+            }
         }
-        let (tokens_left, taken) = match rates.tokens {
-            None => (self.tokens, None),
-            Some(quota) => match self.tokens.take(quota, tokens, now) {
-                Ok((bucket, taken)) => (bucket, Some(taken)),
-                Err(Short::Wait(wait)) => return Err(Denial::Wait { what: "tokens", wait }),
-                Err(Short::Never) => return Err(Denial::TooLarge { tokens_max: quota.units() }),
-            },
-        };
-        let requests_left = match rates.requests {
-            None => self.requests,
-            Some(quota) => match self.requests.take(quota, 1, now) {
-                Ok((bucket, _)) => bucket,
-                Err(Short::Wait(wait)) => return Err(Denial::Wait { what: "requests", wait }),
-                // One is never more than a quota; if it were, waiting a minute is the honest answer.
-                Err(Short::Never) => {
-                    return Err(Denial::Wait { what: "requests", wait: Duration::from_mins(1) });
-                }
-            },
-        };
-        *self = Self {
-            requests: requests_left,
-            tokens: tokens_left,
-            in_flight: self.in_flight.saturating_add(1),
-        };
-        Ok(taken)
-    }
-
-    fn readings(&self, rates: &Rates, now: Nanos) -> Readings {
-        let read = |bucket: Bucket, quota: Quota| Reading {
-            limit: quota.units(),
-            remaining: bucket.remaining(quota, now),
-            reset: bucket.until_full(now),
-        };
-        Readings {
-            requests: rates.requests.map(|quota| read(self.requests, quota)),
-            tokens: rates.tokens.map(|quota| read(self.tokens, quota)),
-        }
-    }
-
-    const fn is_idle(&self, now: Nanos) -> bool {
-        self.in_flight == 0 && self.requests.is_full(now) && self.tokens.is_full(now)
     }
 }
 
 impl AtEnd for Permit {
-    fn ended(self: Box<Self>, report: &Report) {
-        if let Some(taken) = self.tokens {
-            let mut counts = lock(&self.counts);
-            counts.tokens = counts.tokens.correct(taken, report.usage.total(), since(self.epoch));
-        }
+    fn ended(mut self: Box<Self>, report: &Report) {
+        self.leave(Some(report.usage.total()));
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut counts = lock(&self.counts);
-        counts.in_flight = counts.in_flight.saturating_sub(1);
+        self.leave(None);
     }
 }
 
-fn since(epoch: Instant) -> Nanos {
-    Nanos::try_from(epoch.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
 }
 
 // Counts are plain numbers, each set whole: a panic elsewhere leaves none of them half written.

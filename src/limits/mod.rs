@@ -1,20 +1,24 @@
-//! Holds every organization to its rates: requests a minute, tokens a minute, calls in flight.
+//! Holds every organization to its rates: requests a minute, tokens a minute, calls in flight; and its
+//! teams, people, keys and models to theirs.
 //!
 //! Reads [`Tenant`] (set by `TenantLayer`). Where there is a [`Call`] (set by `CallLayer`) it also
 //! counts tokens, and a call is in flight until its answer's body has ended; without one it counts
-//! requests only, and a call is in flight until the answer's head is there.
+//! requests only, by the limits of all models, and a call is in flight until the answer's head is there.
 //!
-//! Tokens are taken *before* the call, as many as it could use at the most, and corrected to what it
-//! used at its end: calls that start together cannot all pass on what only one of them may use. A
-//! request that one limit refuses takes nothing from another. A call that could use more than a whole
-//! minute's tokens can never pass, so it gets a 400 that says so, not a 429 that would be retried.
+//! A call meets the policy's own rates and every [`RateLimit`] of its caller's that its model falls
+//! under. It is counted by all of them or by none. Tokens are taken *before* the call, as many as it could
+//! use at the most, and corrected to what it used at its end, in every limit: calls that start together
+//! cannot all pass on what only one of them may use. A call that could use more than a whole minute's
+//! tokens can never pass, so it gets a 400 that says so, not a 429 that would be retried. Of several
+//! limits that refuse, the one that lasts longest is told.
 //!
-//! Answers carry the rate-limit headers of the caller's dialect. They are the organization's: those of
-//! the provider describe an account that it shares with others, and are removed.
+//! Answers carry the rate-limit headers of the caller's dialect: of each kind of rate, the limit that
+//! leaves the least. They are the caller's: those of the provider describe an account that it shares with
+//! others, and are removed.
 //!
 //! The policy's kill switch is obeyed too (403). Budgets and credits are not looked at: the hold
-//! statement of `CreditLayer` enforces them on live rows. Rates live in this process: with several
-//! replicas, say how many there are ([`LimitsLayer::replicas`]).
+//! statement of `CreditLayer` enforces them on live rows. Counts live in this process: of several, tell each
+//! how many there are and which one it is ([`LimitsLayer::replica`]).
 //!
 //! ```
 //! # use http::{Request, Response};
@@ -42,12 +46,16 @@
 //!
 //! [`Tenant`]: crate::Tenant
 //! [`Call`]: crate::Call
+//! [`RateLimit`]: crate::domain::policy::RateLimit
 
+mod counts;
 mod future;
 mod headers;
+mod key;
 mod layer;
 mod limiter;
 mod service;
+mod shard;
 #[cfg(test)]
 mod tests;
 

@@ -8,16 +8,22 @@ use tower_service::Service;
 
 use super::{
     ResponseFuture,
+    counts::{Denial, Rates},
     future::Kept,
     headers::Readings,
     layer::Settings,
-    limiter::{Denial, Rates},
+    limiter::{Answer, Met, Refused},
 };
 use crate::{
     admission::{self, Admission, TENANT_LAYER, Verdict},
     body::ResponseBody,
     context::{Call, Tenant},
-    domain::{output, policy::Policy},
+    domain::{
+        ids::OrganizationId,
+        output,
+        policy::{Policy, RateLimit},
+        scope::Scope,
+    },
     refusal::{self, Refusal},
     store::Standing,
 };
@@ -37,37 +43,48 @@ impl<S> Limits<S> {
 
 impl Settings {
     fn decide(&self, standing: &Standing, tenant: &Tenant, call: Option<&Call>) -> Verdict<Kept> {
-        let policy = &*standing.policy;
         if standing.suspended.is_some() {
             return (Err(Refusal::Suspended), Kept::default());
         }
-        let rates = Rates::share(&policy.rates, self.replicas);
-        if rates.are_unlimited() {
-            return (Ok(()), Kept::default());
+        let policy = &*standing.policy;
+        let own = self.met_in(policy, tenant.organization_id());
+        // Without a call there is no model: those limits count that count every model.
+        let model = call.map_or("", |call| &*call.facts().model);
+        let mut further = standing.rates.iter().filter(|limit| limit.is_for(model)).peekable();
+        if further.peek().is_none() {
+            let Some(own) = own else { return (Ok(()), Kept::default()) };
+            let tokens = self.tokens_bound(std::slice::from_ref(&own), policy, call);
+            return verdict(self.limiter.admit(&own, tokens), tokens, tenant, call);
         }
-        let tokens = match call {
-            Some(call) if rates.tokens.is_some() => self.tokens_bound(policy, call),
-            _ => 0,
-        };
-        let (admitted, readings) = self.limiter.admit(tenant.organization_id(), &rates, tokens);
-        let permit = match admitted {
-            Ok(permit) => permit,
-            Err(denial) => {
-                return (Err(refusal_of(denial, tokens)), Kept { permit: None, readings });
+        let mut met: Vec<Met<'_>> = own.into_iter().collect();
+        for limit in further {
+            let one = self.met(limit, tenant.organization_id());
+            // Named twice by its store, it still is one limit: the call enters it once, and leaves it once.
+            if met.iter().all(|other| other.key != one.key) {
+                met.push(one);
             }
-        };
-        let permit = match call {
-            Some(call) => {
-                call.at_end(permit);
-                None
-            }
-            None => Some(permit),
-        };
-        (Ok(()), Kept { permit, readings })
+        }
+        let tokens = self.tokens_bound(&met, policy, call);
+        verdict(self.limiter.admit_by_all(&met, tokens), tokens, tenant, call)
     }
 
-    /// The tokens that a call could use. What fits no number fits no limit either.
-    fn tokens_bound(&self, policy: &Policy, call: &Call) -> u64 {
+    /// The policy's own rates, where there are any.
+    fn met_in(&self, policy: &Policy, organization: OrganizationId) -> Option<Met<'static>> {
+        let rates = Rates::share(&policy.rates, self.replica);
+        let key = || self.limiter.keys().of_policy(organization);
+        (!rates.are_unlimited()).then(|| Met { key: key(), rates, limit: None })
+    }
+
+    fn met<'a>(&self, limit: &'a RateLimit, organization: OrganizationId) -> Met<'a> {
+        let key = self.limiter.keys().of_limit(organization, limit);
+        Met { key, rates: Rates::share(&limit.rates, self.replica), limit: Some(limit) }
+    }
+
+    /// The tokens that a call could use, where a limit asks. What fits no number fits no limit either.
+    fn tokens_bound(&self, met: &[Met<'_>], policy: &Policy, call: Option<&Call>) -> u64 {
+        let Some(call) = call.filter(|_| met.iter().any(|met| met.rates.tokens.is_some())) else {
+            return 0;
+        };
         let facts = call.facts();
         let model_max = self
             .prices
@@ -83,13 +100,45 @@ impl Settings {
     }
 }
 
-fn refusal_of(denial: Denial, tokens: u64) -> Refusal {
-    match denial {
-        Denial::Wait { what, wait } => Refusal::RateLimited { what, retry_after: wait },
+/// A permit goes with the call, or without one with the answer's head.
+fn verdict(answer: Answer<'_>, tokens: u64, tenant: &Tenant, call: Option<&Call>) -> Verdict<Kept> {
+    let Answer { admitted, readings } = answer;
+    let permit = match (admitted, call) {
+        (Ok(permit), Some(call)) => {
+            call.at_end(permit);
+            None
+        }
+        (Ok(permit), None) => Some(permit),
+        (Err(refused), _) => {
+            let refusal = refusal_of(&refused, tokens, tenant, call);
+            return (Err(refusal), Kept { permit: None, readings });
+        }
+    };
+    (Ok(()), Kept { permit, readings })
+}
+
+#[cold]
+fn refusal_of(refused: &Refused<'_>, tokens: u64, tenant: &Tenant, call: Option<&Call>) -> Refusal {
+    let scope = refused.limit.map_or(Scope::Organization, |limit| limit.scope);
+    let pattern = refused.limit.map_or(RateLimit::EVERY_MODEL, |limit| &*limit.model_pattern);
+    let models = (pattern != RateLimit::EVERY_MODEL).then(|| pattern.to_owned());
+    tracing::debug!(
+        organization_id = %tenant.organization_id(),
+        request_id = call.map(|call| tracing::field::display(call.request_id())),
+        scope = scope.as_str(),
+        models = pattern,
+        denial = ?refused.denial,
+        "a rate limit refuses the call"
+    );
+    match refused.denial {
+        Denial::Wait { what, wait } => {
+            Refusal::RateLimited { what, scope, models, retry_after: wait }
+        }
         Denial::TooLarge { tokens_max } => Refusal::InvalidBody {
             field: None,
             message: format!(
-                "This call could use {tokens} tokens, and the organization's limit is {tokens_max} tokens a minute: it can never pass. Send less, or set a lower output cap."
+                "{} a minute covers {tokens_max} at the most, and this call could use {tokens}: it can never pass. Send less, or set a lower output cap.",
+                refusal::limit_of("tokens", scope, models.as_deref())
             )
             .into(),
         },

@@ -6,7 +6,11 @@
 //! the same algorithm (GCRA: one number, the moment at which the bucket is full again), and a
 //! property test holds it against `governor` wherever that has an answer.
 
+mod replica;
+
 use std::{num::NonZeroU32, time::Duration};
+
+pub use replica::Replica;
 
 /// Nanoseconds since some moment that the caller chose once.
 pub type Nanos = u64;
@@ -21,13 +25,6 @@ impl Quota {
     /// So many units a minute.
     pub const fn per_minute(units: NonZeroU32) -> Self {
         Self(units)
-    }
-
-    /// This share of the quota; at least one unit, for a limit is never a ban.
-    #[must_use]
-    pub fn divided_by(self, shares: NonZeroU32) -> Self {
-        let units = self.0.get().checked_div(shares.get()).and_then(NonZeroU32::new);
-        Self(units.unwrap_or(NonZeroU32::MIN))
     }
 
     /// The units a minute.

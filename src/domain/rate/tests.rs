@@ -62,12 +62,35 @@ fn what_was_used_beyond_the_bound_is_owed() {
 }
 
 #[test]
-fn a_share_of_a_quota_is_never_nothing() {
-    assert_eq!(quota(10).divided_by(NonZeroU32::new(3).unwrap()), quota(3));
-    assert_eq!(quota(1).divided_by(NonZeroU32::new(3).unwrap()), quota(1));
+fn what_does_not_divide_evenly_goes_to_the_first_ones() {
+    let (limit, of) = (
+        |units| NonZeroU32::new(units).unwrap(),
+        |replicas| Replica::of(NonZeroU32::new(replicas).unwrap()),
+    );
+    let shares = |replicas, units| -> Vec<u32> {
+        (0..replicas).map(|index| of(replicas).numbered(index).share(limit(units))).collect()
+    };
+    assert_eq!(shares(2, 5), [3, 2]);
+    assert_eq!(shares(2, 1), [1, 0]);
+    assert_eq!(shares(3, 11), [4, 4, 3]);
+    assert_eq!((of(2).share(limit(5)), of(2).share(limit(1))), (2, 0));
+    assert_eq!(of(2).numbered(7).share(limit(5)), 2);
+    assert_eq!((of(2).numbered(1).largest_share(limit(5)), of(2).largest_share(limit(5))), (3, 2));
+    assert_eq!(Replica::ALONE.share(limit(u32::MAX)), u32::MAX);
 }
 
 proptest! {
+    #[test]
+    fn all_replicas_together_grant_the_limit_and_those_without_a_number_never_more(
+        units in 1_u32.., replicas in 1_u32..200,
+    ) {
+        let (limit, of) = (NonZeroU32::new(units).unwrap(), Replica::of(NonZeroU32::new(replicas).unwrap()));
+        let sum = |share: &dyn Fn(u32) -> u32| (0..replicas).map(|index| u64::from(share(index))).sum::<u64>();
+        prop_assert_eq!(sum(&|index| of.numbered(index).share(limit)), u64::from(units));
+        prop_assert!(sum(&|_| of.share(limit)) <= u64::from(units));
+        prop_assert_eq!((0..replicas).map(|index| of.numbered(index).share(limit)).max(), Some(of.numbered(0).largest_share(limit)));
+    }
+
     // Quotas that divide a minute evenly, because `governor` rounds the others to whole nanoseconds.
     #[test]
     fn takes_are_allowed_exactly_where_governor_allows_them(

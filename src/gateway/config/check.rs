@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Config, ConfigError, Identity, Upstream, load::PREFIX};
+use super::{Config, ConfigError, Identity, Limits, Upstream, load::PREFIX};
 use crate::{
     postgres::Seal,
     provider::upstream::SecretRef,
@@ -19,6 +19,7 @@ impl Config {
         self.check_database()?;
         self.check_identity()?;
         self.check_bounds()?;
+        self.check_replica()?;
         self.check_upstreams()
     }
 
@@ -154,6 +155,17 @@ impl Config {
             return Err(ConfigError::invalid(
                 "credit.hold_ttl",
                 "must be at least 1s: heartbeats have to come several times in it",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_replica(&self) -> Result<(), ConfigError> {
+        let Limits { replicas, replica_index } = self.limits;
+        if replica_index.is_some_and(|index| index >= replicas.get()) {
+            return Err(ConfigError::invalid(
+                "limits.replica_index",
+                format!("must be below limits.replicas, which is {replicas}: the first one is 0"),
             ));
         }
         Ok(())

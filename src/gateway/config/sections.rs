@@ -4,7 +4,10 @@ use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{domain::dialect::Dialect, provider::upstream::SecretRef};
+use crate::{
+    domain::{dialect::Dialect, rate::Replica},
+    provider::upstream::SecretRef,
+};
 
 /// `[server]`: where and how the gateway listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,14 +222,26 @@ impl Default for Upstream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Default 1. How many replicas share the organizations' rates: each grants its part. Credits
-    /// and budgets are exact whatever stands here.
+    /// Default 1. How many replicas share the rates: each grants its part. Credits and budgets are
+    /// exact whatever stands here.
     pub replicas: NonZeroU32,
+    /// Default: unknown. Which of the replicas this one is, from 0; each needs its own. What of a rate
+    /// does not divide evenly goes to the first ones. Where it is unknown, each rounds down: all
+    /// together never grant more than the rate, but may grant less, and nothing of a rate that is
+    /// smaller than the number of replicas.
+    pub replica_index: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { replicas: NonZeroU32::MIN }
+        Self { replicas: NonZeroU32::MIN, replica_index: None }
+    }
+}
+
+impl From<Limits> for Replica {
+    fn from(Limits { replicas, replica_index }: Limits) -> Self {
+        let replica = Self::of(replicas);
+        replica_index.map_or(replica, |index| replica.numbered(index))
     }
 }
 

@@ -147,6 +147,9 @@ fn a_value_that_cannot_be_right_is_refused_with_its_key() {
 fn what_a_server_needs_is_asked_for_by_name() {
     let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
     let problem = |config: &Config| config.check().unwrap_err().to_string();
+    config.limits.replica_index = Some(1);
+    assert!(problem(&config).contains("limits.replica_index"), "{}", problem(&config));
+    config.limits.replica_index = Some(0);
     config.identity.leeway = Duration::from_secs(31);
     assert!(problem(&config).contains("identity.leeway"));
     config.identity.leeway = Duration::from_secs(30);

@@ -53,7 +53,7 @@ use crate::{
         finish::{Finish, Finished},
         hold::{Heartbeat, HoldRequest, HoldVerdict},
         ids::{OrganizationId, RequestId},
-        policy::Policy,
+        policy::{Policy, RateLimit},
         price::PriceBook,
         role::Role,
     },
@@ -124,6 +124,13 @@ impl MemoryStore {
     /// Makes a person a member in this role.
     pub fn set_role(&self, id: OrganizationId, user: &str, role: Role) -> Result<(), StoreError> {
         self.find(id)?.set_role(user, role);
+        Ok(())
+    }
+
+    /// Sets a rate limit beside the policy's. [`Scope::EACH`](crate::domain::scope::Scope::EACH) for an id gives
+    /// each of the scope its own that has none; a limit without rates removes the one that is there.
+    pub fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit) -> Result<(), StoreError> {
+        self.find(id)?.set_rate_limit(limit);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! One organization: what it may do, its account, and the latest of what was written about it.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -12,7 +12,7 @@ use crate::{
         finish::{Finish, Finished},
         hold::{HoldRequest, HoldVerdict},
         ids::{RequestId, TeamId},
-        policy::Policy,
+        policy::{Policy, RateLimit, Rates},
         role::Role,
         scope::Scope,
     },
@@ -41,6 +41,8 @@ struct Settings {
     policy: Arc<Policy>,
     suspended: bool,
     roles: HashMap<Box<str>, Role>,
+    /// By scope, model pattern and id: the order in which callers meet them.
+    rates: BTreeMap<(Scope, String, String), Rates>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +59,34 @@ pub(super) struct AccountGuard<'a>(MutexGuard<'a, Books>);
 
 // With the bodies that a record may keep, one busy organization stays within some megabytes.
 const WRITTEN_MAX: usize = 256;
+
+impl Settings {
+    /// The limits that a caller meets, each counted under the caller's own id. A limit of each of a scope stands
+    /// where there is none of the caller's own.
+    fn rates_of(&self, tenant: &Tenant) -> Arc<[RateLimit]> {
+        let met = self.rates.iter().filter_map(|((scope, pattern, id), rates)| {
+            let own = scope_id(*scope, tenant)?;
+            let has_own = || self.rates.contains_key(&(*scope, pattern.clone(), own.clone()));
+            (*id == own || id == Scope::EACH && !has_own()).then(|| RateLimit {
+                scope: *scope,
+                scope_id: own.clone(),
+                model_pattern: pattern.clone(),
+                rates: *rates,
+            })
+        });
+        met.collect()
+    }
+}
+
+/// Which one of a scope the caller is, if any.
+fn scope_id(scope: Scope, tenant: &Tenant) -> Option<String> {
+    match scope {
+        Scope::Organization => Some(String::new()),
+        Scope::Team => tenant.team_id().map(|team| team.to_string()),
+        Scope::User => Some(tenant.user_id().to_owned()),
+        Scope::Key => tenant.key_id().map(|key| key.to_string()),
+    }
+}
 
 impl Organization {
     pub(super) fn account(&self) -> AccountGuard<'_> {
@@ -81,6 +111,18 @@ impl Organization {
         });
     }
 
+    pub(super) fn set_rate_limit(&self, limit: RateLimit) {
+        let RateLimit { scope, scope_id, model_pattern, rates } = limit;
+        let key = (scope, model_pattern, scope_id);
+        self.change(|settings| {
+            if rates == Rates::default() {
+                settings.rates.remove(&key);
+            } else {
+                settings.rates.insert(key, rates);
+            }
+        });
+    }
+
     pub(super) fn standing(&self, tenant: &Tenant) -> Standing {
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
         let mut policy = Arc::clone(&settings.policy);
@@ -88,7 +130,7 @@ impl Organization {
             Arc::make_mut(&mut policy).suspended = true;
         }
         let role = tenant.role().or_else(|| settings.roles.get(tenant.user_id()).copied());
-        Standing::under(policy, role)
+        Standing { rates: settings.rates_of(tenant), ..Standing::under(policy, role) }
     }
 
     pub(super) fn hold(&self, request: &HoldRequest) -> HoldVerdict {

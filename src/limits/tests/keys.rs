@@ -1,0 +1,127 @@
+//! How many keys are remembered, and whose are forgotten.
+
+use std::{fs, sync::Arc};
+
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    domain::{ids::OrganizationId, rate::Replica},
+    limits::{
+        counts,
+        limiter::{Limiter, Met, Permit},
+    },
+};
+
+/// One request of the organization of this number.
+fn admit(limiter: &Arc<Limiter>, number: u128, rates: &counts::Rates) -> Option<Permit> {
+    let key = limiter.keys().of_policy(OrganizationId::new(Uuid::from_u128(number)));
+    limiter.admit(&Met { key, rates: *rates, limit: None }, 1).admitted.ok()
+}
+
+fn one_request() -> counts::Rates {
+    counts::Rates::share(&policy(1, 0, 0).rates, Replica::ALONE)
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_forgotten_once_that_does_them_no_favour() {
+    let layer = layer(1, 0, 0).keys_max(10_000);
+    let owing = tenant();
+    for _ in 0..1_000 {
+        assert_eq!(plain(&layer, &tenant()).await, 200);
+    }
+    assert_eq!(layer.limiter().len(), 1_000);
+    time::advance(Duration::from_secs(30)).await;
+    assert_eq!(plain(&layer, &owing).await, 200);
+    time::advance(Duration::from_secs(30)).await;
+    for _ in 0..1_000 {
+        assert_eq!(plain(&layer, &tenant()).await, 200);
+    }
+    assert!(layer.limiter().len() < 1_600, "{}", layer.limiter().len());
+    assert_eq!(plain(&layer, &owing).await, 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_calls_no_more_is_forgotten_by_what_others_do_even_if_nobody_is_new() {
+    let layer = layer(1, 0, 0).keys_max(10_000);
+    for _ in 0..1_000 {
+        assert_eq!(plain(&layer, &tenant()).await, 200);
+    }
+    let regular = tenant();
+    for _ in 0..60 {
+        time::advance(Duration::from_secs(5)).await;
+        plain(&layer, &regular).await;
+    }
+    assert_eq!(layer.limiter().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_are_busy_there_are_never_many_more_than_the_most_and_the_fullest_go_first() {
+    let limiter = Arc::new(Limiter::new(1_600));
+    let rates = counts::Rates::share(&policy(60, 0, 0).rates, Replica::ALONE);
+    // Somebody has used all, somebody else is in a call.
+    for _ in 0..60 {
+        assert!(admit(&limiter, 1, &rates).is_some());
+    }
+    let in_flight =
+        admit(&limiter, 2, &counts::Rates::share(&policy(0, 0, 1).rates, Replica::ALONE));
+    assert!(in_flight.is_some());
+    for number in 10..50_000 {
+        assert!(admit(&limiter, number, &rates).is_some());
+        assert!(limiter.len() <= 1_600 * 9 / 8);
+    }
+    assert!(limiter.len() >= 1_200, "{}", limiter.len());
+    assert!(admit(&limiter, 1, &rates).is_none());
+    assert!(
+        admit(&limiter, 2, &counts::Rates::share(&policy(0, 0, 1).rates, Replica::ALONE)).is_none()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_in_flight_are_remembered_however_many_there_are() {
+    let limiter = Arc::new(Limiter::new(100));
+    let rates = counts::Rates::share(&policy(0, 0, 1).rates, Replica::ALONE);
+    let permits: Vec<_> = (0..2_000).filter_map(|number| admit(&limiter, number, &rates)).collect();
+    assert_eq!((permits.len(), limiter.len()), (2_000, 2_000));
+    assert!((0..2_000).all(|number| admit(&limiter, number, &rates).is_none()));
+    drop(permits);
+    assert!((0..100).all(|number| admit(&limiter, number, &rates).is_some()));
+}
+
+/// Resident memory of this process.
+fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+#[expect(clippy::print_stdout, reason = "figures for whoever asks: `-- --nocapture`")]
+async fn a_million_keys_fit_and_a_minute_later_they_are_gone() {
+    const KEYS: u64 = 1_000_000;
+    let (limiter, rates) = (Arc::new(Limiter::new(1_000_000)), one_request());
+    let before = resident_kib();
+    let admitted = (0..KEYS).filter(|number| admit(&limiter, (*number).into(), &rates).is_some());
+    assert_eq!(admitted.count(), 1_000_000);
+    let known = limiter.len();
+    let grown = (resident_kib() - before) * 1_024;
+    println!("{known} keys: {} bytes a key; resident: {} KiB", grown / KEYS, resident_kib());
+    assert!((990_000..=1_000_000).contains(&known), "{known}");
+    // Nobody of them is let in a second time, but for the few that had to go.
+    let again = (0..KEYS).filter(|number| admit(&limiter, (*number).into(), &rates).is_some());
+    assert!(again.count() < 30_000);
+    // A quarter more takes no more.
+    for number in KEYS..KEYS + KEYS / 4 {
+        admit(&limiter, number.into(), &rates);
+    }
+    let most = limiter.len();
+    println!("{most} keys after a quarter more; resident: {} KiB", resident_kib());
+    assert!(most <= 1_125_000, "{most}");
+    time::advance(Duration::from_mins(1)).await;
+    for number in 0..5_000 {
+        time::advance(Duration::from_millis(60)).await;
+        admit(&limiter, number % 10, &rates);
+    }
+    println!("{} keys five minutes later; resident: {} KiB", limiter.len(), resident_kib());
+    assert!(limiter.len() <= 10, "{}", limiter.len());
+}
