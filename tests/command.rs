@@ -336,6 +336,77 @@ async fn an_operator_makes_an_organization_gives_it_credits_and_stops_it() {
 }
 
 #[tokio::test]
+async fn an_operator_limits_a_model_and_the_second_call_is_refused() {
+    let folder = Folder::new();
+    let dev = Dev::start(folder.path()).await;
+    let (here, id) = (folder.path(), dev.organization());
+    let line = |command: &str, more: &str| format!("limits {command} --org {id} {more} --json");
+    let failed = async |command: &str, more: &str| {
+        let line = line(command, more);
+        let output = run(here, &line.split_whitespace().collect::<Vec<_>>()).await;
+        assert!(!output.status.success(), "{line}");
+        stderr(&output)
+    };
+    let done = async |command: &str, more: &str| {
+        let line = line(command, more);
+        run_json(here, &line.split_whitespace().collect::<Vec<_>>()).await
+    };
+    let of_all = "--scope organization --model gpt-4o-mini*";
+    let typo = "--scope organization --model gpt-40-mini --requests-per-minute 1";
+    assert!(failed("set", typo).await.contains("no model with a price is named `gpt-40-mini`"));
+    let both = format!("{of_all} --requests-per-minute 1 --tokens-per-minute 1000000");
+    let set = done("set", &both).await;
+    assert_eq!((&set["requests_per_minute"], &set["scope_id"]), (&json!(1), &json!("")));
+    done("set", "--scope user --each --calls-in-flight 5").await;
+    done("set", "--scope team --id 0192F0C1-2345-7890-ABCD-EF0123456789 --tokens-per-minute 7")
+        .await;
+
+    let first = dev.send(dev.chat(&question(false), &[])).await;
+    let second = dev.send(dev.chat(&question(false), &[])).await;
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 429));
+    assert_eq!(first.headers()["x-ratelimit-limit-tokens"], "1000000");
+
+    let shown = done("show", "").await;
+    let listed: Vec<_> = shown["limits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|limit| {
+            ["scope", "scope_id", "model_pattern"]
+                .map(|field| limit[field].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let expected = [
+        ["organization", "", "gpt-4o-mini*"],
+        ["team", "0192f0c1-2345-7890-abcd-ef0123456789", "*"],
+        ["user", "*", "*"],
+    ];
+    assert_eq!(listed, expected);
+    assert!(
+        failed("set", &format!("{of_all} --requests-per-minute none --tokens-per-minute none"))
+            .await
+            .contains("limits remove")
+    );
+    let after = done("set", &format!("{of_all} --requests-per-minute none")).await;
+    assert_eq!(
+        (&after["requests_per_minute"], &after["tokens_per_minute"]),
+        (&json!(null), &json!(1_000_000))
+    );
+    done("remove", of_all).await;
+    assert!(failed("remove", of_all).await.contains("no such limit"));
+    assert_eq!(done("show", "").await["limits"].as_array().unwrap().len(), 2);
+    for (wrong, reason) in [
+        ("--scope team", "Name it with --id"),
+        ("--scope team --id walnut", "UUID"),
+        ("--scope user --id *", "--each"),
+        ("--scope organization --each", "leave --id and --each out"),
+    ] {
+        assert!(failed("remove", wrong).await.contains(reason), "{wrong}");
+    }
+    dev.stop().await;
+}
+
+#[tokio::test]
 async fn a_taken_port_names_the_option_that_helps() {
     let folder = Folder::new();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

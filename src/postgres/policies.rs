@@ -1,7 +1,8 @@
 //! Policies and memberships.
 
-use std::{fmt::Display, str::FromStr, sync::Arc};
+use std::{fmt::Display, num::NonZeroU32, str::FromStr, sync::Arc};
 
+use serde::Deserialize;
 use tokio_postgres::{Row, types::Type};
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 use crate::{
     context::Tenant,
     domain::{
-        policy::{Policy, RateLimit},
+        policy::{Policy, RateLimit, Rates},
         role::Role,
         scope::Scope,
     },
@@ -32,11 +33,40 @@ impl PolicyStore for PostgresStore {
             let policy = Arc::new(parse(column(row, 0)?)?);
             let suspended = word::<Scope>(row, 1)?;
             let role = tenant.role().or(word::<Role>(row, 2)?);
-            let rates: Vec<RateLimit> = serde_json::from_str(column(row, 3)?)
+            let rates: Vec<StoredRates> = serde_json::from_str(column(row, 3)?)
                 .map_err(|error| unexpected(&format!("rates: {error}")))?;
-            Ok(Standing { policy, role, rates: rates.into(), suspended })
+            let rates = rates.into_iter().map(RateLimit::from).collect();
+            Ok(Standing { policy, role, rates, suspended })
         })
     }
+}
+
+/// A rate limit as the table may have it.
+#[derive(Deserialize)]
+struct StoredRates {
+    scope: Scope,
+    scope_id: String,
+    model_pattern: String,
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
+    calls_in_flight: Option<u64>,
+}
+
+impl From<StoredRates> for RateLimit {
+    fn from(stored: StoredRates) -> Self {
+        let StoredRates { scope, scope_id, model_pattern, .. } = stored;
+        let rates = Rates {
+            requests_per_minute: stored.requests_per_minute.and_then(rate),
+            tokens_per_minute: stored.tokens_per_minute.and_then(rate),
+            calls_in_flight: stored.calls_in_flight.and_then(rate),
+        };
+        Self { scope, scope_id, model_pattern, rates }
+    }
+}
+
+/// More than can be counted is the most that can be counted.
+pub(super) fn rate(stored: u64) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(stored).unwrap_or(u32::MAX))
 }
 
 /// A word of ours, or none.

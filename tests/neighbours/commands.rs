@@ -47,12 +47,19 @@ fn arguments(command: &[String], help: &str, organization: &str) -> Option<Vec<S
     if usage.contains("--org ") || help.contains("--org ") {
         given.extend(["--org".to_owned(), organization.to_owned()]);
     }
-    for pair in words.windows(2).filter(|pair| pair[0].starts_with("--") && pair[0] != "--org") {
+    for pair in words.windows(2) {
+        // One of several begins with a bracket.
+        let name = pair[0].trim_start_matches('<');
+        if !name.starts_with("--") || name == "--org" {
+            continue;
+        }
         let value = match pair[1] {
             "<DOLLARS>" | "<AMOUNT>" => "1",
+            "<SCOPE>" => "organization",
+            figure if figure.starts_with("<N>") => "1",
             _ => "walnut",
         };
-        given.extend([pair[0].to_owned(), value.to_owned()]);
+        given.extend([name.to_owned(), value.to_owned()]);
     }
     for (at, word) in
         words.iter().enumerate().filter(|(_, word)| word.contains("ID") || word.contains("JSON"))

@@ -10,13 +10,14 @@ use tollgate::{
         finish::{Ending, Finish, Record, Settlement},
         hold::HoldRequest,
         ids::{OrganizationId, PriceId, RequestId},
-        policy::Policy,
+        policy::{Policy, RateLimit},
         role::Role,
         usage::Usage,
     },
     postgres::{
         Operator, Pool, PoolConfig, PostgresStore, Seal,
         cluster::testing,
+        operator::{Limited, RateChange, RateChanges},
         sealing::{self, Sealing},
     },
     store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, coalesce::Options},
@@ -32,6 +33,8 @@ pub(crate) trait Fixture {
     async fn set_policy(&self, id: OrganizationId, policy: Policy);
     async fn set_suspended(&self, id: OrganizationId, suspended: bool);
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role);
+    /// For models that have a price, or for all.
+    async fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit);
     async fn expire(&self, id: OrganizationId) -> u64;
     /// Its hold stands no longer.
     async fn end_time(&self, id: OrganizationId, request_id: RequestId);
@@ -81,6 +84,9 @@ impl Fixture for Memory {
     }
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role) {
         self.0.set_role(id, user, role).unwrap();
+    }
+    async fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit) {
+        self.0.set_rate_limit(id, limit).unwrap();
     }
     async fn expire(&self, id: OrganizationId) -> u64 {
         self.0.expire(id).unwrap().try_into().unwrap()
@@ -157,6 +163,17 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
     }
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role) {
         self.operator.set_role(id, user, role).await.unwrap();
+    }
+    async fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit) {
+        let RateLimit { scope, ref scope_id, ref model_pattern, rates } = limit;
+        let limited = Limited { scope, scope_id, model_pattern };
+        let change = |rate: Option<_>| rate.map_or(RateChange::Lift, RateChange::To);
+        let changes = RateChanges {
+            requests_per_minute: change(rates.requests_per_minute),
+            tokens_per_minute: change(rates.tokens_per_minute),
+            calls_in_flight: change(rates.calls_in_flight),
+        };
+        assert_eq!(self.operator.set_rate_limit(id, limited, changes).await.unwrap(), rates);
     }
     async fn expire(&self, id: OrganizationId) -> u64 {
         self.store.expire(id).await.unwrap()

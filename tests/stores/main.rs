@@ -14,6 +14,7 @@ mod catalog;
 mod fixture;
 mod fuzz;
 mod isolation;
+mod limits;
 mod operator;
 mod plans;
 mod sealed;
@@ -73,4 +74,5 @@ suite! {
     a_hundred_holds_on_a_balance_for_ten_grant_ten,
     a_hundred_first_holds_on_a_budget_for_ten_grant_ten,
     the_standing_has_the_policy_and_the_membership,
+    the_standing_has_the_rates_that_a_caller_meets,
 }

@@ -1,6 +1,6 @@
 //! What every store does alike.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use futures_util::future::join_all;
 use tollgate::{
@@ -9,8 +9,8 @@ use tollgate::{
         credits::Credits,
         finish::Finished,
         hold::{Exceeded, Heartbeat, HoldVerdict, Unit, Window},
-        ids::{OrganizationId, RequestId},
-        policy::{AllowList, Budgets, Policy},
+        ids::{KeyId, OrganizationId, RequestId, TeamId},
+        policy::{AllowList, Budgets, Policy, RateLimit, Rates},
         role::Role,
         scope::Scope,
     },
@@ -354,4 +354,50 @@ pub(crate) async fn the_standing_has_the_policy_and_the_membership<F: Fixture>()
     let by_token = f.store().standing(&ann.clone().with_role(Role::Viewer)).await.unwrap();
     assert_eq!(by_token.role, Some(Role::Viewer));
     assert_eq!(f.store().standing(&Tenant::new(id, "bob")).await.unwrap().role, None);
+}
+
+pub(crate) async fn the_standing_has_the_rates_that_a_caller_meets<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(0).await;
+    let (id, team, key) = (ann.organization_id(), Uuid::now_v7(), Uuid::now_v7());
+    let (team_id, key_id) = (team.to_string(), key.to_string());
+    let limit = |scope, scope_id: &str, requests| RateLimit {
+        scope,
+        scope_id: scope_id.into(),
+        model_pattern: "*".into(),
+        rates: Rates {
+            requests_per_minute: NonZeroU32::new(requests),
+            tokens_per_minute: NonZeroU32::new(u32::MAX),
+            calls_in_flight: None,
+        },
+    };
+    for limit in [
+        limit(Scope::Key, Scope::EACH, 1),
+        limit(Scope::User, "bob", 2),
+        limit(Scope::User, Scope::EACH, 3),
+        limit(Scope::Team, &team_id, 4),
+        limit(Scope::Organization, "", 5),
+        limit(Scope::Team, Scope::EACH, 6),
+    ] {
+        f.set_rate_limit(id, limit).await;
+    }
+    let met = async |tenant: Tenant| f.store().standing(&tenant).await.unwrap().rates.to_vec();
+    let everybodys = limit(Scope::Organization, "", 5);
+    assert_eq!(met(ann.clone()).await, [everybodys.clone(), limit(Scope::User, "ann", 3)]);
+    let bob = Tenant::new(id, "bob").with_team(TeamId::new(team)).with_key(KeyId::new(key));
+    let expected = [
+        everybodys.clone(),
+        limit(Scope::Team, &team_id, 4),
+        limit(Scope::User, "bob", 2),
+        limit(Scope::Key, &key_id, 1),
+    ];
+    assert_eq!(met(bob).await, expected);
+    let other = Uuid::now_v7();
+    let eve = Tenant::new(id, "eve").with_team(TeamId::new(other));
+    let expected =
+        [everybodys, limit(Scope::Team, &other.to_string(), 6), limit(Scope::User, "eve", 3)];
+    assert_eq!(met(eve).await, expected);
+    // Another organization meets none of it, whoever calls.
+    let stranger = f.organization(0).await.organization_id();
+    assert_eq!(met(Tenant::new(stranger, "bob").with_team(TeamId::new(team))).await, []);
 }

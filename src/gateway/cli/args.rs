@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use super::limits::LimitsArgs;
 use crate::{
     domain::{
         credits::{Credits, ParseCreditsError},
@@ -46,6 +47,8 @@ pub(super) enum Command {
     Credits(CreditsArgs),
     /// Policies: what an organization may do
     Policy(PolicyArgs),
+    /// Rates of an organization's teams, people, keys and models
+    Limits(LimitsArgs),
 }
 
 #[derive(Debug, Args)]

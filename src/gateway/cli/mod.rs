@@ -8,6 +8,7 @@ mod args;
 mod books;
 mod connect;
 mod dev;
+mod limits;
 mod operate;
 mod output;
 mod prove;
@@ -53,6 +54,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Org(args) => operate::org(args.command).await,
         Command::Credits(args) => operate::credits(args.command).await,
         Command::Policy(args) => operate::policy(args.command).await,
+        Command::Limits(args) => limits::run(args.command).await,
     }
 }
 

@@ -160,7 +160,7 @@ fn not_a_policy(error: &serde_json::Error) -> Failure {
     Failure::new(format!("not a policy: {error}"))
 }
 
-async fn begin(operator: &Named) -> Result<(Operator, Output), Failure> {
+pub(super) async fn begin(operator: &Named) -> Result<(Operator, Output), Failure> {
     let (url, config) = connect::database(operator)?;
     let store = database::operator(&url, config.as_ref()).await?;
     Ok((store, Output::new(operator.json)))
@@ -172,7 +172,7 @@ fn sqlstate(error: &StoreError) -> Option<&str> {
     Some(code.code())
 }
 
-fn refused(id: OrganizationId, error: StoreError) -> Failure {
+pub(super) fn refused(id: OrganizationId, error: StoreError) -> Failure {
     if matches!(error, StoreError::UnknownOrganization) {
         return Failure::new(format!("there is no organization {id} in this database"));
     }

@@ -100,3 +100,29 @@ fn a_failure_says_its_causes_once() {
     let error = CannotWrite(io::Error::other("the disk is gone"));
     assert_eq!(Failure::from(error).to_string(), "cannot write: the disk is gone");
 }
+
+#[test]
+fn a_limit_names_whose_it_is_and_at_least_one_rate() {
+    let set = format!("limits set --org {ORG} --scope");
+    for line in [
+        format!("{set} organization --requests-per-minute 60"),
+        format!("{set} user --each --model gpt-4o* --tokens-per-minute none --calls-in-flight 4"),
+        format!("limits remove --org {ORG} --scope key --id {ORG}"),
+        format!("limits show --org {ORG}"),
+    ] {
+        assert!(matches!(parse(&line), Ok(Command::Limits(_))), "{line}");
+    }
+    for (line, kind) in [
+        (format!("{set} organization"), ErrorKind::MissingRequiredArgument),
+        (format!("{set} model --requests-per-minute 60"), ErrorKind::ValueValidation),
+        (
+            format!("{set} user --id ada --each --requests-per-minute 60"),
+            ErrorKind::ArgumentConflict,
+        ),
+        (format!("{set} user --each --requests-per-minute 0"), ErrorKind::ValueValidation),
+        (format!("{set} user --each --requests-per-minute 4294967296"), ErrorKind::ValueValidation),
+        (format!("{set} user --each --calls-in-flight 1.5"), ErrorKind::ValueValidation),
+    ] {
+        assert_eq!(parse(&line).unwrap_err().kind(), kind, "{line}");
+    }
+}

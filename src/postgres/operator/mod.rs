@@ -1,15 +1,17 @@
-//! What the operator's staff does: organizations, credits, policies, members, prices, and the books.
+//! What the operator's staff does: organizations, credits, policies, rate limits, members, prices, and the books.
 //!
 //! Everything goes through the door as `tollgate_platform`, so the connection may be the
 //! administrator's or `tollgate_login`'s.
 
 mod books;
+mod limits;
 mod prices;
 
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
 pub use books::{Books, Reconciliation};
+pub use limits::{Limited, RateChange, RateChanges, RateLimitError};
 
 use super::{
     door::{Door, DoorRole},
