@@ -19,6 +19,7 @@ mod http2;
 mod outage;
 mod providers;
 mod races;
+mod rates;
 mod shutdown;
 mod slow;
 mod tenants;

@@ -1,6 +1,14 @@
 //! A database, a provider, an issuer, and gateways in front of them.
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
@@ -71,8 +79,9 @@ pub(crate) struct House {
     pub(crate) some_unserved: bool,
     /// Calls without a row are no fault: their gateway died.
     pub(crate) some_lost: bool,
-    /// How many gateways share the rates.
+    /// How many gateways share the rates, each with its number: they take turns.
     pub(crate) replicas: NonZeroU32,
+    started: AtomicU32,
     pub(crate) setup: Setup,
     /// Where gateways find the database.
     pub(crate) login: tokio_postgres::Config,
@@ -155,6 +164,7 @@ impl House {
             some_unserved: false,
             some_lost: false,
             replicas: NonZeroU32::MIN,
+            started: AtomicU32::new(0),
             setup,
             login,
             database,
@@ -224,7 +234,10 @@ impl House {
         Config {
             server: self.setup.server.clone(),
             credit: self.setup.credit,
-            limits: Limits { replicas: self.replicas },
+            limits: Limits {
+                replicas: self.replicas,
+                replica_index: Some(self.started.fetch_add(1, Ordering::Relaxed) % self.replicas),
+            },
             identity: Identity {
                 issuer: Some(self.issuer_url.clone()),
                 audience: Some("tollgate".into()),

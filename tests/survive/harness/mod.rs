@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-pub(crate) use ask::{Ask, BOTH, cost, plain_cost, price};
+pub(crate) use ask::{Ask, BOTH, MODEL, cost, plain_cost, price};
 pub(crate) use books::Row;
 pub(crate) use client::{Answer, Client};
 pub(crate) use house::{House, Org, Setup};
