@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{credits::Credits, ids::RequestId, scope::Scope};
 
 /// What is to be set aside for one call.
@@ -29,7 +31,8 @@ pub struct Heartbeat {
 }
 
 /// The calendar window of a budget, in the organization's time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Window {
     /// From midnight to midnight.
     Day,
@@ -48,7 +51,8 @@ impl Window {
 }
 
 /// What a budget counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// Input and output tokens.
     Tokens,

@@ -56,6 +56,7 @@ fn arguments(command: &[String], help: &str, organization: &str) -> Option<Vec<S
         let value = match pair[1] {
             "<DOLLARS>" | "<AMOUNT>" => "1",
             "<SCOPE>" => "organization",
+            "<WINDOW>" => "day",
             figure if figure.starts_with("<N>") => "1",
             _ => "walnut",
         };

@@ -1,20 +1,24 @@
 //! What the operator's staff does.
 
+use std::num::NonZeroU32;
+
 use serde_json::json;
 use tollgate::{
     domain::{
         credits::Credits,
+        hold::Window,
         ids::{OrganizationId, PriceId},
         policy::Disconnect,
         price::{ModelPrice, Rates, Tier},
         price_file::built_in,
+        scope::Scope,
     },
-    postgres::operator::PolicyError,
-    store::{PriceStore, StoreError},
+    postgres::operator::{BudgetError, Budgeted, CapChange, PolicyError},
+    store::{Journal, Ledger, PriceStore, StoreError},
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Postgres};
+use crate::fixture::{Fixture, Postgres, costing, hold};
 
 #[tokio::test]
 async fn a_grant_is_made_once_for_one_reference() {
@@ -121,4 +125,43 @@ async fn the_built_in_prices_read_back_as_they_were_imported() {
         let expected = ModelPrice { price_id, ..price.clone() };
         assert_eq!(**stored.get(&price.model).unwrap(), expected);
     }
+}
+
+#[tokio::test]
+async fn budgets_are_set_shown_and_removed_and_say_how_far_they_are_used() {
+    let f = Postgres::start().await;
+    let ann = f.organization(1_000).await;
+    let id = ann.organization_id();
+    let of = |scope, scope_id| Budgeted { scope, scope_id, window: Window::Day };
+    let each = of(Scope::User, Scope::EACH);
+    let set = f.operator.set_budget(id, each, CapChange::To(100), CapChange::Keep).await;
+    assert_eq!(set.unwrap(), (Some(100), None));
+    // What is not named stays; what is lifted is gone, but not the last cap of all.
+    let set = f.operator.set_budget(id, each, CapChange::Keep, CapChange::To(50)).await;
+    assert_eq!(set.unwrap(), (Some(100), Some(Credits::from_nanos(50))));
+    let set = f.operator.set_budget(id, each, CapChange::Lift, CapChange::Keep).await;
+    assert_eq!(set.unwrap(), (None, Some(Credits::from_nanos(50))));
+    let set = f.operator.set_budget(id, each, CapChange::Keep, CapChange::Lift).await;
+    assert!(matches!(set, Err(BudgetError::Nothing)), "{set:?}");
+
+    let request = hold(40, 7);
+    f.store.hold(&ann, request.clone()).await.unwrap();
+    f.store.finish(&ann, &costing(request.request_id, 30, 5)).await.unwrap();
+    f.store.hold(&ann, hold(3, 2)).await.unwrap();
+    let budgets = f.operator.budgets(id).await.unwrap();
+    let [budget] = budgets.as_slice() else { panic!("{budgets:?}") };
+    assert_eq!((budget.scope, budget.scope_id.as_str()), (Scope::User, "*"));
+    let now = budget.now.as_ref().unwrap();
+    assert_eq!((now.scope_id.as_str(), now.tokens_used, now.tokens_held), ("ann", 5, 2));
+    assert_eq!((now.credits_used.nanos(), now.credits_held.nanos()), (30, 3));
+    let events = f.operator.budget_events(id, NonZeroU32::new(10).unwrap()).await.unwrap();
+    let [event] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((event.percent, event.refused, event.used, event.cap), (50, false, 30, 50));
+
+    assert!(f.operator.remove_budget(id, each).await.unwrap());
+    assert!(!f.operator.remove_budget(id, each).await.unwrap());
+    assert!(f.operator.budgets(id).await.unwrap().is_empty());
+    let nobody = OrganizationId::new(Uuid::now_v7());
+    let unknown = f.operator.set_budget(nobody, each, CapChange::To(1), CapChange::Keep).await;
+    assert!(matches!(unknown, Err(BudgetError::Store(StoreError::UnknownOrganization))));
 }

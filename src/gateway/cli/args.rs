@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::limits::LimitsArgs;
+use super::{budgets::BudgetsArgs, limits::LimitsArgs};
 use crate::{
     domain::{
         credits::{Credits, ParseCreditsError},
@@ -47,6 +47,8 @@ pub(super) enum Command {
     Credits(CreditsArgs),
     /// Policies: what an organization may do
     Policy(PolicyArgs),
+    /// Budgets: what an organization, its teams, people and keys may use in a day or a month
+    Budgets(BudgetsArgs),
     /// Rates of an organization's teams, people, keys and models
     Limits(LimitsArgs),
 }

@@ -4,19 +4,18 @@ use std::{num::NonZeroU32, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{
     Failure,
     args::Operator as Named,
     operate::{begin, refused},
     output::Output,
+    scoped::{Scoped, whose},
 };
 use crate::{
     domain::{
         ids::OrganizationId,
         policy::{RateLimit, Rates},
-        scope::Scope,
     },
     postgres::operator::{Limited, RateChange, RateChanges, RateLimitError},
 };
@@ -58,18 +57,8 @@ pub(super) enum LimitsCommand {
 /// Which limit it is.
 #[derive(Debug, Args)]
 pub(super) struct Of {
-    /// Of which organization
-    #[arg(long, value_name = "ID")]
-    org: OrganizationId,
-    /// organization, team, user or key
-    #[arg(long)]
-    scope: Scope,
-    /// Which team, key (their UUID) or user (the token's `sub`)
-    #[arg(long, value_name = "WHICH", conflicts_with = "each")]
-    id: Option<String>,
-    /// Each team, user or key on its own that has no limit of its own
-    #[arg(long)]
-    each: bool,
+    #[command(flatten)]
+    scoped: Scoped,
     /// The models that count: a name, or a beginning such as `gpt-4o*`; by default all
     #[arg(long, value_name = "PATTERN", default_value = RateLimit::EVERY_MODEL, hide_default_value = true,
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -100,9 +89,9 @@ pub(super) async fn run(command: LimitsCommand) -> Result<ExitCode, Failure> {
 }
 
 async fn set(of: &Of, changes: &Changes, operator: &Named) -> Result<(), Failure> {
-    let scope_id = of.scope_id()?;
+    let scope_id = of.scoped.scope_id()?;
     let (store, output) = begin(operator).await?;
-    let set = store.set_rate_limit(of.org, of.limited(&scope_id), changes.into()).await;
+    let set = store.set_rate_limit(of.scoped.org, of.limited(&scope_id), changes.into()).await;
     let rates = set.map_err(|error| match error {
         RateLimitError::UnknownModel(pattern) => Failure::new(format!(
             "no model with a price is named `{pattern}`: this limit would count nothing"
@@ -110,10 +99,10 @@ async fn set(of: &Of, changes: &Changes, operator: &Named) -> Result<(), Failure
         RateLimitError::Nothing => {
             Failure::new("nothing would be limited: use `tollgate limits remove`")
         }
-        RateLimitError::Store(error) => refused(of.org, error),
+        RateLimitError::Store(error) => refused(of.scoped.org, error),
     })?;
     let limit = of.limit(scope_id, rates);
-    output.result(text_of(&limit), &document(of.org, &limit))
+    output.result(text_of(&limit), &document(of.scoped.org, &limit))
 }
 
 async fn show(org: OrganizationId, operator: &Named) -> Result<(), Failure> {
@@ -124,46 +113,23 @@ async fn show(org: OrganizationId, operator: &Named) -> Result<(), Failure> {
 }
 
 async fn remove(of: &Of, operator: &Named) -> Result<(), Failure> {
-    let scope_id = of.scope_id()?;
+    let scope_id = of.scoped.scope_id()?;
     let (store, output) = begin(operator).await?;
-    let removed = store.remove_rate_limit(of.org, of.limited(&scope_id)).await;
-    if !removed.map_err(|error| refused(of.org, error))? {
+    let removed = store.remove_rate_limit(of.scoped.org, of.limited(&scope_id)).await;
+    if !removed.map_err(|error| refused(of.scoped.org, error))? {
         return Err(Failure::new("there is no such limit; `tollgate limits show` lists them"));
     }
     let limit = of.limit(scope_id, Rates::default());
-    output.result(format_args!("{} Removed.", whose(&limit)), &document(of.org, &limit))
+    output.result(format_args!("{} Removed.", counted(&limit)), &document(of.scoped.org, &limit))
 }
 
 impl Of {
-    /// The id as it is stored, which is as tokens write it.
-    fn scope_id(&self) -> Result<String, Failure> {
-        let scope = self.scope;
-        match (scope, self.id.as_deref(), self.each) {
-            (Scope::Organization, None, false) => Ok(String::new()),
-            (Scope::Organization, ..) => {
-                Err(Failure::new("an organization has no id but --org: leave --id and --each out"))
-            }
-            (_, None, false) => {
-                Err(Failure::new(format!("which {scope}? Name it with --id, or say --each")))
-            }
-            (_, None, true) => Ok(Scope::EACH.to_owned()),
-            (_, Some("" | Scope::EACH), _) => {
-                Err(Failure::new(format!("this is no {scope}: for each of them say --each")))
-            }
-            (Scope::User, Some(user), _) => Ok(user.to_owned()),
-            (Scope::Team | Scope::Key, Some(id), _) => match Uuid::parse_str(id) {
-                Ok(id) => Ok(id.hyphenated().to_string()),
-                Err(_) => Err(Failure::new(format!("`{id}` is no {scope}: its id is a UUID"))),
-            },
-        }
-    }
-
     fn limited<'a>(&'a self, scope_id: &'a str) -> Limited<'a> {
-        Limited { scope: self.scope, scope_id, model_pattern: &self.model }
+        Limited { scope: self.scoped.scope, scope_id, model_pattern: &self.model }
     }
 
     fn limit(&self, scope_id: String, rates: Rates) -> RateLimit {
-        RateLimit { scope: self.scope, scope_id, model_pattern: self.model.clone(), rates }
+        RateLimit { scope: self.scoped.scope, scope_id, model_pattern: self.model.clone(), rates }
     }
 }
 
@@ -211,20 +177,12 @@ fn document(org: OrganizationId, limit: &RateLimit) -> Value {
 }
 
 fn text_of(limit: &RateLimit) -> String {
-    format!("{} {}", whose(limit), text_of_rates(&limit.rates))
+    format!("{} {}", counted(limit), text_of_rates(&limit.rates))
 }
 
-fn whose(limit: &RateLimit) -> String {
+fn counted(limit: &RateLimit) -> String {
     let RateLimit { scope, scope_id, model_pattern, .. } = limit;
-    let whose = match (scope, scope_id.as_str()) {
-        (Scope::Organization, _) => "The organization".to_owned(),
-        (scope, Scope::EACH) => format!("Each {scope}"),
-        (scope, id) => {
-            let mut name = scope.to_string();
-            name.get_mut(..1).map(str::make_ascii_uppercase);
-            format!("{name} {id}")
-        }
-    };
+    let whose = whose(*scope, scope_id);
     match model_pattern.as_str() {
         RateLimit::EVERY_MODEL => format!("{whose}:"),
         pattern => format!("{whose}, {pattern}:"),

@@ -6,12 +6,14 @@
 
 mod args;
 mod books;
+mod budgets;
 mod connect;
 mod dev;
 mod limits;
 mod operate;
 mod output;
 mod prove;
+mod scoped;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -54,6 +56,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Org(args) => operate::org(args.command).await,
         Command::Credits(args) => operate::credits(args.command).await,
         Command::Policy(args) => operate::policy(args.command).await,
+        Command::Budgets(args) => budgets::run(args.command).await,
         Command::Limits(args) => limits::run(args.command).await,
     }
 }

@@ -14,7 +14,7 @@ use super::ClusterError;
 pub const BIN_VARIABLE: &str = "TOLLGATE_POSTGRES_BIN";
 
 /// The oldest major version that will do.
-pub const MAJOR_MIN: u32 = 14;
+pub const MAJOR_MIN: u32 = 15;
 
 const PROGRAMS: [&str; 3] = ["postgres", "initdb", "pg_ctl"];
 

@@ -1,6 +1,6 @@
 //! A private Postgres cluster: for `tollgate dev` and for tests.
 //!
-//! It uses the server programs that are on the machine (Postgres 14 or newer), listens on a unix
+//! It uses the server programs that are on the machine (Postgres 15 or newer), listens on a unix
 //! socket only, and ends with the process that started it, even if that is killed.
 //!
 //! ```no_run

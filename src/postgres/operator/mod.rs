@@ -1,9 +1,10 @@
-//! What the operator's staff does: organizations, credits, policies, rate limits, members, prices, and the books.
+//! What the operator's staff does: organizations, credits, policies, budgets, rate limits, members, prices, and the books.
 //!
 //! Everything goes through the door as `tollgate_platform`, so the connection may be the
 //! administrator's or `tollgate_login`'s.
 
 mod books;
+mod budgets;
 mod limits;
 mod prices;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
 pub use books::{Books, Reconciliation};
+pub use budgets::{Budget, BudgetError, BudgetEvent, Budgeted, CapChange, WindowUsage};
 pub use limits::{Limited, RateChange, RateChanges, RateLimitError};
 
 use super::{
