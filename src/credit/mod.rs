@@ -25,7 +25,7 @@
 //!     fn hold<'a>(&'a self, _: &'a Tenant, request: HoldRequest) -> StoreFuture<'a, HoldVerdict> {
 //!         let available = Credits::from_nanos(500_000);
 //!         let covered = request.amount <= available;
-//!         Box::pin(ready(Ok(if covered { HoldVerdict::Granted } else { HoldVerdict::Insufficient { available } })))
+//!         Box::pin(ready(Ok(if covered { HoldVerdict::Granted } else { HoldVerdict::Insufficient { available, may_wait: false } })))
 //!     }
 //! }
 //!

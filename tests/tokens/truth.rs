@@ -23,14 +23,11 @@ impl Truth {
     pub(crate) fn chat(&self, call: &Value) -> u64 {
         let messages = call["messages"].as_array().unwrap().iter().map(|message| {
             let fields = message.as_object().unwrap().iter().map(|(key, value)| {
-                let text = match value {
-                    Value::String(text) => text.clone(),
-                    parts => parts
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .map(|part| part["text"].as_str().unwrap())
-                        .collect(),
+                let text: String = match value.as_array() {
+                    Some(parts) => {
+                        parts.iter().map(|part| part["text"].as_str().unwrap()).collect()
+                    }
+                    None => value.as_str().unwrap().to_owned(),
                 };
                 self.count(&text) + u64::from(key == "name")
             });
