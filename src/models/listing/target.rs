@@ -1,6 +1,6 @@
 //! What a request to the listing asks for.
 
-use crate::domain::dialect::Dialect;
+use crate::domain::{dialect::Dialect, percent};
 
 /// All models, or one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,30 +74,7 @@ impl Page {
     }
 }
 
-/// The text with `%2F` and the like undone; what is no such escape stays as it is.
+/// The text with `%2F` and the like undone.
 fn percent_decoded(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte == b'%'
-            && let Some((&[high, low], tail)) = tail.split_first_chunk::<2>()
-            && let (Some(high), Some(low)) = (nibble(high), nibble(low))
-        {
-            decoded.push((high << 4) | low);
-            rest = tail;
-        } else {
-            decoded.push(byte);
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
-        b'A'..=b'F' => Some(digit.wrapping_sub(b'A').wrapping_add(10)),
-        _ => None,
-    }
+    String::from_utf8_lossy(&percent::decoded(text)).into_owned()
 }
