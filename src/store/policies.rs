@@ -37,6 +37,8 @@ struct Cached {
     entries: Cache<Key, Entry>,
     /// When the store last was away for whom, so that those who waited for that answer share it.
     failures: Cache<Key, Instant>,
+    /// How often something was forgotten: what was being read meanwhile may be of before.
+    forgotten: AtomicU64,
     ttl: Duration,
 }
 
@@ -80,7 +82,8 @@ impl Policies {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let ttl = ttl.min(Self::TTL_MAX);
         let failures = Cache::new(Self::FAILURES_MAX);
-        Self(Source::Cached(Arc::new(Cached { number, store, entries, failures, ttl })))
+        let forgotten = AtomicU64::new(0);
+        Self(Source::Cached(Arc::new(Cached { number, store, entries, failures, forgotten, ttl })))
     }
 
     /// One policy for everybody: for a single layer in front of one's own service.
@@ -131,10 +134,23 @@ impl Policies {
         Ok(standing)
     }
 
+    /// The standing as the store has it now, whatever was known.
+    pub(crate) async fn get_anew(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
+        if let Source::Cached(cached) = &self.0 {
+            cached.forget(|| drop(cached.entries.remove_if(&KeyRef::of(tenant), |_| true)));
+        }
+        self.get(tenant).await
+    }
+
     /// Forgets what is known of an organization: the next call reads it anew.
     pub fn forget(&self, organization: OrganizationId) {
+        self.forget_those(|known| known == organization);
+    }
+
+    /// Forgets what is known of these organizations, in one go: it takes as long as for one.
+    pub fn forget_those(&self, are: impl Fn(OrganizationId) -> bool) {
         if let Source::Cached(cached) = &self.0 {
-            cached.entries.retain(|key, _| key.organization_id != organization);
+            cached.forget(|| cached.entries.retain(|key, _| !are(key.organization_id)));
         }
     }
 }
@@ -142,16 +158,16 @@ impl Policies {
 impl Cached {
     fn peek(&self, tenant: &Tenant) -> Option<Standing> {
         let entry = self.entries.get(&KeyRef::of(tenant))?;
-        (entry.fetched.elapsed() < self.ttl).then(|| entry.standing_of(tenant))
+        entry.is_believed(self.ttl).then(|| entry.standing_of(tenant))
     }
 
     async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
         let key = KeyRef::of(tenant);
         if let Some(entry) = self.entries.get(&key) {
-            if entry.fetched.elapsed() < self.ttl {
+            if entry.is_believed(self.ttl) {
                 return Ok(entry.standing_of(tenant));
             }
-            self.entries.remove(&key);
+            drop(self.entries.remove_if(&key, |entry| !entry.is_believed(self.ttl)));
         }
         let key = Key::from(key);
         // Also the age of what is read now: it is of no later moment.
@@ -165,11 +181,16 @@ impl Cached {
         if self.failures.get(&key).is_some_and(|failed| failed >= asked) {
             return Err(StoreError::Unavailable("the policy could not be read just now".into()));
         }
+        let before = self.forgotten.load(Ordering::SeqCst);
         match self.store.standing(tenant).await {
             Ok(standing) => {
                 let entry = Entry { standing, fetched: asked };
-                // In vain where it was forgotten meanwhile.
+                // Also for those who wait for it.
                 drop(guard.insert(entry.clone()));
+                // Forgetting finds only what is there: what was on its way is taken out here.
+                if self.forgotten.load(Ordering::SeqCst) != before {
+                    drop(self.entries.remove_if(&key, |_| true));
+                }
                 Ok(entry.standing_of(tenant))
             }
             Err(error) => {
@@ -180,9 +201,22 @@ impl Cached {
             }
         }
     }
+
+    /// Counted first: an answer that comes after the count is not kept, one that came before is there
+    /// to be taken out.
+    fn forget(&self, take_out: impl FnOnce()) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        take_out();
+    }
 }
 
 impl Entry {
+    /// A kill switch that is on is believed by nobody but those who asked at the same time: it may be
+    /// turned off before the next call.
+    fn is_believed(&self, ttl: Duration) -> bool {
+        self.standing.suspended.is_none() && self.fetched.elapsed() < ttl
+    }
+
     fn standing_of(&self, tenant: &Tenant) -> Standing {
         Standing { role: tenant.role().or(self.standing.role), ..self.standing.clone() }
     }
@@ -277,6 +311,56 @@ mod tests {
         assert!(policies.peek(&bob).is_none());
         assert!(policies.get(&bob).await.unwrap().role.is_none());
         assert!(policies.peek(&ada).unwrap().role.is_some());
+    }
+
+    /// A store that takes as long as the test wants.
+    struct Slow {
+        store: MemoryStore,
+        answers: tokio::sync::Semaphore,
+    }
+
+    impl PolicyStore for Slow {
+        fn standing<'a>(&'a self, tenant: &'a Tenant) -> crate::store::StoreFuture<'a, Standing> {
+            Box::pin(async {
+                let standing = self.store.standing(tenant).await;
+                self.answers.acquire().await.unwrap().forget();
+                standing
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_on_its_way_when_it_was_forgotten_is_not_kept() {
+        let (store, _, tenant) = stored();
+        let slow = Arc::new(Slow { store, answers: tokio::sync::Semaphore::new(0) });
+        let policies = Policies::cached(Arc::<Slow>::clone(&slow), Policies::TTL_MAX);
+        for forget in [true, false] {
+            let mut asking = tokio_test::task::spawn(policies.get(&tenant));
+            tokio_test::assert_pending!(asking.poll());
+            if forget {
+                policies.forget(tenant.organization_id());
+            }
+            slow.answers.add_permits(1);
+            asking.await.unwrap();
+            assert_eq!(policies.peek(&tenant).is_none(), forget);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kill_switch_that_is_on_is_not_believed_by_the_next_call() {
+        let (store, policies, tenant) = stored();
+        let organization = tenant.organization_id();
+        store.set_suspended(organization, true).unwrap();
+        for _ in 0..2 {
+            assert!(policies.get(&tenant).await.unwrap().suspended.is_some());
+            assert!(policies.peek(&tenant).is_none());
+        }
+        store.set_suspended(organization, false).unwrap();
+        assert!(policies.get(&tenant).await.unwrap().suspended.is_none());
+        assert!(policies.peek(&tenant).is_some());
+        store.set_suspended(organization, true).unwrap();
+        assert!(policies.get(&tenant).await.unwrap().suspended.is_none());
+        assert!(policies.get_anew(&tenant).await.unwrap().suspended.is_some());
     }
 
     /// A store that says nothing for five seconds, and then that it is away.
