@@ -53,6 +53,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V21__holds",
     "V22__finishes",
     "V23__reconcile",
+    "V25__suspension",
 ];
 
 /// How a database stands to this program.

@@ -7,12 +7,14 @@ pub mod coalesce;
 mod memory;
 mod policies;
 mod prices;
+mod switches;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use memory::{Balance, MemoryStore, Written};
 pub use policies::Policies;
 pub use prices::Prices;
+pub use switches::{Flipped, SwitchStore, Switchboard, SwitchesOn};
 
 pub use crate::context::Standing;
 use crate::{
@@ -38,6 +40,9 @@ pub enum StoreError {
     /// The organization is not in this store. Not worth repeating.
     #[error("no such organization")]
     UnknownOrganization,
+    /// Whoever asks may not do this. Not worth repeating.
+    #[error("the caller's role does not include this")]
+    Forbidden,
     /// The store refused the statement for a reason that repeating will not change.
     #[error("the store refused: {0}")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -21,10 +21,11 @@ use super::{
     pool::Pool,
     statement::{Parameter, Statement},
     store::{column, known, own_claims},
+    switches,
 };
 use crate::{
-    domain::{credits::Credits, ids::OrganizationId, policy::Policy, role::Role},
-    store::{Balance, StoreError},
+    domain::{credits::Credits, ids::OrganizationId, policy::Policy, role::Role, switch::Switch},
+    store::{Balance, StoreError, SwitchesOn},
 };
 
 const CREATE: Statement = Statement::new(
@@ -32,8 +33,10 @@ const CREATE: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
 const SHOW: Statement = Statement::new(include_str!("../sql/show_organization.sql"), &[Type::UUID]);
-const SUSPEND: Statement =
-    Statement::new(include_str!("../sql/suspend_organization.sql"), &[Type::UUID, Type::BOOL]);
+const SUSPEND: Statement = Statement::new(
+    include_str!("../sql/suspend_organization.sql"),
+    &[Type::UUID, Type::BOOL, Type::TEXT],
+);
 const SET_POLICY: Statement =
     Statement::new(include_str!("../sql/set_policy.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
 const SET_ROLE: Statement =
@@ -128,7 +131,7 @@ impl Operator {
     }
 
     /// Turns the operator's kill switch on or off. Every hold from now on sees it; gateways that
-    /// listen cut open streams.
+    /// listen cut open calls.
     ///
     /// # Errors
     /// As [`organization`](Self::organization).
@@ -137,7 +140,57 @@ impl Operator {
         id: OrganizationId,
         suspended: bool,
     ) -> Result<(), StoreError> {
-        let rows = self.run(id, &SUSPEND, &[&id.as_uuid(), &suspended]).await?;
+        self.suspend(id, suspended, None).await
+    }
+
+    /// Turns a kill switch on, with a reason that the organization's people can read. The one of the
+    /// whole organization is the operator's own; the others its owners and admins can turn off. `false`
+    /// where as many of those are on as may be.
+    ///
+    /// # Errors
+    /// As [`organization`](Self::organization).
+    pub async fn turn_on(
+        &self,
+        id: OrganizationId,
+        switch: &Switch,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        if *switch == Switch::Organization {
+            return self.suspend(id, true, reason).await.map(|()| true);
+        }
+        let role = DoorRole::Platform;
+        let turned = switches::turn_on(&self.door, &claims(id), role, id, switch, reason).await?;
+        Ok(turned.is_some())
+    }
+
+    /// The kill switches that are on.
+    ///
+    /// # Errors
+    /// As [`organization`](Self::organization).
+    pub async fn switches(&self, id: OrganizationId) -> Result<SwitchesOn, StoreError> {
+        switches::list(&self.door, &claims(id), DoorRole::Platform, id).await
+    }
+
+    /// Turns a kill switch off, where it is on.
+    ///
+    /// # Errors
+    /// As [`organization`](Self::organization).
+    pub async fn turn_off(&self, id: OrganizationId, switch: &Switch) -> Result<(), StoreError> {
+        if *switch == Switch::Organization {
+            return self.suspend(id, false, None).await;
+        }
+        // There is nothing to be turned off in an organization that is not here: say so.
+        one(&self.run(id, &SHOW, &[&id.as_uuid()]).await?)?;
+        switches::turn_off(&self.door, &claims(id), DoorRole::Platform, id, switch).await
+    }
+
+    async fn suspend(
+        &self,
+        id: OrganizationId,
+        suspended: bool,
+        reason: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let rows = self.run(id, &SUSPEND, &[&id.as_uuid(), &suspended, &reason]).await?;
         one(&rows).map(drop)
     }
 

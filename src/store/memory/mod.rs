@@ -45,7 +45,10 @@ pub use account::Balance;
 use organization::Organization;
 pub use organization::Written;
 
-use super::{Journal, Ledger, PolicyStore, PriceStore, Prices, Standing, StoreError, StoreFuture};
+use super::{
+    Journal, Ledger, PolicyStore, PriceStore, Prices, Standing, StoreError, StoreFuture,
+    SwitchStore,
+};
 use crate::{
     context::Tenant,
     domain::{
@@ -56,6 +59,7 @@ use crate::{
         policy::{Policy, RateLimit},
         price::PriceBook,
         role::Role,
+        switch::{Switch, Switches},
     },
 };
 
@@ -121,6 +125,17 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// Turns a kill switch of the organization's own on or off.
+    pub fn set_switch(
+        &self,
+        id: OrganizationId,
+        switch: Switch,
+        on: bool,
+    ) -> Result<(), StoreError> {
+        self.find(id)?.set_switch(switch, on);
+        Ok(())
+    }
+
     /// Makes a person a member in this role.
     pub fn set_role(&self, id: OrganizationId, user: &str, role: Role) -> Result<(), StoreError> {
         self.find(id)?.set_role(user, role);
@@ -180,6 +195,14 @@ impl PolicyStore for MemoryStore {
     }
 }
 
+impl SwitchStore for MemoryStore {
+    fn switches(&self, organization: OrganizationId) -> StoreFuture<'_, Switches> {
+        Box::pin(async move {
+            Ok(self.find(organization).map(|found| found.switches()).unwrap_or_default())
+        })
+    }
+}
+
 impl PriceStore for MemoryStore {
     fn price_book(&self) -> StoreFuture<'_, PriceBook> {
         Box::pin(async move { Ok(PriceBook::clone(&self.0.prices.current())) })
@@ -195,7 +218,7 @@ impl Ledger for MemoryStore {
     ) -> StoreFuture<'a, HoldVerdict> {
         Box::pin(async move {
             match self.find(tenant.organization_id()) {
-                Ok(organization) => Ok(organization.hold(&request)),
+                Ok(organization) => Ok(organization.hold(tenant, &request)),
                 Err(_) => Ok(HoldVerdict::UnknownOrganization),
             }
         })

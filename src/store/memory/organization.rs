@@ -15,6 +15,7 @@ use crate::{
         policy::{Policy, RateLimit, Rates},
         role::Role,
         scope::Scope,
+        switch::{Switch, Switches},
     },
     store::Standing,
 };
@@ -40,6 +41,7 @@ pub(super) struct Organization {
 struct Settings {
     policy: Arc<Policy>,
     suspended: bool,
+    switches: Switches,
     roles: HashMap<Box<str>, Role>,
     /// By scope, model pattern and id: the order in which callers meet them.
     rates: BTreeMap<(Scope, String, String), Rates>,
@@ -105,6 +107,25 @@ impl Organization {
         self.change(|settings| settings.suspended = suspended);
     }
 
+    pub(super) fn set_switch(&self, switch: Switch, on: bool) {
+        self.change(|settings| {
+            if on {
+                settings.switches.insert(switch);
+            } else {
+                settings.switches.remove(&switch);
+            }
+        });
+    }
+
+    pub(super) fn switches(&self) -> Switches {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        let mut on = settings.switches.clone();
+        if settings.suspended || settings.policy.suspended {
+            on.insert(Switch::Organization);
+        }
+        on
+    }
+
     pub(super) fn set_role(&self, user: &str, role: Role) {
         self.change(|settings| {
             settings.roles.insert(user.into(), role);
@@ -130,14 +151,20 @@ impl Organization {
             Arc::make_mut(&mut policy).suspended = true;
         }
         let role = tenant.role().or_else(|| settings.roles.get(tenant.user_id()).copied());
-        Standing { rates: settings.rates_of(tenant), ..Standing::under(policy, role) }
+        let rates = settings.rates_of(tenant);
+        let mut standing = Standing { rates, ..Standing::under(policy, role) };
+        standing.suspended = standing.suspended.or_else(|| settings.stop(tenant));
+        standing
     }
 
-    pub(super) fn hold(&self, request: &HoldRequest) -> HoldVerdict {
+    pub(super) fn hold(&self, tenant: &Tenant, request: &HoldRequest) -> HoldVerdict {
         let budgets = {
             let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
             if settings.suspended || settings.policy.suspended {
                 return HoldVerdict::Suspended(Scope::Organization);
+            }
+            if let Some(scope) = settings.stop(tenant) {
+                return HoldVerdict::Suspended(scope);
             }
             settings.policy.budgets
         };
@@ -178,6 +205,12 @@ impl Organization {
     // Nothing in here panics half way; a poisoned lock guards whole figures.
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Settings {
+    fn stop(&self, tenant: &Tenant) -> Option<Scope> {
+        self.switches.stop(tenant.team_id(), tenant.user_id(), tenant.key_id())
     }
 }
 

@@ -1,0 +1,169 @@
+//! Kill switches: which are on, and turning them on and off as the organization's own people.
+
+use tokio_postgres::{Row, error::SqlState, types::Type};
+
+use super::{
+    door::{Door, DoorRole, Step},
+    error::PostgresError,
+    statement::{Parameter, Statement},
+    store::{PostgresStore, column, known, own_claims, unexpected},
+};
+use crate::{
+    context::Tenant,
+    domain::{
+        ids::OrganizationId,
+        role::Role,
+        scope::UnknownScope,
+        switch::{Switch, Switches},
+    },
+    store::{Flipped, StoreError, StoreFuture, SwitchStore, Switchboard, SwitchesOn},
+};
+
+const SWITCHES: Statement = Statement::new(include_str!("sql/switches.sql"), &[Type::UUID]);
+const SUSPENSION: Statement = Statement::new(include_str!("sql/suspension.sql"), &[Type::UUID]);
+const KILL_SWITCHES: Statement =
+    Statement::new(include_str!("sql/kill_switches.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+const TURN_ON: Statement = Statement::new(
+    include_str!("sql/turn_switch_on.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
+);
+const TURN_OFF: Statement =
+    Statement::new(include_str!("sql/turn_switch_off.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+
+/// How many may be on in one organization: all of them are read whenever one changes.
+const ON_MAX: i64 = 1_000;
+
+impl SwitchStore for PostgresStore {
+    fn switches(&self, organization: OrganizationId) -> StoreFuture<'_, Switches> {
+        Box::pin(async move {
+            let id = organization.as_uuid();
+            let claims = own_claims(Some(id), Some(Role::Viewer.as_str()));
+            let rows = self.door().run(&claims, DoorRole::Viewer, &SWITCHES, &[&id]).await?;
+            let mut on = Switches::default();
+            for row in &rows {
+                if let Some(switch) = switch(row)? {
+                    on.insert(switch);
+                }
+            }
+            Ok(on)
+        })
+    }
+}
+
+impl Switchboard for PostgresStore {
+    fn list<'a>(&'a self, tenant: &'a Tenant, role: Role) -> StoreFuture<'a, SwitchesOn> {
+        let organization = tenant.organization_id();
+        Box::pin(list(self.door(), tenant.claims(), role.into(), organization))
+    }
+
+    fn turn_on<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        role: Role,
+        switch: &'a Switch,
+        reason: Option<&'a str>,
+    ) -> StoreFuture<'a, Option<Flipped>> {
+        let organization = tenant.organization_id();
+        Box::pin(turn_on(self.door(), tenant.claims(), role.into(), organization, switch, reason))
+    }
+
+    fn turn_off<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        role: Role,
+        switch: &'a Switch,
+    ) -> StoreFuture<'a, ()> {
+        let organization = tenant.organization_id();
+        Box::pin(turn_off(self.door(), tenant.claims(), role.into(), organization, switch))
+    }
+}
+
+pub(super) async fn list(
+    door: &Door,
+    claims: &str,
+    role: DoorRole,
+    organization: OrganizationId,
+) -> Result<SwitchesOn, StoreError> {
+    let id = organization.as_uuid();
+    let (all, nobody): (Option<&str>, Option<&str>) = (None, None);
+    let suspension: [Parameter<'_>; 1] = [&id];
+    let everything: [Parameter<'_>; 3] = [&id, &all, &nobody];
+    let steps = [Step::new(&SUSPENSION, &suspension), Step::new(&KILL_SWITCHES, &everything)];
+    let answers = door.run_all(claims, role, &steps).await.map_err(forbidden)?;
+    let [suspension, rows] = answers.as_slice() else {
+        return Err(unexpected("not one for each step"));
+    };
+    let suspension = suspension.first().ok_or(StoreError::UnknownOrganization)?;
+    let mut own = Vec::with_capacity(rows.len());
+    for row in rows {
+        own.extend(flipped(row)?);
+    }
+    Ok(SwitchesOn {
+        own,
+        by_operator: column(suspension, 0)?,
+        operator_reason: column(suspension, 1)?,
+        by_policy: column(suspension, 2)?,
+    })
+}
+
+pub(super) async fn turn_on(
+    door: &Door,
+    claims: &str,
+    role: DoorRole,
+    organization: OrganizationId,
+    switch: &Switch,
+    reason: Option<&str>,
+) -> Result<Option<Flipped>, StoreError> {
+    let (id, scope, scope_id) =
+        (organization.as_uuid(), switch.scope().as_str(), switch.scope_id());
+    let scope_id = &*scope_id;
+    let turn: [Parameter<'_>; 5] = [&id, &scope, &scope_id, &reason, &ON_MAX];
+    let show: [Parameter<'_>; 3] = [&id, &scope, &scope_id];
+    let steps = [Step::new(&TURN_ON, &turn), Step::new(&KILL_SWITCHES, &show)];
+    let answers = door.run_all(claims, role, &steps).await.map_err(forbidden)?;
+    match answers.last().and_then(|rows| rows.first()) {
+        Some(row) => flipped(row),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn turn_off(
+    door: &Door,
+    claims: &str,
+    role: DoorRole,
+    organization: OrganizationId,
+    switch: &Switch,
+) -> Result<(), StoreError> {
+    let (id, scope, scope_id) =
+        (organization.as_uuid(), switch.scope().as_str(), switch.scope_id());
+    let turned = door.run(claims, role, &TURN_OFF, &[&id, &scope, &&*scope_id]).await;
+    turned.map(drop).map_err(forbidden)
+}
+
+/// Which one a row is about; none where it is about nobody who can be.
+fn switch(row: &Row) -> Result<Option<Switch>, StoreError> {
+    let scope = column::<&str>(row, 0)?.parse();
+    let scope = scope.map_err(|error: UnknownScope| unexpected(&error.to_string()))?;
+    Ok(Switch::read(scope, column(row, 1)?).ok())
+}
+
+/// As [`switch`], with the rest of the row.
+fn flipped(row: &Row) -> Result<Option<Flipped>, StoreError> {
+    let Some(switch) = switch(row)? else { return Ok(None) };
+    Ok(Some(Flipped {
+        switch,
+        reason: column(row, 2)?,
+        switched_by: column(row, 3)?,
+        switched_at: column(row, 4)?,
+    }))
+}
+
+/// Row security and grants say who may: what they refuse is no fault of ours.
+fn forbidden(error: StoreError) -> StoreError {
+    match PostgresError::of(&error).and_then(PostgresError::code) {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => StoreError::Forbidden,
+        // The organization that the switch would be of.
+        Some(&SqlState::FOREIGN_KEY_VIOLATION) => StoreError::UnknownOrganization,
+        _ => known(error),
+    }
+}
