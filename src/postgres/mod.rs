@@ -12,6 +12,7 @@ mod error;
 mod journal;
 mod lease;
 mod ledger;
+pub mod listen;
 pub mod login;
 pub mod membership;
 pub mod migrate;
@@ -24,6 +25,7 @@ mod seal;
 pub mod sealing;
 mod statement;
 mod store;
+mod switches;
 mod tls;
 
 pub use config::{PoolConfig, Prepared};

@@ -7,6 +7,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![cfg(feature = "postgres")]
 
+mod listen;
 mod proxy;
 
 use std::{
