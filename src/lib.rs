@@ -19,6 +19,8 @@
 //! Without any, the crate is the layers and the in-memory store. `postgres` adds the store on
 //! Postgres, `axum` the extractors, `server` (default) the `tollgate` command.
 
+#[cfg(feature = "server")]
+pub mod admin;
 mod admission;
 pub mod audit;
 pub mod body;
