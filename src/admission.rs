@@ -18,6 +18,7 @@ use tower_service::Service;
 use crate::{
     body::ResponseBody,
     context::{Call, Tenant},
+    domain::scope::Scope,
     refusal::Refusal,
     store::{Policies, Standing, StoreError},
 };
@@ -171,6 +172,6 @@ pub(crate) fn unknown_organization(tenant: &Tenant, call: Option<&Call>) -> Refu
     tracing::warn!(organization_id = %tenant.organization_id(), "a valid token of an organization that is not in the store");
     match call {
         Some(call) => Refusal::ModelNotAllowed(call.facts().model.clone()),
-        None => Refusal::Suspended,
+        None => Refusal::Suspended(Scope::Organization),
     }
 }

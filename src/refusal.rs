@@ -41,8 +41,8 @@ pub enum Refusal {
     ModelNotFound(String),
     /// The caller's role may not do this.
     RoleNotAllowed,
-    /// The kill switch is on.
-    Suspended,
+    /// A kill switch is on: for this scope of the caller's.
+    Suspended(Scope),
     /// A rate is used up.
     RateLimited {
         /// What is limited: `requests`, `tokens` or `calls in flight`.
@@ -104,7 +104,7 @@ impl Refusal {
             Self::BodyTimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::InvalidBody { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownEndpoint | Self::ModelNotFound(_) => StatusCode::NOT_FOUND,
-            Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended => {
+            Self::ModelNotAllowed(_) | Self::RoleNotAllowed | Self::Suspended(_) => {
                 StatusCode::FORBIDDEN
             }
             Self::RateLimited { .. } | Self::BudgetExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -127,7 +127,10 @@ impl Refusal {
             Self::ModelNotAllowed(_) => "model_not_allowed",
             Self::ModelNotFound(_) => "model_not_found",
             Self::RoleNotAllowed => "role_not_allowed",
-            Self::Suspended => "organization_suspended",
+            Self::Suspended(Scope::Organization) => "organization_suspended",
+            Self::Suspended(Scope::Team) => "team_suspended",
+            Self::Suspended(Scope::User) => "user_suspended",
+            Self::Suspended(Scope::Key) => "key_suspended",
             Self::RateLimited { .. } => "rate_limit_exceeded",
             Self::BudgetExceeded(_) => "budget_exceeded",
             Self::InsufficientCredits { .. } => "insufficient_credits",
@@ -149,7 +152,10 @@ impl Refusal {
             Self::ModelNotAllowed(model) => format!("The model `{model}` may not be used by this organization. GET /v1/models lists those that may.").into(),
             Self::ModelNotFound(model) => format!("The model `{model}` does not exist or you do not have access to it.").into(),
             Self::RoleNotAllowed => "Your role in this organization does not include this. Ask an owner or admin of the organization.".into(),
-            Self::Suspended => "The organization is suspended. Ask its owner, or the operator of this gateway.".into(),
+            Self::Suspended(Scope::Organization) => "The organization is suspended. Ask its owner, or the operator of this gateway.".into(),
+            Self::Suspended(Scope::Team) => "Your team is suspended. Ask an owner or admin of the organization.".into(),
+            Self::Suspended(Scope::User) => "You are suspended in this organization. Ask an owner or admin of the organization.".into(),
+            Self::Suspended(Scope::Key) => "This key is suspended. Ask an owner or admin of the organization, or use another key.".into(),
             Self::RateLimited { what, scope, models, retry_after } => format!(
                 "{} is used up. Try again in {} s.",
                 limit_of(what, *scope, models.as_deref()),

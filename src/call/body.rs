@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -19,13 +20,19 @@ pub struct CallBody<E>(Kind<E>);
 
 enum Kind<E> {
     Whole(Option<Bytes>),
-    Stream(Option<Pin<Box<dyn Draining<Error = E>>>>),
+    Stream(Option<Arc<dyn Draining<Error = E>>>),
 }
 
 /// A metered stream, whatever the body inside it is.
-trait Draining: Body<Data = Bytes> + Send {
+trait Draining: Send + Sync {
+    type Error;
+
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>>;
+
+    fn is_end_stream(&self) -> bool;
+
     /// Reads the rest in the background where that is wanted, else ends the call.
-    fn client_left(self: Pin<Box<Self>>);
+    fn client_left(self: Arc<Self>);
 }
 
 impl<B> Draining for Metered<B>
@@ -33,7 +40,17 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: fmt::Display,
 {
-    fn client_left(self: Pin<Box<Self>>) {
+    type Error = B::Error;
+
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Self::poll_frame(self, cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        Self::is_end_stream(self)
+    }
+
+    fn client_left(self: Arc<Self>) {
         self.drain();
     }
 }
@@ -43,12 +60,12 @@ impl<E> CallBody<E> {
         Self(Kind::Whole((!bytes.is_empty()).then_some(bytes)))
     }
 
-    pub(super) fn stream<B>(stream: Metered<B>) -> Self
+    pub(super) fn stream<B>(stream: Arc<Metered<B>>) -> Self
     where
         B: Body<Data = Bytes, Error = E> + Send + 'static,
         E: fmt::Display,
     {
-        Self(Kind::Stream(Some(Box::pin(stream))))
+        Self(Kind::Stream(Some(stream)))
     }
 }
 
@@ -62,7 +79,7 @@ impl<E> Body for CallBody<E> {
     ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Stream(Some(stream)) => stream.as_mut().poll_frame(cx),
+            Kind::Stream(Some(stream)) => stream.poll_frame(cx),
             Kind::Stream(None) => Poll::Ready(None),
         }
     }
@@ -70,7 +87,7 @@ impl<E> Body for CallBody<E> {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Stream(stream) => stream.as_ref().is_none_or(Body::is_end_stream),
+            Kind::Stream(stream) => stream.as_ref().is_none_or(|stream| stream.is_end_stream()),
         }
     }
 

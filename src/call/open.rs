@@ -59,6 +59,8 @@ struct Answer {
     provider: Option<Arc<str>>,
     first_byte: Option<Duration>,
     begun: bool,
+    /// The head says that there is no answer to the call.
+    failed: bool,
 }
 
 impl OpenCall {
@@ -78,6 +80,7 @@ impl OpenCall {
             provider: None,
             first_byte: None,
             begun: false,
+            failed: false,
         };
         let heartbeats = settings.heartbeats.as_ref().filter(|_| place.is_some());
         let beating = heartbeats
@@ -113,6 +116,7 @@ impl OpenCall {
         self.answer.status = status.as_u16();
         self.answer.stream = stream;
         self.answer.begun = true;
+        self.answer.failed = !status.is_success();
         self.answer.provider = extensions.get::<ServedBy>().map(|served| Arc::clone(&served.0));
         if let Some(Keeping { keep: Keep::Full, capture_bytes_max }) = self.call.keeping() {
             self.answer.capture = Some(Capture::up_to(capture_bytes_max));
@@ -145,7 +149,7 @@ impl OpenCall {
         }
     }
 
-    /// The open stream under the kill switch, where there is one.
+    /// The call under the kill switch, where there is one.
     pub(super) fn watched(&self) -> Option<Watched> {
         Some(self.settings.kill_switch.as_ref()?.watch(self.tenant.as_ref()?))
     }
@@ -164,10 +168,25 @@ impl OpenCall {
     /// Ends a call that delivered something, or may have.
     pub(super) fn settle(&mut self, ending: Ending) -> Written {
         let whole = ending == Ending::Complete;
-        let ending = if self.call.client_left() { Ending::Abandoned } else { ending };
+        // What the switch has cut short is the switch's end also where the client had left before.
+        let left = self.call.client_left() && ending != Ending::Cut;
+        let ending = if left { Ending::Abandoned } else { ending };
         let bill =
             settle::settle(&self.answer.meter, self.call.facts(), self.call.hold().as_ref(), whole);
         self.end(ending, bill)
+    }
+
+    /// Ends a call in the middle, wherever it is, by what is known of it.
+    pub(super) fn end_early(&mut self, ending: Ending) -> Written {
+        if self.answer.failed {
+            return self.release(ending);
+        }
+        match self.call.hold() {
+            // The provider was reached: it may bill the input even if not a byte came back.
+            Some(_) => self.settle(ending),
+            None if self.answer.begun => self.settle(ending),
+            None => self.release(ending),
+        }
     }
 
     fn end(&mut self, ending: Ending, bill: Bill) -> Written {
@@ -265,12 +284,7 @@ impl Drop for OpenCall {
             return;
         }
         // Nobody waits here: the place in the queue makes sure that it is written all the same.
-        drop(match self.call.hold() {
-            // The provider was reached: it may bill the input even if not a byte came back.
-            Some(_) => self.settle(Ending::Abandoned),
-            None if self.answer.begun => self.settle(Ending::Abandoned),
-            None => self.release(Ending::Abandoned),
-        });
+        drop(self.end_early(Ending::Abandoned));
     }
 }
 

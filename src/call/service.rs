@@ -21,6 +21,7 @@ use super::{
     layer::Settings,
     open::{OpenCall, Reached},
     stream::Metered,
+    switch::Watched,
 };
 use crate::{
     body::RequestBody,
@@ -30,6 +31,7 @@ use crate::{
         finish::Ending,
         ids::RequestId,
         request::{self, CallFacts, InvalidBody},
+        scope::Scope,
         usage::Seen,
     },
     refusal::{REQUEST_ID, Refusal, Refused, dialect_of},
@@ -141,24 +143,51 @@ where
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.extensions.insert(call.clone());
-    let response =
-        match ready.call(Request::from_parts(parts, RequestBody::new(original, call))).await {
-            Ok(response) => response,
-            Err(error) => {
-                open.answered_instead(StatusCode::BAD_GATEWAY);
-                drop(open.release(Ending::Failed));
-                return Err(error);
-            }
-        };
+    // From before the hold on, so that no call is overlooked: one whose hold the switch came too late for
+    // is seen by whoever hears of the switch.
+    let watched = open.watched();
+    let answering = ready.call(Request::from_parts(parts, RequestBody::new(original, call)));
+    let response = match unless_cut(watched.as_ref(), answering).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
+            open.answered_instead(StatusCode::BAD_GATEWAY);
+            drop(open.release(Ending::Failed));
+            return Err(error);
+        }
+        Err(scope) => return Ok(cut(scope, open, dialect, named.as_ref()).await),
+    };
 
     let (parts, body) = response.into_parts();
     let stream = parts.status.is_success() && is_event_stream(&parts.headers);
     open.head(parts.status, &parts.extensions, stream);
     if stream {
-        let body = CallBody::stream(Metered::new(body, open, dialect, named));
+        let body = CallBody::stream(Metered::new(body, open, dialect, named, watched));
         return Ok(streamed(parts, body));
     }
-    Ok(whole(parts, body, open, dialect, named.as_ref()).await)
+    Ok(whole(parts, body, open, dialect, named.as_ref(), watched).await)
+}
+
+/// What `work` comes to, unless the kill switch is on before; then it is dropped.
+async fn unless_cut<F: Future>(watched: Option<&Watched>, work: F) -> Result<F::Output, Scope> {
+    match watched {
+        Some(watched) => watched.unless_cut(work).await,
+        None => Ok(work.await),
+    }
+}
+
+/// The answer to a call that the kill switch has ended before its answer went out. What was set aside
+/// before the provider was reached is given back; after that at least the input is charged.
+#[cold]
+async fn cut<E>(
+    scope: Scope,
+    mut open: OpenCall,
+    dialect: Dialect,
+    named: Option<&HeaderValue>,
+) -> Response<CallBody<E>> {
+    let suspended = Refusal::Suspended(scope);
+    open.answered_instead(suspended.status());
+    let refusal = if open.end_early(Ending::Cut).await { suspended } else { Refusal::Unwritten };
+    refused(&refusal, dialect, named)
 }
 
 /// The body of a call and what it asks for, or why it is none.
@@ -232,13 +261,18 @@ async fn whole<B>(
     mut open: OpenCall,
     dialect: Dialect,
     named: Option<&HeaderValue>,
+    watched: Option<Watched>,
 ) -> Response<CallBody<B::Error>>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display + Send + 'static,
 {
     let limit = open.settings().answer_bytes_max;
-    let collected = read_whole(body, limit).await;
+    let collected = match unless_cut(watched.as_ref(), read_whole(body, limit)).await {
+        Ok(collected) => collected,
+        Err(scope) => return cut(scope, open, dialect, named).await,
+    };
+    drop(watched);
     let mut garbage = false;
     let refused_by_layer = parts.extensions.get::<Refused>().is_some();
     let (written, bytes) = match collected {

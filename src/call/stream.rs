@@ -3,23 +3,24 @@
 
 use std::{
     collections::VecDeque,
-    fmt, mem,
+    fmt,
+    future::poll_fn,
+    mem,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
-use pin_project::pin_project;
 
 use super::{
     open::{OpenCall, Written},
-    switch::Watched,
+    switch::{Cut, Watched},
 };
 use crate::{
-    domain::{dialect::Dialect, finish::Ending, sse::Splitter, usage::Seen},
+    domain::{dialect::Dialect, finish::Ending, scope::Scope, sse::Splitter, usage::Seen},
     refusal::{Refusal, error_event},
 };
 
@@ -27,10 +28,14 @@ use crate::{
 ///
 /// Events go out as soon as they are complete; a part of an event tells a client nothing, and
 /// waiting for its end is what lets the usage event be hidden from a client that did not ask.
-#[pin_project]
-pub(super) struct Metered<B> {
-    #[pin]
-    inner: B,
+///
+/// Behind a lock, because two may end it: whoever sends it to the client, and the kill switch, which
+/// cannot wait for a client that does not read.
+pub(super) struct Metered<B>(Mutex<Stream<B>>);
+
+struct Stream<B> {
+    /// Gone once nothing more is wanted of the provider.
+    inner: Option<Pin<Box<B>>>,
     rest: Rest,
     phase: Phase,
 }
@@ -59,15 +64,19 @@ enum Phase {
     Over,
 }
 
-impl<B> Metered<B> {
+impl<B> Metered<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: fmt::Display,
+{
     pub(super) fn new(
         inner: B,
         open: OpenCall,
         dialect: Dialect,
         named: Option<HeaderValue>,
-    ) -> Self {
+        watched: Option<Watched>,
+    ) -> Arc<Self> {
         let splitter = Splitter::new(open.settings().event_bytes_max);
-        let watched = open.watched();
         let rest = Rest {
             open,
             dialect,
@@ -77,65 +86,113 @@ impl<B> Metered<B> {
             provider_error: false,
             watched,
         };
-        Self { inner, rest, phase: Phase::Reading }
+        let inner = Some(Box::pin(inner));
+        let stream = Arc::new(Self(Mutex::new(Stream { inner, rest, phase: Phase::Reading })));
+        // Named first: a reference to what it is turns into one to what it can.
+        let weak: Weak<Self> = Arc::downgrade(&stream);
+        let mut locked = stream.lock();
+        let stopped = locked.rest.watched.as_ref().and_then(|watched| watched.goes_on_as(weak));
+        if let Some(scope) = stopped {
+            locked.cut(scope);
+        }
+        drop(locked);
+        stream
     }
-}
 
-impl<B> Metered<B>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: fmt::Display,
-{
     /// The client left. Reads on to the provider's usage where that is wanted; else dropping the
     /// call ends it with what was seen.
-    pub(super) fn drain(mut self: Pin<Box<Self>>) {
-        let this = self.as_mut().project();
-        let finisher = this.rest.open.settings().finisher.clone();
-        if !matches!(this.phase, Phase::Reading) || !this.rest.open.drains() {
+    pub(super) fn drain(self: Arc<Self>) {
+        let stream = self.lock();
+        let finisher = stream.rest.open.settings().finisher.clone();
+        if !matches!(stream.phase, Phase::Reading) || !stream.rest.open.drains() {
             return;
         }
         let Some(finisher) = finisher else { return };
-        this.rest.open.call().client_leaves();
-        let limit = this.rest.open.settings().drain_max;
-        finisher.carry_on(limit, async move { while self.frame().await.is_some() {} });
+        stream.rest.open.call().client_leaves();
+        let limit = stream.rest.open.settings().drain_max;
+        drop(stream);
+        finisher.carry_on(limit, async move {
+            while poll_fn(|cx| self.poll_frame(cx)).await.is_some() {}
+        });
+    }
+
+    pub(super) fn poll_frame(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.lock().poll_frame(cx)
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        let stream = self.lock();
+        matches!(stream.phase, Phase::Over) && stream.rest.out.is_empty()
     }
 }
 
-impl<B> Body for Metered<B>
+impl<B> Metered<B> {
+    // A body that panicked is not asked again: hyper ends the connection, and with it the call.
+    fn lock(&self) -> MutexGuard<'_, Stream<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: Send> Cut for Metered<B> {
+    fn cut(&self, scope: Scope) {
+        self.lock().cut(scope);
+    }
+}
+
+impl<B> Stream<B> {
+    /// The kill switch is on: nothing more is taken from the provider, and what was delivered counts.
+    fn cut(&mut self, scope: Scope) {
+        if !matches!(self.phase, Phase::Reading) {
+            return;
+        }
+        self.inner = None;
+        let suspended = Refusal::Suspended(scope);
+        let last = self.rest.error(suspended.status(), suspended.code(), &suspended.message());
+        self.rest.open.delivered(&last);
+        self.end(last, Ending::Cut);
+    }
+
+    fn end(&mut self, last: Bytes, ending: Ending) {
+        self.rest.watched = None;
+        let written = self.rest.open.settle(ending);
+        self.phase = Phase::Finishing { written, last };
+    }
+}
+
+impl<B> Stream<B>
 where
     B: Body<Data = Bytes>,
     B::Error: fmt::Display,
 {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut this = self.project();
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         loop {
-            if let Some(bytes) = this.rest.out.pop_front() {
+            if let Some(bytes) = self.rest.out.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            match this.phase {
+            match &mut self.phase {
                 Phase::Reading => {
-                    if let Some((last, ending)) = this.rest.poll_cut(cx) {
-                        let written = this.rest.open.settle(ending);
-                        *this.phase = Phase::Finishing { written, last };
+                    if let Some(Poll::Ready(scope)) =
+                        self.rest.watched.as_ref().map(|watched| watched.poll_cut(cx))
+                    {
+                        self.cut(scope);
                         continue;
                     }
-                    let polled = ready!(this.inner.as_mut().poll_frame(cx));
-                    if let Some((last, ending)) = this.rest.read(polled) {
-                        let written = this.rest.open.settle(ending);
-                        *this.phase = Phase::Finishing { written, last };
+                    let polled = match &mut self.inner {
+                        Some(inner) => ready!(inner.as_mut().poll_frame(cx)),
+                        None => None,
+                    };
+                    if let Some((last, ending)) = self.rest.read(polled) {
+                        self.end(last, ending);
                     }
                 }
                 Phase::Finishing { written, last } => {
                     let durable = ready!(Pin::new(written).poll(cx));
                     let last = mem::take(last);
-                    *this.phase = Phase::Over;
-                    let last = if durable { last } else { this.rest.unwritten() };
+                    self.phase = Phase::Over;
+                    let last = if durable { last } else { self.rest.unwritten() };
                     if !last.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(last))));
                     }
@@ -143,15 +200,13 @@ where
                 Phase::Over => {
                     // A provider that ends in order leaves a connection that can be used again; one
                     // that lingers after its last event is not waited for.
-                    drop(this.inner.as_mut().poll_frame(cx));
+                    if let Some(inner) = &mut self.inner {
+                        drop(inner.as_mut().poll_frame(cx));
+                    }
                     return Poll::Ready(None);
                 }
             }
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self.phase, Phase::Over) && self.rest.out.is_empty()
     }
 }
 
@@ -224,18 +279,6 @@ impl Rest {
     fn forward(&mut self, raw: Bytes) {
         self.open.delivered(&raw);
         self.out.push_back(raw);
-    }
-
-    /// The last bytes and the ending, where the kill switch has been thrown.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Option<(Bytes, Ending)> {
-        if self.watched.as_mut()?.poll_cut(cx).is_pending() {
-            return None;
-        }
-        self.watched = None;
-        let suspended = Refusal::Suspended;
-        let last = self.error(suspended.status(), suspended.code(), &suspended.message());
-        self.open.delivered(&last);
-        Some((last, Ending::Cut))
     }
 
     fn broken(&mut self) -> (Bytes, Ending) {

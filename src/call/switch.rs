@@ -1,113 +1,233 @@
-//! The kill switch, as open streams meet it: they are cut.
+//! The kill switch, as open calls meet it: they are cut.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
 };
 
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use futures_util::{StreamExt, stream};
 
-use crate::{context::Tenant, domain::ids::OrganizationId, store::PolicyStore};
+use crate::{
+    context::Tenant,
+    domain::{ids::OrganizationId, scope::Scope, switch::Switches},
+    store::SwitchStore,
+};
 
-/// Knows which organizations have open streams, and cuts those of an organization that is suspended.
-/// Cheap to clone; clones are the same switch.
+/// Knows which calls are open and whose they are, and cuts those that a kill switch stops. Cheap to
+/// clone; clones are the same.
 ///
-/// New calls need no switch: the hold statement reads the live rows. Streams that are open already
-/// are cut when somebody says so ([`cut`](Self::cut)), or finds out ([`check`](Self::check), to be
-/// called every few seconds).
-#[derive(Clone, Default)]
-pub struct KillSwitch(Arc<Mutex<HashMap<OrganizationId, Open>>>);
+/// New calls need none of this: the hold statement reads the live rows. Calls that are open already
+/// are cut when somebody says so ([`cut`](Self::cut)) or finds out: [`check_those`](Self::check_those) is for when notices of
+/// changes have come, [`check`](Self::check) for every few seconds, as notices get lost.
+///
+/// A call that is cut ends at once, whether or not its client reads: the provider is hung up on, and
+/// what was delivered is settled. A stream ends with an error event; where the head of the answer is
+/// not out yet, the answer is 403.
+#[derive(Clone)]
+pub struct KillSwitch(Arc<Shared>);
 
-/// The open streams of an organization.
-struct Open {
-    /// One of its callers, in whose name the store is asked.
+struct Shared {
+    /// The calls of an organization are all in one of them.
+    shards: [Mutex<HashMap<u64, Arc<Watch>>>; SHARDS],
+    next: AtomicU64,
+}
+
+// Enough that calls of different organizations seldom meet.
+const SHARDS: usize = 64;
+
+/// One open call.
+struct Watch {
     tenant: Tenant,
-    cut: Arc<CancellationToken>,
-    streams: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stopped: Option<Scope>,
+    waker: Option<Waker>,
+    stream: Option<Weak<dyn Cut>>,
+}
+
+/// A stream that can be ended from outside: the task that sends it may be waiting for its client.
+pub(super) trait Cut: Send + Sync {
+    /// Ends it, unless it has ended.
+    fn cut(&self, scope: Scope);
+}
+
+impl Default for KillSwitch {
+    fn default() -> Self {
+        let shards = std::array::from_fn(|_| Mutex::default());
+        Self(Arc::new(Shared { shards, next: AtomicU64::new(0) }))
+    }
 }
 
 impl KillSwitch {
-    /// Cuts the streams that an organization has open: each ends with an error event, and its call is
-    /// settled by what was delivered.
-    pub fn cut(&self, organization: OrganizationId) {
-        if let Some(open) = self.lock().remove(&organization) {
-            tracing::warn!(organization_id = %organization, streams = open.streams, "open streams are cut: the organization is suspended");
-            open.cut.cancel();
+    /// How many organizations are asked about at once: connections are for calls, too.
+    const CHECKS_MAX: usize = 4;
+
+    /// Cuts the calls of an organization that these switches stop.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn cut(&self, organization: OrganizationId, on: &Switches) {
+        if on.is_empty() {
+            return;
+        }
+        // What is cut gives its place back, so the lock must be free again.
+        let stopped: Vec<_> = lock(self.shard(organization))
+            .values()
+            .filter(|watch| watch.tenant.organization_id() == organization)
+            .filter_map(|watch| Some((Arc::clone(watch), watch.stopped_by(on)?)))
+            .collect();
+        let cut = stopped.into_iter().filter(|(watch, scope)| watch.cut(*scope)).count();
+        if cut > 0 {
+            tracing::warn!(organization_id = %organization, calls = cut, "open calls are cut: a kill switch is on");
         }
     }
 
-    /// Asks the store about every organization with open streams and cuts those that are suspended.
+    /// Asks the store about every organization with open calls, and cuts those that are stopped.
     /// What cannot be asked now is asked again next time.
-    pub async fn check(&self, store: &dyn PolicyStore) {
-        let tenants: Vec<_> = self.lock().values().map(|open| open.tenant.clone()).collect();
-        for tenant in tenants {
-            match store.standing(&tenant).await {
-                Ok(standing) if standing.suspended.is_some() => self.cut(tenant.organization_id()),
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(organization_id = %tenant.organization_id(), %error, "a kill switch could not be read");
-                }
+    pub async fn check(&self, store: &dyn SwitchStore) {
+        let mut organizations = HashSet::new();
+        for shard in &self.0.shards {
+            organizations.extend(lock(shard).values().map(|watch| watch.tenant.organization_id()));
+        }
+        self.check_those(store, organizations).await;
+    }
+
+    /// As [`check`](Self::check), for these organizations: nothing is asked about one that has no open
+    /// call.
+    pub async fn check_those(
+        &self,
+        store: &dyn SwitchStore,
+        organizations: impl IntoIterator<Item = OrganizationId>,
+    ) {
+        stream::iter(organizations)
+            .for_each_concurrent(Self::CHECKS_MAX, |organization| {
+                self.check_one(store, organization)
+            })
+            .await;
+    }
+
+    async fn check_one(&self, store: &dyn SwitchStore, organization: OrganizationId) {
+        let mut open = false;
+        for watch in lock(self.shard(organization)).values() {
+            open |= watch.tenant.organization_id() == organization;
+        }
+        if !open {
+            return;
+        }
+        match store.switches(organization).await {
+            Ok(on) => self.cut(organization, &on),
+            Err(error) => {
+                tracing::warn!(organization_id = %organization, %error, "the kill switches could not be read; trying again in a few seconds");
             }
         }
     }
 
     pub(super) fn watch(&self, tenant: &Tenant) -> Watched {
-        let organization = tenant.organization_id();
-        let mut all = self.lock();
-        let open = all.entry(organization).or_insert_with(|| Open {
-            tenant: tenant.clone(),
-            cut: Arc::default(),
-            streams: 0,
-        });
-        open.streams = open.streams.saturating_add(1);
-        let cut = Arc::clone(&open.cut);
-        let told = Box::pin(CancellationToken::clone(&cut).cancelled_owned());
-        Watched { switch: self.clone(), organization, cut, told }
+        let watch = Arc::new(Watch { tenant: tenant.clone(), state: Mutex::default() });
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        lock(self.shard(tenant.organization_id())).insert(number, Arc::clone(&watch));
+        Watched { switch: self.clone(), number, watch }
     }
 
-    // Counts and tokens are each set whole: a panic elsewhere leaves none of them half written.
-    fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, Open>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shard(&self, organization: OrganizationId) -> &Mutex<HashMap<u64, Arc<Watch>>> {
+        // The last bytes of a UUID are random in every version that anyone uses for an id.
+        let [.., last] = organization.as_uuid().into_bytes();
+        let [first, ..] = &self.0.shards;
+        self.0.shards.get(usize::from(last) % SHARDS).unwrap_or(first)
     }
 }
 
-impl fmt::Debug for KillSwitch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KillSwitch")
-            .field("organizations", &self.lock().len())
-            .finish_non_exhaustive()
+impl Watch {
+    fn stopped_by(&self, on: &Switches) -> Option<Scope> {
+        on.stop(self.tenant.team_id(), self.tenant.user_id(), self.tenant.key_id())
+    }
+
+    /// Whether it was not cut before.
+    fn cut(&self, scope: Scope) -> bool {
+        let (waker, stream) = {
+            let mut state = lock(&self.state);
+            if state.stopped.is_some() {
+                return false;
+            }
+            state.stopped = Some(scope);
+            (state.waker.take(), state.stream.take())
+        };
+        if let Some(stream) = stream.and_then(|stream| stream.upgrade()) {
+            stream.cut(scope);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
     }
 }
 
-/// One open stream under the switch.
+/// One open call under the switch, until this is dropped.
 pub(super) struct Watched {
     switch: KillSwitch,
-    organization: OrganizationId,
-    cut: Arc<CancellationToken>,
-    told: Pin<Box<WaitForCancellationFutureOwned>>,
+    number: u64,
+    watch: Arc<Watch>,
 }
 
 impl Watched {
-    /// Ready when the stream is to be cut.
-    pub(super) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.told.as_mut().poll(cx)
+    /// Ready when the call is to be cut, with the scope that is stopped.
+    pub(super) fn poll_cut(&self, cx: &Context<'_>) -> Poll<Scope> {
+        let mut state = lock(&self.watch.state);
+        if let Some(scope) = state.stopped {
+            return Poll::Ready(scope);
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// What `work` comes to, unless the call is cut before; then it is dropped.
+    pub(super) async fn unless_cut<F: Future>(&self, work: F) -> Result<F::Output, Scope> {
+        tokio::select! {
+            biased;
+            scope = poll_fn(|cx| self.poll_cut(cx)) => Err(scope),
+            done = work => Ok(done),
+        }
+    }
+
+    /// From now on the call is this stream; the scope, where it is stopped already.
+    pub(super) fn goes_on_as(&self, stream: Weak<dyn Cut>) -> Option<Scope> {
+        let mut state = lock(&self.watch.state);
+        state.stream = Some(stream);
+        state.stopped
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut all = self.switch.lock();
-        let Some(open) = all.get_mut(&self.organization) else { return };
-        // After a cut and a resumption, the organization's newer streams are counted anew.
-        if !Arc::ptr_eq(&open.cut, &self.cut) {
-            return;
-        }
-        open.streams = open.streams.saturating_sub(1);
-        if open.streams == 0 {
-            all.remove(&self.organization);
-        }
+        let shard = self.switch.shard(self.watch.tenant.organization_id());
+        let watch = lock(shard).remove(&self.number);
+        // Not under the lock.
+        drop(watch);
+    }
+}
+
+// Each is changed in one step: a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for KillSwitch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let calls = self.0.shards.iter().map(|shard| lock(shard).len());
+        f.debug_struct("KillSwitch")
+            .field("calls", &calls.fold(0, usize::saturating_add))
+            .finish_non_exhaustive()
     }
 }

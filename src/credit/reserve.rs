@@ -117,7 +117,7 @@ fn refusal_of(verdict: &HoldVerdict, tenant: &Tenant, call: &Call) -> Refusal {
             let retry_after = if may_wait { retry_after.min(SOON) } else { retry_after };
             Refusal::BudgetExceeded(Exceeded { retry_after, ..*exceeded })
         }
-        HoldVerdict::Suspended(_) => Refusal::Suspended,
+        HoldVerdict::Suspended(scope) => Refusal::Suspended(*scope),
         HoldVerdict::UnknownOrganization => admission::unknown_organization(tenant, Some(call)),
         // Our ids are fresh for every call, so the only thing known is that nothing is held by this one.
         HoldVerdict::Conflict | HoldVerdict::Granted => {

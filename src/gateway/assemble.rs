@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_layer::Layer;
 
 use super::{
+    changes::Changes,
     config::{Config, ConfigError, Identity, Upstream},
     dev_tokens::DevTokens,
     observe::Observe,
@@ -26,16 +27,21 @@ use super::{
     telemetry::Metrics,
 };
 use crate::{
+    admin::Admin,
     call::{Finisher, Heartbeats, KillSwitch},
     client::HttpClient,
     domain::policy::AllowList,
     models::listing::Listing,
+    postgres::listen::{Heard, listen},
     provider::{
         Router,
         upstream::{UpstreamConfig, UpstreamError},
     },
     stack::{Stack, stack},
-    store::{Journal, Ledger, Policies, PolicyStore, PriceStore, Prices, StoreError, StoreFuture},
+    store::{
+        Journal, Ledger, Policies, PolicyStore, PriceStore, Prices, StoreError, StoreFuture,
+        Switchboard,
+    },
     tenant::{JwksOptions, KeySource, TenantLayer, Verifier, VerifierConfig, VerifierError},
 };
 
@@ -44,6 +50,8 @@ use crate::{
 pub struct Stores {
     /// What organizations may do.
     pub policies: Arc<dyn PolicyStore>,
+    /// Their kill switches.
+    pub switches: Arc<dyn Switchboard>,
     /// What models cost.
     pub prices: Arc<dyn PriceStore>,
     /// Sets credits aside.
@@ -100,12 +108,16 @@ pub struct Gateway {
     stack: Stack,
     router: Router,
     listing: Listing,
+    admin: Admin,
     verifier: Verifier,
+    policies: Policies,
     prices: Prices,
     finisher: Finisher,
     kill_switch: KillSwitch,
     heartbeats: Heartbeats,
     hold_ttl: Duration,
+    changes: Changes,
+    listen_to: Vec<tokio_postgres::Config>,
     stores: Stores,
     metrics: Metrics,
     dev_tokens: Option<DevTokens>,
@@ -155,7 +167,14 @@ impl Gateway {
         let finisher =
             Finisher::new(Arc::clone(&stores.journal), config.server.calls_in_flight_max);
         let ledger = Arc::clone(&stores.ledger);
-        let kill_switch = KillSwitch::default();
+        let (kill_switch, changes) = (KillSwitch::default(), Changes::default());
+        let admin = {
+            let (policies, switches) = (Arc::clone(&stores.policies), Arc::clone(&stores.switches));
+            let changes = changes.clone();
+            Admin::new(policies, switches, move |organization| {
+                changes.tell(Heard::Change(organization));
+            })
+        };
         let heartbeats = Heartbeats::default();
         let server = &config.server;
         let stack =
@@ -172,13 +191,17 @@ impl Gateway {
         Ok(Self {
             stack,
             router,
-            listing: Listing::new(policies, prices.clone()),
+            listing: Listing::new(policies.clone(), prices.clone()),
+            admin,
             verifier,
+            policies,
             prices,
             finisher,
             kill_switch,
             heartbeats,
             hold_ttl: config.credit.hold_ttl,
+            changes,
+            listen_to: Vec::new(),
             stores,
             metrics: Metrics::install(),
             dev_tokens: None,
@@ -197,6 +220,14 @@ impl Gateway {
     #[must_use]
     pub fn with_dev_tokens(mut self, url: Uri) -> Self {
         self.dev_tokens = Some(DevTokens { client: HttpClient::default(), url });
+        self
+    }
+
+    /// Also listens in this database for changes of policies and kill switches, on a connection of its
+    /// own that no pooler stands before. Once for each database that holds organizations.
+    #[must_use]
+    pub fn listening_to(mut self, database: tokio_postgres::Config) -> Self {
+        self.listen_to.push(database);
         self
     }
 
@@ -219,9 +250,11 @@ impl Gateway {
         });
         let calls = self.stack.layer(self.router.clone());
         let listing = TenantLayer::new(self.verifier.clone()).layer(self.listing.clone());
+        let admin = TenantLayer::new(self.verifier.clone()).layer(self.admin.clone());
         let part = if operators.is_some() { Part::Callers } else { Part::All };
         let routes = |part| {
-            Observe::new(Routes::new(calls.clone(), listing.clone(), Arc::clone(&own), part))
+            let (calls, listing, admin) = (calls.clone(), listing.clone(), admin.clone());
+            Observe::new(Routes::new(calls, listing, admin, Arc::clone(&own), part))
         };
         if let Some(listener) = operators {
             // Probes and metrics are answered until the last call has ended.
@@ -284,11 +317,7 @@ impl Gateway {
                 }
             }
         });
-        let (switch, policies) = (self.kill_switch.clone(), Arc::clone(&self.stores.policies));
-        every(Self::SWITCH_EVERY, tasks, ending, move || {
-            let (switch, policies) = (switch.clone(), Arc::clone(&policies));
-            async move { switch.check(&*policies).await }
-        });
+        self.keep_cutting(tasks, ending);
         let (heartbeats, ledger) = (self.heartbeats.clone(), Arc::clone(&self.stores.ledger));
         let ttl = self.hold_ttl;
         let period = ttl.checked_div(Self::HEARTBEATS_IN_TTL).unwrap_or(ttl);
@@ -304,6 +333,25 @@ impl Gateway {
         every(Self::SWEEP_EVERY, tasks, ending, move || {
             metrics.tidy();
             std::future::ready(())
+        });
+    }
+
+    /// Acts on changes of policies and switches: those that are heard of, and those that are not.
+    fn keep_cutting(&self, tasks: &TaskTracker, ending: &CancellationToken) {
+        for database in &self.listen_to {
+            let (database, changes) = (database.clone(), self.changes.clone());
+            let listening = listen(database, move |heard| changes.tell(heard));
+            drop(tasks.spawn(ending.clone().run_until_cancelled_owned(listening)));
+        }
+        let (changes, policies) = (self.changes.clone(), self.policies.clone());
+        let (switch, store) = (self.kill_switch.clone(), Arc::clone(&self.stores.switches));
+        drop(tasks.spawn(ending.clone().run_until_cancelled_owned(async move {
+            changes.act(&policies, &switch, &*store).await;
+        })));
+        let (switch, store) = (self.kill_switch.clone(), Arc::clone(&self.stores.switches));
+        every(Self::SWITCH_EVERY, tasks, ending, move || {
+            let (switch, store) = (switch.clone(), Arc::clone(&store));
+            async move { switch.check(&*store).await }
         });
     }
 }

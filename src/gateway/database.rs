@@ -95,11 +95,17 @@ pub(super) async fn stores(
     let store = Arc::new(PostgresStore::with(pool, options));
     Ok(Stores {
         policies: Arc::<PostgresStore>::clone(&store),
+        switches: Arc::<PostgresStore>::clone(&store),
         prices: Arc::<PostgresStore>::clone(&store),
         ledger: Arc::<PostgresStore>::clone(&store),
         journal: Arc::<PostgresStore>::clone(&store),
         upkeep: store,
     })
+}
+
+/// Where changes are listened for.
+pub(super) fn listened(url: &str) -> Result<tokio_postgres::Config, DatabaseError> {
+    parse(url)
 }
 
 /// The operator's side of the database at `url`. Where claims must be sealed, with a key that the database keeps, if

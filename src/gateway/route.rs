@@ -11,6 +11,10 @@ pub(super) enum Route {
     Models,
     /// `GET /v1/models/{id}`
     Model,
+    /// `GET /admin/v1/kill-switches`
+    KillSwitches,
+    /// `GET`, `PUT` and `DELETE` of one: of a scope and an id, or of the organization.
+    KillSwitch(&'static str),
     /// `GET /healthz`
     Health,
     /// `GET /readyz`
@@ -34,17 +38,31 @@ impl Route {
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/dev/token" => Self::DevToken,
+            "/admin/v1/kill-switches" => Self::KillSwitches,
+            "/admin/v1/kill-switches/organization" => {
+                Self::KillSwitch("/admin/v1/kill-switches/organization")
+            }
+            _ if is_below("/admin/v1/kill-switches/team/", path) => {
+                Self::KillSwitch("/admin/v1/kill-switches/team/{id}")
+            }
+            _ if is_below("/admin/v1/kill-switches/user/", path) => {
+                Self::KillSwitch("/admin/v1/kill-switches/user/{id}")
+            }
+            _ if is_below("/admin/v1/kill-switches/key/", path) => {
+                Self::KillSwitch("/admin/v1/kill-switches/key/{id}")
+            }
             // A model's name may hold slashes itself: `openai/gpt-4o`.
-            _ if path.strip_prefix("/v1/models/").is_some_and(|id| !id.is_empty()) => Self::Model,
+            _ if is_below("/v1/models/", path) => Self::Model,
             _ => Self::Unknown,
         }
     }
 
     pub(super) const fn template(self) -> &'static str {
         match self {
-            Self::Call(template) => template,
+            Self::Call(template) | Self::KillSwitch(template) => template,
             Self::Models => "/v1/models",
             Self::Model => "/v1/models/{id}",
+            Self::KillSwitches => "/admin/v1/kill-switches",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",
@@ -63,9 +81,23 @@ impl Route {
         match self {
             Self::Call(_) | Self::DevToken => (*method != Method::POST).then_some("POST"),
             Self::Unknown => None,
-            Self::Models | Self::Model | Self::Health | Self::Ready | Self::Metrics => {
+            Self::KillSwitch(_) => {
+                let known = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
+                (!known.contains(method)).then_some("GET, HEAD, PUT, DELETE")
+            }
+            Self::Models
+            | Self::Model
+            | Self::KillSwitches
+            | Self::Health
+            | Self::Ready
+            | Self::Metrics => {
                 (*method != Method::GET && *method != Method::HEAD).then_some("GET, HEAD")
             }
         }
     }
+}
+
+/// Whether the path names something below `folder`, which ends in a slash.
+fn is_below(folder: &str, path: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|id| !id.is_empty())
 }

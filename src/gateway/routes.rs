@@ -29,11 +29,12 @@ use crate::{
 /// Everything that the server answers with.
 pub(super) type RouteBody<C, M> = ResponseBody<Either<C, M>>;
 
-/// The paths of the gateway in front of the service for calls and the one for listings.
+/// The paths of the gateway in front of the services for calls, for listings and for what people set.
 #[derive(Clone, Debug)]
-pub(super) struct Routes<C, M> {
+pub(super) struct Routes<C, M, A> {
     calls: C,
     models: M,
+    admin: A,
     own: Arc<Own>,
     part: Part,
 }
@@ -67,13 +68,13 @@ impl Part {
     }
 }
 
-impl<C, M> Routes<C, M> {
-    pub(super) const fn new(calls: C, models: M, own: Arc<Own>, part: Part) -> Self {
-        Self { calls, models, own, part }
+impl<C, M, A> Routes<C, M, A> {
+    pub(super) const fn new(calls: C, models: M, admin: A, own: Arc<Own>, part: Part) -> Self {
+        Self { calls, models, admin, own, part }
     }
 }
 
-impl<C, M, B, CBody, MBody> Service<Request<B>> for Routes<C, M>
+impl<C, M, A, B, CBody, MBody> Service<Request<B>> for Routes<C, M, A>
 where
     C: Service<Request<B>, Response = Response<CBody>> + Clone + Send + 'static,
     C::Future: Send,
@@ -81,6 +82,9 @@ where
     M: Service<Request<B>, Response = Response<MBody>> + Clone + Send + 'static,
     M::Future: Send,
     M::Error: std::fmt::Display + Send,
+    A: Service<Request<B>, Response = Response<MBody>> + Clone + Send + 'static,
+    A::Future: Send,
+    A::Error: std::fmt::Display + Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     CBody: Send + 'static,
@@ -107,6 +111,9 @@ where
             Route::Call(_) => Box::pin(through(self.calls.clone(), request, Either::Left)),
             Route::Models | Route::Model => {
                 Box::pin(through(self.models.clone(), request, Either::Right))
+            }
+            Route::KillSwitches | Route::KillSwitch(_) => {
+                Box::pin(through(self.admin.clone(), request, Either::Right))
             }
             own @ (Route::Health
             | Route::Ready

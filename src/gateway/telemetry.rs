@@ -158,6 +158,11 @@ fn describe() {
         "Connections to Postgres that are idle."
     );
     describe_gauge!("tollgate_pool_waiting", Unit::Count, "Statements that wait for a connection.");
+    describe_gauge!(
+        "tollgate_listen_connected",
+        Unit::Count,
+        "Databases whose changes of policies and kill switches are heard of at once."
+    );
 }
 
 #[cfg(test)]

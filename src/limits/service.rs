@@ -43,8 +43,8 @@ impl<S> Limits<S> {
 
 impl Settings {
     fn decide(&self, standing: &Standing, tenant: &Tenant, call: Option<&Call>) -> Verdict<Kept> {
-        if standing.suspended.is_some() {
-            return (Err(Refusal::Suspended), Kept::default());
+        if let Some(scope) = standing.suspended {
+            return (Err(Refusal::Suspended(scope)), Kept::default());
         }
         let policy = &*standing.policy;
         let own = self.met_in(policy, tenant.organization_id());

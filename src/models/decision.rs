@@ -7,8 +7,8 @@ use crate::{domain::policy::AllowList, refusal::Refusal, store::Standing};
 /// A caller whose role nobody knows may: without a role claim and a membership, a person may call
 /// models and see their own calls, and nothing else.
 pub(super) fn by_standing(standing: &Standing, model: &str) -> Result<(), Refusal> {
-    if standing.suspended.is_some() {
-        return Err(Refusal::Suspended);
+    if let Some(scope) = standing.suspended {
+        return Err(Refusal::Suspended(scope));
     }
     if standing.role.is_some_and(|role| !role.may_call()) {
         return Err(Refusal::RoleNotAllowed);

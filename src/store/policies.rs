@@ -134,14 +134,6 @@ impl Policies {
         Ok(standing)
     }
 
-    /// The standing as the store has it now, whatever was known.
-    pub(crate) async fn get_anew(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
-        if let Source::Cached(cached) = &self.0 {
-            cached.forget(|| drop(cached.entries.remove_if(&KeyRef::of(tenant), |_| true)));
-        }
-        self.get(tenant).await
-    }
-
     /// Forgets what is known of an organization: the next call reads it anew.
     pub fn forget(&self, organization: OrganizationId) {
         self.forget_those(|known| known == organization);
@@ -150,7 +142,10 @@ impl Policies {
     /// Forgets what is known of these organizations, in one go: it takes as long as for one.
     pub fn forget_those(&self, are: impl Fn(OrganizationId) -> bool) {
         if let Source::Cached(cached) = &self.0 {
-            cached.forget(|| cached.entries.retain(|key, _| !are(key.organization_id)));
+            // Counted first: an answer that comes after the count is not kept, one that came before is
+            // there to be taken out.
+            cached.forgotten.fetch_add(1, Ordering::SeqCst);
+            cached.entries.retain(|key, _| !are(key.organization_id));
         }
     }
 }
@@ -200,13 +195,6 @@ impl Cached {
                 Err(error)
             }
         }
-    }
-
-    /// Counted first: an answer that comes after the count is not kept, one that came before is there
-    /// to be taken out.
-    fn forget(&self, take_out: impl FnOnce()) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
-        take_out();
     }
 }
 
@@ -360,7 +348,8 @@ mod tests {
         assert!(policies.peek(&tenant).is_some());
         store.set_suspended(organization, true).unwrap();
         assert!(policies.get(&tenant).await.unwrap().suspended.is_none());
-        assert!(policies.get_anew(&tenant).await.unwrap().suspended.is_some());
+        policies.forget(organization);
+        assert!(policies.get(&tenant).await.unwrap().suspended.is_some());
     }
 
     /// A store that says nothing for five seconds, and then that it is away.

@@ -1,5 +1,6 @@
 //! Calls through `CallLayer`, with a journal that can be watched, stopped and broken.
 
+mod cut;
 mod ends;
 mod left;
 mod read;

@@ -3,7 +3,7 @@
 use tokio_test::{assert_pending, task};
 
 use super::*;
-use crate::{call::KillSwitch, domain::finish::Ending, store::MemoryStore};
+use crate::domain::finish::Ending;
 
 async fn send(sender: &mpsc::Sender<std::io::Result<Bytes>>, text: &str) {
     sender.send(Ok(Bytes::copy_from_slice(text.as_bytes()))).await.unwrap();
@@ -180,43 +180,4 @@ async fn usage_on_every_chunk_counts_once() {
         recorder.only_finish().await.settlement.unwrap().amount,
         Credits::from_nanos(16_000)
     );
-}
-
-#[tokio::test]
-async fn the_kill_switch_cuts_an_open_stream_and_what_was_delivered_is_paid() {
-    let recorder = Recorder::open();
-    let switch = KillSwitch::default();
-    let store = MemoryStore::default();
-    let organization = OrganizationId::new(Uuid::from_u128(1));
-    store.create_organization(organization);
-    let (sender, streaming) = stream();
-    let answers = Arc::new(Mutex::new(Some(streaming)));
-    let provider = service_fn(move |request: Request<RequestBody>| {
-        hold(&request, Disconnect::Drain);
-        let answer = answers.lock().unwrap().take().unwrap();
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    let gateway = layer(&recorder).kill_switch(switch.clone()).layer_over(provider);
-    let answer = gateway.oneshot(request(CHAT_STREAM)).await.unwrap();
-    let mut body = answer.into_body();
-    send(&sender, DELTA).await;
-    drop(body.frame().await);
-
-    // As long as nobody is suspended, nothing is cut.
-    switch.check(&store).await;
-    let mut next = task::spawn(body.frame());
-    assert_pending!(next.poll());
-    store.set_suspended(organization, true).unwrap();
-    switch.check(&store).await;
-    assert!(next.is_woken());
-    let last = next.await.unwrap().unwrap().into_data().unwrap();
-    let last = String::from_utf8(last.to_vec()).unwrap();
-    assert!(last.contains("organization_suspended"), "{last}");
-    assert!(body.frame().await.is_none());
-    drop(body);
-    assert!(sender.is_closed(), "the provider is hung up on");
-    let finish = recorder.only_finish().await;
-    assert_eq!((finish.ending, finish.estimated), (Ending::Cut, true));
-    assert!(finish.settlement.unwrap().amount > Credits::ZERO);
-    assert_eq!(format!("{switch:?}"), "KillSwitch { organizations: 0, .. }");
 }

@@ -129,8 +129,10 @@ impl Dev {
         let seal = database::kept_seal(&admin_url).await?;
         let stores = database::stores(&login_url, &config.database, &config.credit, seal).await?;
         let token_url = format!("{issuer_url}{TOKEN_PATH}");
-        let gateway =
-            Gateway::assemble(&config, stores).await?.with_dev_tokens(token_url.parse::<Uri>()?);
+        let gateway = Gateway::assemble(&config, stores)
+            .await?
+            .listening_to(database::listened(&login_url)?)
+            .with_dev_tokens(token_url.parse::<Uri>()?);
 
         let address = listener
             .local_addr()

@@ -17,7 +17,7 @@ async fn ask(part: Part, request: http::request::Builder) -> Answer {
             Ok::<_, Infallible>(answer.body(Full::new(Bytes::from(name))).unwrap())
         })
     };
-    let routes = Routes::new(named("call"), named("listing"), Arc::new(own), part);
+    let routes = Routes::new(named("call"), named("listing"), named("admin"), Arc::new(own), part);
     let answer = Observe::new(routes).oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
     let (head, body) = answer.into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
@@ -35,6 +35,9 @@ async fn each_path_reaches_its_service() {
         (Request::post("/v1/messages"), "call"),
         (Request::get("/v1/models"), "listing"),
         (Request::get("/v1/models/openai/gpt-4o"), "listing"),
+        (Request::get("/admin/v1/kill-switches"), "admin"),
+        (Request::put("/admin/v1/kill-switches/organization"), "admin"),
+        (Request::delete("/admin/v1/kill-switches/user/a/b"), "admin"),
         (Request::get("/healthz"), "ok\n"),
     ] {
         assert_eq!(ask(Part::All, request).await.body(), expected);
@@ -46,7 +49,15 @@ async fn each_path_reaches_its_service() {
 
 #[tokio::test]
 async fn another_path_is_404_and_another_method_405_in_the_callers_dialect() {
-    for path in ["/", "/v1", "/v1/chat/completions/", "/v1/models/", "/v2/messages", "/dev/token"] {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/chat/completions/",
+        "/v1/models/",
+        "/v2/messages",
+        "/dev/token",
+        "/admin/v1/kill-switches/team/",
+    ] {
         let answer = ask(Part::All, Request::post(path)).await;
         assert_eq!(
             (answer.status().as_u16(), json_of(&answer)["error"]["code"].as_str()),
@@ -101,7 +112,7 @@ async fn a_service_that_fails_becomes_502() {
     let own = Own { readiness: Readiness::new(vec![]), metrics: Metrics::install(), tokens: None };
     let fails =
         service_fn(|_: Request<Empty<Bytes>>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
-    let routes = Routes::new(fails, fails, Arc::new(own), Part::All);
+    let routes = Routes::new(fails, fails, fails, Arc::new(own), Part::All);
     let answer = Observe::new(routes)
         .oneshot(Request::post("/v1/messages").body(Empty::new()).unwrap())
         .await

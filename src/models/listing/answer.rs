@@ -22,8 +22,8 @@ pub(super) fn to(
     prices: &Prices,
     dialect: Dialect,
 ) -> Result<Value, Refusal> {
-    if standing.suspended.is_some() {
-        return Err(Refusal::Suspended);
+    if let Some(scope) = standing.suspended {
+        return Err(Refusal::Suspended(scope));
     }
     let book = prices.current();
     let allowed = &standing.policy.models;

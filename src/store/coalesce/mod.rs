@@ -189,6 +189,7 @@ impl<B: Batches> Shared<B> {
 fn shared(error: &StoreError) -> StoreError {
     match error {
         StoreError::UnknownOrganization => StoreError::UnknownOrganization,
+        StoreError::Forbidden => StoreError::Forbidden,
         StoreError::Unavailable(source) => StoreError::Unavailable(source.to_string().into()),
         StoreError::Refused(source) => StoreError::Refused(source.to_string().into()),
     }

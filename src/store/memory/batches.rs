@@ -22,7 +22,7 @@ impl Batches for MemoryStore {
         calls: &'a [Asked],
     ) -> StoreFuture<'a, Vec<HoldVerdict>> {
         let verdicts = match self.find(organization) {
-            Ok(found) => calls.iter().map(|call| found.hold(&call.request)).collect(),
+            Ok(found) => calls.iter().map(|call| found.hold(&call.tenant, &call.request)).collect(),
             Err(_) => calls.iter().map(|_| HoldVerdict::UnknownOrganization).collect(),
         };
         Box::pin(ready(Ok(verdicts)))

@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) credit: Credit,
     /// What claims must be sealed with; none is asked for without it.
     pub(crate) seal: Option<Seal>,
+    /// Whether gateways listen for changes.
+    pub(crate) listens: bool,
 }
 
 impl Default for Setup {
@@ -64,6 +66,7 @@ impl Default for Setup {
             prepared: Prepared::Auto,
             credit: Credit::default(),
             seal: None,
+            listens: true,
         }
     }
 }
@@ -178,7 +181,8 @@ impl House {
     /// Another gateway over the same database.
     pub(crate) async fn start(&mut self) {
         let pool = Pool::connect(self.bounds()).unwrap();
-        let (gateway, listener) = assemble(self.config(), pool.clone(), self.waiting()).await;
+        let assembled = assemble(self.config(), pool.clone(), self.waiting(), self.listened());
+        let (gateway, listener) = assembled.await;
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let task = tokio::spawn(gateway.run(listener, None, stop.clone()));
         self.gateways.push(Running { address, pool, stop, task });
@@ -188,11 +192,11 @@ impl House {
     pub(crate) async fn start_apart(&self) -> (SocketAddr, Runtime) {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let (runtime, (config, bounds)) = (runtime.unwrap(), (self.config(), self.bounds()));
-        let waiting = self.waiting();
+        let (waiting, direct) = (self.waiting(), self.listened());
         let (tell, told) = oneshot::channel();
         runtime.spawn(async move {
             let pool = Pool::connect(bounds).unwrap();
-            let (gateway, listener) = assemble(config, pool, waiting).await;
+            let (gateway, listener) = assemble(config, pool, waiting, direct).await;
             tell.send(listener.local_addr().unwrap()).unwrap();
             gateway.run(listener, None, CancellationToken::new()).await
         });
@@ -204,6 +208,13 @@ impl House {
         waiting.wait_max = self.setup.credit.wait_max;
         waiting.waiting_max = self.setup.credit.waiting_max;
         waiting
+    }
+
+    /// Where gateways listen: past any pooler.
+    fn listened(&self) -> Option<tokio_postgres::Config> {
+        let mut direct = self.database.clone();
+        direct.user("tollgate_login");
+        self.setup.listens.then_some(direct)
     }
 
     fn bounds(&self) -> PoolConfig {
@@ -340,16 +351,25 @@ impl House {
     }
 }
 
-async fn assemble(config: Config, pool: Pool, waiting: Options) -> (Gateway, TcpListener) {
+async fn assemble(
+    config: Config,
+    pool: Pool,
+    waiting: Options,
+    listened: Option<tokio_postgres::Config>,
+) -> (Gateway, TcpListener) {
     let store = Arc::new(PostgresStore::with(pool, waiting));
     let stores = Stores {
         policies: Arc::<PostgresStore>::clone(&store),
+        switches: Arc::<PostgresStore>::clone(&store),
         prices: Arc::<PostgresStore>::clone(&store),
         ledger: Arc::<PostgresStore>::clone(&store),
         journal: Arc::<PostgresStore>::clone(&store),
         upkeep: store,
     };
-    let gateway = Gateway::assemble(&config, stores).await.unwrap();
+    let mut gateway = Gateway::assemble(&config, stores).await.unwrap();
+    if let Some(database) = listened {
+        gateway = gateway.listening_to(database);
+    }
     (gateway, TcpListener::bind("127.0.0.1:0").await.unwrap())
 }
 

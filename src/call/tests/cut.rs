@@ -1,0 +1,322 @@
+//! The kill switch: whom it cuts, where the call is then, and what is paid.
+
+use futures_util::future::join;
+use tokio_test::{assert_pending, task};
+
+use super::*;
+use crate::{
+    call::KillSwitch,
+    domain::{
+        finish::Ending,
+        ids::{KeyId, TeamId},
+        scope::Scope,
+        switch::{Switch, Switches},
+    },
+    store::MemoryStore,
+};
+
+const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(1));
+const TEAM: TeamId = TeamId::new(Uuid::from_u128(2));
+const KEY: KeyId = KeyId::new(Uuid::from_u128(3));
+
+fn all() -> Switches {
+    Switches::from_iter([Switch::Organization])
+}
+
+/// A gateway under `switch` whose provider holds where it is to, and then does what the test says.
+fn watched<F>(
+    recorder: &Arc<Recorder>,
+    switch: &KillSwitch,
+    held: Option<Disconnect>,
+    provider: impl Fn() -> F + Clone + Send + 'static,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<CallBody<std::io::Error>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
+where
+    F: Future<Output = Response<TestBody>> + Send + 'static,
+{
+    let provider = service_fn(move |request: Request<RequestBody>| {
+        if let Some(disconnect) = held {
+            hold(&request, disconnect);
+        }
+        let answer = provider();
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    layer(recorder).kill_switch(switch.clone()).layer_over(provider)
+}
+
+/// Gives this answer to the one who asks.
+fn once(
+    answer: Response<TestBody>,
+) -> impl Fn() -> std::future::Ready<Response<TestBody>> + Clone + Send + 'static {
+    let answer = Arc::new(Mutex::new(Some(answer)));
+    move || std::future::ready(answer.lock().unwrap().take().unwrap())
+}
+
+/// Says when it is dropped.
+struct Tells(Arc<std::sync::atomic::AtomicBool>);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn an_open_stream_is_cut_and_what_was_delivered_is_paid() {
+    let recorder = Recorder::open();
+    let (switch, store) = (KillSwitch::default(), MemoryStore::default());
+    store.create_organization(ORGANIZATION);
+    let (sender, streaming) = stream();
+    let gateway = watched(&recorder, &switch, Some(Disconnect::Drain), once(streaming));
+    let answer = gateway.oneshot(request(CHAT_STREAM)).await.unwrap();
+    let mut body = answer.into_body();
+    sender.send(Ok(DELTA.into())).await.unwrap();
+    drop(body.frame().await);
+
+    // As long as nobody is suspended, nothing is cut.
+    switch.check(&store).await;
+    let mut next = task::spawn(body.frame());
+    assert_pending!(next.poll());
+    store.set_suspended(ORGANIZATION, true).unwrap();
+    switch.check(&store).await;
+    assert!(next.is_woken());
+    let last = next.await.unwrap().unwrap().into_data().unwrap();
+    let last = String::from_utf8(last.to_vec()).unwrap();
+    assert!(last.contains("organization_suspended"), "{last}");
+    assert!(body.frame().await.is_none());
+    drop(body);
+    assert!(sender.is_closed(), "the provider is hung up on");
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.status, finish.estimated), (Ending::Cut, 200, true));
+    assert!(finish.usage.output_total() > 0);
+    assert!(finish.settlement.unwrap().amount > Credits::ZERO);
+    assert_eq!(format!("{switch:?}"), "KillSwitch { calls: 0, .. }");
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_does_not_read_ends_all_the_same() {
+    let recorder = Recorder::open();
+    let switch = KillSwitch::default();
+    let (sender, streaming) = stream();
+    let gateway = watched(&recorder, &switch, Some(Disconnect::Drain), once(streaming));
+    let mut body = gateway.oneshot(request(CHAT_STREAM)).await.unwrap().into_body();
+    for _ in 0..2 {
+        sender.send(Ok(DELTA.into())).await.unwrap();
+    }
+    drop(body.frame().await);
+    // Nobody asks for more: the client's window is full.
+    switch.cut(ORGANIZATION, &all());
+    assert!(sender.is_closed(), "the provider is hung up on");
+    assert_eq!(recorder.only_finish().await.ending, Ending::Cut);
+    assert_eq!(format!("{switch:?}"), "KillSwitch { calls: 0, .. }");
+    assert!(text(body).await.contains("organization_suspended"));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_between_its_head_and_its_first_poll_gives_nothing_more() {
+    let recorder = Recorder::open();
+    let switch = KillSwitch::default();
+    let (sender, streaming) = stream();
+    sender.send(Ok([DELTA, STOP, USAGE, DONE].concat().into())).await.unwrap();
+    let gateway = watched(&recorder, &switch, Some(Disconnect::Drain), once(streaming));
+    let body = gateway.oneshot(request(CHAT_STREAM)).await.unwrap().into_body();
+    switch.cut(ORGANIZATION, &all());
+    let text = text(body).await;
+    assert!(text.contains("organization_suspended") && !text.contains("hi there"), "{text}");
+    assert_eq!(recorder.only_finish().await.usage.output_total(), 0);
+}
+
+#[tokio::test]
+async fn each_scope_cuts_its_own_calls_and_the_client_is_told_which() {
+    let tenant = |user: &str| Tenant::new(ORGANIZATION, user);
+    let callers = [
+        tenant("ann"),
+        tenant("bob").with_team(TEAM),
+        tenant("cid").with_key(KEY),
+        Tenant::new(OrganizationId::new(Uuid::from_u128(257)), "ann"),
+    ];
+    for (on, cut, code) in [
+        (Switch::User("ann".into()), vec![0], "user_suspended"),
+        (Switch::Team(TEAM), vec![1], "team_suspended"),
+        (Switch::Key(KEY), vec![2], "key_suspended"),
+        (Switch::Organization, vec![0, 1, 2], "organization_suspended"),
+        (Switch::User("dan".into()), vec![], ""),
+    ] {
+        let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+        let mut open = Vec::new();
+        for caller in &callers {
+            let (sender, streaming) = stream();
+            let gateway = watched(&recorder, &switch, Some(Disconnect::Cancel), once(streaming));
+            let mut request = request(CHAT_STREAM);
+            request.extensions_mut().insert(caller.clone());
+            open.push((sender, gateway.oneshot(request).await.unwrap().into_body()));
+        }
+        switch.cut(ORGANIZATION, &Switches::from_iter([on]));
+        for (number, (sender, body)) in open.into_iter().enumerate() {
+            assert_eq!(sender.is_closed(), cut.contains(&number), "{code} {number}");
+            drop(sender);
+            assert_eq!(text(body).await.contains(code) && !code.is_empty(), cut.contains(&number));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_answer_gets_403_and_pays_its_input() {
+    for body in [CHAT, CHAT_STREAM] {
+        let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+        let gone = Arc::<std::sync::atomic::AtomicBool>::default();
+        let provider = {
+            let gone = Arc::clone(&gone);
+            move || {
+                let tells = Tells(Arc::clone(&gone));
+                async move {
+                    let _tells = tells;
+                    std::future::pending().await
+                }
+            }
+        };
+        let gateway = watched(&recorder, &switch, Some(Disconnect::Drain), provider);
+        let mut call = task::spawn(gateway.oneshot(request(body)));
+        assert_pending!(call.poll());
+        switch.cut(ORGANIZATION, &Switches::from_iter([Switch::User("someone".into())]));
+        assert!(call.is_woken());
+        let answer = call.await.unwrap();
+        assert!(gone.load(std::sync::atomic::Ordering::SeqCst), "the provider is hung up on");
+        assert_eq!(answer.status(), 403);
+        assert!(text(answer.into_body()).await.contains("user_suspended"));
+        let finish = recorder.only_finish().await;
+        assert_eq!((finish.ending, finish.status, finish.estimated), (Ending::Cut, 403, true));
+        assert!(finish.usage.input_total() > 0 && finish.usage.output_total() == 0);
+        assert!(finish.settlement.unwrap().amount > Credits::ZERO);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_half_there_is_withheld() {
+    let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+    let (sender, mut answer) = stream();
+    answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    sender.send(Ok(ANSWER[..40].into())).await.unwrap();
+    let gateway = watched(&recorder, &switch, Some(Disconnect::Drain), once(answer));
+    let mut call = task::spawn(gateway.oneshot(request(CHAT)));
+    assert_pending!(call.poll());
+    switch.cut(ORGANIZATION, &all());
+    assert_eq!(call.await.unwrap().status(), 403);
+    assert!(sender.is_closed());
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.estimated), (Ending::Cut, true));
+}
+
+#[tokio::test]
+async fn a_call_that_has_not_been_held_for_owes_nothing() {
+    let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+    let gateway = watched(&recorder, &switch, None, std::future::pending);
+    let mut call = task::spawn(gateway.oneshot(request(CHAT)));
+    assert_pending!(call.poll());
+    switch.cut(ORGANIZATION, &all());
+    assert_eq!(call.await.unwrap().status(), 403);
+    assert_eq!(recorder.written(), 0);
+}
+
+#[tokio::test]
+async fn a_provider_that_had_failed_before_is_not_paid() {
+    let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+    // Also where it is the client who leaves in the middle of the provider's error.
+    for leaves in [false, true] {
+        let (sender, mut answer) = stream();
+        *answer.status_mut() = http::StatusCode::BAD_GATEWAY;
+        sender.send(Ok("{".into())).await.unwrap();
+        let gateway = watched(&recorder, &switch, Some(Disconnect::Cancel), once(answer));
+        let mut call = task::spawn(gateway.oneshot(request(CHAT)));
+        assert_pending!(call.poll());
+        if leaves {
+            drop(call);
+        } else {
+            switch.cut(ORGANIZATION, &all());
+            assert_eq!(call.await.unwrap().status(), 403);
+        }
+    }
+    recorder.count.subscribe().wait_for(|count| *count == 2).await.unwrap();
+    for finish in recorder.finishes.lock().unwrap().iter() {
+        let settlement = finish.settlement.unwrap();
+        assert_eq!((settlement.amount, settlement.release), (Credits::ZERO, true));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_goes_on_without_its_client_is_cut() {
+    for streams in [false, true] {
+        let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+        let (sender, mut answer) = stream();
+        if !streams {
+            answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        }
+        let body = if streams { CHAT_STREAM } else { CHAT };
+        let gateway = watched(&recorder, &switch, Some(Disconnect::Drain), once(answer));
+        let mut call = task::spawn(gateway.oneshot(request(body)));
+        sender.send(Ok(DELTA.into())).await.unwrap();
+        if let std::task::Poll::Ready(answer) = call.poll() {
+            drop(answer.unwrap().into_body().frame().await);
+        }
+        drop(call);
+        tokio::task::yield_now().await;
+        assert!(!sender.is_closed(), "it is read on");
+        switch.cut(ORGANIZATION, &all());
+        let ((), finish) = join(sender.closed(), recorder.only_finish()).await;
+        assert_eq!((finish.ending, finish.estimated), (Ending::Cut, true));
+    }
+}
+
+#[tokio::test]
+async fn a_call_after_the_switch_is_off_again_is_not_touched() {
+    let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+    switch.cut(ORGANIZATION, &all());
+    let gateway = watched(&recorder, &switch, Some(Disconnect::Drain), once(json(ANSWER)));
+    let answer = gateway.oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
+}
+
+/// Asked about an organization, it says which one it was.
+#[derive(Default)]
+struct Asked(Mutex<Vec<OrganizationId>>);
+
+impl crate::store::SwitchStore for Asked {
+    fn switches(&self, organization: OrganizationId) -> StoreFuture<'_, Switches> {
+        self.0.lock().unwrap().push(organization);
+        Box::pin(async { Err(StoreError::Unavailable("away".into())) })
+    }
+}
+
+#[tokio::test]
+async fn the_store_is_asked_about_organizations_with_open_calls_only() {
+    let (recorder, switch, store) = (Recorder::open(), KillSwitch::default(), Asked::default());
+    let gateway = watched(&recorder, &switch, Some(Disconnect::Cancel), std::future::pending);
+    let mut calls = [0, 1].map(|_| task::spawn(gateway.clone().oneshot(request(CHAT))));
+    for call in &mut calls {
+        assert_pending!(call.poll());
+    }
+    switch.check(&store).await;
+    // In the same shard, and not the same.
+    let other = OrganizationId::new(Uuid::from_u128(257));
+    switch.check_those(&store, [other, ORGANIZATION]).await;
+    assert_eq!(*store.0.lock().unwrap(), [ORGANIZATION, ORGANIZATION]);
+    assert_pending!(calls[0].poll());
+    drop(calls);
+    switch.check(&store).await;
+    assert_eq!(store.0.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn every_scope_has_a_code_of_its_own_and_says_whom_to_ask() {
+    use crate::refusal::Refusal;
+    for scope in Scope::ALL {
+        let refusal = Refusal::Suspended(scope);
+        assert_eq!(refusal.code(), format!("{scope}_suspended"));
+        assert!(refusal.message().contains("Ask ") && refusal.message().contains("owner"));
+    }
+}
