@@ -20,7 +20,10 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
         };
         let (url, seal) = (config.database_url()?, config.seal()?);
         let stores = database::stores(&url, &config.database, &config.credit, seal).await?;
-        let gateway = Gateway::assemble(&config, stores).await?;
+        let mut gateway = Gateway::assemble(&config, stores).await?;
+        if let Some(url) = config.listen_url()? {
+            gateway = gateway.listening_to(database::listened(&url)?);
+        }
         Ok::<_, Failure>((gateway, listener, listen, operators))
     };
     let (gateway, listener, listen, operators) = tokio::select! {

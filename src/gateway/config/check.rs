@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Config, ConfigError, Identity, Limits, Upstream, load::PREFIX};
+use super::{Config, ConfigError, Identity, Limits, Prepared, Upstream, load::PREFIX};
 use crate::{
     postgres::Seal,
     provider::upstream::SecretRef,
@@ -27,9 +27,19 @@ impl Config {
     pub fn database_url(&self) -> Result<String, ConfigError> {
         self.check_database()?;
         let url = self.database.url.clone().unwrap_or_default();
-        match url.parse::<SecretRef>() {
-            Ok(reference) => read(&reference, "database.url"),
-            Err(_) => Ok(url),
+        resolved(url, "database.url")
+    }
+
+    /// Where changes are listened for, with its password, if they are.
+    pub fn listen_url(&self) -> Result<Option<String>, ConfigError> {
+        match &self.database.listen_url {
+            Some(url) => {
+                self.check_database()?;
+                resolved(url.clone(), "database.listen_url").map(Some)
+            }
+            // What needs typed statements is a pooler.
+            None if self.database.prepared == Prepared::Never => Ok(None),
+            None => self.database_url().map(Some),
         }
     }
 
@@ -46,17 +56,24 @@ impl Config {
                 "not set. Set DATABASE_URL, or `url = \"env:NAME\"` in [database], to the Postgres that holds the `tollgate` schema",
             ));
         };
-        let known = url.starts_with("postgres://")
-            || url.starts_with("postgresql://")
-            || url.parse::<SecretRef>().is_ok();
-        if known {
-            Ok(())
-        } else {
-            Err(ConfigError::invalid(
-                "database.url",
-                "must begin with `postgres://`, or be a reference: `env:NAME`, `file:/path`",
-            ))
+        let urls = [
+            ("database.url", Some(url)),
+            ("database.listen_url", self.database.listen_url.as_ref()),
+        ];
+        for (key, url) in urls {
+            let known = url.is_none_or(|url| {
+                url.starts_with("postgres://")
+                    || url.starts_with("postgresql://")
+                    || url.parse::<SecretRef>().is_ok()
+            });
+            if !known {
+                return Err(ConfigError::invalid(
+                    key,
+                    "must begin with `postgres://`, or be a reference: `env:NAME`, `file:/path`",
+                ));
+            }
         }
+        Ok(())
     }
 
     fn check_identity(&self) -> Result<(), ConfigError> {
@@ -241,6 +258,14 @@ pub(in crate::gateway) fn seal_at(reference: &SecretRef, key: &str) -> Result<Se
         reference: reference.to_string(),
         problem: error.to_string(),
     })
+}
+
+/// The address itself, where `url` is a reference to one.
+fn resolved(url: String, key: &str) -> Result<String, ConfigError> {
+    match url.parse::<SecretRef>() {
+        Ok(reference) => read(&reference, key),
+        Err(_) => Ok(url),
+    }
 }
 
 /// The secret itself, now, without a trailing line break. `key` is the setting that refers to it.

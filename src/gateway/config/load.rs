@@ -40,7 +40,8 @@ impl Config {
             // Typed once by itself, so that a fault of the file is reported as one of the file.
             let alone: Self =
                 parsed.clone().try_deserialize().map_err(|error| malformed(&error, Some(path)))?;
-            refuse_password(alone.database.url.as_deref(), path)?;
+            refuse_password("database.url", alone.database.url.as_deref(), path)?;
+            refuse_password("database.listen_url", alone.database.listen_url.as_deref(), path)?;
             sources = sources.add_source(parsed);
         }
         let mut overrides: Vec<_> = environment.into_iter().filter_map(override_of).collect();
@@ -150,18 +151,19 @@ fn unknown(key: &str, origin: String, known: &Json) -> ConfigError {
 }
 
 /// A password in the file would be copied, committed and backed up with it.
-fn refuse_password(url: Option<&str>, path: &Path) -> Result<(), ConfigError> {
+fn refuse_password(key: &str, url: Option<&str>, path: &Path) -> Result<(), ConfigError> {
     let user = url
         .and_then(|url| url.split_once("://"))
         .and_then(|(_, rest)| rest.split_once('@'))
         .map(|(user, _)| user);
     let in_query = url.is_some_and(|url| url.contains("password="));
     if in_query || user.is_some_and(|user| user.contains(':')) {
+        let instead = if key == "database.url" { "set DATABASE_URL instead, or " } else { "" };
         let problem = format!(
-            "holds a password in {}: set DATABASE_URL instead, or refer to it as `env:NAME` or `file:/path`",
+            "holds a password in {}: {instead}refer to it as `env:NAME` or `file:/path`",
             path.display()
         );
-        return Err(ConfigError::invalid("database.url", problem));
+        return Err(ConfigError::invalid(key, problem));
     }
     Ok(())
 }

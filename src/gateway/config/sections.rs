@@ -68,6 +68,11 @@ pub struct Database {
     /// No default. `postgres://…` without a password, or a reference to one with it:
     /// `env:NAME`, `file:/path`. The server logs in as `tollgate_login`.
     pub url: Option<String>,
+    /// Default: as `url`; none where `prepared` is `never`. The server's own address, spelled as `url`,
+    /// where `url` is a pooler's: on one connection the server is listened to for changes of policies
+    /// and kill switches, and a pooler does not pass those on. Without it they are found out within
+    /// seconds for open calls, within 30 s for policies.
+    pub listen_url: Option<String>,
     /// Default 16. The most connections of this process.
     pub pool_size: usize,
     /// Default `2s`. How long a call waits for a free connection before it is refused with 503.
@@ -90,6 +95,7 @@ impl Default for Database {
     fn default() -> Self {
         Self {
             url: None,
+            listen_url: None,
             pool_size: 16,
             wait_timeout: Duration::from_secs(2),
             create_timeout: Duration::from_secs(5),

@@ -175,12 +175,40 @@ fn an_upstream_without_models_or_with_a_name_used_twice_is_refused() {
 }
 
 #[test]
+fn changes_are_listened_for_at_the_servers_own_address() {
+    let url = "postgres://me@db/x";
+    let with = |listen_url: Option<&str>, prepared| {
+        let listen_url = listen_url.map(str::to_owned);
+        let database =
+            Database { url: Some(url.into()), listen_url, prepared, ..Database::default() };
+        Config { database, ..Config::default() }.listen_url()
+    };
+    assert_eq!(with(None, Prepared::Auto).unwrap().as_deref(), Some(url));
+    // A pooler passes no notices on.
+    assert_eq!(with(None, Prepared::Never).unwrap(), None);
+    for prepared in [Prepared::Auto, Prepared::Never] {
+        let direct = "postgres://me@server/x";
+        assert_eq!(with(Some(direct), prepared).unwrap().as_deref(), Some(direct));
+    }
+    let error = with(Some("server"), Prepared::Auto).unwrap_err().to_string();
+    assert!(error.contains("database.listen_url"), "{error}");
+}
+
+#[test]
 fn a_password_in_the_file_is_refused_and_not_repeated() {
     for url in ["postgres://me:hunter2@db/x", "postgres://db/x?user=me&password=hunter2"] {
         let error = error_of(&format!("[database]\nurl = \"{url}\"\n"));
         assert!(
             error.contains("database.url")
                 && error.contains("DATABASE_URL")
+                && !error.contains("hunter2"),
+            "{error}"
+        );
+        let error = error_of(&format!("[database]\nlisten_url = \"{url}\"\n"));
+        assert!(
+            error.contains("database.listen_url")
+                && error.contains("env:NAME")
+                && !error.contains("DATABASE_URL")
                 && !error.contains("hunter2"),
             "{error}"
         );
