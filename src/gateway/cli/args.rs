@@ -10,6 +10,8 @@ use crate::{
         credits::{Credits, ParseCreditsError},
         ids::{KeyId, OrganizationId, TeamId},
         role::Role,
+        scope::Scope,
+        switch::{NoSuchSwitch, Switch},
     },
     postgres::membership::Membership,
 };
@@ -175,20 +177,52 @@ pub(super) enum OrgCommand {
         #[command(flatten)]
         operator: Operator,
     },
-    /// Turns the kill switch on: no call starts any more, and open streams are cut within seconds
+    /// Turns a kill switch on: no call starts any more, and open ones are cut
+    ///
+    /// Of the whole organization, or of one team, person or key in it. The whole organization can be
+    /// resumed by the operator only; the others also by its owners and admins.
     Suspend {
-        /// Which
+        /// Which organization
         id: OrganizationId,
+        #[command(flatten)]
+        part: Part,
+        /// Why: the organization's people can read it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         #[command(flatten)]
         operator: Operator,
     },
-    /// Turns the kill switch off
+    /// Turns a kill switch off
     Resume {
-        /// Which
+        /// Which organization
         id: OrganizationId,
+        #[command(flatten)]
+        part: Part,
         #[command(flatten)]
         operator: Operator,
     },
+}
+
+/// Whom in an organization a kill switch is about; all of it, if nobody is named.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct Part {
+    /// Only this team
+    #[arg(long, value_name = "ID")]
+    pub(super) team: Option<TeamId>,
+    /// Only this person: a token's `sub`
+    #[arg(long, value_name = "NAME", value_parser = a_person)]
+    pub(super) user: Option<Box<str>>,
+    /// Only this key of a program
+    #[arg(long, value_name = "ID")]
+    pub(super) key: Option<KeyId>,
+}
+
+impl From<Part> for Switch {
+    fn from(Part { team, user, key }: Part) -> Self {
+        let team = team.map(Self::Team);
+        team.or(user.map(Self::User)).or(key.map(Self::Key)).unwrap_or(Self::Organization)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -245,6 +279,10 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         operator: Operator,
     },
+}
+
+fn a_person(name: &str) -> Result<Box<str>, NoSuchSwitch> {
+    Switch::read(Scope::User, name).map(|switch| switch.scope_id())
 }
 
 fn more_than_nothing(text: &str) -> Result<Credits, String> {

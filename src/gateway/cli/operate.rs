@@ -12,13 +12,13 @@ use super::{
     output::Output,
 };
 use crate::{
-    domain::{ids::OrganizationId, policy::Policy},
+    domain::{ids::OrganizationId, policy::Policy, switch::Switch},
     gateway::database::{self, DatabaseError},
     postgres::{
         PostgresError,
         operator::{Operator, Organization, PolicyError},
     },
-    store::{Balance, StoreError},
+    store::{Balance, StoreError, SwitchesOn},
 };
 
 pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
@@ -45,7 +45,7 @@ pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
         }
         OrgCommand::Show { id: Some(id), operator } => {
             let (store, output) = begin(&operator).await?;
-            let shown = store.organization(id).await.map_err(|error| refused(id, error))?;
+            let shown = look(&store, id).await?;
             output.result(text_of(&shown), &json_of(&shown))?;
         }
         OrgCommand::Show { id: None, operator } => {
@@ -57,7 +57,7 @@ pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
                 let Some(last) = page.last() else { break };
                 after = *last;
                 for id in page {
-                    let shown = store.organization(id).await.map_err(|error| refused(id, error))?;
+                    let shown = look(&store, id).await?;
                     texts.push(text_of(&shown));
                     documents.push(json_of(&shown));
                 }
@@ -69,21 +69,53 @@ pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
             };
             output.result(text, &json!({"organizations": documents}))?;
         }
-        OrgCommand::Suspend { id, operator } => suspend(id, true, &operator).await?,
-        OrgCommand::Resume { id, operator } => suspend(id, false, &operator).await?,
+        OrgCommand::Suspend { id, part, reason, operator } => {
+            let switch = Switch::from(part);
+            let (store, output) = begin(&operator).await?;
+            let turned = store.turn_on(id, &switch, reason.as_deref()).await;
+            if !turned.map_err(|error| refused(id, error))? {
+                return Err(Failure::new(
+                    "as many of its kill switches are on as may be: suspend a team, or all of it",
+                ));
+            }
+            said(id, &switch, true, output)?;
+        }
+        OrgCommand::Resume { id, part, operator } => {
+            let switch = Switch::from(part);
+            let (store, output) = begin(&operator).await?;
+            store.turn_off(id, &switch).await.map_err(|error| refused(id, error))?;
+            said(id, &switch, false, output)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn suspend(id: OrganizationId, suspended: bool, operator: &Named) -> Result<(), Failure> {
-    let (store, output) = begin(operator).await?;
-    store.set_suspended(id, suspended).await.map_err(|error| refused(id, error))?;
+fn said(
+    id: OrganizationId,
+    switch: &Switch,
+    suspended: bool,
+    output: Output,
+) -> Result<(), Failure> {
     let state = if suspended { "suspended: no call starts" } else { "resumed" };
+    let (scope, scope_id) = (switch.scope(), switch.scope_id());
+    if *switch == Switch::Organization {
+        let document = json!({"organization_id": id, "suspended": suspended});
+        return output.result(format_args!("{id} is {state}."), &document);
+    }
     output.result(
-        format_args!("{id} is {state}."),
-        &json!({"organization_id": id, "suspended": suspended}),
+        format_args!("The {scope} {scope_id} of {id} is {state}."),
+        &json!({"organization_id": id, "suspended": suspended, "scope": scope, "scope_id": scope_id}),
     )
 }
+
+async fn look(store: &Operator, id: OrganizationId) -> Result<Shown, Failure> {
+    let organization = store.organization(id).await.map_err(|error| refused(id, error))?;
+    let switches = store.switches(id).await.map_err(|error| refused(id, error))?;
+    Ok((organization, switches))
+}
+
+/// An organization, and its kill switches that are on.
+type Shown = (Organization, SwitchesOn);
 
 pub(super) async fn credits(command: CreditsCommand) -> Result<ExitCode, Failure> {
     let CreditsCommand::Grant { org, amount, reference, operator } = command;
@@ -179,23 +211,51 @@ pub(super) fn refused(id: OrganizationId, error: StoreError) -> Failure {
     DatabaseError::from(error).into()
 }
 
-fn text_of(shown: &Organization) -> String {
-    let Organization { organization_id, name, suspended, time_zone, balance, .. } = shown;
-    let state = if *suspended { "suspended" } else { "active" };
-    format!(
+fn text_of((organization, switches): &Shown) -> String {
+    let Organization { organization_id, name, suspended, time_zone, balance, .. } = organization;
+    let reason = |reason: &Option<String>| match reason {
+        Some(reason) => format!(" ({reason})"),
+        None => String::new(),
+    };
+    let state = if *suspended {
+        format!("suspended{}", reason(&switches.operator_reason))
+    } else {
+        "active".to_owned()
+    };
+    let mut text = format!(
         "{name} ({organization_id})\n  {state}, budgets by the days of {time_zone}\n  {}",
         text_of_balance(balance)
-    )
+    );
+    for on in &switches.own {
+        let whom = format!("{} {}", on.switch.scope(), on.switch.scope_id());
+        text.extend(["\n  Suspended: ", whom.trim_end(), &reason(&on.reason)]);
+    }
+    text
 }
 
-fn json_of(shown: &Organization) -> Value {
+fn json_of((organization, switches): &Shown) -> Value {
+    let own: Vec<_> = switches
+        .own
+        .iter()
+        .map(|on| {
+            json!({
+                "scope": on.switch.scope(),
+                "scope_id": on.switch.scope_id(),
+                "reason": on.reason,
+                "switched_by": on.switched_by,
+                "switched_at": on.switched_at,
+            })
+        })
+        .collect();
     json!({
-        "organization_id": shown.organization_id,
-        "name": shown.name,
-        "suspended": shown.suspended,
-        "time_zone": shown.time_zone,
-        "policy": shown.policy,
-        "credits": json_of_balance(&shown.balance),
+        "organization_id": organization.organization_id,
+        "name": organization.name,
+        "suspended": organization.suspended,
+        "suspended_reason": switches.operator_reason,
+        "kill_switches": own,
+        "time_zone": organization.time_zone,
+        "policy": organization.policy,
+        "credits": json_of_balance(&organization.balance),
     })
 }
 

@@ -1,7 +1,7 @@
 use clap::{CommandFactory, error::ErrorKind};
 
 use super::*;
-use crate::domain::{credits::Credits, role::Role};
+use crate::domain::{credits::Credits, role::Role, scope::Scope, switch::Switch};
 
 const ORG: &str = "0192f0c1-2345-7890-abcd-ef0123456789";
 
@@ -60,6 +60,26 @@ fn an_amount_is_exact_or_refused() {
 fn an_organization_has_a_name() {
     assert!(parse("org create --name Acme").is_ok());
     assert!(parse("org create --name=").is_err());
+}
+
+#[test]
+fn a_switch_is_of_the_whole_organization_or_of_one_part_of_it() {
+    let part = |options: &str| {
+        let line = format!("org suspend {ORG} {options}");
+        let Command::Org(args::OrgArgs { command }) = parse(&line)? else { panic!() };
+        let args::OrgCommand::Suspend { part, .. } = command else { panic!() };
+        Ok::<_, clap::Error>(Switch::from(part))
+    };
+    assert_eq!(part("--reason leak").unwrap(), Switch::Organization);
+    assert_eq!(part("--user auth0|ann").unwrap(), Switch::User("auth0|ann".into()));
+    for scope in [Scope::Team, Scope::Key] {
+        let switch = part(&format!("--{scope} {ORG}")).unwrap();
+        assert_eq!((switch.scope(), &*switch.scope_id()), (scope, ORG));
+        assert_eq!(part(&format!("--{scope} ann")).unwrap_err().kind(), ErrorKind::ValueValidation);
+    }
+    assert_eq!(part("--user=").unwrap_err().kind(), ErrorKind::ValueValidation);
+    let two = part(&format!("--user ann --team {ORG}")).unwrap_err();
+    assert_eq!(two.kind(), ErrorKind::ArgumentConflict);
 }
 
 #[test]
