@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tollgate::{domain::role::Role, gateway::issuer::Grant};
 use uuid::Uuid;
 
 use crate::{
@@ -53,7 +54,8 @@ fn bodies(other: Uuid) -> Vec<String> {
             .body()
     };
     let [chat, messages] = BOTH.map(Ask::of);
-    vec![String::new(), ask(chat.clone()), ask(messages), ask(chat.model(MODEL))]
+    let reason = r#"{"reason":"walnut"}"#.to_owned();
+    vec![String::new(), ask(chat.clone()), ask(messages), ask(chat.model(MODEL)), reason]
 }
 
 /// An answer without what differs from one call to the next: ids, times and the caller's own figures.
@@ -117,6 +119,9 @@ pub(crate) async fn notice_a_leak(house: House) {
 
 pub(crate) async fn learn_nothing(house: House) {
     let (curious, other) = (plain(&house).await, secretive(&house).await);
+    // One who may do in the own organization whatever there is to do.
+    let owner = Grant { role: Some(Role::Owner), ..Grant::new(curious.id, "ann") };
+    let curious = house.caller(&curious, owner);
     let id = other.id.as_uuid();
     house.check().await;
     let before = rows_of(&house.admin, id).await;
@@ -140,6 +145,14 @@ pub(crate) async fn learn_nothing(house: House) {
         assert!(difference <= POLICY_READS_MAX, "{work} statements, or {other_work}");
     }
     house.operator.set_suspended(other.id, false).await.unwrap();
+    // Also what changes something was answered: of the caller's own.
+    for method in ["GET", "PUT", "DELETE"] {
+        let flipped = |(what, answer): &&(String, String)| {
+            what.starts_with(&format!("{method} /admin/v1/kill-switches/"))
+                && answer.starts_with("200")
+        };
+        assert!(about.iter().filter(flipped).count() >= 4, "{method}");
+    }
     let served =
         about.iter().filter(|(what, answer)| what.starts_with("POST") && answer.starts_with("200"));
     assert!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{from_value, json};
 use tokio_postgres::Client;
-use tollgate::domain::{policy::Policy, role::Role};
+use tollgate::domain::{policy::Policy, role::Role, switch::Switch};
 use uuid::Uuid;
 
 use crate::harness::{Ask, BOTH, House, Org, RICH};
@@ -34,6 +34,8 @@ pub(crate) async fn secretive(house: &House) -> Org {
     let policy: Policy = from_value(json!({"models": ["small", MODEL]})).unwrap();
     let org = house.organization_with(RICH, policy).await;
     house.operator.set_role(org.id, CANARY, Role::Owner).await.unwrap();
+    let somebody = Switch::User(CANARY.into());
+    assert!(house.operator.turn_on(org.id, &somebody, Some(CANARY)).await.unwrap());
     for ask in BOTH.map(Ask::of) {
         for ask in [ask.clone(), ask.streamed().model(MODEL)] {
             let ask = ask.saying(CANARY).header("x-request-id", REQUEST);

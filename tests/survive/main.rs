@@ -7,6 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::print_stdout,
     reason = "a test that cannot be set up has failed"
 )]
 
@@ -22,4 +23,5 @@ mod races;
 mod rates;
 mod shutdown;
 mod slow;
+mod switch;
 mod tenants;

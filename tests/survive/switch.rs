@@ -1,0 +1,559 @@
+//! The kill switch: turned on by an organization's own people, it stops what is open on every gateway.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::{join_all, try_join_all};
+use serde_json::{Value, json};
+use tollgate::{
+    domain::{
+        ids::{KeyId, TeamId},
+        policy::{Disconnect, Policy},
+        role::Role,
+        scope::Scope,
+        switch::Switch,
+    },
+    gateway::issuer::Grant,
+};
+use uuid::Uuid;
+
+use crate::harness::{Answer, Ask, BOTH, Client, House, Org, RICH, Row, Setup, cost, until};
+
+const PATH: &str = "/admin/v1/kill-switches";
+/// What a stream has said when it hangs, and what its caller is told when it is cut.
+const WORDS: usize = 8;
+/// Connections on which changes are listened for.
+const LISTENERS: &str = "select count(*) from pg_stat_activity
+    where datname = current_database() and application_name = 'tollgate listen'
+      and query like '%listen%'";
+const END_LISTENERS: &str = "select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name = 'tollgate listen'";
+
+/// One request to what people set.
+async fn admin(address: SocketAddr, org: &Org, method: &str, path: &str, body: &str) -> Answer {
+    let mut client = Client::open(address).await;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        org.token,
+        body.len()
+    );
+    client.send((head + body).as_bytes()).await;
+    client.answer().await.unwrap()
+}
+
+/// Turns a switch on or off where it may be.
+async fn turn(address: SocketAddr, owner: &Org, on: bool, switch: &str) -> Value {
+    let (method, body) = if on { ("PUT", r#"{"reason":"a leak"}"#) } else { ("DELETE", "") };
+    let answer = admin(address, owner, method, &format!("{PATH}/{switch}"), body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+/// A database, two gateways on it that listen, and an organization with an owner.
+async fn two() -> (House, Org, Org) {
+    let mut house = House::open().await;
+    house.start().await;
+    listens(&house, 2).await;
+    let policy = Policy { disconnect: Disconnect::Cancel, ..Policy::default() };
+    let org = house.organization_with(100 * RICH, policy).await;
+    let owner = owner(&house, &org);
+    (house, org, owner)
+}
+
+fn owner(house: &House, org: &Org) -> Org {
+    let grant = Grant { role: Some(Role::Owner), ..Grant::new(org.id, "olga") };
+    house.caller(org, grant)
+}
+
+/// Waits until so many gateways listen.
+async fn listens(house: &House, gateways: i64) {
+    until("gateways listen", async || house.count(LISTENERS).await == gateways).await;
+}
+
+/// A stream that has said something and hangs.
+async fn open_stream(house: &House, gateway: usize, caller: &Org, ask: &Ask) -> Client {
+    let ask = ask.clone().streamed().mock("output-tokens", WORDS).mock("hang", "body");
+    let mut client = Client::open(house.gateways[gateway].address).await;
+    client.send(&ask.bytes(&caller.token)).await;
+    for _ in 0..WORDS {
+        client.read_to(b"walnut").await;
+    }
+    client
+}
+
+/// The rest of a stream that has been cut.
+async fn cut(mut client: Client, code: &str) {
+    let end = client.read_to(b"\r\n0\r\n\r\n").await;
+    let end = String::from_utf8(end).unwrap();
+    assert!(end.contains(code) && end.ends_with("\r\n0\r\n\r\n"), "{end}");
+    assert!(!end.contains("[DONE]") && !end.contains("message_stop"), "{end}");
+}
+
+/// A row of a call that was cut, and paid for by what was delivered.
+fn assert_cut(row: &Row, status: i32) {
+    assert_eq!((row.ending.as_str(), row.status, row.estimated), ("cut", status, true), "{row:?}");
+    assert!(!row.released && row.debt == 0, "{row:?}");
+    assert!(row.charged >= cost(&row.served).max(1) && row.charged < row.held, "{row:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_cuts_a_members_stream_on_another_gateway() {
+    let (house, org, owner) = two().await;
+    for ask in BOTH.map(Ask::of) {
+        let stream = open_stream(&house, 1, &org, &ask).await;
+        let turned = turn(house.address(), &owner, true, "organization").await;
+        assert_eq!(
+            (turned["on"].as_bool(), turned["switched_by"].as_str(), turned["reason"].as_str()),
+            (Some(true), Some("olga"), Some("a leak")),
+        );
+        cut(stream, "organization_suspended").await;
+        let rows = house.check().await;
+        assert_cut(rows.last().unwrap(), 200);
+        // No call goes through on either, and the owner can take it back.
+        for gateway in &house.gateways {
+            let mut client = Client::open(gateway.address).await;
+            client.send(&ask.bytes(&org.token)).await;
+            let refused = client.answer().await.unwrap();
+            assert_eq!(refused.status, 403);
+            assert!(refused.text().contains("organization_suspended"), "{}", refused.text());
+        }
+        let turned = turn(house.address(), &owner, false, "organization").await;
+        assert_eq!(turned["on"], false);
+        for gateway in &house.gateways {
+            let mut client = Client::open(gateway.address).await;
+            client.send(&ask.bytes(&org.token)).await;
+            assert_eq!(client.answer().await.unwrap().status, 200, "the next call");
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_scope_cuts_its_own_calls_only() {
+    let (house, org, owner) = two().await;
+    let (team, key) = (TeamId::new(Uuid::now_v7()), KeyId::new(Uuid::now_v7()));
+    let grant = |user: &str| Grant::new(org.id, user);
+    let stranger = house.organization(RICH).await;
+    // The ids of one as the name of another: nothing is taken for something else.
+    let callers = [
+        ("user/ann%2F1", "user_suspended", house.caller(&org, grant("ann/1"))),
+        (
+            &format!("team/{team}"),
+            "team_suspended",
+            house.caller(&org, Grant { team_id: Some(team), ..grant(&key.to_string()) }),
+        ),
+        (
+            &format!("key/{key}"),
+            "key_suspended",
+            house.caller(&org, Grant { key_id: Some(key), ..grant(&team.to_string()) }),
+        ),
+        ("organization", "organization_suspended", house.caller(&org, grant("ann"))),
+        ("", "", house.caller(&stranger, grant("ann/1"))),
+    ];
+    let mut open = Vec::new();
+    for (number, (switch, code, caller)) in callers.iter().enumerate() {
+        let ask = Ask::of(BOTH[number % 2]);
+        let stream = open_stream(&house, number % 2, caller, &ask).await;
+        open.push((*switch, *code, caller, stream));
+    }
+    let mut ended = 0;
+    let mut last = None;
+    for (switch, code, caller, stream) in open {
+        if switch.is_empty() {
+            last = Some(stream);
+            continue;
+        }
+        turn(house.address(), &owner, true, switch).await;
+        cut(stream, code).await;
+        ended += 1;
+        until("its end is written", async || house.rows().await.len() == ended).await;
+        let refused = house.ask(caller, &Ask::chat()).await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.text().contains(code), "{}", refused.text());
+        assert_eq!(house.ask(&stranger, &Ask::chat().mock("output-tokens", 0)).await.status, 200);
+        ended += 1;
+    }
+    last.unwrap().reset();
+    let on = admin(house.address(), &owner, "GET", PATH, "").await.json();
+    let scopes: Vec<_> = on["data"].as_array().unwrap().iter().map(|on| &on["scope"]).collect();
+    assert_eq!(scopes, ["organization", "team", "user", "key"]);
+    for (switch, ..) in callers.iter().filter(|(switch, ..)| !switch.is_empty()) {
+        turn(house.address(), &owner, false, switch).await;
+    }
+    let off = admin(house.address(), &owner, "GET", PATH, "").await.json();
+    assert_eq!(off["data"], json!([]));
+    for (_, _, caller) in &callers {
+        assert_eq!(house.ask(caller, &Ask::chat()).await.status, 200);
+    }
+    let rows = house.check().await;
+    assert_eq!(rows.iter().filter(|row| row.ending == "cut").count(), 4);
+    rows.iter().filter(|row| row.ending == "cut").for_each(|row| assert_cut(row, 200));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_cut_wherever_it_is() {
+    let (house, org, owner) = two().await;
+    let drains = house.organization(100 * RICH).await;
+    let drains_owner = self::owner(&house, &drains);
+    for (number, ask) in BOTH.map(Ask::of).into_iter().enumerate() {
+        let before = house.check().await.len();
+        let reached = house.mock.served_total().calls;
+        // The provider has not said anything yet, to one that streams and one that does not.
+        let mut waiting = Vec::new();
+        for stream in [false, true] {
+            let ask = Ask { stream, ..ask.clone() }.mock("hang", "head");
+            let mut client = Client::open(house.gateways[1].address).await;
+            client.send(&ask.bytes(&org.token)).await;
+            waiting.push(client);
+        }
+        // The client does not read: all that may be on its way is.
+        let tokens = 500_000;
+        let endless = ask.clone().streamed().at_most(tokens).mock("output-tokens", tokens);
+        let mut stalled = Client::narrow(house.gateways[1].address).await;
+        stalled.send(&endless.mock("chunks", tokens).bytes(&org.token)).await;
+        house.reached(reached + 3).await;
+        let ahead = || house.mock.served_total().output_tokens;
+        until("the provider stands still", async || {
+            let before = ahead();
+            for _ in 0..10 {
+                assert_eq!(
+                    house.ask(&drains, &ask.clone().mock("output-tokens", 0)).await.status,
+                    200
+                );
+            }
+            ahead() == before
+        })
+        .await;
+        turn(house.address(), &owner, true, "organization").await;
+        for mut client in waiting {
+            let answer = client.answer().await.unwrap();
+            assert_eq!(answer.status, 403);
+            assert!(answer.text().contains("organization_suspended"), "{}", answer.text());
+        }
+        until("the one that does not read has ended", async || {
+            let rows = house.rows().await;
+            rows[before..].iter().filter(|row| row.ending == "cut").count() == 3
+        })
+        .await;
+        drop(stalled);
+        turn(house.address(), &owner, false, "organization").await;
+
+        // Its client has left, and it is read on.
+        let stream = open_stream(&house, 1, &drains, &ask).await;
+        stream.leave().await;
+        turn(house.address(), &drains_owner, true, "organization").await;
+        let rows = house.check().await;
+        let cut: Vec<_> = rows[before..].iter().filter(|row| row.ending == "cut").collect();
+        assert_eq!(cut.len(), 4, "{number}");
+        for row in cut {
+            let status = if row.served.output_tokens == 0 { 403 } else { 200 };
+            assert_eq!((row.status, row.estimated, row.released), (status, true, false), "{row:?}");
+            assert!(row.charged > 0 && row.charged <= row.held, "{row:?}");
+        }
+        turn(house.address(), &drains_owner, false, "organization").await;
+    }
+    house.close().await;
+}
+
+/// Calls without a pause on both gateways until all callers have been refused often; meanwhile `flip`. Nobody who
+/// began `grace` after it was done reaches the provider.
+async fn call_on_while(house: &House, org: &Org, grace: Duration, flip: impl Future<Output = ()>) {
+    let (done, granted) = (OnceLock::new(), AtomicU64::new(0));
+    let is_late = |begun: Instant| done.get().is_some_and(|done| begun > *done + grace);
+    let callers = (0..16).map(async |number: usize| {
+        let address = house.gateways[number % 2].address;
+        let ask = Ask { stream: number.is_multiple_of(4), ..Ask::of(BOTH[number / 2 % 2]) };
+        let mut refused_late = 0;
+        while refused_late < 50 {
+            let mut client = Client::open(address).await;
+            let begun = Instant::now();
+            client.send(&ask.bytes(&org.token)).await;
+            let answer = client.answer().await.unwrap();
+            match answer.status {
+                200 => {
+                    assert!(!is_late(begun), "it began after the switch was on");
+                    granted.fetch_add(1, Relaxed);
+                }
+                403 => refused_late += u32::from(is_late(begun)),
+                other => panic!("{other}: {}", answer.text()),
+            }
+        }
+    });
+    let flip = async {
+        until("calls go through", async || granted.load(Relaxed) >= 50).await;
+        flip.await;
+        done.set(Instant::now()).unwrap();
+        until("it is late", async || is_late(Instant::now())).await;
+        house.mock.served_total().calls
+    };
+    let (_, reached) = tokio::join!(join_all(callers), flip);
+    // What was on its way to the provider when it was late may be counted after that, and no more.
+    let begun_late = house.mock.served_total().calls - reached;
+    assert!(begun_late == 0 || (grace.is_zero() && begun_late <= 16), "{begun_late}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_reaches_the_provider_once_the_switch_is_on() {
+    let (mut house, org, owner) = two().await;
+    // Cut on the way to the provider: nobody here knows how far it came.
+    house.some_unserved = true;
+    let operator = async {
+        house.operator.set_suspended(org.id, true).await.unwrap();
+    };
+    call_on_while(&house, &org, Duration::ZERO, operator).await;
+    house.operator.set_suspended(org.id, false).await.unwrap();
+    let owner = async {
+        turn(house.address(), &owner, true, "user/ann").await;
+    };
+    call_on_while(&house, &org, Duration::from_secs(1), owner).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_flip_is_what_the_database_says() {
+    let (house, org, owner) = two().await;
+    let address = house.address();
+    let with = |role| house.caller(&org, Grant { role, ..Grant::new(org.id, "ann") });
+    for role in [Role::Member, Role::Viewer] {
+        let caller = with(Some(role));
+        for (method, switch) in
+            [("PUT", "organization"), ("PUT", "user/bob"), ("DELETE", "user/bob")]
+        {
+            let path = format!("{PATH}/{switch}");
+            let refused = admin(address, &caller, method, &path, "").await;
+            assert_eq!(refused.status, 403, "{role} {method}");
+            assert_eq!(refused.json()["error"]["code"], "role_not_allowed");
+        }
+        // They may know why nothing goes through.
+        assert_eq!(admin(address, &caller, "GET", PATH, "").await.status, 200);
+    }
+    // Without a role in the token, the membership counts, as it is now.
+    let nobody = with(None);
+    let path = format!("{PATH}/user/bob");
+    assert_eq!(admin(address, &nobody, "GET", PATH, "").await.status, 403);
+    for (role, status) in [(Role::Admin, 200), (Role::Member, 403), (Role::Owner, 200)] {
+        house.operator.set_role(org.id, "ann", role).await.unwrap();
+        assert_eq!(admin(address, &nobody, "PUT", &path, "").await.status, status, "{role}");
+    }
+    assert_eq!(admin(address, &with(Some(Role::Admin)), "DELETE", &path, "").await.status, 200);
+
+    let stranger = Org { token: "x".into(), ..org.clone() };
+    assert_eq!(admin(address, &stranger, "PUT", &path, "").await.status, 401);
+    let nowhere = house.caller(&house.nobody(), Grant::new(org.id, "olga"));
+    let nowhere = self::owner(&house, &nowhere);
+    let refused = admin(address, &nowhere, "PUT", &path, "").await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+
+    // What is not asked for in the right way changes nothing, and is told why.
+    for (method, switch, body, status) in [
+        ("PUT", "team/ann", "", 400),
+        ("PUT", "key/*", "", 400),
+        ("PUT", "user/%00", "", 400),
+        ("PUT", "user/%FF", "", 400),
+        ("PUT", "user/ann", "{", 400),
+        ("PUT", "user/ann", r#"{"reasons":"x"}"#, 400),
+        ("PUT", "user/ann", r#"{"reason":"\u0000"}"#, 400),
+        ("PUT", "user/ann", r#"{"reason":"x","reason":"y"}"#, 400),
+        ("PUT", "user/ann", &format!(r#"{{"reason":"{}"}}"#, "x".repeat(2_001)), 400),
+        ("PUT", "user/ann", &" ".repeat(20_000), 413),
+        ("PUT", "organization/ann", "", 404),
+        ("PUT", "user", "", 404),
+        ("POST", "user/ann", "", 405),
+    ] {
+        let refused = admin(address, &owner, method, &format!("{PATH}/{switch}"), body).await;
+        assert_eq!(refused.status, status, "{method} {switch} {body}: {}", refused.text());
+        assert!(refused.json()["error"]["message"].is_string());
+    }
+    let on = admin(address, &owner, "GET", PATH, "").await.json();
+    assert_eq!(on["data"], json!([]));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_is_on_keeps_who_turned_it_on_and_why() {
+    let (house, org, owner) = two().await;
+    let path = format!("{PATH}/user/bob");
+    let off = admin(house.address(), &owner, "GET", &path, "").await.json();
+    assert_eq!(off, json!({"object": "kill_switch", "scope": "user", "id": "bob", "on": false}));
+    let first = turn(house.address(), &owner, true, "user/bob").await;
+    let other = Grant { role: Some(Role::Admin), ..Grant::new(org.id, "adam") };
+    let other = house.caller(&org, other);
+    let again = admin(house.gateways[1].address, &other, "PUT", &path, r#"{"reason":"x"}"#).await;
+    assert_eq!(again.json(), first);
+    assert_eq!(admin(house.address(), &other, "GET", &path, "").await.json(), first);
+    assert_eq!((first["id"].as_str(), first["switched_by"].as_str()), (Some("bob"), Some("olga")));
+    // Its time is the database's, now.
+    let at = first["switched_at"].as_str().unwrap().to_owned();
+    let recent = "select now() - $1::text::timestamptz between '-1 s' and '1 min'";
+    assert!(house.admin.query_one(recent, &[&at]).await.unwrap().get::<_, bool>(0), "{at}");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_cannot_take_back_what_the_operator_has_suspended() {
+    let (house, org, owner) = two().await;
+    house.operator.turn_on(org.id, &Switch::Organization, Some("unpaid")).await.unwrap();
+    turn(house.address(), &owner, true, "organization").await;
+    turn(house.address(), &owner, false, "organization").await;
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 403);
+    let on = admin(house.address(), &owner, "GET", PATH, "").await.json();
+    assert_eq!(
+        on,
+        json!({"object": "list", "data": [], "suspended_by_operator": true, "operator_reason": "unpaid",
+               "suspended_by_policy": false})
+    );
+    house.operator.turn_off(org.id, &Switch::Organization).await.unwrap();
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
+    // Of a part, the operator's is like any other.
+    let bob = Switch::read(Scope::User, "bob").unwrap();
+    assert!(house.operator.turn_on(org.id, &bob, Some("a leak")).await.unwrap());
+    let on = admin(house.address(), &owner, "GET", PATH, "").await.json();
+    assert_eq!(on["data"][0]["switched_by"], "tollgate");
+    turn(house.address(), &owner, false, "user/bob").await;
+    assert!(house.operator.switches(org.id).await.unwrap().own.is_empty());
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_learns_nothing_of_another_organization_and_touches_nothing_there() {
+    let (house, org, owner) = two().await;
+    let other = house.organization(RICH).await;
+    let curious = self::owner(&house, &other);
+    turn(house.address(), &owner, true, "user/canary").await;
+    let stream = open_stream(&house, 1, &org, &Ask::chat()).await;
+    let all = || async {
+        let list = admin(house.address(), &curious, "GET", PATH, "").await;
+        let one = admin(house.address(), &curious, "GET", &format!("{PATH}/user/canary"), "").await;
+        [list.json(), one.json()]
+    };
+    let before = all().await;
+    assert_eq!((&before[0]["data"], &before[1]["on"]), (&json!([]), &json!(false)));
+    // The same person's name in both: each switch is of its own organization.
+    for switch in ["user/canary", "user/ann", "organization"] {
+        turn(house.address(), &curious, true, switch).await;
+        turn(house.address(), &curious, false, switch).await;
+    }
+    assert_eq!(all().await, before);
+    let named = format!("{PATH}?organization_id={}", org.id);
+    assert_eq!(admin(house.address(), &curious, "GET", &named, "").await.json(), before[0]);
+    let theirs = admin(house.address(), &owner, "GET", PATH, "").await.json();
+    assert_eq!(theirs["data"][0]["id"], "canary");
+    // The stream is still there, to be cut by its own owner.
+    turn(house.address(), &owner, true, "user/ann").await;
+    cut(stream, "user_suspended").await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_is_killed_while_the_switch_flips_comes_back_and_the_stream_is_cut() {
+    let (house, org, owner) = two().await;
+    for ask in BOTH.map(Ask::of) {
+        let streams = [0, 1].map(|gateway| open_stream(&house, gateway, &org, &ask));
+        let streams = join_all(streams).await;
+        let flipped = Instant::now();
+        let kill = house.admin.batch_execute(END_LISTENERS);
+        let (killed, _) = tokio::join!(kill, turn(house.address(), &owner, true, "organization"));
+        killed.unwrap();
+        join_all(streams.into_iter().map(|stream| cut(stream, "organization_suspended"))).await;
+        // Within the time that a policy is believed, by far.
+        assert!(flipped.elapsed() < Duration::from_secs(30), "{:?}", flipped.elapsed());
+        listens(&house, 2).await;
+        turn(house.address(), &owner, false, "organization").await;
+    }
+    house.close().await;
+}
+
+/// New connections of gateways are refused, or not; those that are there stay.
+async fn closed(house: &House, closed: bool) {
+    let limit = if closed { 0 } else { -1 };
+    let sql = format!(
+        "do $$ begin execute format('alter database %I connection limit {limit}', current_database()); end $$"
+    );
+    house.admin.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_flips_while_nobody_listens_is_found_out_and_so_is_a_policy() {
+    let (house, org, owner) = two().await;
+    let stream = open_stream(&house, 1, &org, &Ask::chat()).await;
+    // Both have read the policy, and have connections to go on with.
+    for gateway in &house.gateways {
+        let mut client = Client::open(gateway.address).await;
+        client.send(&Ask::chat().bytes(&org.token)).await;
+        assert_eq!(client.answer().await.unwrap().status, 200);
+    }
+    closed(&house, true).await;
+    house.admin.batch_execute(END_LISTENERS).await.unwrap();
+    listens(&house, 0).await;
+    let flipped = Instant::now();
+    turn(house.address(), &owner, true, "user/ann").await;
+    cut(stream, "user_suspended").await;
+    assert!(flipped.elapsed() < Duration::from_secs(30), "{:?}", flipped.elapsed());
+    turn(house.address(), &owner, false, "user/ann").await;
+
+    house.operator.patch_policy(org.id, &json!({"models": []})).await.unwrap();
+    let begun = Instant::now();
+    closed(&house, false).await;
+    listens(&house, 2).await;
+    // What was missed counts as soon as it is heard again, not when it is too old.
+    until("no model is allowed", async || {
+        let statuses = house.gateways.iter().map(async |gateway| {
+            let mut client = Client::open(gateway.address).await;
+            client.send(&Ask::chat().bytes(&org.token)).await;
+            Ok::<_, ()>(client.answer().await.unwrap().status)
+        });
+        try_join_all(statuses).await.unwrap() == [403, 403]
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_anybody_listening_open_calls_are_cut_within_seconds() {
+    let house = House::with(Setup { listens: false, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    let stream = open_stream(&house, 0, &org, &Ask::chat()).await;
+    house.operator.set_suspended(org.id, true).await.unwrap();
+    cut(stream, "organization_suspended").await;
+    assert_eq!(house.count(LISTENERS).await, 0);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_long_it_takes_from_the_switch_to_the_cut() {
+    let (house, org, owner) = two().await;
+    let mut took = Vec::new();
+    for _ in 0..50 {
+        let stream = open_stream(&house, 1, &org, &Ask::chat()).await;
+        let begun = Instant::now();
+        let turned = async {
+            turn(house.address(), &owner, true, "user/ann").await;
+            begun.elapsed()
+        };
+        let cut = async {
+            cut(stream, "user_suspended").await;
+            begun.elapsed()
+        };
+        // The commit lies before the answer.
+        let (turned, cut) = tokio::join!(turned, cut);
+        took.push((cut, cut.saturating_sub(turned)));
+        turn(house.address(), &owner, false, "user/ann").await;
+    }
+    took.sort();
+    let after: Vec<_> = took.iter().map(|(_, after)| *after).collect();
+    println!(
+        "50 flips: from asking for the switch to the cut {:?} median, {:?} at most; after its answer {:?} at most",
+        took[25].0,
+        took[49].0,
+        after.iter().max().unwrap()
+    );
+    house.close().await;
+}
