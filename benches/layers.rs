@@ -43,7 +43,7 @@ use serde_json::json;
 use tollgate::{
     Call, Tenant,
     audit::AuditLayer,
-    call::{CallLayer, Finisher},
+    call::{CallLayer, Finisher, KillSwitch},
     credit::CreditLayer,
     domain::{
         credits::Credits,
@@ -98,6 +98,12 @@ async fn run() {
             }
         }
     }
+    let of = |_: &World| CallLayer::metering().kill_switch(KillSwitch::default());
+    for (name, stream) in
+        [("CallLayer, kill switch", false), ("CallLayer, kill switch, 20 chunks", true)]
+    {
+        each(worlds, name, of, |world, n| world.tenanted(n, stream)).await;
+    }
     let of = |world: &World| ModelsLayer::new(world.policies.clone());
     each(worlds, "ModelsLayer", of, World::called).await;
     each(worlds, "LimitsLayer, all three limits", World::limits, World::called).await;
@@ -112,7 +118,7 @@ async fn run() {
     each(worlds, "AuditLayer", of, World::called).await;
     let of = |world: &World| {
         ServiceBuilder::new()
-            .layer(CallLayer::new(world.finisher.clone()))
+            .layer(CallLayer::new(world.finisher.clone()).kill_switch(KillSwitch::default()))
             .layer(ModelsLayer::new(world.policies.clone()))
             .layer(world.limits())
             .layer(world.credit())

@@ -39,7 +39,7 @@ use self::{kill_switches::Target, turns::Turns};
 use crate::{
     admission::{self, TENANT_LAYER},
     context::Tenant,
-    domain::{dialect::Dialect, ids::OrganizationId, role::Role},
+    domain::{dialect::Dialect, ids::OrganizationId, role::Role, scope::Scope},
     refusal::Refusal,
     store::{PolicyStore, StoreError, Switchboard},
 };
@@ -84,7 +84,9 @@ impl Admin {
         // Nothing limits these requests further out, and calls of other organizations need connections.
         let Some(_turn) = self.0.turns.take(tenant.organization_id()) else {
             let what = "administrative requests at once";
-            return Err(Refusal::RateLimited { what, retry_after: Self::TURN_WAIT });
+            let retry_after = Self::TURN_WAIT;
+            let scope = Scope::Organization;
+            return Err(Refusal::RateLimited { what, scope, models: None, retry_after });
         };
         let role = self.role(&tenant).await?;
         match *request.method() {

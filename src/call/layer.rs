@@ -111,7 +111,7 @@ impl CallLayer {
         self.set(|settings| settings.drain_max = limit)
     }
 
-    /// Default: none. What cuts the open streams of an organization that is suspended.
+    /// Default: none. What cuts open calls once a kill switch is on for them.
     #[must_use]
     pub fn kill_switch(self, switch: KillSwitch) -> Self {
         self.set(|settings| settings.kill_switch = Some(switch))

@@ -76,14 +76,19 @@ impl KillSwitch {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn cut(&self, organization: OrganizationId, on: &Switches) {
+        self.cut_before(self.0.next.load(Ordering::Relaxed), organization, on);
+    }
+
+    /// Those with a number below this one.
+    fn cut_before(&self, number: u64, organization: OrganizationId, on: &Switches) {
         if on.is_empty() {
             return;
         }
         // What is cut gives its place back, so the lock must be free again.
         let stopped: Vec<_> = lock(self.shard(organization))
-            .values()
-            .filter(|watch| watch.tenant.organization_id() == organization)
-            .filter_map(|watch| Some((Arc::clone(watch), watch.stopped_by(on)?)))
+            .iter()
+            .filter(|(of, watch)| **of < number && watch.tenant.organization_id() == organization)
+            .filter_map(|(_, watch)| Some((Arc::clone(watch), watch.stopped_by(on)?)))
             .collect();
         let cut = stopped.into_iter().filter(|(watch, scope)| watch.cut(*scope)).count();
         if cut > 0 {
@@ -123,8 +128,11 @@ impl KillSwitch {
         if !open {
             return;
         }
+        // Calls that come while the store is asked have asked themselves, with their holds: the switch
+        // may be off for them already. If it is on only since then, its own notice is on its way.
+        let number = self.0.next.load(Ordering::Relaxed);
         match store.switches(organization).await {
-            Ok(on) => self.cut(organization, &on),
+            Ok(on) => self.cut_before(number, organization, &on),
             Err(error) => {
                 tracing::warn!(organization_id = %organization, %error, "the kill switches could not be read; trying again in a few seconds");
             }

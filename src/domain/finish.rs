@@ -23,7 +23,7 @@ pub enum Ending {
     Abandoned,
     /// A layer answered instead of the provider.
     Refused,
-    /// The kill switch ended an open stream.
+    /// A kill switch ended it while it was open.
     Cut,
 }
 

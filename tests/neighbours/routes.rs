@@ -121,7 +121,7 @@ pub(crate) async fn learn_nothing(house: House) {
     let (curious, other) = (plain(&house).await, secretive(&house).await);
     // One who may do in the own organization whatever there is to do.
     let owner = Grant { role: Some(Role::Owner), ..Grant::new(curious.id, "ann") };
-    let curious = house.caller(&curious, owner);
+    let curious = house.somebody(&owner);
     let id = other.id.as_uuid();
     house.check().await;
     let before = rows_of(&house.admin, id).await;

@@ -12,6 +12,7 @@ use tollgate::{
         ids::{OrganizationId, PriceId, RequestId},
         policy::{Policy, RateLimit},
         role::Role,
+        switch::Switch,
         usage::Usage,
     },
     postgres::{
@@ -20,18 +21,19 @@ use tollgate::{
         operator::{Limited, RateChange, RateChanges},
         sealing::{self, Sealing},
     },
-    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, coalesce::Options},
+    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, SwitchStore, coalesce::Options},
 };
 use uuid::Uuid;
 
 pub(crate) trait Fixture {
-    type Store: Ledger + Journal + PolicyStore + Clone;
+    type Store: Ledger + Journal + PolicyStore + SwitchStore + Clone;
     async fn start() -> Self;
     fn store(&self) -> &Self::Store;
     async fn create(&self, id: OrganizationId);
     async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance;
     async fn set_policy(&self, id: OrganizationId, policy: Policy);
     async fn set_suspended(&self, id: OrganizationId, suspended: bool);
+    async fn set_switch(&self, id: OrganizationId, switch: &Switch, on: bool);
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role);
     /// For models that have a price, or for all.
     async fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit);
@@ -81,6 +83,9 @@ impl Fixture for Memory {
     }
     async fn set_suspended(&self, id: OrganizationId, suspended: bool) {
         self.0.set_suspended(id, suspended).unwrap();
+    }
+    async fn set_switch(&self, id: OrganizationId, switch: &Switch, on: bool) {
+        self.0.set_switch(id, switch.clone(), on).unwrap();
     }
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role) {
         self.0.set_role(id, user, role).unwrap();
@@ -160,6 +165,13 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
     }
     async fn set_suspended(&self, id: OrganizationId, suspended: bool) {
         self.operator.set_suspended(id, suspended).await.unwrap();
+    }
+    async fn set_switch(&self, id: OrganizationId, switch: &Switch, on: bool) {
+        if on {
+            assert!(self.operator.turn_on(id, switch, None).await.unwrap());
+        } else {
+            self.operator.turn_off(id, switch).await.unwrap();
+        }
     }
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role) {
         self.operator.set_role(id, user, role).await.unwrap();

@@ -60,6 +60,7 @@ suite! {
     a_budget_refuses_what_it_does_not_cover_and_says_until_when,
     tokens_that_were_not_used_go_back_to_the_budget,
     both_kill_switches_refuse_at_once,
+    a_switch_stops_its_own_and_nobody_else,
     an_organization_that_is_not_there_is_told_apart,
     a_settlement_beyond_the_hold_takes_what_is_free,
     a_settlement_beyond_everything_leaves_a_debt_that_a_grant_pays_first,

@@ -13,8 +13,9 @@ use tollgate::{
         policy::{AllowList, Budgets, Policy, RateLimit, Rates},
         role::Role,
         scope::Scope,
+        switch::{Switch, Switches},
     },
-    store::{Journal, Ledger, PolicyStore, StoreError},
+    store::{Journal, Ledger, PolicyStore, StoreError, SwitchStore},
 };
 use uuid::Uuid;
 
@@ -141,6 +142,53 @@ pub(crate) async fn both_kill_switches_refuse_at_once<F: Fixture>() {
         HoldVerdict::Suspended(Scope::Organization)
     );
     assert_eq!(f.books(&ann).await, (100, 1, 0));
+}
+
+pub(crate) async fn a_switch_stops_its_own_and_nobody_else<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(1_000).await;
+    let id = ann.organization_id();
+    let (team, key) = (TeamId::new(Uuid::now_v7()), KeyId::new(Uuid::now_v7()));
+    let bob = Tenant::new(id, "bob").with_team(team);
+    let program = Tenant::new(id, "program").with_key(key).with_team(TeamId::new(Uuid::now_v7()));
+    let namesake = f.organization(1_000).await;
+    let callers = [&ann, &bob, &program, &namesake];
+    for (switch, stopped) in [
+        (Switch::User("ann".into()), vec![0]),
+        (Switch::Team(team), vec![1]),
+        (Switch::Key(key), vec![2]),
+        (Switch::Organization, vec![0, 1, 2]),
+        // Words and ids of another kind stop nobody.
+        (Switch::User(team.to_string().into()), vec![]),
+        (Switch::Team(TeamId::new(key.as_uuid())), vec![]),
+        (Switch::User("*".into()), vec![]),
+    ] {
+        f.set_switch(id, &switch, true).await;
+        let on = f.store().switches(id).await.unwrap();
+        assert_eq!(on, Switches::from_iter([switch.clone()]));
+        for (number, caller) in callers.iter().enumerate() {
+            let scope = stopped.contains(&number).then_some(switch.scope());
+            let expected = scope.map_or(GRANTED, HoldVerdict::Suspended);
+            assert_eq!(f.store().hold(caller, hold(1, 1)).await.unwrap(), expected, "{switch:?}");
+            assert_eq!(f.store().standing(caller).await.unwrap().suspended, scope, "{switch:?}");
+        }
+        f.set_switch(id, &switch, false).await;
+        assert_eq!(f.store().hold(&ann, hold(1, 1)).await.unwrap(), GRANTED);
+    }
+    // The widest is named.
+    for switch in [Switch::Key(key), Switch::User("program".into())] {
+        f.set_switch(id, &switch, true).await;
+        let verdict = f.store().hold(&program, hold(1, 1)).await.unwrap();
+        assert_eq!(verdict, HoldVerdict::Suspended(switch.scope()));
+    }
+    let nobody = f.store().switches(OrganizationId::new(Uuid::now_v7())).await.unwrap();
+    assert!(
+        nobody.is_empty()
+            && f.store().switches(namesake.organization_id()).await.unwrap().is_empty()
+    );
+    f.set_suspended(namesake.organization_id(), true).await;
+    let on = f.store().switches(namesake.organization_id()).await.unwrap();
+    assert_eq!(on, Switches::from_iter([Switch::Organization]));
 }
 
 pub(crate) async fn an_organization_that_is_not_there_is_told_apart<F: Fixture>() {

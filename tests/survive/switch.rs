@@ -68,7 +68,7 @@ async fn two() -> (House, Org, Org) {
 
 fn owner(house: &House, org: &Org) -> Org {
     let grant = Grant { role: Some(Role::Owner), ..Grant::new(org.id, "olga") };
-    house.caller(org, grant)
+    house.somebody(&grant)
 }
 
 /// Waits until so many gateways listen.
@@ -81,6 +81,10 @@ async fn open_stream(house: &House, gateway: usize, caller: &Org, ask: &Ask) -> 
     let ask = ask.clone().streamed().mock("output-tokens", WORDS).mock("hang", "body");
     let mut client = Client::open(house.gateways[gateway].address).await;
     client.send(&ask.bytes(&caller.token)).await;
+    let head = client.head().await.unwrap();
+    if head.status != 200 {
+        panic!("{}", client.rest(head).await.text());
+    }
     for _ in 0..WORDS {
         client.read_to(b"walnut").await;
     }
@@ -142,19 +146,19 @@ async fn each_scope_cuts_its_own_calls_only() {
     let stranger = house.organization(RICH).await;
     // The ids of one as the name of another: nothing is taken for something else.
     let callers = [
-        ("user/ann%2F1", "user_suspended", house.caller(&org, grant("ann/1"))),
+        ("user/ann%2F1", "user_suspended", house.somebody(&grant("ann/1"))),
         (
             &format!("team/{team}"),
             "team_suspended",
-            house.caller(&org, Grant { team_id: Some(team), ..grant(&key.to_string()) }),
+            house.somebody(&Grant { team_id: Some(team), ..grant(&key.to_string()) }),
         ),
         (
             &format!("key/{key}"),
             "key_suspended",
-            house.caller(&org, Grant { key_id: Some(key), ..grant(&team.to_string()) }),
+            house.somebody(&Grant { key_id: Some(key), ..grant(&team.to_string()) }),
         ),
-        ("organization", "organization_suspended", house.caller(&org, grant("ann"))),
-        ("", "", house.caller(&stranger, grant("ann/1"))),
+        ("organization", "organization_suspended", house.somebody(&grant("ann"))),
+        ("", "", house.somebody(&Grant::new(stranger.id, "ann/1"))),
     ];
     let mut open = Vec::new();
     for (number, (switch, code, caller)) in callers.iter().enumerate() {
@@ -263,11 +267,12 @@ async fn a_call_is_cut_wherever_it_is() {
 }
 
 /// Calls without a pause on both gateways until all callers have been refused often; meanwhile `flip`. Nobody who
-/// began `grace` after it was done reaches the provider.
-async fn call_on_while(house: &House, org: &Org, grace: Duration, flip: impl Future<Output = ()>) {
+/// begins when it is done reaches the provider.
+async fn call_on_while(house: &House, org: &Org, flip: impl Future<Output = ()>) {
+    const CALLERS: usize = 16;
     let (done, granted) = (OnceLock::new(), AtomicU64::new(0));
-    let is_late = |begun: Instant| done.get().is_some_and(|done| begun > *done + grace);
-    let callers = (0..16).map(async |number: usize| {
+    let is_late = |begun: Instant| done.get().is_some_and(|done| begun > *done);
+    let callers = (0..CALLERS).map(async |number: usize| {
         let address = house.gateways[number % 2].address;
         let ask = Ask { stream: number.is_multiple_of(4), ..Ask::of(BOTH[number / 2 % 2]) };
         let mut refused_late = 0;
@@ -290,13 +295,12 @@ async fn call_on_while(house: &House, org: &Org, grace: Duration, flip: impl Fut
         until("calls go through", async || granted.load(Relaxed) >= 50).await;
         flip.await;
         done.set(Instant::now()).unwrap();
-        until("it is late", async || is_late(Instant::now())).await;
         house.mock.served_total().calls
     };
     let (_, reached) = tokio::join!(join_all(callers), flip);
-    // What was on its way to the provider when it was late may be counted after that, and no more.
-    let begun_late = house.mock.served_total().calls - reached;
-    assert!(begun_late == 0 || (grace.is_zero() && begun_late <= 16), "{begun_late}");
+    // What was on its way to the provider by then is counted there a little later.
+    let later = usize::try_from(house.mock.served_total().calls - reached).unwrap();
+    assert!(later <= CALLERS, "{later} calls reached the provider");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -307,12 +311,15 @@ async fn no_call_reaches_the_provider_once_the_switch_is_on() {
     let operator = async {
         house.operator.set_suspended(org.id, true).await.unwrap();
     };
-    call_on_while(&house, &org, Duration::ZERO, operator).await;
+    call_on_while(&house, &org, operator).await;
     house.operator.set_suspended(org.id, false).await.unwrap();
-    let owner = async {
-        turn(house.address(), &owner, true, "user/ann").await;
-    };
-    call_on_while(&house, &org, Duration::from_secs(1), owner).await;
+    for switch in ["user/ann", "organization"] {
+        let by_owner = async {
+            turn(house.address(), &owner, true, switch).await;
+        };
+        call_on_while(&house, &org, by_owner).await;
+        turn(house.address(), &owner, false, switch).await;
+    }
     house.close().await;
 }
 
@@ -320,7 +327,7 @@ async fn no_call_reaches_the_provider_once_the_switch_is_on() {
 async fn who_may_flip_is_what_the_database_says() {
     let (house, org, owner) = two().await;
     let address = house.address();
-    let with = |role| house.caller(&org, Grant { role, ..Grant::new(org.id, "ann") });
+    let with = |role| house.somebody(&Grant { role, ..Grant::new(org.id, "ann") });
     for role in [Role::Member, Role::Viewer] {
         let caller = with(Some(role));
         for (method, switch) in
@@ -346,7 +353,7 @@ async fn who_may_flip_is_what_the_database_says() {
 
     let stranger = Org { token: "x".into(), ..org.clone() };
     assert_eq!(admin(address, &stranger, "PUT", &path, "").await.status, 401);
-    let nowhere = house.caller(&house.nobody(), Grant::new(org.id, "olga"));
+    let nowhere = house.nobody();
     let nowhere = self::owner(&house, &nowhere);
     let refused = admin(address, &nowhere, "PUT", &path, "").await;
     assert_eq!(refused.status, 403, "{}", refused.text());
@@ -384,7 +391,7 @@ async fn a_switch_that_is_on_keeps_who_turned_it_on_and_why() {
     assert_eq!(off, json!({"object": "kill_switch", "scope": "user", "id": "bob", "on": false}));
     let first = turn(house.address(), &owner, true, "user/bob").await;
     let other = Grant { role: Some(Role::Admin), ..Grant::new(org.id, "adam") };
-    let other = house.caller(&org, other);
+    let other = house.somebody(&other);
     let again = admin(house.gateways[1].address, &other, "PUT", &path, r#"{"reason":"x"}"#).await;
     assert_eq!(again.json(), first);
     assert_eq!(admin(house.address(), &other, "GET", &path, "").await.json(), first);

@@ -311,6 +311,36 @@ async fn the_store_is_asked_about_organizations_with_open_calls_only() {
     assert_eq!(store.0.lock().unwrap().len(), 2);
 }
 
+/// Says that the organization's switch is on, when the test wants.
+#[derive(Default)]
+struct Late(tokio::sync::Notify);
+
+impl crate::store::SwitchStore for Late {
+    fn switches(&self, _: OrganizationId) -> StoreFuture<'_, Switches> {
+        Box::pin(async {
+            self.0.notified().await;
+            Ok(all())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_began_after_the_question_is_not_cut_by_the_answer() {
+    let (recorder, switch, store) = (Recorder::open(), KillSwitch::default(), Late::default());
+    let gateway = watched(&recorder, &switch, Some(Disconnect::Cancel), std::future::pending);
+    let mut before = task::spawn(gateway.clone().oneshot(request(CHAT)));
+    assert_pending!(before.poll());
+    let mut checking = task::spawn(switch.check(&store));
+    assert_pending!(checking.poll());
+    // The switch may be off again by now: its hold has asked, and was granted.
+    let mut after = task::spawn(gateway.oneshot(request(CHAT)));
+    assert_pending!(after.poll());
+    store.0.notify_one();
+    checking.await;
+    assert_eq!(before.await.unwrap().status(), 403);
+    assert!(!after.is_woken(), "it is cut");
+}
+
 #[test]
 fn every_scope_has_a_code_of_its_own_and_says_whom_to_ask() {
     use crate::refusal::Refusal;
