@@ -20,6 +20,7 @@ use tollgate::{
         switch::Switch,
     },
     gateway::issuer::Grant,
+    postgres::Seal,
 };
 use uuid::Uuid;
 
@@ -57,7 +58,11 @@ async fn turn(address: SocketAddr, owner: &Org, on: bool, switch: &str) -> Value
 
 /// A database, two gateways on it that listen, and an organization with an owner.
 async fn two() -> (House, Org, Org) {
-    let mut house = House::open().await;
+    two_with(Setup::default()).await
+}
+
+async fn two_with(setup: Setup) -> (House, Org, Org) {
+    let mut house = House::with(setup).await;
     house.start().await;
     listens(&house, 2).await;
     let policy = Policy { disconnect: Disconnect::Cancel, ..Policy::default() };
@@ -82,9 +87,7 @@ async fn open_stream(house: &House, gateway: usize, caller: &Org, ask: &Ask) -> 
     let mut client = Client::open(house.gateways[gateway].address).await;
     client.send(&ask.bytes(&caller.token)).await;
     let head = client.head().await.unwrap();
-    if head.status != 200 {
-        panic!("{}", client.rest(head).await.text());
-    }
+    assert_eq!(head.status, 200, "{:?}", head.headers);
     for _ in 0..WORDS {
         client.read_to(b"walnut").await;
     }
@@ -108,7 +111,17 @@ fn assert_cut(row: &Row, status: i32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_cuts_a_members_stream_on_another_gateway() {
-    let (house, org, owner) = two().await;
+    cuts_on_another_gateway(Setup::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_cuts_a_members_stream_where_claims_are_sealed() {
+    let seal = Some(Seal::from_hex(&"5a".repeat(32)).unwrap());
+    cuts_on_another_gateway(Setup { seal, ..Setup::default() }).await;
+}
+
+async fn cuts_on_another_gateway(setup: Setup) {
+    let (house, org, owner) = two_with(setup).await;
     for ask in BOTH.map(Ask::of) {
         let stream = open_stream(&house, 1, &org, &ask).await;
         let turned = turn(house.address(), &owner, true, "organization").await;
