@@ -123,7 +123,7 @@ async fn each_verdict_has_its_answer_and_none_of_them_reaches_the_provider() {
         (Some(insufficient(true)), 402, "insufficient_credits", Some("1")),
         (Some(budget(false)), 429, "budget_exceeded", Some("3600")),
         (Some(budget(true)), 429, "budget_exceeded", Some("1")),
-        (Some(HoldVerdict::Suspended(Scope::Team)), 403, "organization_suspended", None),
+        (Some(HoldVerdict::Suspended(Scope::Team)), 403, "team_suspended", None),
         (Some(HoldVerdict::UnknownOrganization), 403, "model_not_allowed", None),
         (Some(HoldVerdict::Conflict), 503, "unavailable", Some("1")),
         (None, 503, "unavailable", Some("1")),
