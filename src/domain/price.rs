@@ -1,6 +1,10 @@
 //! Prices per class of token, and the cost of a usage: whole numbers all the way.
 
+mod agreement;
+
 use std::{collections::HashMap, sync::Arc};
+
+pub use agreement::{Agreement, MARKUP_BPS_MAX, Quote};
 
 use super::{credits::Credits, ids::PriceId, usage::Usage};
 
@@ -25,11 +29,26 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// All of them with the names of their classes.
+    pub const fn by_class(&self) -> [(&'static str, i64); 6] {
+        let Self { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } = *self;
+        [
+            ("input", input),
+            ("cached_read", cached_read),
+            ("cache_write_5m", cache_write_5m),
+            ("cache_write_1h", cache_write_1h),
+            ("output", output),
+            ("reasoning", reasoning),
+        ]
+    }
+
     /// Below zero a rate would turn use into credit.
     fn check(&self) -> Result<(), CostOutOfRange> {
-        let Self { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } = *self;
-        let all = [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning];
-        if all.iter().all(|rate| *rate >= 0) { Ok(()) } else { Err(CostOutOfRange) }
+        if self.by_class().iter().all(|(_, rate)| *rate >= 0) {
+            Ok(())
+        } else {
+            Err(CostOutOfRange)
+        }
     }
 }
 
@@ -107,6 +126,10 @@ impl PriceBook {
 pub struct CostOutOfRange;
 
 const TOKENS_PER_RATE: i128 = 1_000_000;
+/// A hundred percent in basis points.
+const WHOLE_BPS: i128 = 10_000;
+/// A millionth of a nano-dollar with a mark-up in basis points, to nano-dollars.
+const SCALE: i128 = TOKENS_PER_RATE * WHOLE_BPS;
 
 impl ModelPrice {
     /// What `usage` costs: each class at its rate in the tier of the whole input, rounded up once.
@@ -125,17 +148,7 @@ impl ModelPrice {
     /// assert_eq!(price.cost(&usage), Ok(Credits::from_nanos(3_300)));
     /// ```
     pub fn cost(&self, usage: &Usage) -> Result<Credits, CostOutOfRange> {
-        let rates = self.rates_for(usage.input_total())?;
-        rates.check()?;
-        let classes = [
-            (usage.input, rates.input),
-            (usage.cached_read, rates.cached_read),
-            (usage.cache_write_5m, rates.cache_write_5m),
-            (usage.cache_write_1h, rates.cache_write_1h),
-            (usage.output, rates.output),
-            (usage.reasoning, rates.reasoning),
-        ];
-        self.round_up(classes)
+        round_up(self.exact_cost(usage)?, 0)
     }
 
     /// The dearest that a call can cost: its input bound at the dearest input class, its output
@@ -148,6 +161,35 @@ impl ModelPrice {
         output_bound: u64,
         may_write_cache: bool,
     ) -> Result<Credits, CostOutOfRange> {
+        round_up(self.exact_bound(input_bound, output_bound, may_write_cache)?, 0)
+    }
+
+    /// The rates of a call with this much input in all: those of the last tier that begins at or below it.
+    pub fn rates_for(&self, input_total: u64) -> Result<&Rates, CostOutOfRange> {
+        let tier = self.tiers.iter().rev().find(|tier| tier.from_input_tokens <= input_total);
+        tier.map(|tier| &tier.rates).ok_or(CostOutOfRange)
+    }
+
+    /// In millionths of a nano-dollar: nothing is rounded yet.
+    fn exact_cost(&self, usage: &Usage) -> Result<i128, CostOutOfRange> {
+        let rates = self.rates_for(usage.input_total())?;
+        rates.check()?;
+        self.sum([
+            (usage.input, rates.input),
+            (usage.cached_read, rates.cached_read),
+            (usage.cache_write_5m, rates.cache_write_5m),
+            (usage.cache_write_1h, rates.cache_write_1h),
+            (usage.output, rates.output),
+            (usage.reasoning, rates.reasoning),
+        ])
+    }
+
+    fn exact_bound(
+        &self,
+        input_bound: u64,
+        output_bound: u64,
+        may_write_cache: bool,
+    ) -> Result<i128, CostOutOfRange> {
         // No tier is no price, not a free one.
         self.rates_for(input_bound)?;
         let (mut input, mut output) = (0, 0);
@@ -161,18 +203,10 @@ impl ModelPrice {
             }
             output = output.max(rates.output).max(rates.reasoning);
         }
-        self.round_up([(input_bound, input), (output_bound, output)])
+        self.sum([(input_bound, input), (output_bound, output)])
     }
 
-    fn rates_for(&self, input_total: u64) -> Result<&Rates, CostOutOfRange> {
-        let tier = self.tiers.iter().rev().find(|tier| tier.from_input_tokens <= input_total);
-        tier.map(|tier| &tier.rates).ok_or(CostOutOfRange)
-    }
-
-    fn round_up<const N: usize>(
-        &self,
-        classes: [(u64, i64); N],
-    ) -> Result<Credits, CostOutOfRange> {
+    fn sum<const N: usize>(&self, classes: [(u64, i64); N]) -> Result<i128, CostOutOfRange> {
         if self.per_request < Credits::ZERO {
             return Err(CostOutOfRange);
         }
@@ -183,9 +217,18 @@ impl ModelPrice {
             let class = i128::from(tokens).checked_mul(i128::from(rate)).ok_or(CostOutOfRange)?;
             total = total.checked_add(class).ok_or(CostOutOfRange)?;
         }
-        let whole = total.checked_add(TOKENS_PER_RATE - 1).ok_or(CostOutOfRange)? / TOKENS_PER_RATE;
-        i64::try_from(whole).map(Credits::from_nanos).map_err(|_| CostOutOfRange)
+        Ok(total)
     }
+}
+
+/// The exact sum with its mark-up as an amount: the one place where a cost is rounded.
+///
+/// A sum that does not fit an `i128` here is far beyond any amount.
+fn round_up(exact: i128, markup_bps: u32) -> Result<Credits, CostOutOfRange> {
+    let factor = WHOLE_BPS.saturating_add(i128::from(markup_bps));
+    let scaled = exact.checked_mul(factor).ok_or(CostOutOfRange)?;
+    let whole = scaled.checked_add(SCALE - 1).ok_or(CostOutOfRange)? / SCALE;
+    i64::try_from(whole).map(Credits::from_nanos).map_err(|_| CostOutOfRange)
 }
 
 #[cfg(test)]
