@@ -14,6 +14,7 @@ pub(crate) mod percent;
 pub mod policy;
 pub mod price;
 pub mod price_file;
+pub mod price_review;
 pub mod rate;
 pub mod request;
 pub mod role;

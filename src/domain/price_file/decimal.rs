@@ -17,6 +17,22 @@ pub enum DecimalError {
     TooLarge,
 }
 
+/// USD per million tokens, as decimal text, in nano-dollars.
+///
+/// # Errors
+/// It is no number, is negative or finer than a nano-dollar, or fits no amount.
+pub fn usd_per_million_tokens(text: &str) -> Result<i64, DecimalError> {
+    usd(text)
+}
+
+/// USD, as decimal text, in nano-dollars.
+///
+/// # Errors
+/// It is no number, is negative or finer than a nano-dollar, or fits no amount.
+pub fn usd(text: &str) -> Result<i64, DecimalError> {
+    scaled(text, 9)
+}
+
 /// `text` × 10^`shift` as a whole number: `1.25e-05` with a shift of 15 is 12,500,000,000.
 pub(super) fn scaled(text: &str, shift: i32) -> Result<i64, DecimalError> {
     if text.starts_with('-') {

@@ -1,22 +1,20 @@
 //! One model's fields, and the price they make.
 
-use aws_lc_rs::digest;
-
 use super::{
-    PriceFileError, SkipReason,
-    decimal::{DecimalError, scaled},
+    FieldFault, FieldProblem, SkipReason,
+    decimal::{DecimalError, scaled, usd},
+    id_of,
 };
 use crate::domain::{
     credits::Credits,
     ids::PriceId,
-    json::{Kind, Reader},
+    json::{JsonError, Kind, Reader},
     price::{ModelPrice, Rates, Tier},
+    price_review::implausible,
 };
 
 /// USD per token to nano-dollars per million tokens.
 const PER_TOKEN: i32 = 15;
-/// USD to nano-dollars.
-const PER_REQUEST: i32 = 9;
 
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -45,22 +43,48 @@ struct Classes {
 }
 
 impl Entry {
-    pub(super) fn read(reader: &mut Reader<'_>, model: &str) -> Result<Self, PriceFileError> {
+    /// Reads a model's fields; those that are not what they have to be are added to the faults.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        model: &str,
+        faults: &mut Vec<FieldFault>,
+    ) -> Result<Self, JsonError> {
         let mut entry = Self::default();
         reader.object(|reader, field| {
-            let value = match reader.kind()? {
-                Kind::String => reader.string()?.decoded(),
-                Kind::Number => reader.number()?.into(),
-                Kind::Bool => if reader.bool()? { "true" } else { "false" }.into(),
-                Kind::Null | Kind::Array | Kind::Object => return Ok(reader.skip()?),
+            let taken = match reader.kind()? {
+                Kind::String => entry.take(&field, &reader.string()?.decoded()),
+                Kind::Number => entry.take(&field, reader.number()?),
+                Kind::Bool => entry.take(&field, if reader.bool()? { "true" } else { "false" }),
+                Kind::Null => return reader.skip(),
+                // Overlooked, it would be priced by what is left.
+                Kind::Array | Kind::Object => {
+                    reader.skip()?;
+                    if entry.is_read(&field) { Err(DecimalError::Malformed) } else { Ok(()) }
+                }
             };
-            entry.take(&field, &value).map_err(|problem| PriceFileError::Field {
-                model: model.into(),
-                field: field.into_owned(),
-                problem,
-            })
+            if let Err(problem) = taken {
+                faults.push(FieldFault::new(model, &field, FieldProblem::Number(problem)));
+            }
+            Ok::<(), JsonError>(())
         })?;
         Ok(entry)
+    }
+
+    /// Whether a field of this name becomes a part of the price.
+    fn is_read(&mut self, field: &str) -> bool {
+        matches!(
+            field,
+            "input_cost_per_request"
+                | "citation_cost_per_token"
+                | "output_cost_per_image_token"
+                | "output_cost_per_video_token"
+                | "max_input_tokens"
+                | "max_output_tokens"
+                | "max_tokens"
+        ) || {
+            let (class, above) = split_tier(field);
+            self.slot(class, above).is_some()
+        }
     }
 
     fn take(&mut self, field: &str, value: &str) -> Result<(), DecimalError> {
@@ -71,8 +95,11 @@ impl Entry {
             "max_input_tokens" => self.input_tokens_max = tokens(value)?,
             "max_output_tokens" => self.output_tokens_max = tokens(value)?,
             "max_tokens" => self.tokens_max = tokens(value)?,
-            "input_cost_per_request" => self.per_request = Some(scaled(value, PER_REQUEST)?),
-            "citation_cost_per_token" => self.unmetered |= scaled(value, PER_TOKEN)? > 0,
+            "input_cost_per_request" => self.per_request = Some(usd(value)?),
+            // Pictures and films are output tokens to the provider's count, and dearer ones.
+            "citation_cost_per_token"
+            | "output_cost_per_image_token"
+            | "output_cost_per_video_token" => self.unmetered |= scaled(value, PER_TOKEN)? > 0,
             _ => {
                 let (class, above) = split_tier(field);
                 if let Some(slot) = self.slot(class, above) {
@@ -107,7 +134,7 @@ impl Entry {
     pub(super) fn price(
         mut self,
         model: &str,
-    ) -> Result<Result<ModelPrice, SkipReason>, PriceFileError> {
+    ) -> Result<Result<ModelPrice, SkipReason>, FieldFault> {
         self.classes.sort_unstable_by_key(|(above, _)| *above);
         let base = match self.base() {
             Ok(base) => base,
@@ -116,11 +143,10 @@ impl Entry {
         let claude = model.contains("claude") || self.provider.contains("anthropic");
         let mut tiers = Vec::with_capacity(self.classes.len());
         for (above, classes) in &self.classes {
-            let rates = classes.rates(base, claude).ok_or_else(|| PriceFileError::Field {
-                model: model.into(),
-                field: "input_cost_per_token".into(),
-                problem: DecimalError::TooLarge,
-            })?;
+            let too_large = FieldProblem::Number(DecimalError::TooLarge);
+            let rates = classes
+                .rates(base, claude)
+                .ok_or_else(|| FieldFault::new(model, "input_cost_per_token", too_large))?;
             // "Above 200k" begins with the token after them.
             let from_input_tokens = if *above == 0 { 0 } else { above.saturating_add(1) };
             tiers.push(Tier { from_input_tokens, rates });
@@ -135,6 +161,9 @@ impl Entry {
             input_tokens_max: self.input_tokens_max.or(self.tokens_max),
             output_tokens_max: self.output_tokens_max.or(self.tokens_max),
         };
+        if implausible(&price).is_some() {
+            return Ok(Err(SkipReason::Implausible));
+        }
         price.price_id = id_of(&price);
         Ok(Ok(price))
     }
@@ -196,27 +225,4 @@ fn split_tier(field: &str) -> (&str, u64) {
 
 fn tokens(text: &str) -> Result<Option<u64>, DecimalError> {
     scaled(text, 0).map(|tokens| u64::try_from(tokens).ok().filter(|tokens| *tokens > 0))
-}
-
-/// The same price of the same model has the same id in every installation: a UUIDv8 of its digest.
-fn id_of(price: &ModelPrice) -> PriceId {
-    let ModelPrice {
-        price_id: _,
-        model,
-        provider,
-        mode,
-        per_request,
-        tiers,
-        input_tokens_max: _,
-        output_tokens_max: _,
-    } = price;
-    let mut text =
-        format!("tollgate price 1\0{model}\0{provider}\0{mode}\0{}", per_request.nanos());
-    text.extend(tiers.iter().map(|Tier { from_input_tokens, rates }| {
-        let Rates { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } = rates;
-        format!("\0{from_input_tokens}:{input}:{cached_read}:{cache_write_5m}:{cache_write_1h}:{output}:{reasoning}")
-    }));
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    let bytes = digest.as_ref().first_chunk().copied().unwrap_or_default();
-    PriceId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }

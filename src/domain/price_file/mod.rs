@@ -1,8 +1,16 @@
-//! Prices from a file in LiteLLM's format: text in, whole numbers out, nothing guessed as free.
+//! Prices from a file: text in, whole numbers out, nothing guessed as free.
 //!
-//! An object of models, each an object of fields. Prices are USD per token, as decimal text in a
-//! string or a JSON number; none passes through a float, and one that is negative, malformed or finer
-//! than 1e-15 USD a token makes the **whole file** an error. What is read:
+//! Numbers are decimal text in a string or a JSON number; none passes through a float, and one that is
+//! negative, malformed or finer than 1e-15 USD a token makes the **whole file** an error, which names
+//! every field that is at fault. There are two formats.
+//!
+//! # Ours
+//! [`Format::Tollgate`]: USD per million tokens, nothing unknown and nothing guessed. `docs/prices.md`
+//! has all of it.
+//!
+//! # LiteLLM's
+//! [`Format::LiteLlm`]: an object of models, each an object of fields. Prices are USD per token. What
+//! is read:
 //!
 //! | field | becomes |
 //! |---|---|
@@ -20,24 +28,74 @@
 //! tier's own input and output. Prices for batches and other service tiers are not read; such calls
 //! are refused at the door.
 //!
-//! A model whose price is missing or zero, or that also charges for something that is not metered
-//! here, is skipped, and the file says why; `"free": true` (ours, not LiteLLM's) says that zero is
-//! meant.
+//! A model whose price is missing, zero or beyond belief, or that also charges for something that is
+//! not metered here, is skipped, and the file says why; `"free": true` (ours, not LiteLLM's) says that
+//! zero is meant.
 
 mod decimal;
+mod draft;
 mod entry;
+mod own;
+mod problem;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
+use std::{str::FromStr, sync::LazyLock};
+
+use aws_lc_rs::digest;
 
 use super::{
+    ids::PriceId,
     json::{JsonError, Reader},
-    price::{ModelPrice, PriceBook},
+    price::{ModelPrice, PriceBook, Tier},
 };
 use entry::Entry;
 
-pub use decimal::DecimalError;
+pub use decimal::{DecimalError, usd, usd_per_million_tokens};
+pub use draft::{ClassDraft, Free, PriceDraft, TierDraft};
+pub use problem::{FieldFault, FieldProblem, PriceFileError};
+
+/// Whose words a file uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Ours.
+    Tollgate,
+    /// LiteLLM's `model_prices_and_context_window.json`.
+    LiteLlm,
+}
+
+/// Not the name of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a format of price files: tollgate or litellm")]
+pub struct UnknownFormat;
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        match name {
+            "tollgate" => Ok(Self::Tollgate),
+            "litellm" => Ok(Self::LiteLlm),
+            _ => Err(UnknownFormat),
+        }
+    }
+}
+
+impl Format {
+    /// The format of this file: ours says so with its key `tollgate_prices`.
+    pub fn of(json: &[u8]) -> Self {
+        let mut ours = false;
+        if let Ok(mut reader) = Reader::new(json) {
+            let read = reader.object(|reader, key| {
+                ours |= key == own::VERSION_KEY;
+                reader.skip()
+            });
+            // What cannot be read is said by whoever reads it in earnest.
+            drop(read);
+        }
+        if ours { Self::Tollgate } else { Self::LiteLlm }
+    }
+}
 
 /// What a price file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,28 +134,24 @@ pub enum SkipReason {
     /// It charges for more than tokens and requests.
     #[error("it also charges for something that is not metered here")]
     Unmetered,
-}
-
-/// The file can't be used: not one of its prices is taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PriceFileError {
-    /// Not JSON, or a key that appears twice.
-    #[error("the price file can't be read")]
-    Json(#[from] JsonError),
-    /// A field is not what it has to be.
-    #[error("{field} of {model}: {problem}")]
-    Field {
-        /// The model.
-        model: String,
-        /// The field.
-        field: String,
-        /// What is wrong with it.
-        problem: DecimalError,
-    },
+    /// A price that is a mistake: of the unit, as a rule.
+    #[error("it costs more than any model does")]
+    Implausible,
 }
 
 impl PriceFile {
-    /// Reads a file.
+    /// Reads a file of either format.
+    ///
+    /// # Errors
+    /// It is not JSON, has a key twice, or any field of it is not what it has to be.
+    pub fn read(json: &[u8], format: Format) -> Result<Self, PriceFileError> {
+        match format {
+            Format::Tollgate => own::read(json),
+            Format::LiteLlm => Self::parse(json),
+        }
+    }
+
+    /// Reads a file of LiteLLM's.
     ///
     /// ```
     /// # use tollgate::domain::price_file::PriceFile;
@@ -113,21 +167,23 @@ impl PriceFile {
     /// ```
     pub fn parse(json: &[u8]) -> Result<Self, PriceFileError> {
         let mut file = Self::default();
+        let mut faults = Vec::new();
         let mut reader = Reader::new(json)?;
         reader.object(|reader, model| {
             // LiteLLM's own documentation of its fields, in the place of a model.
             if model == "sample_spec" {
-                return Ok(reader.skip()?);
+                return reader.skip();
             }
-            let entry = Entry::read(reader, &model)?;
-            match entry.price(&model)? {
-                Ok(price) => file.prices.push(price),
-                Err(reason) => file.skipped.push(Skipped { model: model.into_owned(), reason }),
+            let entry = Entry::read(reader, &model, &mut faults)?;
+            match entry.price(&model) {
+                Ok(Ok(price)) => file.prices.push(price),
+                Ok(Err(reason)) => file.skipped.push(Skipped { model: model.into_owned(), reason }),
+                Err(fault) => faults.push(fault),
             }
-            Ok::<(), PriceFileError>(())
+            Ok::<(), JsonError>(())
         })?;
         reader.end()?;
-        Ok(file)
+        if faults.is_empty() { Ok(file) } else { Err(PriceFileError::Fields(faults)) }
     }
 
     /// All prices of the file, by model.
@@ -144,4 +200,27 @@ pub fn built_in() -> &'static PriceFile {
         PriceFile::parse(include_bytes!("../prices/model_prices.json")).unwrap_or_default()
     });
     &BUILT_IN
+}
+
+/// The same price of the same model has the same id in every installation: a UUIDv8 of its digest.
+fn id_of(price: &ModelPrice) -> PriceId {
+    let ModelPrice {
+        price_id: _,
+        model,
+        provider,
+        mode,
+        per_request,
+        tiers,
+        input_tokens_max: _,
+        output_tokens_max: _,
+    } = price;
+    let mut text =
+        format!("tollgate price 1\0{model}\0{provider}\0{mode}\0{}", per_request.nanos());
+    for Tier { from_input_tokens, rates } in tiers {
+        let rates = rates.by_class().map(|(_, rate)| rate.to_string());
+        text.extend(["\0", &from_input_tokens.to_string(), ":", &rates.join(":")]);
+    }
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let bytes = digest.as_ref().first_chunk().copied().unwrap_or_default();
+    PriceId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }

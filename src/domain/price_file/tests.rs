@@ -56,7 +56,7 @@ fn a_decimal_becomes_a_whole_number_exactly_or_not_at_all() {
 fn the_prices_that_come_with_this_version_are_read() {
     let file = built_in();
     assert_eq!(file.prices.len() + file.skipped.len(), 1823);
-    assert!(file.prices.len() > 1_700);
+    assert!(file.prices.len() > 1_690);
     let book = file.book();
     let small = book.get("gpt-4o-mini").unwrap();
     assert_eq!(small.tiers.len(), 1);
@@ -132,10 +132,7 @@ fn one_bad_price_makes_the_whole_file_an_error() {
         let mut file = json!({"good": chat("1e-06", "1e-06"), "bad": chat("1e-06", "1e-06")});
         file["bad"][field] = json!(value);
         let error = PriceFile::parse(&serde_json::to_vec(&file).unwrap()).unwrap_err();
-        assert_eq!(
-            error,
-            PriceFileError::Field { model: "bad".into(), field: field.into(), problem }
-        );
+        assert_eq!(error, one_fault("bad", field, FieldProblem::Number(problem)));
     }
     for file in [
         "",
@@ -150,8 +147,184 @@ fn one_bad_price_makes_the_whole_file_an_error() {
             "{file}"
         );
     }
-    let huge = parse("claude", &chat("9000", "1"));
-    assert!(matches!(huge, Err(PriceFileError::Field { problem: DecimalError::TooLarge, .. })));
+    let huge = parse("claude", &chat("9000", "1")).unwrap_err();
+    let too_large = FieldProblem::Number(DecimalError::TooLarge);
+    assert_eq!(huge, one_fault("claude", "input_cost_per_token", too_large));
+}
+
+fn one_fault(model: &str, field: &str, problem: FieldProblem) -> PriceFileError {
+    PriceFileError::Fields(vec![FieldFault { model: model.into(), field: field.into(), problem }])
+}
+
+#[test]
+fn a_bad_file_says_all_that_is_wrong_with_it() {
+    let mut file = json!({"one": chat("-1", "1e-06"), "two": chat("1e-06", "1e-06"), "three": chat("1e-06", "?")});
+    file["two"]["cache_read_input_token_cost"] = json!([1]);
+    let error = PriceFile::parse(&serde_json::to_vec(&file).unwrap()).unwrap_err();
+    let PriceFileError::Fields(faults) = &error else { panic!("{error}") };
+    let mut said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            "cache_read_input_token_cost of two: it is not a number",
+            "input_cost_per_token of one: it is negative",
+            "output_cost_per_token of three: it is not a number",
+        ]
+    );
+    assert!(error.to_string().ends_with("and 2 more faults"), "{error}");
+    // What is no price of ours may be anything.
+    let mut other = chat("1e-06", "1e-06");
+    other["tiered_pricing"] = json!([{"range": [0, 1]}]);
+    other["search_context_cost_per_query"] = json!({"low": 0.01});
+    other["cache_read_input_token_cost"] = json!(null);
+    assert_eq!(price("m", &other).tiers.len(), 1);
+}
+
+#[test]
+fn a_price_beyond_belief_is_no_price() {
+    // What LiteLLM has for one model: per thousand tokens in the place of per token.
+    assert_eq!(skipped(&chat("0.0032", "0.00971")), SkipReason::Implausible);
+    let skipped: Vec<_> = built_in()
+        .skipped
+        .iter()
+        .filter(|skipped| skipped.reason == SkipReason::Implausible)
+        .map(|skipped| skipped.model.as_str())
+        .collect();
+    assert_eq!(skipped, ["azure_ai/jais-30b-chat"]);
+}
+
+/// A file of ours with one model.
+fn own(fields: &Value) -> Result<PriceFile, PriceFileError> {
+    let file = json!({"tollgate_prices": 1, "models": {"m": fields}});
+    PriceFile::read(&serde_json::to_vec(&file).unwrap(), Format::Tollgate)
+}
+
+fn own_faults(fields: &Value) -> Vec<String> {
+    match own(fields) {
+        Err(PriceFileError::Fields(faults)) => faults.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_file_of_ours_is_read_to_the_last_digit() {
+    let text = br#"{
+        "tollgate_prices": 1,
+        "comment": "as of today",
+        "models": {"acme-large": {
+            "provider": "acme", "mode": "responses", "comment": "negotiated",
+            "usd_per_million_tokens": {"input": 3, "output": "15.000000001", "cached_read": 0.30, "reasoning": 0},
+            "tiers": [{"from_input_tokens": 200001, "usd_per_million_tokens": {"input": 6, "cache_write_5m": 7.5, "output": 22.5}}],
+            "usd_per_request": "0.01", "input_tokens_max": 1000000, "output_tokens_max": 64000,
+            "free": ["reasoning"]
+        }}
+    }"#;
+    assert_eq!(Format::of(text), Format::Tollgate);
+    let file = PriceFile::read(text, Format::Tollgate).unwrap();
+    let price = &file.prices[0];
+    assert_eq!(
+        (price.model.as_str(), price.provider.as_str(), price.mode.as_str()),
+        ("acme-large", "acme", "responses")
+    );
+    let first = Rates {
+        input: 3_000_000_000,
+        cached_read: 300_000_000,
+        cache_write_5m: 3_000_000_000,
+        cache_write_1h: 3_000_000_000,
+        output: 15_000_000_001,
+        reasoning: 0,
+    };
+    let second = Rates {
+        input: 6_000_000_000,
+        cached_read: 6_000_000_000,
+        cache_write_5m: 7_500_000_000,
+        cache_write_1h: 7_500_000_000,
+        output: 22_500_000_000,
+        reasoning: 22_500_000_000,
+    };
+    let tiers = price.tiers.iter().map(|tier| (tier.from_input_tokens, tier.rates));
+    assert_eq!(tiers.collect::<Vec<_>>(), [(0, first), (200_001, second)]);
+    assert_eq!(price.per_request.nanos(), 10_000_000);
+    assert_eq!((price.input_tokens_max, price.output_tokens_max), (Some(1_000_000), Some(64_000)));
+    assert_eq!(Format::of(br#"{"gpt-4o":{}}"#), Format::LiteLlm);
+    assert_eq!(Format::of(br#"{"tollgate_prices""#), Format::LiteLlm);
+}
+
+#[test]
+fn a_file_of_ours_guesses_nothing() {
+    for (fields, faults) in [
+        (json!({}), &["input of m: it is missing", "output of m: it is missing"][..]),
+        (
+            json!({"usd_per_million_tokens": {"input": 1, "output": 2, "cached": 1}}),
+            &["cached of m: there is no such field"],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": "-1", "output": true}}),
+            &[
+                "input of m: it is negative",
+                "output of m: it is not of the kind that is expected there",
+            ],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": 1, "output": "1e-10"}}),
+            &["output of m: it is finer than can be kept"],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": 0, "output": "0.0"}}),
+            &[
+                "input of m: it is zero, and not marked as free",
+                "output of m: it is zero, and not marked as free",
+            ],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": 1, "output": 0}, "free": ["input"]}),
+            &["output of m: it is zero, and not marked as free"],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": 1, "output": 1}, "free": ["inputs"]}),
+            &["free of m: there is no such field"],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": 1, "output": 1}, "mode": "image_generation"}),
+            &["mode of m: it is none of chat, responses, completion and embedding"],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": 1, "output": 1}, "tiers": [
+                {"from_input_tokens": 10, "usd_per_million_tokens": {"input": 1, "output": 1}},
+                {"from_input_tokens": 10, "usd_per_million_tokens": {"input": 1}}]}),
+            &[
+                "tiers[1].from_input_tokens of m: it is not above the tier before it",
+                "tiers[1].output of m: it is missing",
+            ],
+        ),
+        (
+            json!({"usd_per_million_tokens": {"input": 1, "output": 1}, "tiers": {}, "price": 1}),
+            &[
+                "price of m: there is no such field",
+                "tiers of m: it is not of the kind that is expected there",
+            ],
+        ),
+    ] {
+        assert_eq!(own_faults(&fields), faults, "{fields}");
+    }
+    for file in
+        [r#"{"models":{}}"#, r#"{"tollgate_prices":2}"#, r#"{"tollgate_prices":1,"model":{}}"#]
+    {
+        let read = PriceFile::read(file.as_bytes(), Format::Tollgate);
+        assert!(matches!(read, Err(PriceFileError::Fields(_))), "{file}");
+    }
+    let twice = br#"{"tollgate_prices":1,"models":{"m":{"free":true},"\u006d":{"free":true}}}"#;
+    let twice = PriceFile::read(twice, Format::Tollgate).unwrap_err();
+    assert!(twice.to_string().contains("\"m\" appears twice"), "{twice}");
+}
+
+#[test]
+fn zero_is_a_price_only_where_it_is_said_to_be_free() {
+    let free = own(&json!({"usd_per_million_tokens": {"input": 0, "output": 0}, "free": true}));
+    assert_eq!(free.unwrap().prices[0].tiers[0].rates, Rates::default());
+    let embeds = json!({"mode": "embedding", "usd_per_million_tokens": {"input": "0.02"}});
+    assert_eq!(own(&embeds).unwrap().prices[0].tiers[0].rates.output, 0);
 }
 
 #[test]
@@ -172,9 +345,13 @@ fn a_missing_or_zero_price_is_no_price() {
     assert_eq!(skipped(&chat("0.0", "1e-06")), SkipReason::Zero);
     assert_eq!(skipped(&chat("1e-06", "0")), SkipReason::Zero);
     assert_eq!(skipped(&json!({"mode": "image_generation"})), SkipReason::Mode);
-    let mut cites = chat("1e-06", "1e-06");
-    cites["citation_cost_per_token"] = json!("2e-06");
-    assert_eq!(skipped(&cites), SkipReason::Unmetered);
+    for field in
+        ["citation_cost_per_token", "output_cost_per_image_token", "output_cost_per_video_token"]
+    {
+        let mut more = chat("1e-06", "1e-06");
+        more[field] = json!("2e-06");
+        assert_eq!(skipped(&more), SkipReason::Unmetered);
+    }
     let mut free = chat("0", "0");
     free["free"] = json!(true);
     assert_eq!(price("m", &free).tiers[0].rates, Rates::default());
