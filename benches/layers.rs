@@ -260,7 +260,8 @@ struct World {
 impl World {
     async fn new(organizations: usize) -> Self {
         let book = || PriceBook::new([price()]);
-        let (store, prices) = (MemoryStore::new(book()), Prices::new(book()));
+        let store = MemoryStore::new(book());
+        let prices = Prices::cached(Arc::new(store.clone()), book(), Prices::TTL_MAX);
         let policies = Policies::cached(Arc::new(store.clone()), Policies::TTL_MAX);
         let rates = most();
         let mut tenants = Vec::with_capacity(organizations);
@@ -271,6 +272,7 @@ impl World {
             store.set_policy(id, policy::Policy { rates, ..policy::Policy::default() }).unwrap();
             tenants.push(Tenant::new(id, "ada").with_role(Role::Member));
             policies.get(&tenants[tenants.len() - 1]).await.unwrap();
+            prices.agreement(&tenants[tenants.len() - 1]).await.unwrap();
         }
         let finisher = Finisher::new(Arc::new(store.clone()), 1_024);
         Self { tenants, store, policies, prices, finisher }

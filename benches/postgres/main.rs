@@ -303,6 +303,7 @@ async fn finished(store: &PostgresStore, tenant: &Tenant, request_id: RequestId)
             amount: Credits::from_nanos(187_500),
             tokens: 500,
             price_id: PriceId::new(Uuid::nil()),
+            markup_bps: 0,
             release: false,
         }),
         latency: Duration::from_millis(5),

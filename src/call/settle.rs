@@ -24,7 +24,8 @@ pub(super) fn release(hold: Option<&Hold>) -> Bill {
     let settlement = hold.map(|hold| Settlement {
         amount: Credits::ZERO,
         tokens: 0,
-        price_id: hold.price.price_id,
+        price_id: hold.price.price_id(),
+        markup_bps: hold.price.markup_bps(),
         release: true,
     });
     Bill { usage: Usage::default(), estimated: false, clamped: false, settlement }
@@ -50,7 +51,8 @@ pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whol
     let settlement = hold.zip(cost.and_then(Result::ok)).map(|(hold, amount)| Settlement {
         amount,
         tokens: i64::try_from(usage.total()).unwrap_or(hold.tokens),
-        price_id: hold.price.price_id,
+        price_id: hold.price.price_id(),
+        markup_bps: hold.price.markup_bps(),
         release: false,
     });
     Bill { usage, estimated: reported.is_none(), clamped: false, settlement }
@@ -70,7 +72,8 @@ fn clamp(counted: Usage, hold: Option<&Hold>) -> Bill {
     let settlement = hold.map(|hold| Settlement {
         amount: hold.amount,
         tokens: hold.tokens,
-        price_id: hold.price.price_id,
+        price_id: hold.price.price_id(),
+        markup_bps: hold.price.markup_bps(),
         release: false,
     });
     Bill { usage: counted, estimated: true, clamped: true, settlement }
@@ -85,7 +88,7 @@ fn can_be(usage: &Usage, counted: &Usage, facts: &CallFacts, hold: Option<&Hold>
     };
     // What went by has been written, whatever the cap was.
     let output_bound = to_be_written.max(counted.output_total());
-    is_plausible(usage, facts, output_bound, hold.map(|hold| &*hold.price))
+    is_plausible(usage, facts, output_bound, hold.map(|hold| &hold.price))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::domain::{
     finish::Ending,
     ids::RequestId,
     policy::{Disconnect, Keep},
-    price::ModelPrice,
+    price::Quote,
     request::{CallFacts, Edits},
     usage::Usage,
 };
@@ -55,7 +55,7 @@ pub struct Hold {
     /// The budget tokens that are held.
     pub tokens: i64,
     /// What the usage will be priced by.
-    pub price: Arc<ModelPrice>,
+    pub price: Quote,
     /// What happens when the client leaves.
     pub disconnect: Disconnect,
 }

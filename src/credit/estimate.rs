@@ -7,7 +7,7 @@ use crate::{
         credits::Credits,
         output,
         policy::Policy,
-        price::{ModelPrice, Rates},
+        price::{ModelPrice, Quote},
         request::CallFacts,
     },
     refusal::Refusal,
@@ -26,11 +26,11 @@ pub(super) struct Estimate {
 pub(super) fn of(
     facts: &CallFacts,
     policy: &Policy,
-    price: &ModelPrice,
+    price: &Quote,
     fallback: NonZeroU32,
 ) -> Result<Estimate, Refusal> {
     let bound =
-        output::bound(facts, policy.output_tokens_default, price.output_tokens_max, fallback);
+        output::bound(facts, policy.output_tokens_default, price.output_tokens_max(), fallback);
     let figures = || {
         let output_bound = bound.per_answer.checked_mul(facts.answers)?;
         let amount =
@@ -48,14 +48,7 @@ pub(super) fn of(
 /// Whether a price can be gone by. One without tiers, or with a negative rate, would make calls free
 /// or pay for them.
 pub(super) fn is_sound(price: &ModelPrice) -> bool {
-    let not_negative = |rates: &Rates| {
-        let Rates { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } =
-            *rates;
-        [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning]
-            .iter()
-            .all(|rate| *rate >= 0)
-    };
     price.per_request >= Credits::ZERO
         && price.tiers.first().is_some_and(|tier| tier.from_input_tokens == 0)
-        && price.tiers.iter().all(|tier| not_negative(&tier.rates))
+        && price.tiers.iter().flat_map(|tier| tier.rates.by_class()).all(|(_, rate)| rate >= 0)
 }

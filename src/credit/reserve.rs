@@ -1,9 +1,6 @@
 //! From the facts of a call to a hold in it, or a refusal.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     estimate::{self, Estimate},
@@ -16,7 +13,7 @@ use crate::{
         dialect::Endpoint,
         hold::{Exceeded, HoldRequest, HoldVerdict},
         policy::Disconnect,
-        price::ModelPrice,
+        price::Quote,
     },
     refusal::Refusal,
     store::StoreError,
@@ -29,7 +26,7 @@ impl Settings {
     /// Sets credits aside for `call`. When this is `Ok` the call has its hold, and must be let go in
     /// the same poll: nothing stands between a hold and the call that will settle it.
     pub(super) async fn reserve(&self, tenant: &Tenant, call: &Call) -> Result<(), Refusal> {
-        let price = self.price_of(&call.facts().model)?;
+        let price = self.price_of(tenant, call).await?;
         let policy = match self.policies.peek_for(tenant, Some(call)) {
             Some(standing) => standing.policy,
             None => admission::standing(&self.policies, tenant, Some(call)).await?.policy,
@@ -60,20 +57,29 @@ impl Settings {
         }
     }
 
-    fn price_of(&self, model: &str) -> Result<Arc<ModelPrice>, Refusal> {
-        let book = self.prices.current();
-        let Some(price) = book.get(model) else {
+    /// The price of the model that the caller names, as it is agreed with the organization. Whoever
+    /// answers in the end: it is what the caller was promised, and what the hold stands for.
+    async fn price_of(&self, tenant: &Tenant, call: &Call) -> Result<Quote, Refusal> {
+        let model = call.facts().model.as_str();
+        let agreement = match self.prices.peek(tenant) {
+            Some(agreement) => agreement,
+            None => match self.prices.agreement(tenant).await {
+                Ok(agreement) => agreement,
+                Err(error) => return Err(admission::fault(&error, tenant, Some(call))),
+            },
+        };
+        let Some(quote) = agreement.quote(&self.prices.current(), model) else {
             return Err(Refusal::ModelNotAllowed(model.into()));
         };
-        if !estimate::is_sound(price) {
-            tracing::error!(model, price_id = %price.price_id, "a price that cannot be gone by: its model is refused");
+        if !estimate::is_sound(quote.price()) {
+            tracing::error!(model, price_id = %quote.price_id(), "a price that cannot be gone by: its model is refused");
             return Err(Refusal::ModelNotAllowed(model.into()));
         }
-        Ok(Arc::clone(price))
+        Ok(quote)
     }
 }
 
-fn granted(call: &Call, estimate: Estimate, price: Arc<ModelPrice>, disconnect: Disconnect) {
+fn granted(call: &Call, estimate: Estimate, price: Quote, disconnect: Disconnect) {
     call.set_hold(Hold { amount: estimate.amount, tokens: estimate.tokens, price, disconnect });
     if let Some(cap) = estimate.send_cap {
         call.cap_output(cap);

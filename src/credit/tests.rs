@@ -8,18 +8,19 @@ use tower_test::mock;
 use super::CreditLayer;
 use crate::{
     body::ResponseBody,
-    context::Call,
+    context::{Call, Tenant},
     domain::{
         credits::Credits,
         dialect::Endpoint,
         hold::{Exceeded, HoldVerdict, Unit, Window},
         policy::{Disconnect, Policy},
-        price::PriceBook,
+        price::{Agreement, PriceBook},
         request::CallFacts,
         scope::Scope,
+        usage::Usage,
     },
     refusal::Refused,
-    store::{Policies, Prices},
+    store::{MemoryStore, Policies, PriceStore, Prices, StoreError, StoreFuture},
     testing::{Verdicts, away, fetched, price, prices, request, tenant, yes},
 };
 
@@ -157,6 +158,96 @@ async fn a_model_without_a_sound_price_is_refused_and_never_free() {
         assert_eq!(code(&response), Some("model_not_allowed"));
     }
     assert_eq!(ledger.times(), 0);
+}
+
+/// Prices of a store in which this is agreed with the organization.
+fn agreed(tenant: &Tenant, agreement: Agreement) -> Prices {
+    let store = MemoryStore::default();
+    assert!(store.create_organization(tenant.organization_id()));
+    store.set_agreement(tenant.organization_id(), agreement).unwrap();
+    Prices::cached(Arc::new(store), PriceBook::new([price("small")]), Prices::TTL_MAX)
+}
+
+#[tokio::test]
+async fn what_is_agreed_with_the_organization_is_what_is_held_and_settled() {
+    let usage = Usage { input: 50, output: 300, ..Usage::default() };
+    let mut own = price("small");
+    own.tiers[0].rates.output = 1_000_000;
+    for (agreement, amount, markup_bps) in [
+        (Agreement::default(), 650, 0),
+        (Agreement::new(2_500, []), 813, 2_500),
+        (Agreement::new(2_500, [own.clone()]), 350, 0),
+    ] {
+        let (ledger, tenant) = (Verdicts::always(HoldVerdict::Granted), tenant());
+        let layer = CreditLayer::new(
+            Arc::clone(&ledger),
+            fetched(Policy::default()),
+            agreed(&tenant, agreement),
+        );
+        let call = Call::new(facts(Endpoint::ChatCompletions));
+        let gateway = layer.layer(service_fn(yes));
+        assert_eq!(gateway.oneshot(request(&tenant, &call)).await.unwrap().status(), 200);
+        assert_eq!(ledger.asked().amount, Credits::from_nanos(amount));
+        let hold = call.hold().unwrap();
+        // The very figure: nothing was written to a cache, and all of the output was used.
+        assert_eq!(
+            (hold.price.markup_bps(), hold.price.cost(&usage)),
+            (markup_bps, Ok(hold.amount))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_model_of_another_organization_is_unknown() {
+    let (ledger, tenant) = (Verdicts::always(HoldVerdict::Granted), tenant());
+    let prices = agreed(&tenant, Agreement::new(0, [price("private")]));
+    let layer = CreditLayer::new(Arc::clone(&ledger), fetched(Policy::default()), prices);
+    for (tenant, status) in [(tenant, 200), (crate::testing::tenant(), 403)] {
+        let call = Call::for_model("private");
+        let gateway = layer.layer(service_fn(yes));
+        let response = gateway.oneshot(request(&tenant, &call)).await.unwrap();
+        assert_eq!(response.status(), status);
+    }
+    assert_eq!(ledger.times(), 1);
+}
+
+#[tokio::test]
+async fn a_price_that_changes_during_a_call_does_not_change_the_call() {
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let prices = prices(&["small"]);
+    let layer = CreditLayer::new(Arc::clone(&ledger), fetched(Policy::default()), prices.clone());
+    let call = Call::new(facts(Endpoint::ChatCompletions));
+    answer(layer.clone(), &call).await;
+    let mut dearer = price("small");
+    dearer.tiers[0].rates.input = 9_000_000;
+    prices.replace(PriceBook::new([dearer]));
+    let usage = Usage { input: 50, ..Usage::default() };
+    assert_eq!(call.hold().unwrap().price.cost(&usage), Ok(Credits::from_nanos(50)));
+    let next = Call::new(facts(Endpoint::ChatCompletions));
+    answer(layer, &next).await;
+    assert_eq!(next.hold().unwrap().price.cost(&usage), Ok(Credits::from_nanos(450)));
+}
+
+/// A store that cannot say what is agreed.
+struct Away;
+
+impl PriceStore for Away {
+    fn price_book(&self) -> StoreFuture<'_, PriceBook> {
+        Box::pin(async { Ok(PriceBook::default()) })
+    }
+
+    fn agreement<'a>(&'a self, _: &'a Tenant) -> StoreFuture<'a, Agreement> {
+        Box::pin(async { Err(StoreError::Unavailable("away".into())) })
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_can_say_what_is_agreed_no_price_is_guessed() {
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let prices = Prices::cached(Arc::new(Away), PriceBook::new([price("small")]), Prices::TTL_MAX);
+    let layer = CreditLayer::new(Arc::clone(&ledger), fetched(Policy::default()), prices);
+    let response = answer(layer, &Call::for_model("small")).await;
+    assert_eq!((response.status().as_u16(), ledger.times()), (503, 0));
 }
 
 #[tokio::test]

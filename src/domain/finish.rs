@@ -49,6 +49,8 @@ pub struct Settlement {
     pub tokens: i64,
     /// The price row the amount was computed by.
     pub price_id: PriceId,
+    /// What was added to that price, in basis points.
+    pub markup_bps: u32,
     /// Nothing was used: the hold is given back, and the ledger says `release`.
     pub release: bool,
 }

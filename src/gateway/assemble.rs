@@ -128,6 +128,9 @@ pub struct Gateway {
 impl Gateway {
     /// How long a policy is believed where no notice of its change comes.
     const POLICY_TTL: Duration = Duration::from_secs(30);
+    /// How long prices agreed with an organization are believed.
+    const AGREEMENT_TTL: Duration = Prices::TTL_MAX;
+    /// How long a price of the list may be in force before it is noticed.
     const PRICES_EVERY: Duration = Duration::from_mins(1);
     const SWEEP_EVERY: Duration = Duration::from_secs(5);
     const SWITCH_EVERY: Duration = Duration::from_secs(5);
@@ -156,7 +159,7 @@ impl Gateway {
         if book.is_empty() {
             tracing::warn!("there are no prices: every model is refused until some are imported");
         }
-        let prices = Prices::new(book);
+        let prices = Prices::cached(Arc::clone(&stores.prices), book, Self::AGREEMENT_TTL);
         let policies = Policies::cached(Arc::clone(&stores.policies), Self::POLICY_TTL);
         if config.limits.replicas > NonZeroU32::MIN && config.limits.replica_index.is_none() {
             tracing::warn!(

@@ -88,7 +88,7 @@ pub(super) async fn finish(
         &each!(calls, |call| settled(call).map(|settlement| settlement.tokens)),
         &each!(calls, |call| settled(call)
             .map(|settlement| -> Uuid { settlement.price_id.as_uuid() })),
-        &each!(calls, |call| settled(call).map(|_| 0_i32)),
+        &each!(calls, |call| settled(call).map(|settlement| markup(settlement.markup_bps))),
         &each!(calls, |call| settled(call).is_some_and(|settlement| settlement.release)),
         &each!(calls, |call| call.finish.client_request_id.as_deref().map(text)),
         &each!(calls, |call| call.finish.endpoint.as_str()),
@@ -138,6 +138,11 @@ fn record(finish: &Finish) -> Option<&Record> {
 /// Postgres has no U+0000 in a text; losing it is better than losing the record.
 fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
+}
+
+/// The database refuses what is beyond the highest mark-up there is.
+fn markup(bps: u32) -> i32 {
+    i32::try_from(bps).unwrap_or(i32::MAX)
 }
 
 fn count(tokens: u64) -> i64 {

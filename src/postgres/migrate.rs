@@ -54,6 +54,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V22__finishes",
     "V23__reconcile",
     "V25__suspension",
+    "V26__price_versions",
 ];
 
 /// How a database stands to this program.

@@ -1,41 +1,77 @@
-//! The price book.
+//! The price book, and what is agreed with an organization.
 
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::Type};
 
 use super::{
     statement::Statement,
-    store::{PostgresStore, column, unexpected},
+    store::{PostgresStore, column, known, unexpected},
 };
 use crate::{
+    context::Tenant,
     domain::{
         credits::Credits,
         ids::PriceId,
-        price::{ModelPrice, PriceBook, Rates, Tier},
+        price::{Agreement, ModelPrice, PriceBook, Rates, Tier},
     },
     store::{PriceStore, StoreError, StoreFuture},
 };
 
 const PRICE_BOOK: Statement = Statement::new(include_str!("sql/price_book.sql"), &[]);
+pub(super) const AGREEMENT: Statement =
+    Statement::new(include_str!("sql/agreement.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
 
 impl PriceStore for PostgresStore {
     fn price_book(&self) -> StoreFuture<'_, PriceBook> {
+        Box::pin(async move { book(&self.pool().rows(&PRICE_BOOK, &[]).await?) })
+    }
+
+    fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement> {
         Box::pin(async move {
-            let rows = self.pool().rows(&PRICE_BOOK, &[]).await?;
-            let mut prices: Vec<ModelPrice> = Vec::new();
-            for row in &rows {
-                let price_id = PriceId::new(column(row, 0)?);
-                match prices.last_mut() {
-                    Some(last) if last.price_id == price_id => last.tiers.push(tier(row)?),
-                    _ => prices.push(price(price_id, row)?),
-                }
-            }
-            Ok(PriceBook::new(prices))
+            let (id, now) = (tenant.organization_id().as_uuid(), None::<&str>);
+            let claims = self.pool().sealed(tenant.claims());
+            let rows = self.pool().rows(&AGREEMENT, &[&id, &claims, &now]).await;
+            agreement(&rows.map_err(known)?)
         })
     }
 }
 
-fn price(price_id: PriceId, row: &Row) -> Result<ModelPrice, StoreError> {
-    Ok(ModelPrice {
+/// The rows of `price_book.sql` and those in its shape.
+pub(super) fn book(rows: &[Row]) -> Result<PriceBook, StoreError> {
+    Ok(PriceBook::new(prices(rows, 0, listed)?))
+}
+
+/// The rows of `agreement.sql`.
+pub(super) fn agreement(rows: &[Row]) -> Result<Agreement, StoreError> {
+    let Some(first) = rows.first() else { return Ok(Agreement::default()) };
+    let markup = column::<i32>(first, 0)?;
+    let markup = u32::try_from(markup).map_err(|_| unexpected("a negative mark-up"))?;
+    // Without agreed prices there is one row that has none.
+    let rows = if column::<Option<uuid::Uuid>>(first, 1)?.is_some() { rows } else { &[] };
+    Ok(Agreement::new(markup, prices(rows, 1, agreed)?))
+}
+
+/// One price from the rows of its tiers, which come one behind the other.
+pub(super) fn prices(
+    rows: &[Row],
+    id: usize,
+    read: impl Fn(PriceId, &Row) -> Result<(ModelPrice, Tier), StoreError>,
+) -> Result<Vec<ModelPrice>, StoreError> {
+    let mut prices: Vec<ModelPrice> = Vec::new();
+    for row in rows {
+        let (mut price, tier) = read(PriceId::new(column(row, id)?), row)?;
+        match prices.last_mut() {
+            Some(last) if last.price_id == price.price_id => last.tiers.push(tier),
+            _ => {
+                price.tiers.push(tier);
+                prices.push(price);
+            }
+        }
+    }
+    Ok(prices)
+}
+
+pub(super) fn listed(price_id: PriceId, row: &Row) -> Result<(ModelPrice, Tier), StoreError> {
+    let price = ModelPrice {
         price_id,
         model: column(row, 1)?,
         provider: column(row, 2)?,
@@ -43,24 +79,41 @@ fn price(price_id: PriceId, row: &Row) -> Result<ModelPrice, StoreError> {
         per_request: Credits::from_nanos(column(row, 4)?),
         input_tokens_max: column::<Option<i64>>(row, 5)?.map(count).transpose()?,
         output_tokens_max: column::<Option<i64>>(row, 6)?.map(count).transpose()?,
-        tiers: vec![tier(row)?],
-    })
+        tiers: Vec::new(),
+    };
+    Ok((price, tier(row, 7)?))
 }
 
-fn tier(row: &Row) -> Result<Tier, StoreError> {
+fn agreed(price_id: PriceId, row: &Row) -> Result<(ModelPrice, Tier), StoreError> {
+    let price = ModelPrice {
+        price_id,
+        model: column(row, 2)?,
+        provider: String::new(),
+        mode: String::new(),
+        per_request: Credits::from_nanos(column(row, 3)?),
+        // What a model can do, the list says.
+        input_tokens_max: None,
+        output_tokens_max: None,
+        tiers: Vec::new(),
+    };
+    Ok((price, tier(row, 4)?))
+}
+
+fn tier(row: &Row, first: usize) -> Result<Tier, StoreError> {
+    let at = |index: usize| first.saturating_add(index);
     Ok(Tier {
-        from_input_tokens: count(column(row, 7)?)?,
+        from_input_tokens: count(column(row, first)?)?,
         rates: Rates {
-            input: column(row, 8)?,
-            cached_read: column(row, 9)?,
-            cache_write_5m: column(row, 10)?,
-            cache_write_1h: column(row, 11)?,
-            output: column(row, 12)?,
-            reasoning: column(row, 13)?,
+            input: column(row, at(1))?,
+            cached_read: column(row, at(2))?,
+            cache_write_5m: column(row, at(3))?,
+            cache_write_1h: column(row, at(4))?,
+            output: column(row, at(5))?,
+            reasoning: column(row, at(6))?,
         },
     })
 }
 
-fn count(number: i64) -> Result<u64, StoreError> {
+pub(super) fn count(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| unexpected("a negative count"))
 }

@@ -3,6 +3,7 @@
 //! The memory store is a product: it serves single-process installations without money at stake,
 //! tests and benches. `postgres` implements the same traits; one behaviour suite runs over both.
 
+mod agreements;
 pub mod coalesce;
 mod memory;
 mod policies;
@@ -23,7 +24,7 @@ use crate::{
         finish::{Finish, Finished},
         hold::{Heartbeat, HoldRequest, HoldVerdict},
         ids::{OrganizationId, RequestId},
-        price::PriceBook,
+        price::{Agreement, PriceBook},
     },
 };
 
@@ -63,8 +64,12 @@ pub trait PolicyStore: Send + Sync + 'static {
 
 /// Where prices are kept. Layers ask through [`Prices`], which caches.
 pub trait PriceStore: Send + Sync + 'static {
-    /// All prices in force now.
+    /// All list prices in force now.
     fn price_book(&self) -> StoreFuture<'_, PriceBook>;
+
+    /// What is agreed with the tenant's organization and in force now. For an organization that is not
+    /// there nothing is agreed.
+    fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement>;
 }
 
 /// The credits of organizations, set aside before a call.

@@ -11,6 +11,7 @@ use tollgate::{
         hold::HoldRequest,
         ids::{OrganizationId, PriceId, RequestId},
         policy::{Policy, RateLimit},
+        price::{Agreement, ModelPrice},
         role::Role,
         switch::Switch,
         usage::Usage,
@@ -18,15 +19,15 @@ use tollgate::{
     postgres::{
         Operator, Pool, PoolConfig, PostgresStore, Seal,
         cluster::testing,
-        operator::{Limited, RateChange, RateChanges},
+        operator::{Begins, Limited, RateChange, RateChanges},
         sealing::{self, Sealing},
     },
-    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, SwitchStore, coalesce::Options},
+    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, PriceStore, SwitchStore, coalesce::Options},
 };
 use uuid::Uuid;
 
 pub(crate) trait Fixture {
-    type Store: Ledger + Journal + PolicyStore + SwitchStore + Clone;
+    type Store: Ledger + Journal + PolicyStore + PriceStore + SwitchStore + Clone;
     async fn start() -> Self;
     fn store(&self) -> &Self::Store;
     async fn create(&self, id: OrganizationId);
@@ -37,6 +38,7 @@ pub(crate) trait Fixture {
     async fn set_role(&self, id: OrganizationId, user: &str, role: Role);
     /// For models that have a price, or for all.
     async fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit);
+    async fn agree(&self, id: OrganizationId, markup_bps: u32, prices: &[ModelPrice]);
     async fn expire(&self, id: OrganizationId) -> u64;
     /// Its hold stands no longer.
     async fn end_time(&self, id: OrganizationId, request_id: RequestId);
@@ -93,6 +95,10 @@ impl Fixture for Memory {
     async fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit) {
         self.0.set_rate_limit(id, limit).unwrap();
     }
+    async fn agree(&self, id: OrganizationId, markup_bps: u32, prices: &[ModelPrice]) {
+        let agreement = Agreement::new(markup_bps, prices.iter().cloned());
+        self.0.set_agreement(id, agreement).unwrap();
+    }
     async fn expire(&self, id: OrganizationId) -> u64 {
         self.0.expire(id).unwrap().try_into().unwrap()
     }
@@ -106,6 +112,14 @@ impl Fixture for Memory {
         self.0.reconcile(id).unwrap()
     }
 }
+
+/// What [`costing`] is priced by: a nano-dollar for each input token.
+pub(crate) const UNIT_PRICE: &str = "
+    insert into tollgate.prices (price_id, model, provider, mode, per_request, source)
+      values ('00000000-0000-0000-0000-000000000000', 'small', 'mock', 'chat', 0, '{}')
+      on conflict do nothing;
+    insert into tollgate.price_tiers values ('00000000-0000-0000-0000-000000000000', 0, 1000000, 0, 0, 0, 0, 0)
+      on conflict do nothing";
 
 /// A database that takes claims as they are.
 pub(crate) type Postgres = On<false>;
@@ -139,6 +153,7 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
     type Store = PostgresStore;
     async fn start() -> Self {
         let database = testing::database().await.unwrap();
+        database.connect().await.unwrap().batch_execute(UNIT_PRICE).await.unwrap();
         let seal = SEALED.then(key);
         if let Some(seal) = &seal {
             sealing::set(&database.config(), &Sealing::Only(vec![seal.clone()])).await.unwrap();
@@ -186,6 +201,12 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
             calls_in_flight: change(rates.calls_in_flight),
         };
         assert_eq!(self.operator.set_rate_limit(id, limited, changes).await.unwrap(), rates);
+    }
+    async fn agree(&self, id: OrganizationId, markup_bps: u32, prices: &[ModelPrice]) {
+        let set = self.operator.set_markup(id, markup_bps, None).await;
+        assert!(matches!(set, Ok(Begins::AtMicros(_))), "{set:?}");
+        let agreed = self.operator.agree_prices(id, prices, None).await;
+        assert!(matches!(agreed, Ok(Begins::AtMicros(_))), "{agreed:?}");
     }
     async fn expire(&self, id: OrganizationId) -> u64 {
         self.store.expire(id).await.unwrap()
@@ -239,15 +260,17 @@ pub(crate) fn unheld(request_id: RequestId) -> Arc<Finish> {
     })
 }
 
-/// The finish of a call that cost this much.
+/// The finish of a call that cost this much, by as many input tokens.
 pub(crate) fn costing(request_id: RequestId, nanos: i64, tokens: i64) -> Arc<Finish> {
     let settlement = Settlement {
         amount: Credits::from_nanos(nanos),
         tokens,
         price_id: PriceId::new(Uuid::nil()),
+        markup_bps: 0,
         release: false,
     };
-    Arc::new(Finish { settlement: Some(settlement), ..Finish::clone(&unheld(request_id)) })
+    let usage = Usage { input: nanos.try_into().unwrap(), ..Usage::default() };
+    Arc::new(Finish { settlement: Some(settlement), usage, ..Finish::clone(&unheld(request_id)) })
 }
 
 /// The finish of a call that came to nothing.

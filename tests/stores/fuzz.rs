@@ -31,13 +31,13 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Postgres, costing, hold, releasing, unheld};
+use crate::fixture::{Fixture, Postgres, UNIT_PRICE, costing, hold, releasing, unheld};
 
 /// A small generator of its own, so that a failure repeats with its seed.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -248,6 +248,7 @@ async fn the_books_balance_however_often_the_server_is_killed() {
     tokio::join!(join_all((1..=CLIENTS).map(|seed| fuzz.client(seed))), killing);
     let (client, connection) = admin.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
+    client.batch_execute(UNIT_PRICE).await.unwrap();
     fuzz.check(&client).await;
     assert!(!fuzz.written.lock().unwrap().is_empty());
     cluster.stop().await.unwrap();

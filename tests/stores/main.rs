@@ -17,6 +17,7 @@ mod isolation;
 mod limits;
 mod operator;
 mod plans;
+mod prices;
 mod sealed;
 mod spelling;
 mod suite;
@@ -76,4 +77,5 @@ suite! {
     a_hundred_first_holds_on_a_budget_for_ten_grant_ten,
     the_standing_has_the_policy_and_the_membership,
     the_standing_has_the_rates_that_a_caller_meets,
+    nothing_is_agreed_with_an_organization_unless_somebody_did,
 }

@@ -9,13 +9,15 @@ use tollgate::{
         credits::Credits,
         finish::Finished,
         hold::{Exceeded, Heartbeat, HoldVerdict, Unit, Window},
-        ids::{KeyId, OrganizationId, RequestId, TeamId},
+        ids::{KeyId, OrganizationId, PriceId, RequestId, TeamId},
         policy::{AllowList, Budgets, Policy, RateLimit, Rates},
+        price::{self, Agreement, ModelPrice, PriceBook, Tier},
         role::Role,
         scope::Scope,
         switch::{Switch, Switches},
+        usage::Usage,
     },
-    store::{Journal, Ledger, PolicyStore, StoreError, SwitchStore},
+    store::{Journal, Ledger, PolicyStore, PriceStore, StoreError, SwitchStore},
 };
 use uuid::Uuid;
 
@@ -448,4 +450,38 @@ pub(crate) async fn the_standing_has_the_rates_that_a_caller_meets<F: Fixture>()
     // Another organization meets none of it, whoever calls.
     let stranger = f.organization(0).await.organization_id();
     assert_eq!(met(Tenant::new(stranger, "bob").with_team(TeamId::new(team))).await, []);
+}
+
+pub(crate) async fn nothing_is_agreed_with_an_organization_unless_somebody_did<F: Fixture>() {
+    let f = F::start().await;
+    let ann = f.organization(0).await;
+    let stranger = Tenant::new(OrganizationId::new(Uuid::now_v7()), "eve");
+    for tenant in [&ann, &stranger] {
+        assert_eq!(f.store().agreement(tenant).await.unwrap(), Agreement::default());
+    }
+    f.agree(ann.organization_id(), 2_500, &[price("own", 7)]).await;
+    let agreement = f.store().agreement(&ann).await.unwrap();
+    assert_eq!(agreement.markup_bps(), 2_500);
+    let list = PriceBook::new([price("own", 9), price("listed", 4)]);
+    let cost = |model, input| {
+        let usage = Usage { input, ..Usage::default() };
+        agreement.quote(&list, model).unwrap().cost(&usage).unwrap().nanos()
+    };
+    assert_eq!((cost("own", 1_000_000), cost("listed", 1_000_000)), (7, 5));
+    assert_eq!(f.store().agreement(&stranger).await.unwrap(), Agreement::default());
+}
+
+/// Nano-dollars per million input tokens.
+pub(crate) fn price(model: &str, input: i64) -> ModelPrice {
+    let rates = price::Rates { input, output: 2, ..price::Rates::default() };
+    ModelPrice {
+        price_id: PriceId::new(Uuid::nil()),
+        model: model.into(),
+        provider: "mock".into(),
+        mode: "chat".into(),
+        per_request: Credits::ZERO,
+        tiers: vec![Tier { from_input_tokens: 0, rates }],
+        input_tokens_max: None,
+        output_tokens_max: None,
+    }
 }

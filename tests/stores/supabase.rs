@@ -15,7 +15,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{costing, hold, key};
+use crate::fixture::{UNIT_PRICE, costing, hold, key};
 
 const NOTES: Statement = Statement::new("select body from public.notes order by id", &[]);
 const CLAIMED: Statement = Statement::new(
@@ -92,7 +92,8 @@ async fn policies_hold(owner: &Client, pool: &Pool) {
 }
 
 /// Organizations, membership, money and records work as anywhere else.
-async fn a_call_works(pool: &Pool) {
+async fn a_call_works(pool: &Pool, superuser: &Client) {
+    superuser.batch_execute(UNIT_PRICE).await.unwrap();
     let (operator, store) = (Operator::new(pool.clone()), PostgresStore::new(pool.clone()));
     let id = OrganizationId::new(Uuid::now_v7());
     assert!(operator.create_organization(id, "Acme", "UTC").await.unwrap());
@@ -130,7 +131,7 @@ async fn a_project_owner_without_superuser_migrates_and_nothing_goes_round_row_s
     assert_eq!(superuser.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
 
     let pool = pool(owner.clone());
-    a_call_works(&pool).await;
+    a_call_works(&pool, &superuser).await;
     policies_hold(&connect(&owner).await, &pool).await;
     cluster.stop().await.unwrap();
 }
@@ -145,7 +146,7 @@ async fn readers_of_the_claims_that_our_roles_may_use_are_used() {
     let source = superuser.query_one(sql, &[]).await.unwrap();
     assert_eq!(source.get::<_, &str>(0), "select auth.jwt()");
     let pool = pool(owner.clone());
-    a_call_works(&pool).await;
+    a_call_works(&pool, &superuser).await;
     policies_hold(&connect(&owner).await, &pool).await;
     cluster.stop().await.unwrap();
 }
@@ -172,7 +173,7 @@ async fn claims_are_sealed_where_nothing_goes_round_row_security() {
     assert_eq!(theirs(&superuser).await, before.0);
     assert_eq!(sealing::kept(&owner).await.unwrap().unwrap().key_id(), key().key_id());
     let (sealed, plain) = (pool_with(owner.clone(), Some(key())), pool(owner.clone()));
-    a_call_works(&sealed).await;
+    a_call_works(&sealed, &superuser).await;
     policies_hold(&connect(&owner).await, &sealed).await;
     let refused = Operator::new(plain.clone())
         .create_organization(OrganizationId::new(Uuid::now_v7()), "Acme", "UTC")
@@ -181,7 +182,7 @@ async fn claims_are_sealed_where_nothing_goes_round_row_security() {
 
     sealing::set(&owner, &Sealing::Off).await.unwrap();
     assert_eq!((theirs(&superuser).await, source().await), before);
-    a_call_works(&plain).await;
+    a_call_works(&plain, &superuser).await;
     cluster.stop().await.unwrap();
 }
 

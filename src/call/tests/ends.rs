@@ -28,6 +28,22 @@ async fn an_answer_waits_until_its_finish_is_durable() {
     assert_eq!((record.request.as_deref(), record.response.as_deref()), (Some(CHAT), Some(ANSWER)));
 }
 
+#[tokio::test]
+async fn whoever_answers_the_price_is_that_of_the_model_that_was_asked_for() {
+    const OTHER: &str = r#"{"id":"c","model":"large-9","choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":10,"completion_tokens":3}}"#;
+    let recorder = Recorder::open();
+    let gateway = gateway(&recorder, Disconnect::Drain, [json(OTHER)]);
+    let answer = gateway.oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(text(answer.into_body()).await, OTHER);
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.model.as_str(), finish.answered_by.as_deref()), ("small", Some("large-9")));
+    let settlement = finish.settlement.unwrap();
+    assert_eq!(
+        (settlement.amount, settlement.price_id),
+        (Credits::from_nanos(16_000), price().price_id)
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_whose_finish_cannot_be_written_is_withheld_and_the_finish_retried_until_it_is() {
     let recorder = Recorder::open();

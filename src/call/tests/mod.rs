@@ -30,7 +30,7 @@ use crate::{
         finish::{Finish, Finished},
         ids::{OrganizationId, PriceId},
         policy::{Disconnect, Keep},
-        price::{ModelPrice, Rates, Tier},
+        price::{ModelPrice, Quote, Rates, Tier},
     },
     store::{Journal, StoreError, StoreFuture},
 };
@@ -139,7 +139,7 @@ fn hold(request: &Request<RequestBody>, disconnect: Disconnect) {
     call.set_hold(Hold {
         amount: Credits::from_nanos(1_000_000),
         tokens: 500,
-        price: price(),
+        price: Quote::new(price(), 0),
         disconnect,
     });
     call.keep(Keeping { keep: Keep::Full, capture_bytes_max: 1 << 20 });

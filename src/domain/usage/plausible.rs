@@ -1,7 +1,7 @@
 //! Whether reported figures can be those of the call that was made.
 
 use super::Usage;
-use crate::domain::{price::ModelPrice, request::CallFacts};
+use crate::domain::{price::Quote, request::CallFacts};
 
 /// More tokens than any context holds: a figure above it is a provider's fault, not a bill.
 const TOKENS_MAX: u64 = 20_000_000;
@@ -27,14 +27,14 @@ pub fn is_plausible(
     usage: &Usage,
     facts: &CallFacts,
     output_bound: u64,
-    price: Option<&ModelPrice>,
+    price: Option<&Quote>,
 ) -> bool {
     let input = usage.input_total();
     let input_max = facts.input_bound.saturating_mul(MARGIN).saturating_add(ADDED_INPUT_TOKENS_MAX);
-    let context = price.and_then(|price| price.input_tokens_max).unwrap_or(u64::MAX);
+    let context = price.and_then(Quote::input_tokens_max).unwrap_or(u64::MAX);
     let fits_context = input <= context || input <= facts.input_bound;
 
-    let model_writes = price.and_then(|price| price.output_tokens_max).unwrap_or(0);
+    let model_writes = price.and_then(Quote::output_tokens_max).unwrap_or(0);
     let output_max = output_bound
         .max(model_writes.saturating_mul(facts.answers))
         .saturating_mul(MARGIN)
@@ -48,8 +48,10 @@ pub fn is_plausible(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::domain::{credits::Credits, dialect::Endpoint, ids::PriceId};
+    use crate::domain::{credits::Credits, dialect::Endpoint, ids::PriceId, price::ModelPrice};
 
     fn facts() -> CallFacts {
         CallFacts {
@@ -65,8 +67,8 @@ mod tests {
         }
     }
 
-    fn price(input_tokens_max: Option<u64>, output_tokens_max: Option<u64>) -> ModelPrice {
-        ModelPrice {
+    fn price(input_tokens_max: Option<u64>, output_tokens_max: Option<u64>) -> Quote {
+        let price = ModelPrice {
             price_id: PriceId::new(uuid::Uuid::nil()),
             model: "small".into(),
             provider: "mock".into(),
@@ -75,10 +77,11 @@ mod tests {
             tiers: vec![],
             input_tokens_max,
             output_tokens_max,
-        }
+        };
+        Quote::new(Arc::new(price), 0)
     }
 
-    fn plausible(input: u64, output: u64, price: Option<&ModelPrice>) -> bool {
+    fn plausible(input: u64, output: u64, price: Option<&Quote>) -> bool {
         // In all classes: they are one sum.
         let usage = Usage {
             cached_read: input / 2,

@@ -27,7 +27,10 @@ pub(super) async fn database(
     database::migrate(url, None, None).await?;
     let operator = database::operator(url, None).await?;
     let seed = async {
-        operator.import_prices(&built_in().prices).await?;
+        // What somebody has imported since the first start stays as it is.
+        let book = operator.price_book_at(None).await?;
+        let missing = built_in().prices.iter().filter(|price| book.get(&price.model).is_none());
+        operator.import_prices(missing).await?;
         for DemoOrganization { id, name } in organizations {
             operator.create_organization(*id, name, "UTC").await?;
             operator.grant_credits(*id, CREDITS, Some(REFERENCE)).await?;

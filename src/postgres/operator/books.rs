@@ -22,7 +22,7 @@ const RECONCILE: Statement =
 
 const PAGE: i64 = 1_000;
 /// Books that are read at once: each may read much, and calls must go on.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 
 /// The books of one organization, at one moment.
 #[derive(Clone, Debug)]

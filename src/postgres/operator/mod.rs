@@ -3,6 +3,7 @@
 //! Everything goes through the door as `tollgate_platform`, so the connection may be the
 //! administrator's or `tollgate_login`'s.
 
+mod agreements;
 mod books;
 mod budgets;
 mod limits;
@@ -11,9 +12,11 @@ mod prices;
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
+pub use agreements::Begins;
 pub use books::{Books, Reconciliation};
 pub use budgets::{Budget, BudgetError, BudgetEvent, Budgeted, CapChange, WindowUsage};
 pub use limits::{Limited, RateChange, RateChanges, RateLimitError};
+pub use prices::{Import, ImportOptions, ScheduledPrice};
 
 use super::{
     door::{Door, DoorRole},

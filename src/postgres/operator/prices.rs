@@ -1,27 +1,81 @@
-//! New prices.
+//! List prices: putting new ones in force, and looking at those that are and will be.
 
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
-use super::{Operator, one};
+use super::{Operator, Parameter, books::AT_ONCE, claims, one};
 use crate::{
     domain::{
-        price::{ModelPrice, Tier},
+        ids::OrganizationId,
+        instant::Moment,
+        price::{ModelPrice, PriceBook, Tier},
+        price_file::PriceFile,
+        price_review::{Review, review},
         role::Role,
     },
     postgres::{
+        PostgresError,
         door::DoorRole,
+        prices,
         statement::Statement,
         store::{column, own_claims},
     },
     store::StoreError,
 };
 
-const IMPORT: Statement = Statement::new(include_str!("../sql/import_prices.sql"), &[Type::TEXT]);
+const IMPORT: Statement =
+    Statement::new(include_str!("../sql/import_prices.sql"), &[Type::TEXT, Type::TEXT]);
+const BOOK_AT: Statement = Statement::new(include_str!("../sql/price_book_at.sql"), &[Type::TEXT]);
+const SCHEDULED: Statement =
+    Statement::new(include_str!("../sql/scheduled_prices.sql"), &[Type::TEXT]);
+const CALLED: Statement = Statement::new(
+    include_str!("../sql/models_called.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT_ARRAY, Type::INT8, Type::UUID, Type::INT4],
+);
+
+/// Calls that are looked at in one statement.
+const SLICE: i32 = 20_000;
+
+/// How a price file is taken.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// From when on its prices hold; now, without it. A day begins at midnight in UTC.
+    pub effective_from: Option<Moment>,
+    /// Prices that jump or are beyond belief are meant.
+    pub accept_jumps: bool,
+    /// The file is not the whole list: models that it does not name are nothing to it.
+    pub part: bool,
+    /// Only look.
+    pub dry_run: bool,
+}
+
+/// What came of a price file.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// What it would change, and what speaks against it.
+    pub review: Review,
+    /// How many prices were added; none of them where anything spoke against the file, or where it was
+    /// only looked at.
+    pub added: Option<u64>,
+}
+
+/// A price that will come into force.
+#[derive(Clone, Debug)]
+pub struct ScheduledPrice {
+    /// The price.
+    pub price: ModelPrice,
+    /// When, in microseconds since the Unix epoch.
+    pub effective_from_micros: i64,
+}
 
 impl Operator {
-    /// Puts these prices in force, and returns how many are new. Where a price did not change, its row stays
-    /// the one in force; models that are not among these keep their prices. All of them or none.
+    /// Puts these prices in force, whatever they are, and returns how many are new. Where a price did not
+    /// change, its row stays the one in force; models that are not among these keep their prices. All of
+    /// them or none.
     ///
     /// The ids of the prices that are passed in are not used: the database names its own rows.
     ///
@@ -31,15 +85,147 @@ impl Operator {
         &self,
         prices: impl IntoIterator<Item = &'a ModelPrice>,
     ) -> Result<u64, StoreError> {
-        let prices: Value = prices.into_iter().map(document).collect();
-        let claims = own_claims(None, Some(Role::Platform.as_str()));
-        let rows =
-            self.door.run(&claims, DoorRole::Platform, &IMPORT, &[&prices.to_string()]).await?;
+        self.import(prices.into_iter().map(document).collect(), None).await
+    }
+
+    /// Puts the prices of a file in force, if nothing speaks against it: see
+    /// [`price_review`](crate::domain::price_review). All of them or none.
+    ///
+    /// # Errors
+    /// The moment is past, others import all the time, or the store is away.
+    pub async fn import_price_file(
+        &self,
+        file: &PriceFile,
+        options: &ImportOptions,
+    ) -> Result<Import, StoreError> {
+        const ATTEMPTS_MAX: usize = 4;
+        let from = options.effective_from.as_ref().map(Moment::in_utc);
+        for _ in 0..ATTEMPTS_MAX {
+            let book = self.price_book_at(from.as_deref()).await?;
+            let mut review = review(file, &book, options.accept_jumps);
+            let dropped = review.missing.iter();
+            let dropped = dropped.filter(|missing| !options.part || missing.skipped.is_some());
+            let dropped: Vec<String> = dropped.map(|missing| missing.model.clone()).collect();
+            if !dropped.is_empty() {
+                let in_use = self.models_in_use(&dropped).await?;
+                review.object_to_missing(&in_use, options.part);
+            }
+            if options.dry_run || !review.objections.is_empty() {
+                return Ok(Import { review, added: None });
+            }
+            let changes = review.changes.iter().map(|change| {
+                let mut document = document(&change.after);
+                // It was judged against this one, and takes the place of no other.
+                let replaces = change.before.as_ref().map(|before| before.price_id);
+                if let Some(document) = document.as_object_mut() {
+                    document.insert("replaces".to_owned(), json!(replaces));
+                }
+                document
+            });
+            match self.import(changes.collect(), from.as_deref()).await {
+                Ok(added) => return Ok(Import { review, added: Some(added) }),
+                Err(error) if is_changed_meanwhile(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Unavailable("others import prices at the same time".into()))
+    }
+
+    /// The list prices that are in force at a moment (RFC 3339), or now.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn price_book_at(&self, at: Option<&str>) -> Result<PriceBook, StoreError> {
+        let rows = self.door.run(&everywhere(), DoorRole::Platform, &BOOK_AT, &[&at]).await?;
+        prices::book(&rows)
+    }
+
+    /// The list prices that will come into force, of one model or of all, the next ones first.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn scheduled_prices(
+        &self,
+        model: Option<&str>,
+    ) -> Result<Vec<ScheduledPrice>, StoreError> {
+        let rows = self.door.run(&everywhere(), DoorRole::Platform, &SCHEDULED, &[&model]).await?;
+        let mut moments = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (id, at): (Uuid, i64) = (column(row, 0)?, column(row, 14)?);
+            if moments.last().is_none_or(|(last, _)| *last != id) {
+                moments.push((id, at));
+            }
+        }
+        let prices = prices::prices(&rows, 0, prices::listed)?;
+        let scheduled = prices.into_iter().zip(moments);
+        Ok(scheduled
+            .map(|(price, (_, at))| ScheduledPrice { price, effective_from_micros: at })
+            .collect())
+    }
+
+    async fn import(&self, prices: Value, from: Option<&str>) -> Result<u64, StoreError> {
+        let parameters: [Parameter<'_>; 2] = [&prices.to_string(), &from];
+        let rows = self.door.run(&everywhere(), DoorRole::Platform, &IMPORT, &parameters).await?;
         Ok(u64::try_from(column::<i64>(one(&rows)?, 0)?).unwrap_or(0))
+    }
+
+    /// Which of these models any organization has called in the last thirty days.
+    async fn models_in_use(&self, models: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        let mut in_use = BTreeSet::new();
+        let mut after = OrganizationId::new(Uuid::nil());
+        loop {
+            let page = self.organizations_after(after).await?;
+            let Some(last) = page.last() else { return Ok(in_use) };
+            after = *last;
+            let called = stream::iter(page)
+                .map(|id| self.models_called(id, models))
+                .buffer_unordered(AT_ONCE);
+            in_use = called
+                .try_fold(in_use, |mut all, some| async move {
+                    all.extend(some);
+                    Ok(all)
+                })
+                .await?;
+            if in_use.len() == models.len() {
+                return Ok(in_use);
+            }
+        }
+    }
+
+    async fn models_called(
+        &self,
+        id: OrganizationId,
+        models: &[String],
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut called = BTreeSet::new();
+        let mut after: Option<(i64, Uuid)> = None;
+        loop {
+            let (at, last) = (after.map(|(at, _)| at), after.map(|(_, id)| id));
+            let claims = claims(id);
+            let parameters: [Parameter<'_>; 6] =
+                [&id.as_uuid(), &self.door.sealed(&claims), &models, &at, &last, &SLICE];
+            let rows = self.run(id, &CALLED, &parameters).await?;
+            let Some(row) = rows.first() else { return Ok(called) };
+            called.extend(column::<Vec<String>>(row, 0)?);
+            if column::<i64>(row, 1)? < i64::from(SLICE) || called.len() == models.len() {
+                return Ok(called);
+            }
+            after = Some((column(row, 2)?, column(row, 3)?));
+        }
     }
 }
 
-fn document(price: &ModelPrice) -> Value {
+/// The claims of the operator's staff, about no organization.
+fn everywhere() -> String {
+    own_claims(None, Some(Role::Platform.as_str()))
+}
+
+fn is_changed_meanwhile(error: &StoreError) -> bool {
+    let code = PostgresError::of(error).and_then(PostgresError::code);
+    code.is_some_and(|code| code.code() == "TG409")
+}
+
+pub(super) fn document(price: &ModelPrice) -> Value {
     json!({
         "model": price.model,
         "provider": price.provider,

@@ -144,6 +144,7 @@ fn costing(request_id: RequestId, nanos: i64) -> Arc<Finish> {
             amount: Credits::from_nanos(nanos),
             tokens: 1,
             price_id: PriceId::new(uuid::Uuid::nil()),
+            markup_bps: 0,
             release: false,
         }),
         latency: Duration::ZERO,

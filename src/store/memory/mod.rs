@@ -57,7 +57,7 @@ use crate::{
         hold::{Heartbeat, HoldRequest, HoldVerdict},
         ids::{OrganizationId, RequestId},
         policy::{Policy, RateLimit},
-        price::PriceBook,
+        price::{Agreement, PriceBook},
         role::Role,
         switch::{Switch, Switches},
     },
@@ -116,6 +116,16 @@ impl MemoryStore {
     /// Replaces the policy.
     pub fn set_policy(&self, id: OrganizationId, policy: Policy) -> Result<(), StoreError> {
         self.find(id)?.set_policy(policy);
+        Ok(())
+    }
+
+    /// Agrees on prices with an organization, in place of what was agreed before.
+    pub fn set_agreement(
+        &self,
+        id: OrganizationId,
+        agreement: Agreement,
+    ) -> Result<(), StoreError> {
+        self.find(id)?.set_agreement(agreement);
         Ok(())
     }
 
@@ -206,6 +216,13 @@ impl SwitchStore for MemoryStore {
 impl PriceStore for MemoryStore {
     fn price_book(&self) -> StoreFuture<'_, PriceBook> {
         Box::pin(async move { Ok(PriceBook::clone(&self.0.prices.current())) })
+    }
+
+    fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement> {
+        Box::pin(async move {
+            let organization = self.find(tenant.organization_id());
+            Ok(organization.map(|organization| organization.agreement()).unwrap_or_default())
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
         hold::{HoldRequest, HoldVerdict},
         ids::{RequestId, TeamId},
         policy::{Policy, RateLimit, Rates},
+        price::Agreement,
         role::Role,
         scope::Scope,
         switch::{Switch, Switches},
@@ -40,6 +41,7 @@ pub(super) struct Organization {
 #[derive(Debug, Default)]
 struct Settings {
     policy: Arc<Policy>,
+    agreement: Agreement,
     suspended: bool,
     switches: Switches,
     roles: HashMap<Box<str>, Role>,
@@ -101,6 +103,14 @@ impl Organization {
 
     pub(super) fn set_policy(&self, policy: Policy) {
         self.change(|settings| settings.policy = Arc::new(policy));
+    }
+
+    pub(super) fn set_agreement(&self, agreement: Agreement) {
+        self.change(|settings| settings.agreement = agreement);
+    }
+
+    pub(super) fn agreement(&self) -> Agreement {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).agreement.clone()
     }
 
     pub(super) fn set_suspended(&self, suspended: bool) {

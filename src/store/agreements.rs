@@ -1,0 +1,166 @@
+//! What is agreed with each organization, from a cache of at most thirty seconds.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use quick_cache::sync::Cache;
+
+use super::{PriceStore, StoreError};
+use crate::{
+    context::Tenant,
+    domain::{ids::OrganizationId, price::Agreement},
+};
+
+/// The agreements of one store.
+pub(super) struct Agreements {
+    store: Arc<dyn PriceStore>,
+    entries: Cache<OrganizationId, Entry>,
+    /// When the store last was away for whom, so that those who waited for that answer share it.
+    failures: Cache<OrganizationId, Instant>,
+    ttl: Duration,
+}
+
+#[derive(Clone)]
+struct Entry {
+    agreement: Arc<Agreement>,
+    fetched: Instant,
+}
+
+impl Agreements {
+    pub(super) const TTL_MAX: Duration = Duration::from_secs(30);
+    const ENTRIES_MAX: usize = 200_000;
+    const FAILURES_MAX: usize = 1_000;
+
+    pub(super) fn cached(store: Arc<dyn PriceStore>, ttl: Duration) -> Self {
+        let entries = Cache::new(Self::ENTRIES_MAX);
+        let failures = Cache::new(Self::FAILURES_MAX);
+        Self { store, entries, failures, ttl: ttl.min(Self::TTL_MAX) }
+    }
+
+    pub(super) fn peek(&self, organization: OrganizationId) -> Option<Arc<Agreement>> {
+        let entry = self.entries.get(&organization)?;
+        (entry.fetched.elapsed() < self.ttl).then_some(entry.agreement)
+    }
+
+    pub(super) async fn get(&self, tenant: &Tenant) -> Result<Arc<Agreement>, StoreError> {
+        let organization = tenant.organization_id();
+        if let Some(entry) = self.entries.get(&organization) {
+            if entry.fetched.elapsed() < self.ttl {
+                return Ok(entry.agreement);
+            }
+            self.entries.remove(&organization);
+        }
+        // Also the age of what is read now: it is of no later moment.
+        let asked = Instant::now();
+        let guard = match self.entries.get_value_or_guard_async(&organization).await {
+            Ok(entry) => return Ok(entry.agreement),
+            Err(guard) => guard,
+        };
+        // Whoever asked for all of us was told that the store is away.
+        if self.failures.get(&organization).is_some_and(|failed| failed >= asked) {
+            return Err(StoreError::Unavailable("the prices could not be read just now".into()));
+        }
+        match self.store.agreement(tenant).await {
+            Ok(agreement) => {
+                let agreement = Arc::new(agreement);
+                let entry = Entry { agreement: Arc::clone(&agreement), fetched: asked };
+                // In vain where it was forgotten meanwhile.
+                drop(guard.insert(entry));
+                Ok(agreement)
+            }
+            Err(error) => {
+                if error.is_transient() {
+                    self.failures.insert(organization, Instant::now());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn forget(&self, organization: OrganizationId) {
+        self.entries.remove(&organization);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{
+        domain::price::PriceBook,
+        store::{Prices, StoreFuture},
+        testing,
+    };
+
+    /// A store that counts, and is away as long as it is told to be.
+    struct Counting {
+        asked: AtomicUsize,
+        away: bool,
+    }
+
+    impl PriceStore for Counting {
+        fn price_book(&self) -> StoreFuture<'_, PriceBook> {
+            Box::pin(async { Ok(PriceBook::default()) })
+        }
+
+        fn agreement<'a>(&'a self, _: &'a Tenant) -> StoreFuture<'a, Agreement> {
+            Box::pin(async {
+                let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                if self.away {
+                    return Err(StoreError::Unavailable("away".into()));
+                }
+                Ok(Agreement::new(u32::try_from(asked).unwrap(), []))
+            })
+        }
+    }
+
+    fn prices(away: bool) -> (Arc<Counting>, Prices) {
+        let store = Arc::new(Counting { asked: 0.into(), away });
+        let prices =
+            Prices::cached(Arc::<Counting>::clone(&store), PriceBook::default(), Prices::TTL_MAX);
+        (store, prices)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_ask_at_once_share_one_statement_and_later_ones_none() {
+        let (store, prices) = prices(false);
+        let tenant = testing::tenant();
+        assert!(prices.peek(&tenant).is_none());
+        let asking = (0..100).map(|_| prices.agreement(&tenant));
+        assert!(futures_util::future::join_all(asking).await.iter().all(Result::is_ok));
+        assert!(prices.peek(&tenant).is_some());
+        prices.agreement(&tenant).await.unwrap();
+        assert_eq!(store.asked.load(Ordering::SeqCst), 1);
+        // Of another organization, nothing is known; and what is forgotten is read anew.
+        assert!(prices.peek(&testing::tenant()).is_none());
+        prices.forget(tenant.organization_id());
+        assert_eq!(prices.agreement(&tenant).await.unwrap().markup_bps(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_is_asked_once_by_all_who_wait_and_never_guessed_for() {
+        let (store, prices) = prices(true);
+        let tenant = testing::tenant();
+        let asking = (0..100).map(|_| prices.agreement(&tenant));
+        let answers = futures_util::future::join_all(asking).await;
+        assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(StoreError::is_transient)));
+        assert_eq!(store.asked.load(Ordering::SeqCst), 1);
+        assert!(prices.agreement(&tenant).await.is_err());
+        assert_eq!(store.asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agreement_that_is_too_old_is_not_believed() {
+        let store = Arc::new(Counting { asked: 0.into(), away: false });
+        let prices = Prices::cached(store, PriceBook::default(), Duration::ZERO);
+        let tenant = testing::tenant();
+        for expected in 0..3 {
+            assert_eq!(prices.agreement(&tenant).await.unwrap().markup_bps(), expected);
+            assert!(prices.peek(&tenant).is_none());
+        }
+    }
+}
