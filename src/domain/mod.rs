@@ -20,6 +20,7 @@ pub mod request;
 pub mod role;
 pub mod scope;
 pub mod sse;
+pub mod statement;
 pub mod switch;
 pub mod tokens;
 pub mod usage;

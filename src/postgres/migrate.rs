@@ -55,6 +55,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V23__reconcile",
     "V25__suspension",
     "V26__price_versions",
+    "V27__statements",
 ];
 
 /// How a database stands to this program.

@@ -18,6 +18,7 @@ mod death;
 mod harness;
 mod http2;
 mod outage;
+mod prices;
 mod providers;
 mod races;
 mod rates;

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Operator, balance, claims, one};
+use super::{Operator, Parameter, balance, claims, one};
 use crate::{
     domain::{credits::Credits, ids::OrganizationId, role::Role},
     postgres::{
@@ -19,10 +19,18 @@ const LIST: Statement =
     Statement::new(include_str!("../sql/list_organizations.sql"), &[Type::UUID, Type::INT8]);
 const RECONCILE: Statement =
     Statement::new(include_str!("../sql/reconcile.sql"), &[Type::UUID, Type::TEXT]);
+const CHECK_PRICES: Statement = Statement::new(
+    include_str!("../sql/check_prices.sql"),
+    &[Type::UUID, Type::TEXT, Type::INT8, Type::UUID, Type::INT4],
+);
 
 const PAGE: i64 = 1_000;
 /// Books that are read at once: each may read much, and calls must go on.
 pub(super) const AT_ONCE: usize = 4;
+/// Calls whose prices are checked in one statement.
+const SLICE: i32 = 5_000;
+/// What is wrong with one organization's books, as far as it is told.
+const FINDINGS_MAX: usize = 100;
 
 /// The books of one organization, at one moment.
 #[derive(Clone, Debug)]
@@ -63,7 +71,8 @@ pub struct Reconciliation {
 }
 
 impl Operator {
-    /// Checks the books of one organization: one statement, one snapshot.
+    /// Checks the books of one organization: one statement, one snapshot. Then, in slices, that each
+    /// call costs what its usage comes to by the price it names.
     ///
     /// # Errors
     /// The store is away. An organization that is not there is found broken.
@@ -71,6 +80,8 @@ impl Operator {
         let rows =
             self.run(id, &RECONCILE, &[&id.as_uuid(), &self.door.sealed(&claims(id))]).await?;
         let row = one(&rows)?;
+        let mut broken: Vec<String> = column(row, 7)?;
+        self.check_prices(id, &mut broken).await?;
         Ok(Books {
             organization_id: id,
             balance: balance(row, 0)?,
@@ -78,8 +89,32 @@ impl Operator {
             holds_open: u64::try_from(column::<i64>(row, 4)?).unwrap_or(0),
             expired: u64::try_from(column::<i64>(row, 5)?).unwrap_or(0),
             unbilled_max: Credits::from_nanos(column(row, 6)?),
-            broken: column(row, 7)?,
+            broken,
         })
+    }
+
+    /// Adds every call that does not cost usage × price, until there are findings enough.
+    async fn check_prices(
+        &self,
+        id: OrganizationId,
+        broken: &mut Vec<String>,
+    ) -> Result<(), StoreError> {
+        let mut after: Option<(i64, Uuid)> = None;
+        while broken.len() < FINDINGS_MAX {
+            let claims = claims(id);
+            let (at, last) = (after.map(|(at, _)| at), after.map(|(_, id)| id));
+            let parameters: [Parameter<'_>; 5] =
+                [&id.as_uuid(), &self.door.sealed(&claims), &at, &last, &SLICE];
+            let rows = self.run(id, &CHECK_PRICES, &parameters).await?;
+            let Some(row) = rows.first() else { break };
+            broken.extend(column::<Vec<String>>(row, 3)?);
+            if column::<i64>(row, 0)? < i64::from(SLICE) {
+                break;
+            }
+            after = Some((column(row, 1)?, column(row, 2)?));
+        }
+        broken.truncate(FINDINGS_MAX);
+        Ok(())
     }
 
     /// Checks the books of every organization, one after the other, while calls go on.
@@ -107,7 +142,7 @@ impl Operator {
         after: OrganizationId,
     ) -> Result<Vec<OrganizationId>, StoreError> {
         let claims = own_claims(None, Some(Role::Platform.as_str()));
-        let parameters: [super::Parameter<'_>; 2] = [&after.as_uuid(), &PAGE];
+        let parameters: [Parameter<'_>; 2] = [&after.as_uuid(), &PAGE];
         let rows = self.door.run(&claims, DoorRole::Platform, &LIST, &parameters).await?;
         rows.iter().map(|row| column(row, 0).map(OrganizationId::new)).collect()
     }

@@ -3,20 +3,24 @@
 //! Everything goes through the door as `tollgate_platform`, so the connection may be the
 //! administrator's or `tollgate_login`'s.
 
+mod account;
 mod agreements;
 mod books;
 mod budgets;
 mod limits;
 mod prices;
+mod rebill;
 
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
+pub use account::AccountWindow;
 pub use agreements::Begins;
 pub use books::{Books, Reconciliation};
 pub use budgets::{Budget, BudgetError, BudgetEvent, Budgeted, CapChange, WindowUsage};
 pub use limits::{Limited, RateChange, RateChanges, RateLimitError};
 pub use prices::{Import, ImportOptions, ScheduledPrice};
+pub use rebill::{Bill, Difference, OtherPrices, Rebill, RebillWindow};
 
 use super::{
     door::{Door, DoorRole},

@@ -1,0 +1,146 @@
+//! The account of an organization in a window of time, line by line.
+
+use tokio_postgres::{Row, types::Type};
+
+use super::{Operator, Parameter, claims, one};
+use crate::{
+    domain::{
+        credits::Credits,
+        ids::{OrganizationId, PriceId, RequestId, TeamId},
+        instant::Moment,
+        statement::{Amounts, Line, Used},
+        usage::Usage,
+    },
+    postgres::{
+        prices::count,
+        statement::Statement,
+        store::{column, unexpected},
+    },
+    store::StoreError,
+};
+
+const WINDOW: Statement = Statement::new(
+    include_str!("../sql/account_window.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
+);
+const LINES: Statement = Statement::new(
+    include_str!("../sql/account_lines.sql"),
+    &[Type::UUID, Type::TEXT, Type::INT8, Type::INT8, Type::INT4],
+);
+
+/// Movements that are read in one statement.
+const SLICE: i32 = 2_000;
+
+/// A window of an organization's account: the balances at both of its ends, and which movements are
+/// between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountWindow {
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// Whose days it counts.
+    pub time_zone: String,
+    /// Its first moment, in microseconds since the Unix epoch.
+    pub from_micros: i64,
+    /// The first moment after it.
+    pub until_micros: i64,
+    /// Nothing can come into it any more: it reads the same for ever.
+    pub is_final: bool,
+    /// The last movement before it; 0 where there is none.
+    pub opening_seq: i64,
+    /// The balance that it opens with.
+    pub opening: Amounts,
+    /// The last movement in it, or before it.
+    pub closing_seq: i64,
+    /// The balance that it closes with.
+    pub closing: Amounts,
+}
+
+impl Operator {
+    /// A window of an organization's account, from a moment to before another one (now, without one). A
+    /// day begins at midnight in the organization's time zone.
+    ///
+    /// # Errors
+    /// As [`organization`](Self::organization).
+    pub async fn account_window(
+        &self,
+        id: OrganizationId,
+        from: &Moment,
+        until: Option<&Moment>,
+    ) -> Result<AccountWindow, StoreError> {
+        let claims = claims(id);
+        let (from, until) = (from.as_str(), until.map(Moment::as_str));
+        let parameters: [Parameter<'_>; 4] =
+            [&id.as_uuid(), &self.door.sealed(&claims), &from, &until];
+        let rows = self.run(id, &WINDOW, &parameters).await?;
+        let row = one(&rows)?;
+        Ok(AccountWindow {
+            organization_id: id,
+            name: column(row, 0)?,
+            time_zone: column(row, 1)?,
+            from_micros: column(row, 2)?,
+            until_micros: column(row, 3)?,
+            is_final: column(row, 4)?,
+            opening_seq: column(row, 5)?,
+            opening: amounts(row, 6)?,
+            closing_seq: column(row, 9)?,
+            closing: amounts(row, 10)?,
+        })
+    }
+
+    /// The next movements of a window after the movement `after`: none where that was the last one.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn account_lines(
+        &self,
+        window: &AccountWindow,
+        after: i64,
+    ) -> Result<Vec<Line>, StoreError> {
+        let id = window.organization_id;
+        let claims = claims(id);
+        let parameters: [Parameter<'_>; 5] =
+            [&id.as_uuid(), &self.door.sealed(&claims), &after, &window.closing_seq, &SLICE];
+        self.run(id, &LINES, &parameters).await?.iter().map(line).collect()
+    }
+}
+
+fn amounts(row: &Row, first: usize) -> Result<Amounts, StoreError> {
+    let figure = |index: usize| column(row, first.saturating_add(index)).map(Credits::from_nanos);
+    Ok(Amounts { posted: figure(0)?, held: figure(1)?, debt: figure(2)? })
+}
+
+fn line(row: &Row) -> Result<Line, StoreError> {
+    Ok(Line {
+        seq: column(row, 0)?,
+        at_micros: column(row, 1)?,
+        day: column(row, 2)?,
+        kind: column(row, 3)?,
+        request_id: column::<Option<_>>(row, 4)?.map(RequestId::new),
+        reference: column(row, 5)?,
+        change: amounts(row, 6)?,
+        after: amounts(row, 9)?,
+        user_id: column(row, 12)?,
+        team_id: column::<Option<_>>(row, 13)?.map(TeamId::new),
+        used: column::<Option<String>>(row, 14)?.map(|model| used(model, row)).transpose()?,
+    })
+}
+
+fn used(model: String, row: &Row) -> Result<Used, StoreError> {
+    let tokens = |index| column(row, index).and_then(count);
+    let markup = u32::try_from(column::<i32>(row, 16)?);
+    Ok(Used {
+        model,
+        price_id: column::<Option<_>>(row, 15)?.map(PriceId::new),
+        markup_bps: markup.map_err(|_| unexpected("a negative mark-up"))?,
+        usage: Usage {
+            input: tokens(17)?,
+            cached_read: tokens(18)?,
+            cache_write_5m: tokens(19)?,
+            cache_write_1h: tokens(20)?,
+            output: tokens(21)?,
+            reasoning: tokens(22)?,
+        },
+    })
+}

@@ -1,0 +1,7 @@
+-- The moments of a window, in an organization's time zone: microseconds since the epoch.
+-- $1 organization, $2 from, $3 until, $4 another moment; as text, null is now
+select o.name, o.time_zone,
+       (extract(epoch from tollgate.moment($2, o.time_zone)) * 1000000)::bigint,
+       (extract(epoch from tollgate.moment($3, o.time_zone)) * 1000000)::bigint,
+       (extract(epoch from tollgate.moment($4, o.time_zone)) * 1000000)::bigint
+  from tollgate.organizations o where o.organization_id = $1
