@@ -54,7 +54,8 @@ fn arguments(command: &[String], help: &str, organization: &str) -> Option<Vec<S
             continue;
         }
         let value = match pair[1] {
-            "<DOLLARS>" | "<AMOUNT>" => "1",
+            "<DOLLARS>" | "<AMOUNT>" | "<BPS>" => "1",
+            "<DATE>" | "<TIME>" => "2026-11-01",
             "<SCOPE>" => "organization",
             "<WINDOW>" => "day",
             figure if figure.starts_with("<N>") => "1",

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{budgets::BudgetsArgs, limits::LimitsArgs};
+use super::{
+    budgets::BudgetsArgs, limits::LimitsArgs, prices::args::PricesArgs, statement::StatementArgs,
+};
 use crate::{
     domain::{
         credits::{Credits, ParseCreditsError},
@@ -53,6 +55,10 @@ pub(super) enum Command {
     Budgets(BudgetsArgs),
     /// Rates of an organization's teams, people, keys and models
     Limits(LimitsArgs),
+    /// Prices: the list, what is agreed with organizations, and bills computed anew
+    Prices(PricesArgs),
+    /// A statement of account: every movement of an organization's credits in a window of time
+    Statement(StatementArgs),
 }
 
 #[derive(Debug, Args)]

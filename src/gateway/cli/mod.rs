@@ -12,9 +12,11 @@ mod dev;
 mod limits;
 mod operate;
 mod output;
+mod prices;
 mod prove;
 mod scoped;
 mod serve;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -58,6 +60,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy(args) => operate::policy(args.command).await,
         Command::Budgets(args) => budgets::run(args.command).await,
         Command::Limits(args) => limits::run(args.command).await,
+        Command::Prices(args) => prices::run(args.command).await,
+        Command::Statement(args) => statement::run(args).await,
     }
 }
 

@@ -199,7 +199,7 @@ pub(super) async fn begin(operator: &Named) -> Result<(Operator, Output), Failur
 }
 
 /// What Postgres says of a value that no check before it caught.
-fn sqlstate(error: &StoreError) -> Option<&str> {
+pub(super) fn sqlstate(error: &StoreError) -> Option<&str> {
     let code = PostgresError::of(error)?.code()?;
     Some(code.code())
 }

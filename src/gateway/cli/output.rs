@@ -42,6 +42,45 @@ impl<E: Error> From<E> for Failure {
     }
 }
 
+/// A table on standard output, as RFC 4180, row by row.
+pub(super) struct Table(csv::Writer<io::BufWriter<io::Stdout>>);
+
+impl Table {
+    pub(super) fn new(header: &[&str]) -> io::Result<Self> {
+        let out = io::BufWriter::new(io::stdout());
+        let table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+        let mut table = Self(table);
+        table.row(header)?;
+        Ok(table)
+    }
+
+    pub(super) fn row(&mut self, row: &[impl AsRef<[u8]>]) -> io::Result<()> {
+        self.0.write_record(row).map_err(io::Error::from)
+    }
+
+    pub(super) fn end(mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A text of somebody else's as a cell: a spreadsheet would take what begins like this for a formula.
+pub(super) fn cell(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Whether anybody reads on: whoever has gone has read enough, as in `tollgate org show … | head -1`.
+pub(super) fn read_on(written: io::Result<()>) -> Result<bool, Failure> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(format!("cannot write to standard output: {error}"))),
+    }
+}
+
 /// Where results go.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
@@ -61,12 +100,6 @@ impl Output {
     ) -> Result<(), Failure> {
         let line = if self.json { serde_json::to_string(value)? } else { text.to_string() };
         let mut out = io::stdout().lock();
-        let written = writeln!(out, "{}", line.trim_end()).and_then(|()| out.flush());
-        match written {
-            // Whoever read it has read enough: `tollgate org show … | head -1`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other
-                .map_err(|error| Failure::new(format!("cannot write to standard output: {error}"))),
-        }
+        read_on(writeln!(out, "{}", line.trim_end()).and_then(|()| out.flush())).map(drop)
     }
 }

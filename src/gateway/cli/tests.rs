@@ -93,6 +93,17 @@ fn operators_commands_take_a_database_a_file_and_json() {
         &format!("org resume {ORG}"),
         &format!("policy show --org {ORG}"),
         &format!("policy set --org {ORG} {{}}"),
+        "prices import prices.json --from litellm --effective-from 2027-01-01 --partial --dry-run",
+        "prices import --built-in --accept-jumps",
+        "prices show",
+        &format!("prices show --org {ORG} --model small --at 2027-01-01T00:00:00Z"),
+        &format!("prices set-override --org {ORG} --model small --input 0.15 --output 0.6"),
+        &format!("prices set-override --org {ORG} --file own.json"),
+        &format!("prices end-override --org {ORG} --model small"),
+        &format!("prices markup --org {ORG} --bps 1000000"),
+        &format!("prices rebill --org {ORG} --from 2026-11-01 --to 2026-12-01 --at current"),
+        "prices rebill --all --from 2026-11-01T00:00:00Z --at 2026-12-01",
+        &format!("statement --org {ORG} --from 2026-11-01 --to 2026-12-01 --all"),
     ] {
         parse(&format!("{line} --json --database-url postgres://db --config tollgate.toml"))
             .unwrap();
@@ -109,6 +120,33 @@ fn keys_for_seals_are_named_one_by_one_or_none_is_asked_for() {
     assert_eq!(migrate.seal_key, ["env:NEW", "file:/old"]);
     assert!(parse("migrate --unseal").is_ok());
     assert!(parse("migrate --unseal --seal-key env:NEW").is_err());
+}
+
+#[test]
+fn what_would_not_be_exact_or_not_be_a_moment_is_not_understood() {
+    for line in [
+        "prices import",
+        "prices import a.json --built-in",
+        "prices import a.json --from yaml",
+        "prices import a.json --effective-from tomorrow",
+        &format!("prices set-override --org {ORG}"),
+        &format!("prices set-override --org {ORG} --model m"),
+        &format!("prices set-override --org {ORG} --file f --model m --input 1"),
+        &format!("prices set-override --org {ORG} --file f --input 1"),
+        &format!("prices set-override --org {ORG} --model m --input=-1"),
+        &format!("prices set-override --org {ORG} --model m --input 1e-10"),
+        &format!("prices markup --org {ORG} --bps 1000001"),
+        &format!("prices markup --org {ORG} --bps=-1"),
+        &format!("prices markup --org {ORG} --bps 2.5"),
+        "prices rebill --from 2026-11-01",
+        &format!("prices rebill --org {ORG} --all --from 2026-11-01"),
+        &format!("prices rebill --org {ORG} --from 2026-11-31"),
+        &format!("prices rebill --org {ORG} --from 2026-11-01 --at then"),
+        &format!("statement --org {ORG} --from 2026-02-29"),
+        &format!("statement --org {ORG} --from 2026-11-01 --csv --json"),
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
