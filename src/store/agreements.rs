@@ -41,16 +41,16 @@ impl Agreements {
 
     pub(super) fn peek(&self, organization: OrganizationId) -> Option<Arc<Agreement>> {
         let entry = self.entries.get(&organization)?;
-        (entry.fetched.elapsed() < self.ttl).then_some(entry.agreement)
+        self.believes(&entry).then_some(entry.agreement)
     }
 
     pub(super) async fn get(&self, tenant: &Tenant) -> Result<Arc<Agreement>, StoreError> {
         let organization = tenant.organization_id();
         if let Some(entry) = self.entries.get(&organization) {
-            if entry.fetched.elapsed() < self.ttl {
+            if self.believes(&entry) {
                 return Ok(entry.agreement);
             }
-            self.entries.remove(&organization);
+            drop(self.entries.remove_if(&organization, |entry| !self.believes(entry)));
         }
         // Also the age of what is read now: it is of no later moment.
         let asked = Instant::now();
@@ -65,9 +65,8 @@ impl Agreements {
         match self.store.agreement(tenant).await {
             Ok(agreement) => {
                 let agreement = Arc::new(agreement);
-                let entry = Entry { agreement: Arc::clone(&agreement), fetched: asked };
-                // In vain where it was forgotten meanwhile.
-                drop(guard.insert(entry));
+                // Also for those who wait for it.
+                drop(guard.insert(Entry { agreement: Arc::clone(&agreement), fetched: asked }));
                 Ok(agreement)
             }
             Err(error) => {
@@ -79,8 +78,8 @@ impl Agreements {
         }
     }
 
-    pub(super) fn forget(&self, organization: OrganizationId) {
-        self.entries.remove(&organization);
+    fn believes(&self, entry: &Entry) -> bool {
+        entry.fetched.elapsed() < self.ttl
     }
 }
 
@@ -135,10 +134,10 @@ mod tests {
         assert!(prices.peek(&tenant).is_some());
         prices.agreement(&tenant).await.unwrap();
         assert_eq!(store.asked.load(Ordering::SeqCst), 1);
-        // Of another organization, nothing is known; and what is forgotten is read anew.
-        assert!(prices.peek(&testing::tenant()).is_none());
-        prices.forget(tenant.organization_id());
-        assert_eq!(prices.agreement(&tenant).await.unwrap().markup_bps(), 1);
+        // Of another organization, nothing is known.
+        let other = testing::tenant();
+        assert!(prices.peek(&other).is_none());
+        assert_eq!(prices.agreement(&other).await.unwrap().markup_bps(), 1);
     }
 
     #[tokio::test(start_paused = true)]

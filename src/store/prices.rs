@@ -8,10 +8,7 @@ use arc_swap::ArcSwap;
 use super::{PriceStore, StoreError, agreements::Agreements};
 use crate::{
     context::Tenant,
-    domain::{
-        ids::OrganizationId,
-        price::{Agreement, PriceBook},
-    },
+    domain::price::{Agreement, PriceBook},
 };
 
 /// The prices in force. Cheap to clone; clones share the snapshot. Readers of the book never wait.
@@ -70,13 +67,6 @@ impl Prices {
         match &self.0.agreed {
             Agreed::Nothing(list) => Ok(Arc::clone(list)),
             Agreed::Stored(agreements) => agreements.get(tenant).await,
-        }
-    }
-
-    /// Forgets what is agreed with an organization: the next call reads it anew.
-    pub fn forget(&self, organization: OrganizationId) {
-        if let Agreed::Stored(agreements) = &self.0.agreed {
-            agreements.forget(organization);
         }
     }
 
