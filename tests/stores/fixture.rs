@@ -22,7 +22,10 @@ use tollgate::{
         operator::{Begins, Limited, RateChange, RateChanges},
         sealing::{self, Sealing},
     },
-    store::{Balance, Journal, Ledger, MemoryStore, PolicyStore, PriceStore, SwitchStore, coalesce::Options},
+    store::{
+        Balance, Journal, Ledger, MemoryStore, PolicyStore, PriceStore, SwitchStore,
+        coalesce::Options,
+    },
 };
 use uuid::Uuid;
 
