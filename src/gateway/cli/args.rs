@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     budgets::BudgetsArgs, limits::LimitsArgs, prices::args::PricesArgs, statement::StatementArgs,
@@ -29,6 +29,16 @@ pub(super) const DEV_DATA_DIR: &str = ".tollgate";
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+impl Cli {
+    /// All that can be typed. An amount below zero is read as one, so that it is refused for what it is.
+    pub(super) fn known() -> clap::Command {
+        fn with_negatives(command: clap::Command) -> clap::Command {
+            command.allow_negative_numbers(true).mut_subcommands(with_negatives)
+        }
+        with_negatives(Self::command())
+    }
 }
 
 #[derive(Debug, Subcommand)]
