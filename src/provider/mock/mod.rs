@@ -4,7 +4,7 @@
 //! `/v1/models[/{id}]` in shapes that the vendors' own clients accept, streamed or not. Any model
 //! name is served. The answer says the words of the last user message again and again, one word a
 //! token; a prompt of `n` bytes is `n / 4` tokens, or what it comes to at the model's own vendor where that
-//! is known and less. An output cap is obeyed.
+//! is known and less. An output cap is obeyed, unless the answer is to be endless.
 //!
 //! | request header | effect |
 //! |---|---|
@@ -19,6 +19,7 @@
 //! | `x-mock-garbage` | `true`: not what the content type says; `html`: a web page |
 //! | `x-mock-split` | frames of so many bytes, wherever events begin and end |
 //! | `x-mock-hang` | `head`: never answer; `body`: never end |
+//! | `x-mock-endless` | `true`: a stream's content goes on and on in the same steps, whatever the cap |
 //!
 //! Any other `x-mock-*` header, or a value that cannot be read, is answered with 400 naming it.
 //! What was served is counted by the id of the request's [`Call`](crate::Call), else by its

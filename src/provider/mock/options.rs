@@ -29,6 +29,7 @@ pub(super) struct Options {
     pub(super) garbage: Option<Garbage>,
     pub(super) split: Option<NonZeroUsize>,
     pub(super) hang: Option<Hang>,
+    pub(super) endless: bool,
 }
 
 /// Where an answer breaks off.
@@ -94,6 +95,7 @@ impl Options {
             "garbage" => self.garbage = garbage(value)?,
             "split" => self.split = Some(count(value)?),
             "hang" => self.hang = hang(value)?,
+            "endless" => self.endless = yes_or_no(value)?,
             _ => return Err("no such option"),
         }
         Ok(())
@@ -161,5 +163,13 @@ fn hang(value: &str) -> Result<Option<Hang>, &'static str> {
         "body" => Ok(Some(Hang::Body)),
         "false" | "0" => Ok(None),
         _ => Err("`head`, `body` or `false`"),
+    }
+}
+
+fn yes_or_no(value: &str) -> Result<bool, &'static str> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("`true` or `false`"),
     }
 }

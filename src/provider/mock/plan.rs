@@ -59,7 +59,8 @@ impl Plan {
                 options.output_tokens.unwrap_or(OUTPUT_TOKENS_DEFAULT)
             }
         };
-        let each = ask.output_cap.map_or(wanted, |cap| wanted.min(cap));
+        let cap = ask.output_cap.filter(|_| !options.endless);
+        let each = cap.map_or(wanted, |cap| wanted.min(cap));
         let reasoning = options.reasoning_tokens.min(each);
         let reported = options.usage.unwrap_or(match ask.endpoint.dialect() {
             Dialect::OpenAi => Reported::Final,
@@ -111,11 +112,12 @@ impl Plan {
         self.figures_after(self.chunks())
     }
 
-    /// The part of `whole` that belongs to the first `chunks` chunks.
+    /// The part of `whole` that belongs to the first `chunks` chunks; without an end, more than the whole.
     fn share(&self, whole: u64, chunks: usize) -> u64 {
         let [done, all] =
             [chunks, self.chunks()].map(|count| u128::try_from(count).unwrap_or(u128::MAX));
-        let part = u128::from(whole).saturating_mul(done.min(all)).checked_div(all).unwrap_or(0);
+        let done = if self.options.endless { done } else { done.min(all) };
+        let part = u128::from(whole).saturating_mul(done).checked_div(all).unwrap_or(0);
         u64::try_from(part).unwrap_or(whole)
     }
 

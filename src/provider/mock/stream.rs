@@ -51,7 +51,7 @@ impl Stream {
             self.place = Place::Over;
             return Step::Break;
         }
-        if done < self.plan.chunks() {
+        if done < self.plan.chunks() || self.plan.options.endless {
             if !self.plan.options.chunk_delay.is_zero() && !self.waited {
                 self.waited = true;
                 return Step::Wait(self.plan.options.chunk_delay);

@@ -18,6 +18,26 @@ async fn a_stream_has_the_number_of_chunks_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn an_endless_stream_goes_on_beyond_its_cap_and_counts_what_it_says() {
+    let mock = MockProvider::new();
+    let mut body = chat_stream();
+    body["max_tokens"] = 3.into();
+    let request = Request::post(CHAT)
+        .header("x-request-id", "1")
+        .header("x-mock-endless", "true")
+        .body(Full::<Bytes>::from(body.to_string()))
+        .unwrap();
+    let mut answer = mock.clone().oneshot(request).await.unwrap().into_body();
+    let mut said = String::new();
+    while said.matches("one").count() < 1_000 {
+        let frame = answer.frame().await.unwrap().unwrap().into_data().unwrap();
+        said.push_str(std::str::from_utf8(&frame).unwrap());
+    }
+    let served = mock.served("1");
+    assert_eq!((served.output_tokens, served.completed), (2_000, 0));
+}
+
+#[tokio::test]
 async fn only_a_caller_that_asks_gets_the_usage_chunk() {
     let with = events(CHAT, &[], &chat_stream()).await;
     let (last, before) = with.split_last().unwrap();
