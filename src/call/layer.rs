@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub(super) body_wait: Duration,
     pub(super) answer_bytes_max: usize,
     pub(super) event_bytes_max: usize,
+    pub(super) answer_wait: Duration,
     pub(super) finish_wait: Duration,
     pub(super) drain_max: Duration,
     pub(super) kill_switch: Option<KillSwitch>,
@@ -56,6 +57,7 @@ impl CallLayer {
                 body_wait: Duration::from_mins(1),
                 answer_bytes_max: 64 << 20,
                 event_bytes_max: 4 << 20,
+                answer_wait: Duration::from_hours(1),
                 finish_wait: Duration::from_secs(5),
                 drain_max: Duration::from_mins(2),
                 kill_switch: None,
@@ -96,6 +98,15 @@ impl CallLayer {
     #[must_use]
     pub fn event_bytes_max(self, bytes: usize) -> Self {
         self.set(|settings| settings.event_bytes_max = bytes)
+    }
+
+    /// Default 1 h. How long an answer may take to its last byte, counted from when the call came. Past it a stream
+    /// ends with an error event, and what was delivered is settled; any other answer is given up with 502.
+    ///
+    /// A stream is also ended where far more was written than the call may have: the provider does not heed the cap.
+    #[must_use]
+    pub fn answer_wait(self, wait: Duration) -> Self {
+        self.set(|settings| settings.answer_wait = wait)
     }
 
     /// Default 5 s. How long the end of an answer waits for its finish to be durable. Past it the

@@ -61,6 +61,8 @@ struct Answer {
     begun: bool,
     /// The head says that there is no answer to the call.
     failed: bool,
+    /// Output tokens beyond which this answer has no end.
+    written_max: u64,
 }
 
 impl OpenCall {
@@ -81,6 +83,7 @@ impl OpenCall {
             first_byte: None,
             begun: false,
             failed: false,
+            written_max: u64::MAX,
         };
         let heartbeats = settings.heartbeats.as_ref().filter(|_| place.is_some());
         let beating = heartbeats
@@ -117,6 +120,10 @@ impl OpenCall {
         self.answer.stream = stream;
         self.answer.begun = true;
         self.answer.failed = !status.is_success();
+        if stream {
+            self.answer.written_max =
+                settle::written_max(self.call.facts(), self.call.hold().as_ref());
+        }
         self.answer.provider = extensions.get::<ServedBy>().map(|served| Arc::clone(&served.0));
         if let Some(Keeping { keep: Keep::Full, capture_bytes_max }) = self.call.keeping() {
             self.answer.capture = Some(Capture::up_to(capture_bytes_max));
@@ -137,6 +144,16 @@ impl OpenCall {
             let (meter, hold) = (&self.answer.meter, self.call.hold());
             self.call.note_seen(settle::so_far(meter, self.call.facts(), hold.as_ref()));
         }
+    }
+
+    /// More has been written than this call could ever have asked for.
+    pub(super) fn has_no_end(&self) -> bool {
+        self.answer.meter.written_min() > self.answer.written_max
+    }
+
+    /// How long the answer may still take.
+    pub(super) fn time_left(&self) -> Duration {
+        self.settings.answer_wait.saturating_sub(self.call.started().elapsed())
     }
 
     /// Bytes of the answer, as the client gets them.

@@ -268,8 +268,10 @@ where
     B::Error: std::fmt::Display + Send + 'static,
 {
     let limit = open.settings().answer_bytes_max;
-    let collected = match unless_cut(watched.as_ref(), read_whole(body, limit)).await {
-        Ok(collected) => collected,
+    let left = open.time_left();
+    let read = unless_cut(watched.as_ref(), timeout(left, read_whole(body, limit)));
+    let collected = match read.await {
+        Ok(collected) => collected.unwrap_or_else(|_| Err("it takes too long".to_owned())),
         Err(scope) => return cut(scope, open, dialect, named).await,
     };
     drop(watched);

@@ -6,7 +6,7 @@ use crate::{
         credits::Credits,
         finish::Settlement,
         request::CallFacts,
-        usage::{Meter, Usage, is_plausible},
+        usage::{Meter, Usage, is_plausible, output_max},
     },
 };
 
@@ -79,16 +79,24 @@ fn clamp(counted: Usage, hold: Option<&Hold>) -> Bill {
     Bill { usage: counted, estimated: true, clamped: true, settlement }
 }
 
+/// The output tokens after which a stream is one that does not end: its provider pays no heed to the cap.
+pub(super) fn written_max(facts: &CallFacts, hold: Option<&Hold>) -> u64 {
+    output_max(facts, to_be_written(facts, hold), hold.map(|hold| &hold.price))
+}
+
 fn can_be(usage: &Usage, counted: &Usage, facts: &CallFacts, hold: Option<&Hold>) -> bool {
-    let to_be_written = match hold {
+    // What went by has been written, whatever the cap was.
+    let output_bound = to_be_written(facts, hold).max(counted.output_total());
+    is_plausible(usage, facts, output_bound, hold.map(|hold| &hold.price))
+}
+
+fn to_be_written(facts: &CallFacts, hold: Option<&Hold>) -> u64 {
+    match hold {
         // What is held beyond the input is for the answers.
         Some(hold) => u64::try_from(hold.tokens).unwrap_or(0).saturating_sub(facts.input_bound),
         // Nothing was bounded, so nothing but the model bounds it.
         None => facts.output_cap.unwrap_or(u64::MAX).saturating_mul(facts.answers),
-    };
-    // What went by has been written, whatever the cap was.
-    let output_bound = to_be_written.max(counted.output_total());
-    is_plausible(usage, facts, output_bound, hold.map(|hold| &hold.price))
+    }
 }
 
 #[cfg(test)]

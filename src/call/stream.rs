@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use http_body::{Body, Frame};
+use tokio::time::{Sleep, sleep};
 
 use super::{
     open::{OpenCall, Written},
@@ -52,6 +53,8 @@ struct Rest {
     /// The provider reported an error inside the stream.
     provider_error: bool,
     watched: Option<Watched>,
+    /// When the answer has taken too long.
+    overdue: Pin<Box<Sleep>>,
 }
 
 enum Phase {
@@ -77,6 +80,7 @@ where
         watched: Option<Watched>,
     ) -> Arc<Self> {
         let splitter = Splitter::new(open.settings().event_bytes_max);
+        let overdue = Box::pin(sleep(open.time_left()));
         let rest = Rest {
             open,
             dialect,
@@ -85,6 +89,7 @@ where
             out: VecDeque::new(),
             provider_error: false,
             watched,
+            overdue,
         };
         let inner = Some(Box::pin(inner));
         let stream = Arc::new(Self(Mutex::new(Stream { inner, rest, phase: Phase::Reading })));
@@ -180,6 +185,10 @@ where
                         self.cut(scope);
                         continue;
                     }
+                    if let Some((last, ending)) = self.rest.poll_overdue(cx) {
+                        self.end(last, ending);
+                        continue;
+                    }
                     let polled = match &mut self.inner {
                         Some(inner) => ready!(inner.as_mut().poll_frame(cx)),
                         None => None,
@@ -235,6 +244,10 @@ impl Rest {
         loop {
             let event = match self.splitter.next_event() {
                 Ok(Some(event)) => event,
+                Ok(None) if self.open.has_no_end() => {
+                    tracing::warn!(request_id = %self.open.call().request_id(), "the provider writes on beyond all that the call may have: cut");
+                    return Some(self.broken());
+                }
                 Ok(None) => {
                     self.open.note_seen();
                     return None;
@@ -279,6 +292,15 @@ impl Rest {
     fn forward(&mut self, raw: Bytes) {
         self.open.delivered(&raw);
         self.out.push_back(raw);
+    }
+
+    /// The last bytes and the ending, where the answer takes too long.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Option<(Bytes, Ending)> {
+        if self.overdue.as_mut().poll(cx).is_pending() {
+            return None;
+        }
+        tracing::warn!(request_id = %self.open.call().request_id(), "the provider's stream takes too long: cut");
+        Some(self.broken())
     }
 
     fn broken(&mut self) -> (Bytes, Ending) {

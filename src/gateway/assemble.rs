@@ -187,6 +187,7 @@ impl Gateway {
                         .heartbeats(heartbeats.clone())
                         .body_bytes_max(server.body_bytes_max)
                         .body_wait(server.body_read_timeout)
+                        .answer_wait(server.answer_timeout)
                 })
                 .limits(|limits| limits.replica(config.limits.into()))
                 .credit(|credit| credit.hold_ttl(config.credit.hold_ttl))

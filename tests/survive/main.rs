@@ -14,6 +14,7 @@
 mod bodies;
 mod clients;
 mod death;
+mod endless;
 #[expect(dead_code, reason = "shared with another suite, which uses the rest")]
 mod harness;
 mod http2;

@@ -1,6 +1,7 @@
 //! Calls through `CallLayer`, with a journal that can be watched, stopped and broken.
 
 mod cut;
+mod endless;
 mod ends;
 mod left;
 mod read;

@@ -14,6 +14,9 @@ use crate::domain::{
     tokens,
 };
 
+/// The longest token in the tables that are known here: a run of spaces.
+const TOKEN_BYTES_MAX: u64 = 128;
+
 /// Reads a provider's answer for what it used, while it passes: one pass over each event, and no
 /// more memory than figures and the model's name.
 ///
@@ -126,6 +129,14 @@ impl Meter {
             }
         }
         usage
+    }
+
+    /// How many output tokens have certainly gone by, whatever the tokenizer: a part of a stream has at least
+    /// one, four bytes seldom come to more than one, and no token is longer than 128 bytes.
+    pub fn written_min(&self) -> u64 {
+        let delivered = self.reading.delivered;
+        let bytes = delivered.text.saturating_add(delivered.reasoning);
+        delivered.pieces.min(tokens::count(bytes)).max(bytes / TOKEN_BYTES_MAX)
     }
 
     /// The model that answered, as the provider reports it.

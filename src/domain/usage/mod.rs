@@ -15,7 +15,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use meter::Meter;
-pub use plausible::is_plausible;
+pub use plausible::{is_plausible, output_max};
 pub use reading::Seen;
 
 /// Tokens of one call in disjoint classes: no token is counted in two of them.

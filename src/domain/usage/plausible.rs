@@ -34,16 +34,19 @@ pub fn is_plausible(
     let context = price.and_then(Quote::input_tokens_max).unwrap_or(u64::MAX);
     let fits_context = input <= context || input <= facts.input_bound;
 
-    let model_writes = price.and_then(Quote::output_tokens_max).unwrap_or(0);
-    let output_max = output_bound
-        .max(model_writes.saturating_mul(facts.answers))
-        .saturating_mul(MARGIN)
-        .saturating_add(ADDED_OUTPUT_TOKENS_MAX);
-
     usage.total() <= TOKENS_MAX
         && input <= input_max
         && fits_context
-        && usage.output_total() <= output_max
+        && usage.output_total() <= output_max(facts, output_bound, price)
+}
+
+/// The most output that is believed of such a call. A stream that goes on beyond it has no end.
+pub fn output_max(facts: &CallFacts, output_bound: u64, price: Option<&Quote>) -> u64 {
+    let model_writes = price.and_then(Quote::output_tokens_max).unwrap_or(0);
+    output_bound
+        .max(model_writes.saturating_mul(facts.answers))
+        .saturating_mul(MARGIN)
+        .saturating_add(ADDED_OUTPUT_TOKENS_MAX)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub enum Seen {
 pub(super) struct Delivered {
     pub(super) text: u64,
     pub(super) reasoning: u64,
+    /// How many parts had any text.
+    pub(super) pieces: u64,
     /// At least one part of an answer, even if it had no text.
     pub(super) anything: bool,
 }
@@ -33,10 +35,12 @@ pub(super) struct Delivered {
 impl Delivered {
     pub(super) fn add_text(&mut self, bytes: u64) {
         self.text = self.text.saturating_add(bytes);
+        self.pieces = self.pieces.saturating_add(bytes.min(1));
     }
 
     pub(super) fn add_reasoning(&mut self, bytes: u64) {
         self.reasoning = self.reasoning.saturating_add(bytes);
+        self.pieces = self.pieces.saturating_add(bytes.min(1));
     }
 }
 

@@ -158,6 +158,7 @@ impl Config {
             ("server.header_read_timeout", server.header_read_timeout),
             ("server.body_read_timeout", server.body_read_timeout),
             ("server.write_stall_timeout", server.write_stall_timeout),
+            ("server.answer_timeout", server.answer_timeout),
             ("database.wait_timeout", self.database.wait_timeout),
             ("database.create_timeout", self.database.create_timeout),
         ] {

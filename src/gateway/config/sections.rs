@@ -36,6 +36,10 @@ pub struct Server {
     /// then its connection is cut. Without a bound, one caller could keep every place for a call.
     #[serde(with = "humantime_serde")]
     pub write_stall_timeout: Duration,
+    /// Default `1h`. How long an answer may take, from the call to its last byte; then it is cut, and what was
+    /// delivered is settled.
+    #[serde(with = "humantime_serde")]
+    pub answer_timeout: Duration,
     /// Default `30s`. How long open calls may go on after a signal to stop; then they are cut.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
@@ -55,6 +59,7 @@ impl Default for Server {
             header_read_timeout: Duration::from_secs(75),
             body_read_timeout: Duration::from_mins(1),
             write_stall_timeout: Duration::from_mins(1),
+            answer_timeout: Duration::from_hours(1),
             shutdown_grace: Duration::from_secs(30),
             finish_grace: Duration::from_secs(15),
         }

@@ -1,0 +1,114 @@
+//! Answers that do not end: what they have delivered is settled, and no more of them is taken.
+
+use http::StatusCode;
+
+use super::*;
+use crate::domain::finish::Ending;
+
+/// Sends this again and again, as fast as it is taken or with pauses, until nobody takes it any more.
+fn without_end(
+    sender: mpsc::Sender<std::io::Result<Bytes>>,
+    event: String,
+    pause: Duration,
+) -> tokio::task::JoinHandle<usize> {
+    tokio::spawn(async move {
+        let mut sent = 0_usize;
+        while sender.send(Ok(Bytes::from(event.clone()))).await.is_ok() {
+            sent = sent.saturating_add(1);
+            tokio::time::sleep(pause).await;
+        }
+        sent
+    })
+}
+
+fn delta(text: &str) -> String {
+    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+}
+
+#[tokio::test]
+async fn a_stream_far_beyond_its_cap_is_cut_and_what_was_delivered_is_paid() {
+    // In many small pieces, and in a few that are larger than any token.
+    for piece in ["walnut ".to_owned(), "walnut ".repeat(50_000)] {
+        let recorder = Recorder::open();
+        let (sender, streaming) = stream();
+        let provider = without_end(sender, delta(&piece), Duration::ZERO);
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+            .oneshot(request(CHAT_STREAM))
+            .await
+            .unwrap();
+        let text = text(answer.into_body()).await;
+        assert!(text.starts_with(&delta(&piece)));
+        assert!(text.ends_with("}\n\n") && text.contains("\"provider_failed\""));
+        let delivered = text.matches(&*piece).count();
+        let bytes = piece.len().saturating_mul(delivered);
+        // The cap is 100 tokens; twice what is held and 16,384 more may be true.
+        assert!(delivered > 16_384 || bytes > 128 * 16_384, "{delivered} pieces");
+        assert!(delivered < 20_000 && bytes < 4 << 20, "{delivered} pieces");
+        let finish = recorder.only_finish().await;
+        assert_eq!((finish.ending, finish.estimated), (Ending::Failed, true));
+        let counted = u64::try_from(bytes.div_ceil(4)).unwrap();
+        assert_eq!(finish.usage.output_total(), counted);
+        assert!(!finish.clamped && finish.settlement.unwrap().amount > Credits::ZERO);
+        assert!(provider.await.unwrap() >= delivered, "the provider is hung up on");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_few_long_tokens_or_of_many_short_pieces_is_not_cut() {
+    // A table's rule is one token; some servers send a letter at a time. Neither is more than the cap allows.
+    for (piece, pieces) in [("-".repeat(100), 4_000), ("w".to_owned(), 40_000)] {
+        let recorder = Recorder::open();
+        let (sender, streaming) = stream();
+        let sending = tokio::spawn(async move {
+            let one = Bytes::from(delta(&piece));
+            for _ in 0..pieces {
+                sender.send(Ok(one.clone())).await.unwrap();
+            }
+            sender.send(Ok([STOP, DONE].concat().into())).await.unwrap();
+        });
+        let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+            .oneshot(request(CHAT_STREAM))
+            .await
+            .unwrap();
+        let text = text(answer.into_body()).await;
+        sending.await.unwrap();
+        assert!(text.ends_with(DONE));
+        assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_only_stays_alive_is_cut_in_time_and_what_was_delivered_is_paid() {
+    let recorder = Recorder::open();
+    let (sender, streaming) = stream();
+    sender.send(Ok(DELTA.into())).await.unwrap();
+    let pause = Duration::from_secs(15);
+    let provider = without_end(sender, ": still here\n\n".to_owned(), pause);
+    let begun = tokio::time::Instant::now();
+    let answer = gateway(&recorder, Disconnect::Drain, [streaming])
+        .oneshot(request(CHAT_STREAM))
+        .await
+        .unwrap();
+    let text = text(answer.into_body()).await;
+    assert!(text.starts_with(DELTA) && text.contains("\"provider_failed\""), "{text}");
+    let taken = begun.elapsed();
+    assert!(taken > Duration::from_mins(59) && taken < Duration::from_mins(61), "{taken:?}");
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.estimated), (Ending::Failed, true));
+    assert!(finish.usage.output_total() > 0);
+    provider.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_byte_by_byte_for_ever_is_given_up_and_costs_nothing() {
+    let recorder = Recorder::open();
+    let (sender, mut streaming) = stream();
+    streaming.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    let provider = without_end(sender, " ".to_owned(), Duration::from_secs(15));
+    let answer =
+        gateway(&recorder, Disconnect::Drain, [streaming]).oneshot(request(CHAT)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.settlement.unwrap().amount), (Ending::Failed, Credits::ZERO));
+    provider.await.unwrap();
+}

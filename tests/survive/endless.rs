@@ -1,0 +1,68 @@
+//! Providers that do not come to an end, or not before the hold of their call does.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::sleep;
+use tollgate::gateway::config::Credit;
+
+use crate::harness::{Ask, BOTH, House, RICH, Setup, cost, plain_cost};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_without_an_end_is_cut_and_paid_as_far_as_it_came() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    for dialect in BOTH {
+        // A word in each event, whatever the cap.
+        let ask = Ask::of(dialect).streamed().mock("endless", true);
+        let ask = ask.mock("output-tokens", 100).mock("chunks", 100);
+        let answer = house.ask(&org, &ask).await;
+        assert!(answer.status == 200 && answer.ends_in_error() && !answer.has_end());
+        let words = u64::try_from(answer.text().matches("walnut").count()).unwrap();
+        assert!((16_384..40_000).contains(&words), "{words}");
+        let row = house.check().await.pop().unwrap();
+        assert_eq!((row.ending.as_str(), row.estimated, row.debt), ("failed", true, 0), "{row:?}");
+        let least = plain_cost(row.served.input_tokens, words);
+        assert!((least..3 * least).contains(&row.charged), "{least} {row:?}");
+
+        // Nobody is there to whom it could be sent: what is read on is cut as well.
+        let mut client = house.client().await;
+        client.send(&ask.bytes(&org.token)).await;
+        client.read_to(b"walnut").await;
+        client.reset();
+        let row = house.check().await.pop().unwrap();
+        assert_eq!((row.ending.as_str(), row.estimated), ("abandoned", true), "{row:?}");
+        assert!(row.charged >= plain_cost(row.served.input_tokens, 16_384), "{row:?}");
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_slower_than_its_hold_stands_is_settled_once_and_not_too_late() {
+    let credit = Credit { hold_ttl: Duration::from_secs(3), ..Credit::default() };
+    let house = House::with(Setup { credit, ..Setup::default() }).await;
+    let org = house.organization(RICH).await;
+    let slow = BOTH.map(|dialect| {
+        let ask = Ask::of(dialect).streamed().mock("chunks", 2).mock("chunk-delay-ms", 5_000);
+        let (house, org) = (&house, &org);
+        async move { assert!(house.ask(org, &ask).await.has_end()) }
+    });
+    // Holds that are not told of any more would be found.
+    let sweeping = async {
+        loop {
+            assert_eq!(house.store.sweep().await.unwrap(), 0, "a hold has expired");
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        _ = join_all(slow) => {}
+        () = sweeping => {}
+    }
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.charged == cost(&row.served) && !row.estimated), "{rows:?}");
+    let others =
+        "select count(*) from tollgate.credit_ledger where kind not in ('grant', 'hold', 'settle')";
+    assert_eq!(house.count(others).await, 0);
+    house.close().await;
+}
