@@ -23,13 +23,14 @@ pub enum Prepared {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// Where Postgres is, and as whom to log in.
+    /// Where Postgres is, and as whom to log in. It may name several servers, of which
+    /// `target_session_attrs=read-write` finds the one that takes writes; the one found last is tried first.
     pub connection: Config,
     /// Default 16. The most connections.
     pub connections_max: usize,
     /// Default 2 s. How long to wait for a free connection.
     pub wait_max: Duration,
-    /// Default 5 s. How long making a connection may take.
+    /// Default 5 s. How long making a connection may take; several servers share it.
     pub connect_max: Duration,
     /// Default 5 s. How long the server works on one statement (`statement_timeout`). An answer is waited
     /// for two seconds longer; a connection that is silent then is given up.

@@ -85,13 +85,14 @@ pub(super) fn is_conflict(error: &tokio_postgres::Error) -> bool {
     )
 }
 
-/// Whether the session, not the statement, is what failed: its plans are of another schema, or a
-/// pooler gave it another server.
+/// Whether the session, not the statement, is what failed: its plans are of another schema, a pooler gave it another
+/// server, or its server takes no writes (any more) where another one may.
 pub(super) fn spoils_session(error: &tokio_postgres::Error) -> bool {
     error.code().is_none_or(|code| {
         matches!(
             *code,
-            SqlState::FEATURE_NOT_SUPPORTED
+            SqlState::READ_ONLY_SQL_TRANSACTION
+                | SqlState::FEATURE_NOT_SUPPORTED
                 | SqlState::INVALID_SQL_STATEMENT_NAME
                 | SqlState::DUPLICATE_PSTATEMENT
         )

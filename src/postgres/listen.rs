@@ -2,8 +2,8 @@
 //!
 //! Notices get lost while the connection is away, so every new one counts as a change of everything.
 //! The connection is asked every two seconds whether it still hears; a server that says nothing is
-//! given up three seconds later, however the network hides its death. Behind a pooler in transaction
-//! mode LISTEN does not hold: give the server's own address.
+//! given up three seconds later, however the network hides its death. Of several servers in the address each is tried
+//! in its turn. Behind a pooler in transaction mode LISTEN does not hold: give the server's own address.
 
 use std::{convert::Infallible, fmt, future::poll_fn, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio_postgres::{
     tls::MakeTlsConnect,
 };
 
-use super::{error::PostgresError, tls::Tls};
+use super::{error::PostgresError, hosts, tls::Tls};
 use crate::domain::ids::OrganizationId;
 
 const LISTEN: &str = include_str!("sql/listen.sql");
@@ -87,9 +87,13 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
         .keepalives_retries(3);
     // So that it is there from the first, and an alarm can be set on it.
     metrics::gauge!("tollgate_listen_connected").increment(0.0);
+    let servers = hosts::apart(&database);
+    let share = u32::try_from(servers.len()).unwrap_or(1);
+    let pause_max = PAUSE_MAX.checked_div(share).unwrap_or(PAUSE_MAX);
     let mut pause = PAUSE_MIN;
     let mut said = false;
-    loop {
+    for server in servers.iter().cycle() {
+        let mut server = server.clone();
         let mut began = None;
         let tell = |what| {
             if what == Heard::Anew {
@@ -97,9 +101,9 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
             }
             heard(what);
         };
-        let deaf = match Tls::of(&mut database) {
-            Ok(Tls::Plain) => hear(&database, NoTls, tell).await,
-            Ok(Tls::Rustls(tls)) => hear(&database, tls, tell).await,
+        let deaf = match Tls::of(&mut server) {
+            Ok(Tls::Plain) => hear(&server, NoTls, tell).await,
+            Ok(Tls::Rustls(tls)) => hear(&server, tls, tell).await,
             Err(error) => Err(Deaf::Tls(error)),
         };
         let Err(deaf) = deaf;
@@ -114,7 +118,7 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
             said = true;
         }
         sleep(pause).await;
-        pause = pause.saturating_mul(2).min(PAUSE_MAX);
+        pause = pause.saturating_mul(2).min(pause_max);
     }
 }
 

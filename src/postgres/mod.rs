@@ -9,6 +9,7 @@ pub mod cluster;
 mod config;
 mod door;
 mod error;
+mod hosts;
 mod journal;
 mod lease;
 mod ledger;

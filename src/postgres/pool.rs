@@ -5,11 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use deadpool_postgres::{
     Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
-use tokio_postgres::{NoTls, Row};
+use tokio_postgres::Row;
 
 use super::{
     config::{PoolConfig, Prepared},
     error::{self, PostgresError},
+    hosts::Hosts,
     lease::{Lease, Ready},
     seal::{Seal, Sealed},
     statement::{Parameter, Statement},
@@ -44,10 +45,8 @@ impl Pool {
         let mut connection = config.bounded();
         let tls = Tls::of(&mut connection)?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match tls.clone() {
-            Tls::Plain => Manager::from_config(connection, NoTls, recycling),
-            Tls::Rustls(tls) => Manager::from_config(connection, tls, recycling),
-        };
+        let hosts = Hosts::of(&connection, config.connect_max, tls.clone());
+        let manager = Manager::from_connect(connection, hosts, recycling);
         let timeouts = Timeouts {
             wait: Some(config.wait_max),
             create: Some(config.connect_max),
@@ -202,7 +201,12 @@ impl Pool {
         answer: impl Future<Output = T>,
     ) -> Result<T, StoreError> {
         let answer = tokio::time::timeout(self.0.config.answer_max(), answer).await;
-        answer.map_err(|_| error::timed_out("answer"))
+        answer.map_err(|_| {
+            // A server that is gone without a word took its other connections with it: found out one by one, each
+            // would cost somebody as much time again.
+            drop(self.0.connections.retain(|_, _| false));
+            error::timed_out("answer")
+        })
     }
 
     pub(super) fn seal(&self) -> Option<&Seal> {
