@@ -31,6 +31,7 @@ mod account;
 mod binaries;
 mod place;
 mod server;
+mod standby;
 pub mod testing;
 #[cfg(test)]
 mod tests;
@@ -154,6 +155,43 @@ impl Cluster {
         Ok(Self(Arc::new(shared)))
     }
 
+    /// Starts a standby of a cluster that runs: a copy of it that follows it through its socket. For tests of what
+    /// a failover does.
+    ///
+    /// It has the options of `primary`, takes no writes before it is [promoted](Self::promote), and its files go when
+    /// it stops for good. Commits on `primary` wait for it once `synchronous_standby_names` there names it (`*` does);
+    /// set that after this, or it would be in the copy as well.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); also where `pg_basebackup` is not among the server programs, or fails.
+    pub async fn standby_of(primary: &Self) -> Result<Self, ClusterError> {
+        let primary = Arc::clone(&primary.0);
+        blocking(move || {
+            let (binaries, account) = (primary.binaries.clone(), primary.account);
+            let (place, options) = (Place::temporary(account)?, primary.options.clone());
+            // Whatever fails from here on, its folder goes.
+            let standby = Shared { binaries, account, place, options, server: Mutex::new(None) };
+            let Shared { binaries, place, options, .. } = &standby;
+            standby::copy(binaries, account, place, options, &primary.place)?;
+            standby.start()?;
+            Ok(Self(Arc::new(standby)))
+        })
+        .await
+    }
+
+    /// Makes a standby take writes, from where it is now: whatever its primary does after this is lost. Resolves
+    /// when it does.
+    ///
+    /// # Errors
+    /// It is no standby, does not run, or does not take over in time.
+    pub async fn promote(&self) -> Result<(), ClusterError> {
+        self.with(|shared| {
+            let Shared { binaries, account, place, options, .. } = shared;
+            standby::promote(binaries, *account, place, options)
+        })
+        .await
+    }
+
     /// The URL of a database, for every client that takes libpq's URIs. It holds no secret.
     pub fn url(&self, database: &str) -> String {
         let sockets = encoded(&self.0.place.sockets.to_string_lossy());
@@ -218,10 +256,18 @@ impl Cluster {
         .await
     }
 
-    async fn with(
+    /// Starts the server again if it has ended by itself, as a service manager does. Whether it had.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start): what it ended of may be there still.
+    pub async fn revive(&self) -> Result<bool, ClusterError> {
+        self.with(Shared::revive).await
+    }
+
+    async fn with<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&Shared) -> Result<(), ClusterError> + Send + 'static,
-    ) -> Result<(), ClusterError> {
+        run: impl FnOnce(&Shared) -> Result<T, ClusterError> + Send + 'static,
+    ) -> Result<T, ClusterError> {
         let shared = Arc::clone(&self.0);
         blocking(move || run(&shared)).await
     }
@@ -241,6 +287,20 @@ impl Shared {
         }
         *server = Some(Server::start(binaries, *account, place, options)?);
         Ok(())
+    }
+
+    fn revive(&self) -> Result<bool, ClusterError> {
+        let ended = {
+            let mut slot = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+            match slot.as_mut() {
+                Some(server) => server.exited()?.is_some(),
+                None => true,
+            }
+        };
+        if ended {
+            self.start()?;
+        }
+        Ok(ended)
     }
 
     fn stop(&self, signal: &str) -> Result<(), ClusterError> {

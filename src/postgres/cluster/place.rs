@@ -74,6 +74,11 @@ impl Place {
         if self.log.exists() {
             fs::rename(&self.log, self.log.with_extension("log.1"))?;
         }
+        self.append_log()
+    }
+
+    /// Opens the log as it is, for a program that runs beside the server.
+    pub(super) fn append_log(&self) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).open(&self.log)
     }
 

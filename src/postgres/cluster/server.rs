@@ -89,7 +89,9 @@ impl Server {
             let state = fs::read_to_string(place.pgdata.join("postmaster.pid")).unwrap_or_default();
             let ours =
                 state.lines().nth(4).is_some_and(|sockets| Path::new(sockets) == place.sockets);
-            let ready = state.lines().nth(7).is_some_and(|status| status.trim() == "ready");
+            // A standby takes connections too, and says so in its own word.
+            let status = state.lines().nth(7).unwrap_or_default().trim();
+            let ready = matches!(status, "ready" | "standby");
             if ours && ready && socket.exists() {
                 return Ok(());
             }

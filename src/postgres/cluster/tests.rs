@@ -121,6 +121,50 @@ async fn a_server_that_was_killed_recovers_at_the_same_url() {
 }
 
 #[tokio::test]
+async fn a_standby_has_what_its_primary_has_and_takes_over() {
+    let primary = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let standby = Cluster::standby_of(&primary).await.unwrap();
+    assert_eq!(one(&standby, "select pg_is_in_recovery()::text").await, "true");
+    let (client, connection) = primary.config("postgres").connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("alter system set synchronous_standby_names = '*'").await.unwrap();
+    client.batch_execute("select pg_reload_conf()").await.unwrap();
+    let state = "select coalesce((select sync_state from pg_stat_replication), '')";
+    let waited_for = async {
+        while one(&primary, state).await != "sync" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), waited_for).await.unwrap();
+    // Whoever makes it wait has heard of it by now as well.
+    client.batch_execute("checkpoint").await.unwrap();
+    // It returns when the standby has it.
+    client.batch_execute("create table kept as select 'yes' as v").await.unwrap();
+    primary.kill().await.unwrap();
+    standby.promote().await.unwrap();
+    assert_eq!(one(&standby, "select v from kept").await, "yes");
+    one(&standby, "with t as (select 1) select pg_current_xact_id()::text").await;
+    assert!(matches!(standby.promote().await, Err(ClusterError::Start { .. })));
+}
+
+#[tokio::test]
+async fn a_server_that_ended_by_itself_is_started_again_and_one_that_runs_is_left_alone() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let first = postmaster(&cluster);
+    assert!(!cluster.revive().await.unwrap());
+    let killed = Command::new("kill").args(["-KILL", &first]).status().unwrap();
+    assert!(killed.success());
+    let revived = async {
+        while !cluster.revive().await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), revived).await.unwrap();
+    assert_eq!(one(&cluster, "select 'up'::text").await, "up");
+    assert_ne!(postmaster(&cluster), first);
+}
+
+#[tokio::test]
 async fn a_folder_only_root_may_enter_leads_to_one_the_server_can_reach() {
     let closed = Folder::below("/tmp");
     fs::DirBuilder::new().create(&closed.0).unwrap();
