@@ -1,4 +1,8 @@
 //! Clients that leave.
+//!
+//! `TOLLGATE_LEAVING_CLIENTS` says how many leave at any byte, each way.
+
+use std::collections::HashMap;
 
 use futures_util::future::join_all;
 use tollgate::domain::{
@@ -6,8 +10,10 @@ use tollgate::domain::{
     policy::{Disconnect, Policy},
 };
 
-use crate::harness::{Ask, BOTH, Client, Dice, House, Org, RICH, cost, plain_cost};
+use crate::harness::{Ask, BOTH, Client, Dice, House, Org, RICH, Row, cost, plain_cost};
 
+/// How many clients are there at once.
+const TOGETHER: usize = 250;
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 const GOINGS: [Going; 2] = [Going::Leaving, Going::Reset];
 
@@ -35,7 +41,12 @@ fn words(bytes: &[u8]) -> i64 {
     i64::try_from(bytes.windows(6).filter(|word| word == b"walnut").count()).unwrap()
 }
 
-/// Clients that leave after any number of bytes; returns how many words each has seen.
+fn leaving() -> usize {
+    std::env::var("TOLLGATE_LEAVING_CLIENTS").map_or(200, |clients| clients.parse().unwrap())
+}
+
+/// Clients that leave after any number of bytes; returns how many words each has seen. They give their calls their
+/// numbers as names.
 async fn leave_at_any_byte(house: &House, org: &Org, clients: usize, dice: &mut Dice) -> Vec<i64> {
     let asks = BOTH.map(|dialect| {
         let ask = Ask::of(dialect).streamed().mock("output-tokens", 40).mock("chunks", 20);
@@ -44,40 +55,68 @@ async fn leave_at_any_byte(house: &House, org: &Org, clients: usize, dice: &mut 
     let mut lengths = [0; 2];
     for (length, ask) in lengths.iter_mut().zip(&asks) {
         let mut client = house.client().await;
-        client.send(&ask.bytes(&org.token)).await;
+        // As long as the names of the others, which are sent back.
+        client.send(&ask.clone().header("x-request-id", "none").bytes(&org.token)).await;
         *length = client.read_to(LAST_CHUNK).await.len();
     }
-    let leaving = (0..clients).map(|number| {
-        let dialect = number % 2;
-        // Also within the head, and within the frames around the chunks.
-        let count = dice.below(lengths[dialect] + 1);
-        let going = GOINGS[dice.below(2)];
-        let request = asks[dialect].bytes(&org.token);
-        async move {
-            let mut client = house.client().await;
-            client.send(&request).await;
-            let seen = words(&client.read(count).await);
-            going.go(client).await;
-            seen
+    let mut all_seen = Vec::new();
+    while all_seen.len() < clients {
+        let first = all_seen.len();
+        let leaving = (first..clients.min(first + TOGETHER)).map(|number| {
+            let dialect = number % 2;
+            // Also within the head, and within the frames around the chunks.
+            let count = dice.below(lengths[dialect] + 1);
+            let going = GOINGS[dice.below(2)];
+            let ask = asks[dialect].clone().header("x-request-id", format!("{number:04}"));
+            let request = ask.bytes(&org.token);
+            async move {
+                let mut client = house.client().await;
+                client.send(&request).await;
+                let seen = words(&client.read(count).await);
+                going.go(client).await;
+                seen
+            }
+        });
+        all_seen.extend(join_all(leaving).await);
+    }
+    all_seen
+}
+
+/// The one row of each client's call, by the client's number; none where it left before the provider was asked.
+async fn by_client(house: &House, rows: Vec<Row>) -> HashMap<usize, Row> {
+    let named = "select client_request_id, request_id from tollgate.usage";
+    let named: HashMap<uuid::Uuid, String> = {
+        let found = house.admin.query(named, &[]).await.unwrap();
+        found.iter().map(|row| (row.get(1), row.get(0))).collect()
+    };
+    let mut found = HashMap::new();
+    for row in rows {
+        if let Ok(client) = named[&row.request].parse() {
+            assert_eq!(found.insert(client, row), None, "client {client} is settled twice");
         }
-    });
-    join_all(leaving).await
+    }
+    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_at_any_byte_pays_what_the_provider_did() {
     let mut house = House::open().await;
     let org = house.organization(RICH).await;
-    leave_at_any_byte(&house, &org, 200, &mut Dice::new(1)).await;
+    let seen = leave_at_any_byte(&house, &org, leaving(), &mut Dice::new(1)).await;
     // One that read nothing at all may be gone before the provider is asked.
     house.some_unserved = true;
-    let rows = house.check().await;
-    for row in rows.iter().filter(|row| row.served.calls == 1) {
+    let rows = by_client(&house, house.check().await).await;
+    for row in rows.values().filter(|row| row.served.calls == 1) {
         assert!(!row.estimated && row.served.completed == 1, "read on to the end: {row:?}");
         assert_eq!(row.charged, cost(&row.served), "{row:?}");
     }
-    let abandoned = rows.iter().filter(|row| row.ending == "abandoned").count();
-    assert!(abandoned > 50, "{abandoned} clients left before the end: too few to tell anything");
+    for (client, words) in seen.iter().enumerate().filter(|(_, words)| **words > 0) {
+        let output = i64::try_from(rows[&client].served.output_tokens).unwrap();
+        assert!(output >= *words, "{words} words: {:?}", rows[&client]);
+    }
+    let abandoned = rows.values().filter(|row| row.ending == "abandoned").count();
+    let some = leaving() / 4;
+    assert!(abandoned > some, "{abandoned} clients left before the end: too few to tell anything");
     house.close().await;
 }
 
@@ -85,19 +124,20 @@ async fn a_client_that_leaves_at_any_byte_pays_what_the_provider_did() {
 async fn a_client_that_leaves_at_any_byte_pays_for_what_it_saw_where_the_provider_is_hung_up_on() {
     let mut house = House::open().await;
     let org = house.organization_with(RICH, cancelling()).await;
-    let seen = leave_at_any_byte(&house, &org, 200, &mut Dice::new(2)).await;
+    let seen = leave_at_any_byte(&house, &org, leaving(), &mut Dice::new(2)).await;
     house.some_unserved = true;
-    let rows = house.check().await;
-    // Which row is whose is not known to a client that has not read its head: the sums must agree.
-    let (mut charged, mut least) = (0, 0);
-    for row in &rows {
+    let rows = by_client(&house, house.check().await).await;
+    for row in rows.values() {
         assert!(row.charged > 0 && row.charged <= row.held && row.debt == 0, "{row:?}");
-        charged += row.charged;
-        least += plain_cost(row.served.input_tokens, 0);
     }
-    let words: i64 = seen.iter().sum();
-    least += words * plain_cost(0, 1);
-    assert!(charged >= least, "{charged} for what costs {least} at the least");
+    for (client, words) in seen.into_iter().enumerate() {
+        let Some(row) = rows.get(&client) else {
+            assert_eq!(words, 0, "client {client} has an answer that nobody pays for");
+            continue;
+        };
+        let least = plain_cost(row.served.input_tokens, 0) + words * plain_cost(0, 1);
+        assert!(row.charged >= least, "{words} words, {least} at the least: {row:?}");
+    }
     house.close().await;
 }
 
