@@ -11,9 +11,13 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod disk;
 mod exact;
+mod failover;
 #[path = "../survive/harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
 mod harness;
 mod kills;
+mod load;
+mod outages;
 mod process;

@@ -74,7 +74,7 @@ async fn a_database_that_crashes_under_load_costs_no_call_its_place_in_the_books
     tokio::join!(load, faults);
 
     house.admin = house.stranger().await;
-    pass_time(&house).await;
+    house.pass_time().await;
     let rows = house.check().await;
     let [whole, broken_off] = [&tally.whole, &tally.broken_off].map(|count| count.load(Relaxed));
     // A client that has its last byte has a row that survived every crash since.
@@ -100,19 +100,8 @@ async fn connections_that_are_cut_under_load_cost_no_call_its_place_in_the_books
     };
     let load = join_all((0..16).map(|number| call_on(&house, &org, number, &tally)));
     tokio::join!(load, faults);
-    pass_time(&house).await;
+    house.pass_time().await;
     house.close().await;
-}
-
-/// A hold whose acknowledgement was lost stands until it expires: makes all expire.
-async fn pass_time(house: &House) {
-    until("every call that was served is written", async || {
-        let rows = house.rows().await;
-        rows.iter().map(|row| row.served.calls).sum::<u64>() == house.mock.served_total().calls
-    })
-    .await;
-    house.admin.batch_execute("update tollgate.credit_holds set expires_at = now()").await.unwrap();
-    house.store.sweep().await.unwrap();
 }
 
 #[tokio::test]

@@ -100,6 +100,21 @@ impl House {
         rows
     }
 
+    /// A hold whose acknowledgement was lost stands until it expires: makes all expire, once each call that was served
+    /// has its row.
+    pub(crate) async fn pass_time(&self) {
+        until("every call that was served is written", async || {
+            let rows = self.rows().await;
+            rows.iter().map(|row| row.served.calls).sum::<u64>() == self.mock.served_total().calls
+        })
+        .await;
+        self.admin
+            .batch_execute("update tollgate.credit_holds set expires_at = now()")
+            .await
+            .unwrap();
+        self.store.sweep().await.unwrap();
+    }
+
     pub(crate) async fn count(&self, query: &str) -> i64 {
         self.admin.query_one(query, &[]).await.unwrap().get(0)
     }

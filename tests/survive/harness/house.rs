@@ -16,6 +16,7 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_util::sync::CancellationToken;
 use tollgate::{
     domain::{credits::Credits, dialect::Dialect, ids::OrganizationId, policy::Policy},
@@ -130,7 +131,16 @@ impl House {
 
     /// One gateway on a cluster of its own, which the test may stop.
     pub(crate) async fn on_its_own(cluster: &Cluster, setup: Setup) -> Self {
-        let config = cluster.config("postgres");
+        Self::on_one_of(&[cluster], setup).await
+    }
+
+    /// One gateway on whichever of these clusters takes writes.
+    pub(crate) async fn on_one_of(clusters: &[&Cluster], setup: Setup) -> Self {
+        let mut config = clusters[0].config("postgres");
+        for other in &clusters[1..] {
+            config.host_path(other.socket_dir());
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         migrate::run(&config).await.unwrap();
         let mut house = Self::on(config, setup).await;
         house.start().await;
@@ -325,13 +335,15 @@ impl House {
 
     /// The database's address, as this user.
     pub(crate) fn url(&self, user: &str) -> String {
-        let mut socket = String::new();
-        for host in self.database.get_hosts() {
-            if let tokio_postgres::config::Host::Unix(path) = host {
-                socket = path.display().to_string().replace('/', "%2F");
-            }
-        }
-        format!("postgres://{user}@{socket}:5432/{}", self.database.get_dbname().unwrap())
+        let servers = self.database.get_hosts().iter().map(|host| match host {
+            Host::Unix(path) => path.display().to_string().replace('/', "%2F") + ":5432",
+            Host::Tcp(name) => format!("{name}:5432"),
+        });
+        let servers: Vec<_> = servers.collect();
+        let several = self.database.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
+        let attrs = if several { "?target_session_attrs=read-write" } else { "" };
+        let database = self.database.get_dbname().unwrap();
+        format!("postgres://{user}@{}/{database}{attrs}", servers.join(","))
     }
 
     /// Another connection past the gateway, as the superuser.
