@@ -151,6 +151,50 @@ async fn where_a_hold_is_the_cost_exactly_as_many_calls_pass_as_are_paid_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn budgets_of_all_scopes_hold_at_once_and_no_call_is_in_anothers_way() {
+    let pair = Pair::open(Duration::from_secs(2)).await;
+    let house = &pair.house;
+    let exact = Exact::find(house).await;
+    let org = house.organization(RICH).await;
+    // The team's is spent first; some of the others come near.
+    let [all, team, person, key] = [40, 24, 20, 15];
+    for (scope, id, calls) in [
+        (Scope::Organization, "", all),
+        (Scope::Team, "*", team),
+        (Scope::User, "*", person),
+        (Scope::Key, "*", key),
+    ] {
+        for window in ["day", "month"] {
+            let values = format!("'{scope}', '{id}', '{window}', {}", calls * exact.credits);
+            limit(house, &org, "budgets", "scope, scope_id, window_kind, credits_max", &values)
+                .await;
+        }
+    }
+    let team_id = Some(TeamId::new(Uuid::new_v4()));
+    let callers: Vec<_> = ["ann", "ann", "bob", "bob"]
+        .into_iter()
+        .map(|user| {
+            let key_id = Some(KeyId::new(Uuid::new_v4()));
+            house.somebody(&Grant { team_id, key_id, ..Grant::new(org.id, user) })
+        })
+        .collect();
+    let passed = pair.passed(&callers, &exact.in_credits, 200, &[429]).await;
+    assert_eq!(passed, usize::try_from(team).unwrap());
+    for (by, calls) in [("user_id", person), ("key_id", key), ("team_id", team)] {
+        let most = format!(
+            "select coalesce(max(n), 0) from (select count(*) as n from tollgate.usage
+               where organization_id = '{}' group by {by}) one",
+            org.id
+        );
+        let most = house.count(&most).await;
+        assert!((1..=calls).contains(&most), "{by}: {most}");
+    }
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    assert_eq!(house.count(deadlocks).await, 0);
+    pair.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_hold_is_ten_times_the_cost_nobody_is_refused_because_others_hold_more_than_they_use()
  {
     // As long as it takes on a busy machine: what is asked here is who passes, not how fast.
