@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// has ended, rather than never.
 #[expect(
     clippy::disallowed_methods,
-    reason = "what a token or a seal says of its time is wall-clock time; nothing else reads this"
+    reason = "what a token, a seal or a metric says of its time is wall-clock time; nothing else reads this"
 )]
 pub(crate) fn unix_millis() -> i64 {
     SystemTime::now()

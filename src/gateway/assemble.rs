@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_layer::Layer;
 
 use super::{
+    books,
     changes::Changes,
     config::{Config, ConfigError, Identity, Upstream},
     dev_tokens::DevTokens,
@@ -32,7 +33,10 @@ use crate::{
     client::HttpClient,
     domain::policy::AllowList,
     models::listing::Listing,
-    postgres::listen::{Heard, listen},
+    postgres::{
+        listen::{Heard, listen},
+        operator::Reconciliation,
+    },
     provider::{
         Router,
         upstream::{UpstreamConfig, UpstreamError},
@@ -76,6 +80,9 @@ pub trait Upkeep: Send + Sync + 'static {
     /// Expires holds that are overdue; how many there were.
     fn expire_overdue(&self) -> StoreFuture<'_, u64>;
 
+    /// Checks the books of every organization. Calls must not wait for it; dropped, it ends.
+    fn reconcile(&self) -> StoreFuture<'_, Reconciliation>;
+
     /// Ends what is still on its way, within `wait_max`. Nothing is asked of the store after that.
     fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
@@ -116,6 +123,7 @@ pub struct Gateway {
     kill_switch: KillSwitch,
     heartbeats: Heartbeats,
     hold_ttl: Duration,
+    reconcile_every: Duration,
     changes: Changes,
     listen_to: Vec<tokio_postgres::Config>,
     stores: Stores,
@@ -204,6 +212,7 @@ impl Gateway {
             kill_switch,
             heartbeats,
             hold_ttl: config.credit.hold_ttl,
+            reconcile_every: config.credit.reconcile_every,
             changes,
             listen_to: Vec::new(),
             stores,
@@ -321,6 +330,11 @@ impl Gateway {
                 }
             }
         });
+        if !self.reconcile_every.is_zero() {
+            let upkeep = Arc::clone(&self.stores.upkeep);
+            let checking = books::keep_checking(upkeep, self.reconcile_every);
+            drop(tasks.spawn(ending.clone().run_until_cancelled_owned(checking)));
+        }
         self.keep_cutting(tasks, ending);
         let (heartbeats, ledger) = (self.heartbeats.clone(), Arc::clone(&self.stores.ledger));
         let ttl = self.hold_ttl;

@@ -15,7 +15,7 @@ use crate::{
         login::give_first_password,
         membership::{self, Membership, MembershipError},
         migrate::{self, Status},
-        operator::Operator,
+        operator::{Operator, Reconciliation},
         prove::{self, Proof, Scope},
         sealing::{self, Sealing, SealingError},
     },
@@ -208,6 +208,11 @@ impl Upkeep for PostgresStore {
 
     fn expire_overdue(&self) -> StoreFuture<'_, u64> {
         Box::pin(self.sweep())
+    }
+
+    fn reconcile(&self) -> StoreFuture<'_, Reconciliation> {
+        // The connection goes with the operator.
+        Box::pin(async move { Operator::beside(self.pool())?.reconcile().await })
     }
 
     fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

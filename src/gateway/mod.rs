@@ -4,6 +4,7 @@
 //! another server takes the layers and writes their own.
 
 mod assemble;
+mod books;
 mod changes;
 pub mod cli;
 pub mod config;

@@ -97,6 +97,7 @@ const HISTOGRAMS: &[(&str, &[f64])] = &[
     ("tollgate_call_seconds", CALL_SECONDS),
     ("tollgate_finish_seconds", STORE_SECONDS),
     ("tollgate_hold_seconds", STORE_SECONDS),
+    ("tollgate_books_check_seconds", CALL_SECONDS),
 ];
 
 fn describe() {
@@ -162,6 +163,49 @@ fn describe() {
         "tollgate_listen_connected",
         Unit::Count,
         "Databases whose changes of policies and kill switches are heard of at once."
+    );
+    describe_books();
+}
+
+fn describe_books() {
+    describe_gauge!(
+        "tollgate_books_broken",
+        Unit::Count,
+        "Organizations whose books are wrong: `tollgate reconcile` says what. Never more than 0, unless there is a fault."
+    );
+    describe_gauge!(
+        "tollgate_books_findings",
+        Unit::Count,
+        "What is wrong with them, a hundred of each at the most."
+    );
+    describe_gauge!(
+        "tollgate_books_organizations",
+        Unit::Count,
+        "Organizations whose books were checked."
+    );
+    describe_gauge!(
+        "tollgate_books_holds_expired",
+        Unit::Count,
+        "Holds that ran out of time, and whose calls have not ended yet."
+    );
+    describe_gauge!(
+        "tollgate_books_unbilled_dollars_max",
+        "What these calls may have used and were not charged for, at the most, in dollars."
+    );
+    describe_gauge!(
+        "tollgate_books_checked_at_seconds",
+        Unit::Seconds,
+        "When the last check of all books ended, since 1970. One that grows old is an alarm."
+    );
+    describe_histogram!(
+        "tollgate_books_check_seconds",
+        Unit::Seconds,
+        "Checking the books of all organizations."
+    );
+    describe_counter!(
+        "tollgate_books_check_failures_total",
+        Unit::Count,
+        "Checks that could not be made to the end; the figures are of the last one that was."
     );
 }
 

@@ -34,6 +34,8 @@ struct Inner {
     connections: deadpool_postgres::Pool,
     config: PoolConfig,
     tls: Tls,
+    /// Whether the gauges are this pool's.
+    observed: bool,
 }
 
 impl Pool {
@@ -42,6 +44,29 @@ impl Pool {
     /// # Errors
     /// TLS is wanted and cannot be set up.
     pub fn connect(config: PoolConfig) -> Result<Self, StoreError> {
+        Self::of(config, true)
+    }
+
+    /// One more connection to the same place, for statements that may take so long each: no call waits for it.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub(super) fn beside(&self, statement_max: Duration) -> Result<Self, StoreError> {
+        let mut one = self.0.config.clone();
+        one.connection.application_name("tollgate books");
+        if one.prepared == Prepared::Auto {
+            // The plans look dear; compiling them takes longer than what is to be done.
+            let options = one.connection.get_options().unwrap_or_default();
+            let options = format!("{options} -c jit=off");
+            one.connection.options(options.trim_start());
+        }
+        one.connections_max = 1;
+        one.wait_max = statement_max.saturating_mul(4);
+        one.statement_max = statement_max;
+        Self::of(one, false)
+    }
+
+    fn of(config: PoolConfig, observed: bool) -> Result<Self, StoreError> {
         let mut connection = config.bounded();
         let tls = Tls::of(&mut connection)?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -58,7 +83,7 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Refused(PostgresError::text(error.to_string()).into()))?;
-        Ok(Self(Arc::new(Inner { connections, config, tls })))
+        Ok(Self(Arc::new(Inner { connections, config, tls, observed })))
     }
 
     /// Runs one autocommit statement, in one round trip, and gives its rows.
@@ -218,6 +243,9 @@ impl Pool {
     }
 
     fn observe(&self) {
+        if !self.0.observed {
+            return;
+        }
         let status = self.0.connections.status();
         let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
         metrics::gauge!("tollgate_pool_size").set(count(status.size));

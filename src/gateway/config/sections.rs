@@ -271,6 +271,10 @@ pub struct Credit {
     /// the last one is not billed then.
     #[serde(with = "humantime_serde")]
     pub hold_ttl: Duration,
+    /// Default `5m`. How often the books of every organization are checked, for the metrics `tollgate_books_…`: one
+    /// connection more, and a tenth of its time at the most. `0s` leaves it to others.
+    #[serde(with = "humantime_serde")]
+    pub reconcile_every: Duration,
 }
 
 impl Default for Credit {
@@ -279,6 +283,7 @@ impl Default for Credit {
             wait_max: Duration::from_secs(2),
             waiting_max: 1_024,
             hold_ttl: Duration::from_mins(1),
+            reconcile_every: Duration::from_mins(5),
         }
     }
 }

@@ -11,6 +11,8 @@ mod limits;
 mod prices;
 mod rebill;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
@@ -52,6 +54,9 @@ const GRANT: Statement = Statement::new(
     include_str!("../sql/grant_credits.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::TEXT],
 );
+
+/// Reading all of an organization's books takes longer than a call may.
+const STATEMENT_MAX: Duration = Duration::from_mins(5);
 
 /// The operator's basics. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -101,6 +106,15 @@ impl Operator {
     /// An operator on this pool.
     pub const fn new(pool: Pool) -> Self {
         Self { door: Door::new(pool) }
+    }
+
+    /// An operator on a connection of its own beside this pool, made when it is needed: it may take its time, five
+    /// minutes for a statement, and no call waits for it.
+    ///
+    /// # Errors
+    /// As [`Pool::connect`].
+    pub fn beside(pool: &Pool) -> Result<Self, StoreError> {
+        Ok(Self::new(pool.beside(STATEMENT_MAX)?))
     }
 
     /// Adds an organization with an empty balance and the default policy. `false` if it is there.
