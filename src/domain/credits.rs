@@ -105,7 +105,45 @@ impl FromStr for Credits {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Any amount, and often one at an edge.
+    fn nanos() -> impl Strategy<Value = i64> {
+        let near = |edge: i64| (-2_i64..=2).prop_map(move |by| edge.saturating_add(by));
+        prop_oneof![any::<i64>(), near(i64::MIN), near(0), near(i64::MAX), near(1_000_000_000)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_sum_or_difference_is_exact_or_there_is_none(left in nanos(), right in nanos()) {
+            let [a, b] = [left, right].map(Credits::from_nanos);
+            let exact = |figure: i128| i64::try_from(figure).ok().map(Credits::from_nanos);
+            let [left, right] = [left, right].map(i128::from);
+            prop_assert_eq!(a.checked_add(b), exact(left.checked_add(right).unwrap()));
+            prop_assert_eq!(a.checked_sub(b), exact(left.checked_sub(right).unwrap()));
+        }
+
+        #[test]
+        fn every_amount_reads_back_as_it_was_printed_but_for_the_one_without_an_opposite(nanos in nanos()) {
+            let printed = Credits::from_nanos(nanos).to_string();
+            let read = printed.parse();
+            if nanos == i64::MIN {
+                prop_assert_eq!(read, Err(ParseCreditsError::TooLarge));
+            } else {
+                prop_assert_eq!(read, Ok(Credits::from_nanos(nanos)));
+            }
+        }
+
+        #[test]
+        fn an_amount_that_is_read_is_what_was_written(whole in any::<u64>(), nanos in 0_u64..1_000_000_000) {
+            let exact = u128::from(whole).checked_mul(1_000_000_000).and_then(|sum| sum.checked_add(u128::from(nanos)));
+            let expected = i64::try_from(exact.unwrap()).map(Credits::from_nanos);
+            let read = format!("{whole}.{nanos:09}").parse();
+            prop_assert_eq!(read, expected.map_err(|_| ParseCreditsError::TooLarge));
+        }
+    }
 
     #[test]
     fn an_amount_prints_as_dollars_and_reads_back() {

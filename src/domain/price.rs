@@ -361,16 +361,43 @@ mod tests {
         }
 
         #[test]
-        fn a_cost_is_exact_or_refused(rates in any::<[i64; 6]>(), counts in any::<[u64; 6]>(), per_request: i64) {
+        fn a_cost_is_exact_or_refused(
+            rates in [rate(), rate(), rate(), rate(), rate(), rate()], counts in [count(), count(), count(), count(), count(), count()],
+            per_request in rate(), markup_bps in prop_oneof![Just(0), 0_u32..20_000, any::<u32>()],
+        ) {
             let [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning] = rates;
             let price = model(per_request, vec![Tier { from_input_tokens: 0, rates: Rates { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } }]);
             let [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning] = counts;
-            let cost = price.cost(&Usage { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning });
-            if rates.iter().any(|rate| *rate < 0) || per_request < 0 {
-                prop_assert_eq!(cost, Err(CostOutOfRange));
-            } else if let Ok(cost) = cost {
-                prop_assert!(cost >= Credits::from_nanos(per_request));
-            }
+            let usage = Usage { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning };
+            let cost = price.exact_cost(&usage).and_then(|exact| round_up(exact, markup_bps));
+            prop_assert_eq!(cost.ok().map(Credits::nanos), computed(&rates, &counts, per_request, markup_bps));
         }
+    }
+
+    /// A rate, and often one at an edge.
+    fn rate() -> impl Strategy<Value = i64> {
+        let largest = i64::MAX.saturating_sub(2)..=i64::MAX;
+        prop_oneof![4 => 0_i64..1_000_000_000, 2 => Just(0), 1 => 0..=i64::MAX, 1 => largest, 1 => -2_i64..2]
+    }
+
+    /// A number of tokens, and often one at an edge, or one that comes near the largest cost.
+    fn count() -> impl Strategy<Value = u64> {
+        let largest = u64::MAX.saturating_sub(2)..=u64::MAX;
+        prop_oneof![4 => 0_u64..1_000_000, 2 => Just(0), 1 => any::<u64>(), 1 => largest, 1 => 0_u64..100_000_000_000_000]
+    }
+
+    /// The cost in another way: whole nano-dollars and millionths of one apart, so that nothing can overflow.
+    fn computed(rates: &[i64; 6], counts: &[u64; 6], per_request: i64, bps: u32) -> Option<i64> {
+        let (mut whole, mut millionths) = (u128::try_from(per_request).ok()?, 0_u128);
+        for (rate, count) in rates.iter().zip(counts) {
+            let product = u128::try_from(*rate).ok()?.checked_mul(u128::from(*count)).unwrap();
+            whole = whole.checked_add(product / 1_000_000).unwrap();
+            millionths = millionths.checked_add(product % 1_000_000).unwrap();
+        }
+        // With or without a mark-up it is beyond any amount.
+        let whole = u128::from(u64::try_from(whole).ok()?);
+        let exact = whole.checked_mul(1_000_000).unwrap().checked_add(millionths).unwrap();
+        let marked_up = exact.checked_mul(u128::from(bps).checked_add(10_000).unwrap()).unwrap();
+        i64::try_from(marked_up.div_ceil(10_000_000_000)).ok()
     }
 }

@@ -23,7 +23,7 @@ use tollgate::{
         sealing::{self, Sealing},
     },
     store::{
-        Balance, Journal, Ledger, MemoryStore, PolicyStore, PriceStore, SwitchStore,
+        Balance, Journal, Ledger, MemoryStore, PolicyStore, PriceStore, StoreError, SwitchStore,
         coalesce::Options,
     },
 };
@@ -34,7 +34,7 @@ pub(crate) trait Fixture {
     async fn start() -> Self;
     fn store(&self) -> &Self::Store;
     async fn create(&self, id: OrganizationId);
-    async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance;
+    async fn try_grant(&self, id: OrganizationId, nanos: i64) -> Result<Balance, StoreError>;
     async fn set_policy(&self, id: OrganizationId, policy: Policy);
     async fn set_suspended(&self, id: OrganizationId, suspended: bool);
     async fn set_switch(&self, id: OrganizationId, switch: &Switch, on: bool);
@@ -47,6 +47,10 @@ pub(crate) trait Fixture {
     async fn end_time(&self, id: OrganizationId, request_id: RequestId);
     async fn balance(&self, id: OrganizationId) -> Balance;
     async fn broken(&self, id: OrganizationId) -> Vec<String>;
+
+    async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance {
+        self.try_grant(id, nanos).await.unwrap()
+    }
 
     /// An organization with these credits.
     async fn organization(&self, nanos: i64) -> Tenant {
@@ -80,8 +84,8 @@ impl Fixture for Memory {
     async fn create(&self, id: OrganizationId) {
         assert!(self.0.create_organization(id));
     }
-    async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance {
-        self.0.grant_credits(id, Credits::from_nanos(nanos)).unwrap()
+    async fn try_grant(&self, id: OrganizationId, nanos: i64) -> Result<Balance, StoreError> {
+        self.0.grant_credits(id, Credits::from_nanos(nanos))
     }
     async fn set_policy(&self, id: OrganizationId, policy: Policy) {
         self.0.set_policy(id, policy).unwrap();
@@ -174,9 +178,9 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
     async fn create(&self, id: OrganizationId) {
         assert!(self.operator.create_organization(id, "Test", "Europe/Berlin").await.unwrap());
     }
-    async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance {
+    async fn try_grant(&self, id: OrganizationId, nanos: i64) -> Result<Balance, StoreError> {
         let granted = self.operator.grant_credits(id, Credits::from_nanos(nanos), None).await;
-        granted.unwrap().balance
+        granted.map(|granted| granted.balance)
     }
     async fn set_policy(&self, id: OrganizationId, policy: Policy) {
         self.operator.set_policy(id, &policy).await.unwrap();

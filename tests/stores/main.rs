@@ -11,6 +11,7 @@
 
 mod budgets;
 mod catalog;
+mod edges;
 mod fixture;
 mod fuzz;
 mod isolation;

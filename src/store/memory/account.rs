@@ -6,13 +6,16 @@ use std::{
 };
 
 use super::calendar::Start;
-use crate::domain::{
-    credits::Credits,
-    finish::{Finished, Settlement},
-    hold::{Exceeded, Heartbeat, HoldRequest, HoldVerdict, Unit, Window},
-    ids::RequestId,
-    policy::Budgets,
-    scope::Scope,
+use crate::{
+    domain::{
+        credits::Credits,
+        finish::{Finished, Settlement},
+        hold::{Exceeded, Heartbeat, HoldRequest, HoldVerdict, Unit, Window},
+        ids::RequestId,
+        policy::Budgets,
+        scope::Scope,
+    },
+    store::StoreError,
 };
 
 /// What an organization has, has set aside, and owes.
@@ -24,6 +27,17 @@ pub struct Balance {
     pub held: Credits,
     /// What settlements came to beyond the credits; paid by the next grant.
     pub debt: Credits,
+}
+
+/// A sum would be beyond the largest amount there is, or an amount is below nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the amount is out of range")]
+pub(super) struct OutOfRange;
+
+impl From<OutOfRange> for StoreError {
+    fn from(error: OutOfRange) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,11 +90,16 @@ impl Account {
         Balance { posted: of(self.posted), held: of(self.held), debt: of(self.debt) }
     }
 
-    pub(super) fn grant(&mut self, amount: Credits) -> Balance {
-        let amount = amount.nanos().max(0);
+    /// Nothing changes where the sum is beyond any amount, or the amount below nothing.
+    pub(super) fn grant(&mut self, amount: Credits) -> Result<Balance, OutOfRange> {
+        let amount = amount.nanos();
         let paid = self.debt.min(amount);
-        self.charge(paid.saturating_sub(amount), paid.saturating_neg());
-        self.balance()
+        let charged = paid.saturating_sub(amount);
+        if amount < 0 || self.posted.checked_sub(charged).is_none() {
+            return Err(OutOfRange);
+        }
+        self.charge(charged, paid.saturating_neg());
+        Ok(self.balance())
     }
 
     pub(super) fn hold(&mut self, request: &HoldRequest, budgets: &Budgets) -> HoldVerdict {
@@ -108,22 +127,30 @@ impl Account {
         HoldVerdict::Granted
     }
 
-    /// Ends the hold of a call. The caller has made sure that this finish is a new one.
-    pub(super) fn settle(&mut self, request_id: RequestId, settlement: &Settlement) -> Finished {
-        let mut held_tokens = 0;
-        let before = if let Some(open) = self.open.remove(&request_id) {
-            self.held = self.held.saturating_sub(open.amount);
-            held_tokens = open.tokens;
-            Ended::nothing(open.arrived_ms)
-        } else {
-            let known = self.ended.get(&request_id).copied();
-            known.unwrap_or_else(|| Ended::nothing(request_id.arrived_ms()))
-        };
+    /// Ends the hold of a call. The caller has made sure that this finish is a new one. Nothing changes where more
+    /// would be owed than any amount.
+    pub(super) fn settle(
+        &mut self,
+        request_id: RequestId,
+        settlement: &Settlement,
+    ) -> Result<Finished, OutOfRange> {
+        let open = self.open.get(&request_id).copied();
+        let before = open
+            .map(|open| Ended::nothing(open.arrived_ms))
+            .or_else(|| self.ended.get(&request_id).copied())
+            .unwrap_or_else(|| Ended::nothing(request_id.arrived_ms()));
         if before.finished {
-            return before.told(true);
+            return Ok(before.told(true));
         }
+        let (own, held_tokens) = open.map_or((0, 0), |open| (open.amount, open.tokens));
         let paid = before.charged.saturating_add(before.debt);
         let due = settlement.amount.nanos().saturating_sub(paid).max(0);
+        let owed = due.saturating_sub(self.free(own)).max(0);
+        if self.debt.checked_add(owed).is_none() {
+            return Err(OutOfRange);
+        }
+        self.open.remove(&request_id);
+        self.held = self.held.saturating_sub(own);
         let (charged, debt) = self.take(due);
         let more_tokens = settlement.tokens.saturating_sub(before.tokens).max(0);
         self.move_tokens(before.arrived_ms, held_tokens.saturating_neg(), more_tokens);
@@ -135,7 +162,7 @@ impl Account {
             arrived_ms: before.arrived_ms,
         };
         self.end(request_id, ended);
-        ended.told(false)
+        Ok(ended.told(false))
     }
 
     /// What an earlier finish of this call came to.
@@ -197,10 +224,15 @@ impl Account {
     /// Charges what is due to whatever is free, the own hold by now among it: never below zero, never what
     /// others hold. The charge, and what is owed.
     fn take(&mut self, due: i64) -> (i64, i64) {
-        let charged = due.min(self.posted.saturating_sub(self.held));
+        let charged = due.min(self.free(0));
         let debt = due.saturating_sub(charged);
         self.charge(charged, debt);
         (charged, debt)
+    }
+
+    /// What nobody holds but whoever has set aside so much of it.
+    fn free(&self, own: i64) -> i64 {
+        self.posted.saturating_sub(self.held.saturating_sub(own))
     }
 
     pub(super) fn broken(&self) -> Vec<String> {
@@ -230,7 +262,7 @@ impl Account {
         at_ms: i64,
         budgets: &Budgets,
     ) -> Option<HoldVerdict> {
-        let free = self.posted.saturating_sub(self.held);
+        let free = self.free(0);
         if self.debt > 0 || free < amount {
             let free = if self.debt > 0 { 0 } else { free };
             let may_wait = self.debt == 0 && self.posted >= amount;

@@ -33,8 +33,8 @@ impl Batches for MemoryStore {
         organization: OrganizationId,
         calls: &'a [Ended],
     ) -> StoreFuture<'a, Vec<Finished>> {
-        let finished = self.find(organization).map(|found| {
-            calls.iter().map(|call| found.finish(&call.tenant, &call.finish)).collect()
+        let finished = self.find(organization).and_then(|found| {
+            calls.iter().map(|call| Ok(found.finish(&call.tenant, &call.finish)?)).collect()
         });
         Box::pin(ready(finished))
     }

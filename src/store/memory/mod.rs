@@ -104,13 +104,14 @@ impl MemoryStore {
         missing
     }
 
-    /// Adds credits, of which a debt is paid first.
+    /// Adds credits, of which a debt is paid first. Refused, and nothing added, where they are below nothing or come
+    /// to more than any amount.
     pub fn grant_credits(
         &self,
         id: OrganizationId,
         amount: Credits,
     ) -> Result<Balance, StoreError> {
-        Ok(self.find(id)?.account().grant(amount))
+        Ok(self.find(id)?.account().grant(amount)?)
     }
 
     /// Replaces the policy.
@@ -257,7 +258,7 @@ impl Journal for MemoryStore {
         tenant: &'a Tenant,
         finish: &'a Arc<Finish>,
     ) -> StoreFuture<'a, Finished> {
-        Box::pin(async move { Ok(self.find(tenant.organization_id())?.finish(tenant, finish)) })
+        Box::pin(async move { Ok(self.find(tenant.organization_id())?.finish(tenant, finish)?) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use super::account::Account;
+use super::account::{Account, OutOfRange};
 use crate::{
     context::Tenant,
     domain::{
@@ -181,7 +181,11 @@ impl Organization {
         self.books().account.hold(request, &budgets)
     }
 
-    pub(super) fn finish(&self, tenant: &Tenant, finish: &Arc<Finish>) -> Finished {
+    pub(super) fn finish(
+        &self,
+        tenant: &Tenant,
+        finish: &Arc<Finish>,
+    ) -> Result<Finished, OutOfRange> {
         let request_id = finish.request_id;
         let written = Written {
             user_id: tenant.user_id().into(),
@@ -190,10 +194,10 @@ impl Organization {
         };
         let mut books = self.books();
         if books.known.contains(&request_id) {
-            return books.account.replay(request_id);
+            return Ok(books.account.replay(request_id));
         }
         let finished = match &finish.settlement {
-            Some(settlement) => books.account.settle(request_id, settlement),
+            Some(settlement) => books.account.settle(request_id, settlement)?,
             None => Finished::default(),
         };
         if !finished.replayed {
@@ -205,7 +209,7 @@ impl Organization {
             books.known.insert(request_id);
             books.written.push_back(written);
         }
-        finished
+        Ok(finished)
     }
 
     fn change(&self, with: impl FnOnce(&mut Settings)) {
