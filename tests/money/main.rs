@@ -23,3 +23,4 @@ mod kills;
 mod load;
 mod outages;
 mod process;
+mod providers;
