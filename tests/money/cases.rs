@@ -1,4 +1,5 @@
-//! Faults that other gateways were found to have: each must be impossible here.
+//! Faults that other gateways were found to have: each must be impossible here. [`covered`](super::covered) lists where the others
+//! are tested.
 
 use serde_json::{Value, from_value, json};
 use tokio_postgres::error::SqlState;

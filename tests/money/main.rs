@@ -13,6 +13,7 @@
 
 mod books;
 mod cases;
+mod covered;
 mod disk;
 mod exact;
 mod failover;
