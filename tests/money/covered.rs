@@ -126,7 +126,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     (
         "after a restart of the database somebody has to restart the gateway",
         &[
-            "a_server_that_goes_down_ten_times_under_load_costs_no_call_its_place_in_the_books",
+            "a_server_that_goes_down_again_and_again_under_load_costs_no_call_its_place_in_the_books",
             "what_was_answered_before_a_primary_was_killed_is_in_the_books_of_its_successor",
             "a_primary_that_falls_silent_is_given_up_and_is_not_gone_back_to_when_it_wakes",
         ],
