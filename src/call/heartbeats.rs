@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream};
+
 use crate::{
     context::Call,
     domain::{
@@ -31,6 +33,9 @@ type Open = HashMap<RequestId, (OrganizationId, Call)>;
 const SHARDS: usize = 64;
 /// How many holds one statement renews: it has them locked.
 const TOGETHER_MAX: usize = 256;
+/// How many statements are on their way at once: organizations may be in different databases, and one that does not
+/// answer must not hold up the others.
+const AT_ONCE: usize = 16;
 
 impl Default for Heartbeats {
     /// Of no calls yet.
@@ -46,23 +51,20 @@ impl Heartbeats {
     /// # Errors
     /// The ledger is away for one of the organizations, after all were tried; the next heartbeat makes it good.
     pub async fn beat(&self, ledger: &dyn Ledger, ttl: Duration) -> Result<usize, StoreError> {
-        let (mut standing, mut failure) = (0_usize, None);
-        for (organization, beats) in self.now() {
-            for beats in beats.chunks(TOGETHER_MAX) {
-                match ledger.renew(organization, beats, ttl).await {
-                    Ok(renewed) => {
-                        standing = standing.saturating_add(renewed.len());
-                        let lost = beats.len().saturating_sub(renewed.len());
-                        if lost > 0 {
-                            // Ended meanwhile, or expired: then its finish comes late, and charges the rest.
-                            tracing::debug!(organization_id = %organization, calls = lost, "calls go on whose holds do not stand any more");
-                        }
-                    }
-                    Err(error) => failure = Some(error),
+        let beats = self.now().into_iter().flat_map(|(organization, beats)| {
+            let some = beats.chunks(TOGETHER_MAX).map(<[_]>::to_vec).collect::<Vec<_>>();
+            some.into_iter().map(move |some| (organization, some))
+        });
+        stream::iter(beats)
+            .map(|(organization, beats)| renew(ledger, organization, beats, ttl))
+            .buffer_unordered(AT_ONCE)
+            .fold(Ok(0_usize), |sum, renewed| async move {
+                match (sum, renewed) {
+                    (Ok(sum), Ok(renewed)) => Ok(sum.saturating_add(renewed)),
+                    (Err(error), _) | (_, Err(error)) => Err(error),
                 }
-            }
-        }
-        failure.map_or(Ok(standing), Err)
+            })
+            .await
     }
 
     /// What was seen of each call with a hold, by organization.
@@ -90,6 +92,22 @@ impl Heartbeats {
         let [first, ..] = &*self.0;
         self.0.get(usize::from(last) % SHARDS).unwrap_or(first)
     }
+}
+
+/// How many of these holds stand.
+async fn renew(
+    ledger: &dyn Ledger,
+    organization: OrganizationId,
+    beats: Vec<Heartbeat>,
+    ttl: Duration,
+) -> Result<usize, StoreError> {
+    let renewed = ledger.renew(organization, &beats, ttl).await?.len();
+    let lost = beats.len().saturating_sub(renewed);
+    if lost > 0 {
+        // Ended meanwhile, or expired: then its finish comes late, and charges the rest.
+        tracing::debug!(organization_id = %organization, calls = lost, "calls go on whose holds do not stand any more");
+    }
+    Ok(renewed)
 }
 
 fn beat_of(call: &Call) -> Option<Heartbeat> {
@@ -124,3 +142,7 @@ impl Drop for Beating {
         lock(self.heartbeats.shard(self.request_id)).remove(&self.request_id);
     }
 }
+
+#[cfg(test)]
+#[path = "heartbeats_tests.rs"]
+mod tests;

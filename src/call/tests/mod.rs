@@ -134,15 +134,19 @@ fn price() -> Arc<ModelPrice> {
     })
 }
 
-/// What the credit and audit layers do to a call.
-fn hold(request: &Request<RequestBody>, disconnect: Disconnect) {
-    let call = Call::of(request).unwrap();
+pub(super) fn set_hold(call: &Call, disconnect: Disconnect) {
     call.set_hold(Hold {
         amount: Credits::from_nanos(1_000_000),
         tokens: 500,
         price: Quote::new(price(), 0),
         disconnect,
     });
+}
+
+/// What the credit and audit layers do to a call.
+fn hold(request: &Request<RequestBody>, disconnect: Disconnect) {
+    let call = Call::of(request).unwrap();
+    set_hold(call, disconnect);
     call.keep(Keeping { keep: Keep::Full, capture_bytes_max: 1 << 20 });
 }
 
