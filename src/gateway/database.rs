@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     postgres::{
-        Pool, PoolConfig, PostgresStore, Prepared, Seal,
+        Pool, PoolConfig, PostgresStore, Prepared, Schema, Seal,
         login::give_first_password,
         membership::{self, Membership, MembershipError},
         migrate::{self, Status},
@@ -169,7 +169,7 @@ pub(super) async fn prove(
 ) -> Result<Proof, DatabaseError> {
     let bounds = PoolConfig::new(parse(url)?);
     let seal = seal(&bounds, named).await?;
-    Ok(prove::run_with(&bounds.connection, scope, seal.as_ref()).await?)
+    Ok(prove::run_in(&bounds.connection, &Schema::SHARED, scope, seal.as_ref()).await?)
 }
 
 fn parse(url: &str) -> Result<Connection, DatabaseError> {

@@ -1,8 +1,8 @@
 //! The one door to the tables of organizations: claims, role and statements in one transaction.
 //!
-//! Begin, claims, statements and commit leave in one flush and take one round trip. There is no way to
-//! send anything else, and success means that every stage succeeded. A door that is dropped before it
-//! resolves is cancelled and its connection closed; what it sent may have been committed.
+//! Begin, claims, statements, a look at where the organization is now, and commit leave in one flush and take one
+//! round trip. There is no way to send anything else, and success means that every stage succeeded. A door that is
+//! dropped before it resolves is cancelled and its connection closed; what it sent may have been committed.
 
 use std::fmt;
 
@@ -10,7 +10,6 @@ use futures_util::future::{join, join_all};
 use tokio_postgres::{Row, types::Type};
 
 use super::{
-    config::Prepared,
     error::{self, PostgresError},
     lease::{Lease, Ready},
     pool::{ATTEMPTS_MAX, Pool, back_off},
@@ -20,6 +19,7 @@ use super::{
 use crate::{domain::role::Role, store::StoreError};
 
 const ENTER: Statement = Statement::new(include_str!("sql/enter.sql"), &[Type::TEXT, Type::TEXT]);
+const LEAVE: Statement = Statement::new(include_str!("sql/leave.sql"), &[]);
 /// Constant, so that it cannot fail: what is pipelined behind a failed one would be committed alone.
 const BEGIN: &str = "begin";
 const COMMIT: &str = "commit";
@@ -101,7 +101,8 @@ impl Door {
     /// Runs one statement under these claims (verified, as JSON text) and this role.
     ///
     /// # Errors
-    /// As [`Pool::rows`]. On an error nothing is stored, unless the answer to the commit was lost.
+    /// As [`Pool::rows`]. On an error nothing is stored, unless the answer to the commit was lost. An organization
+    /// whose rows are no longer in this schema, or are just being moved elsewhere, is an error too.
     pub async fn run(
         &self,
         claims: &str,
@@ -145,10 +146,9 @@ impl Door {
         }
         for attempt in 1.. {
             let lease = self.0.lease().await?;
-            let prepared = self.0.config().prepared;
             let claims = self.0.sealed(claims);
             let outcome =
-                self.0.bounded(pipeline(&lease, prepared, begin, claims, role, steps)).await?;
+                self.0.bounded(pipeline(&self.0, &lease, begin, claims, role, steps)).await?;
             if outcome.ended {
                 lease.clean();
             }
@@ -171,23 +171,24 @@ struct Outcome {
 }
 
 async fn pipeline(
+    pool: &Pool,
     lease: &Lease,
-    prepared: Prepared,
     begin: &str,
     claims: Sealed<'_>,
     role: DoorRole,
     steps: &[Step<'_>],
 ) -> Outcome {
     let prepare = async {
-        let client = lease.client();
-        let enter = Ready::on(client, &ENTER, prepared).await?;
+        let (client, schema, prepared) = (lease.client(), pool.schema(), pool.config().prepared);
+        let enter = Ready::on(client, schema, &ENTER, prepared).await?;
         let mut ready = Vec::with_capacity(steps.len());
         for step in steps {
-            ready.push(Ready::on(client, step.statement, prepared).await?);
+            ready.push(Ready::on(client, schema, step.statement, prepared).await?);
         }
-        Ok((client, enter, ready))
+        let last = Ready::on(client, schema, &LEAVE, prepared).await?;
+        Ok((client, enter, ready, last))
     };
-    let (client, enter, ready) = match prepare.await {
+    let (client, enter, ready, last) = match prepare.await {
         Ok(ready) => ready,
         // Nothing was begun; the connection is closed all the same, for it may be of another schema.
         Err(error) => return Outcome { answers: Err(error), ended: false },
@@ -198,14 +199,14 @@ async fn pipeline(
     // Everything is sent in the order of first polls, which `join` and `join_all` (of so few) keep. All
     // answers are awaited, also after an error: only then has the transaction ended.
     let opening = join(client.batch_execute(begin), enter.rows(&entered));
-    let closing = client.batch_execute(COMMIT);
-    let ((opening, answers), commit) = join(join(opening, join_all(answers)), closing).await;
-    let (begin, entered) = opening;
+    let closing = join(last.rows(&[]), client.batch_execute(COMMIT));
+    let ((opening, answers), closing) = join(join(opening, join_all(answers)), closing).await;
+    let ((begin, entered), (left, commit)) = (opening, closing);
     let ended = begin.is_ok() && commit.is_ok();
     let answers = begin
         .and(entered)
         .and_then(|_| answers.into_iter().collect::<Result<Vec<_>, _>>())
-        .and_then(|answers| commit.map(|()| answers));
+        .and_then(|answers| left.and(commit).map(|()| answers));
     // A commit after an error is a rollback, and answers Ok: the error stands.
     let spoilt = answers.as_ref().is_err_and(error::spoils_session);
     Outcome { answers, ended: ended && !spoilt }

@@ -56,6 +56,22 @@ impl From<&tokio_postgres::Error> for PostgresError {
     }
 }
 
+/// Our own code: the organization's rows are not in this schema any more, or not yet.
+pub(super) const MOVED_AWAY: &str = "TG301";
+/// Our own code: the organization's rows are being moved, and nothing may be written here meanwhile.
+pub(super) const BEING_MOVED: &str = "TG302";
+
+/// Whether that is what the server said: nothing was done, because of where the organization is.
+pub(super) fn is_elsewhere(error: &StoreError) -> bool {
+    let code = PostgresError::of(error).and_then(PostgresError::code);
+    code.is_some_and(|code| matches!(code.code(), MOVED_AWAY | BEING_MOVED))
+}
+
+/// Whether a lock was waited for in vain.
+pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
+    PostgresError::of(error).and_then(PostgresError::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
 /// No connection could be had, for whatever reason.
 pub(super) fn unconnected(error: &tokio_postgres::Error) -> StoreError {
     StoreError::Unavailable(PostgresError::from(error).into())
@@ -103,6 +119,7 @@ fn may_pass(code: &SqlState) -> bool {
     // Connection, resources, operator's intervention, operating system.
     let class = matches!(code.code().get(..2), Some("08" | "53" | "57" | "58"));
     class
+        || matches!(code.code(), MOVED_AWAY | BEING_MOVED)
         || matches!(
             *code,
             SqlState::READ_ONLY_SQL_TRANSACTION

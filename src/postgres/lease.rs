@@ -8,6 +8,7 @@ use tokio_postgres::{Row, RowStream};
 
 use super::{
     config::Prepared,
+    schema::{Schema, Text},
     statement::{Parameter, Quiet, Statement},
     tls::Tls,
 };
@@ -71,23 +72,28 @@ impl Drop for Lease {
 pub(super) struct Ready<'a> {
     client: &'a ClientWrapper,
     statement: &'a Statement,
+    text: Text,
     prepared: Option<tokio_postgres::Statement>,
 }
 
 impl<'a> Ready<'a> {
     /// Prepares the statement on this connection, unless it is there or need not be.
+    ///
+    /// What is prepared stays with its connection: that of every organization's own schema would be too much.
     pub(super) async fn on(
         client: &'a ClientWrapper,
+        schema: &Schema,
         statement: &'a Statement,
         prepared: Prepared,
     ) -> Result<Self, tokio_postgres::Error> {
+        let text = schema.text(statement.sql());
         let prepared = match prepared {
-            Prepared::Auto => {
-                Some(client.prepare_typed_cached(statement.sql(), statement.types()).await?)
+            Prepared::Auto if schema.owner().is_none() => {
+                Some(client.prepare_typed_cached(&text, statement.types()).await?)
             }
-            Prepared::Never => None,
+            Prepared::Auto | Prepared::Never => None,
         };
-        Ok(Self { client, statement, prepared })
+        Ok(Self { client, statement, text, prepared })
     }
 
     /// Sends the statement when first polled: futures polled in order are sent in order.
@@ -100,7 +106,7 @@ impl<'a> Ready<'a> {
             self.client.query_raw(prepared, quiet).await?
         } else {
             let types = self.statement.types().iter().cloned();
-            self.client.query_typed_raw(self.statement.sql(), quiet.zip(types)).await?
+            self.client.query_typed_raw(&self.text, quiet.zip(types)).await?
         };
         rows.try_collect().await
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     door::DoorRole,
-    error::PostgresError,
+    error::{self, PostgresError},
     pool::Pool,
     statement::{Parameter, Statement},
     store::{PostgresStore, column, known, own_claims, unexpected},
@@ -74,7 +74,12 @@ pub(super) async fn hold(
         tenants().map(|tenant| tenant.key_id().map(KeyId::as_uuid)).collect();
     let parameters: [Parameter<'_>; 9] =
         [&id, &pool.sealed(&claims), &requests, &amounts, &tokens, &ttls, &users, &teams, &keys];
-    let rows = pool.rows(&HOLD, &parameters).await.map_err(known)?;
+    let rows = match pool.rows(&HOLD, &parameters).await.map_err(known) {
+        Err(StoreError::UnknownOrganization) => {
+            return Ok(vec![HoldVerdict::UnknownOrganization; calls.len()]);
+        }
+        rows => rows?,
+    };
     if rows.len() != calls.len() {
         return Err(unexpected("not one verdict a call"));
     }
@@ -124,7 +129,8 @@ pub(super) async fn give_back(
     let id = organization.as_uuid();
     let requests: Vec<Uuid> = calls.iter().map(|call| call.as_uuid()).collect();
     let claims = own_claims(Some(id), None);
-    pool.call(&GIVE_BACK, &[&id, &pool.sealed(&claims), &requests]).await.map(drop)
+    let parameters: [Parameter<'_>; 3] = [&id, &pool.sealed(&claims), &requests];
+    pool.call(&GIVE_BACK, &parameters).await.map(drop).map_err(known)
 }
 
 /// The calls whose holds are open still.
@@ -141,7 +147,7 @@ pub(super) async fn renew(
     let claims = own_claims(Some(id), None);
     let parameters: [Parameter<'_>; 6] =
         [&id, &pool.sealed(&claims), &requests, &used, &tokens, &millis(ttl)];
-    let rows = pool.rows(&RENEW, &parameters).await?;
+    let rows = pool.rows(&RENEW, &parameters).await.map_err(known)?;
     rows.iter().map(|row| column(row, 0).map(RequestId::from_uuid)).collect()
 }
 
@@ -157,6 +163,8 @@ impl PostgresStore {
             let organization_id = OrganizationId::new(column(row, 0)?);
             match self.expire(organization_id).await {
                 Ok(some) => expired = expired.saturating_add(some),
+                // It has none here any more, or is about to.
+                Err(error) if error::is_elsewhere(&error) => {}
                 // Only where the server itself answers: else the others would each wait for it in vain.
                 Err(error) if PostgresError::of(&error).is_some_and(|of| of.code().is_some()) => {
                     tracing::warn!(%organization_id, %error, "overdue holds of one organization could not be expired");

@@ -8,11 +8,18 @@ use std::{fmt, str::FromStr};
 
 use tokio_postgres::Config;
 
-use super::{error, migrate, pool::Pool, statement::Statement, store::column};
+use super::{
+    error, migrate,
+    pool::Pool,
+    schema::Schema,
+    statement::Statement,
+    store::{column, unexpected},
+};
 use crate::store::StoreError;
 
 const FROM_TOLLGATE: &str = include_str!("sql/membership_from_tollgate.sql");
 const FROM_LITELLM: &str = include_str!("sql/membership_from_litellm.sql");
+const SOURCE: Statement = Statement::new(include_str!("sql/membership_source.sql"), &[]);
 const CHECK: Statement = Statement::new(include_str!("sql/check_membership.sql"), &[]);
 
 /// A source of memberships.
@@ -96,12 +103,30 @@ pub enum MembershipError {
 /// Postgres is away, LiteLLM's table is not there or not as expected, or the user may not; nothing has
 /// changed then.
 pub async fn read_from(config: &Config, source: Membership) -> Result<(), StoreError> {
+    read_in(config, &Schema::SHARED, source).await
+}
+
+/// As [`read_from`], for one schema of several in a database.
+///
+/// # Errors
+/// As [`read_from`].
+pub async fn read_in(
+    config: &Config,
+    schema: &Schema,
+    source: Membership,
+) -> Result<(), StoreError> {
     let client = migrate::alone(config).await?;
     let sql = match source {
         Membership::Tollgate => FROM_TOLLGATE,
         Membership::Litellm => FROM_LITELLM,
     };
-    client.batch_execute(sql).await.map_err(|error| error::failed(&error))
+    client.batch_execute(&schema.read(sql)).await.map_err(|error| error::failed(&error))
+}
+
+/// The word for the source that the pool's schema reads. For an administrator.
+pub(super) async fn source(pool: &Pool) -> Result<String, StoreError> {
+    let rows = pool.rows(&SOURCE, &[]).await?;
+    column(rows.first().ok_or_else(|| unexpected("no source"))?, 0)
 }
 
 /// Whether the database reads `wanted`, and can.

@@ -4,6 +4,8 @@
 //! user may do so (afterwards it has nothing left to do, so any member of `tollgate_migrator` can
 //! migrate); then the migrations run as `tollgate_migrator`, each in a transaction with its entry in
 //! `tollgate.schema_history`. Processes that migrate at once go one after the other.
+//!
+//! The same migrations run in every schema that an organization has of its own in the same database.
 
 use refinery::{Migration, Runner};
 use tokio_postgres::{Client, Config, NoTls};
@@ -11,6 +13,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use super::{
     error::{self, PostgresError},
     pool::Pool,
+    schema::Schema,
     statement::Statement,
     tls::Tls,
 };
@@ -21,6 +24,10 @@ const BOOTSTRAP: &str = include_str!("sql/bootstrap.sql");
 const BEFORE: &str = include_str!("sql/before_migrations.sql");
 const BECOME_MIGRATOR: &str = include_str!("sql/become_migrator.sql");
 const AFTER: &str = include_str!("sql/after_migrations.sql");
+const STAND_IN: &str = include_str!("sql/stand_in_for_supabase.sql");
+const CREATE_SCHEMA: &str = include_str!("sql/create_schema.sql");
+const OWN_SCHEMA: &str = include_str!("sql/own_schema.sql");
+const OWN_SCHEMAS: &str = include_str!("sql/own_schemas.sql");
 const VERSIONS: Statement = Statement::new(include_str!("sql/schema_versions.sql"), &[]);
 
 macro_rules! migrations {
@@ -56,6 +63,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "V25__suspension",
     "V26__price_versions",
     "V27__statements",
+    "V28__places",
 ];
 
 /// How a database stands to this program.
@@ -67,17 +75,37 @@ pub enum Status {
     Missing(usize),
 }
 
-/// Applies what is missing and says how many migrations that were. Needs a direct connection, not a
-/// pooler in transaction mode.
+/// Applies what is missing in the shared schema and says how many migrations that were. Needs a direct connection,
+/// not a pooler in transaction mode.
 ///
 /// # Errors
 /// Postgres is away, the user may neither migrate nor bootstrap, or a migration fails; that
 /// migration then has left nothing behind.
 pub async fn run(config: &Config) -> Result<usize, StoreError> {
-    run_these(config, MIGRATIONS).await
+    run_these(config, &Schema::SHARED, MIGRATIONS).await
 }
 
-/// How the database stands, for readiness: one statement.
+/// As [`run`], in an organization's own schema, which is made where it is not there. Needs the shared one, and for a
+/// new schema a user who may make some.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_in(config: &Config, schema: &Schema) -> Result<usize, StoreError> {
+    run_these(config, schema, MIGRATIONS).await
+}
+
+/// The schemas that organizations have of their own in this database.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn own_schemas(config: &Config) -> Result<Vec<Schema>, StoreError> {
+    let client = connect(config.clone()).await?;
+    let rows = client.query(OWN_SCHEMAS, &[]).await.map_err(|error| error::failed(&error))?;
+    let names = rows.iter().filter_map(|row| row.try_get::<_, &str>(0).ok());
+    Ok(names.filter_map(Schema::named).collect())
+}
+
+/// How the pool's schema stands, for readiness: one statement.
 ///
 /// # Errors
 /// As [`Pool::rows`].
@@ -88,22 +116,31 @@ pub async fn status(pool: &Pool) -> Result<Status, StoreError> {
         Err(error) => return Err(error),
     };
     let applied: Vec<i32> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
-    let ours = parse(MIGRATIONS)?;
+    let ours = parse(MIGRATIONS, pool.schema())?;
     let missing = ours.iter().filter(|migration| !applied.contains(&migration.version())).count();
     Ok(if missing == 0 { Status::UpToDate } else { Status::Missing(missing) })
 }
 
-async fn run_these(config: &Config, migrations: &[(&str, &str)]) -> Result<usize, StoreError> {
-    let migrations = parse(migrations)?;
+async fn run_these(
+    config: &Config,
+    schema: &Schema,
+    migrations: &[(&str, &str)],
+) -> Result<usize, StoreError> {
+    let own = schema.owner().is_some();
+    let migrations = parse(migrations, schema)?;
     let mut client = alone(config).await?;
-    for sql in [BOOTSTRAP, BECOME_MIGRATOR] {
-        client.batch_execute(sql).await.map_err(|error| error::failed(&error))?;
-    }
+    execute(&client, schema, if own { CREATE_SCHEMA } else { BOOTSTRAP }).await?;
+    execute(&client, schema, BECOME_MIGRATOR).await?;
     let mut runner = Runner::new(&migrations).set_abort_missing(false);
-    runner.set_migration_table_name(HISTORY);
+    runner.set_migration_table_name(schema.read(HISTORY));
     let report = runner.run_async(&mut client).await.map_err(|error| refused(&error))?;
-    client.batch_execute(AFTER).await.map_err(|error| error::failed(&error))?;
+    execute(&client, schema, AFTER).await?;
+    execute(&client, schema, if own { OWN_SCHEMA } else { STAND_IN }).await?;
     Ok(report.applied_migrations().len())
+}
+
+async fn execute(client: &Client, schema: &Schema, sql: &str) -> Result<(), StoreError> {
+    client.batch_execute(&schema.read(sql)).await.map_err(|error| error::failed(&error))
 }
 
 /// A connection on which nobody else migrates.
@@ -131,8 +168,8 @@ pub(super) async fn connect(mut config: Config) -> Result<Client, StoreError> {
     }
 }
 
-fn parse(migrations: &[(&str, &str)]) -> Result<Vec<Migration>, StoreError> {
-    let parsed = migrations.iter().map(|(name, sql)| Migration::unapplied(name, sql));
+fn parse(migrations: &[(&str, &str)], schema: &Schema) -> Result<Vec<Migration>, StoreError> {
+    let parsed = migrations.iter().map(|(name, sql)| Migration::unapplied(name, &schema.read(sql)));
     parsed.collect::<Result<_, _>>().map_err(|error| refused(&error))
 }
 

@@ -1,9 +1,14 @@
 //! Migrations: twice, by two at once, by an administrator without superuser rights, and failing.
 
+use uuid::Uuid;
+
 use super::*;
-use crate::postgres::{
-    PoolConfig,
-    cluster::{Cluster, Options, testing},
+use crate::{
+    domain::ids::OrganizationId,
+    postgres::{
+        PoolConfig,
+        cluster::{Cluster, Options, testing},
+    },
 };
 
 #[test]
@@ -62,7 +67,7 @@ async fn a_failed_migration_leaves_nothing_half_done() {
         ),
     ];
     for _ in 0..2 {
-        let error = run_these(&database.config(), &broken).await.unwrap_err();
+        let error = run_these(&database.config(), &Schema::SHARED, &broken).await.unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{error}");
         assert!(error.to_string().contains("V2__bad"), "{error}");
     }
@@ -73,7 +78,7 @@ async fn a_failed_migration_leaves_nothing_half_done() {
     let row = client.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1), row.get(2)), (true, true, vec![1_i32]));
     let mended = [broken[0], ("V2__bad", "create table tollgate.whole (v int)")];
-    assert_eq!(run_these(&database.config(), &mended).await.unwrap(), 1);
+    assert_eq!(run_these(&database.config(), &Schema::SHARED, &mended).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -82,7 +87,9 @@ async fn a_migration_cannot_touch_another_schema() {
     let client = database.connect().await.unwrap();
     client.batch_execute("create schema theirs; create table theirs.data (v int)").await.unwrap();
     for sql in ["drop table theirs.data", "create table theirs.ours (v int)"] {
-        let error = run_these(&database.config(), &[("V1__stray", sql)]).await.unwrap_err();
+        let error = run_these(&database.config(), &Schema::SHARED, &[("V1__stray", sql)])
+            .await
+            .unwrap_err();
         assert!(
             error.to_string().contains("permission denied")
                 || error.to_string().contains("must be owner"),
@@ -94,11 +101,19 @@ async fn a_migration_cannot_touch_another_schema() {
 #[tokio::test]
 async fn a_changed_migration_is_refused() {
     let database = testing::empty_database().await.unwrap();
-    run_these(&database.config(), &[("V1__first", "create table tollgate.a (v int)")])
-        .await
-        .unwrap();
-    let changed =
-        run_these(&database.config(), &[("V1__first", "create table tollgate.b (v int)")]).await;
+    run_these(
+        &database.config(),
+        &Schema::SHARED,
+        &[("V1__first", "create table tollgate.a (v int)")],
+    )
+    .await
+    .unwrap();
+    let changed = run_these(
+        &database.config(),
+        &Schema::SHARED,
+        &[("V1__first", "create table tollgate.b (v int)")],
+    )
+    .await;
     assert!(matches!(changed, Err(StoreError::Refused(_))));
 }
 
@@ -169,4 +184,53 @@ async fn a_login_that_somebody_else_let_inherit_is_refused() {
     let taken = "revoke tollgate_owner from tollgate_login granted by somebody";
     client.batch_execute(taken).await.unwrap();
     assert_eq!(run(&config).await.unwrap(), MIGRATIONS.len());
+}
+
+#[tokio::test]
+async fn a_schema_of_an_organizations_own_gets_the_same_and_a_wall() {
+    let database = testing::database().await.unwrap();
+    let own = Schema::of(OrganizationId::new(Uuid::now_v7()));
+    assert!(own_schemas(&database.config()).await.unwrap().is_empty());
+    assert_eq!(run_in(&database.config(), &own).await.unwrap(), MIGRATIONS.len());
+    assert_eq!(run_in(&database.config(), &own).await.unwrap(), 0);
+    assert_eq!(own_schemas(&database.config()).await.unwrap(), std::slice::from_ref(&own));
+    let pool = Pool::connect(PoolConfig::new(database.config())).unwrap();
+    assert_eq!(status(&pool.in_schema(own.clone())).await.unwrap(), Status::UpToDate);
+
+    let client = database.connect().await.unwrap();
+    // Column by column, constraint by constraint, policy by policy: but for the wall, and for its name.
+    for described in [
+        "select c.relname || ' ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || a.attnotnull || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+           from pg_class c join pg_attribute a on a.attrelid = c.oid left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+           where c.relnamespace = $1::text::regnamespace and c.relkind in ('r', 'p', 'i', 'I', 'v')",
+        "select conrelid::regclass || ' ' || pg_get_constraintdef(oid) from pg_constraint
+           where connamespace = $1::text::regnamespace and conname <> 'only_organization'",
+        "select c.relname || ' ' || p.polname || p.polcmd::text || p.polroles::regrole[]::text || coalesce(pg_get_expr(polqual, polrelid), '')
+             || coalesce(pg_get_expr(polwithcheck, polrelid), '')
+           from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = $1::text::regnamespace",
+        "select relname || coalesce(relacl::text, '') || relrowsecurity || relforcerowsecurity || relowner::regrole
+           from pg_class where relnamespace = $1::text::regnamespace",
+        "select oid::regprocedure || ' ' || proowner::regrole || proacl::text || prosecdef || coalesce(proconfig::text, '') || prosrc
+             || coalesce(pg_get_function_sqlbody(oid), '')
+           from pg_proc where pronamespace = $1::text::regnamespace and proname <> 'only_organization'",
+    ] {
+        let mut found = Vec::new();
+        for schema in [&Schema::SHARED, &own] {
+            let rows = client.query(described, &[&schema.name()]).await.unwrap();
+            let texts = rows.iter().map(|row| row.get::<_, &str>(0).replace(own.name(), "tollgate"));
+            let mut texts: Vec<String> = texts.collect();
+            texts.sort();
+            found.push(texts);
+        }
+        assert!(found[0].len() > 10 && found[0] == found[1], "{described}");
+    }
+    let foreign = format!(
+        "insert into {own}.organizations (organization_id, name) values (gen_random_uuid(), 'x')"
+    );
+    let refused = client.batch_execute(&foreign).await.unwrap_err();
+    assert_eq!(refused.as_db_error().unwrap().constraint(), Some("only_organization"));
+    let id = own.owner().unwrap();
+    let rightful =
+        format!("insert into {own}.organizations (organization_id, name) values ('{id}', 'x')");
+    client.batch_execute(&rightful).await.unwrap();
 }

@@ -12,6 +12,7 @@ use super::{
     error::{self, PostgresError},
     hosts::Hosts,
     lease::{Lease, Ready},
+    schema::Schema,
     seal::{Seal, Sealed},
     statement::{Parameter, Statement},
     tls::Tls,
@@ -23,12 +24,12 @@ const PING: Statement = Statement::new("select", &[]);
 /// How often a statement that lost against another one is sent, in all.
 pub(super) const ATTEMPTS_MAX: u32 = 4;
 
-/// Connections to one Postgres. Cheap to clone; clones share the connections.
+/// Connections to one Postgres, whose statements are about one schema. Cheap to clone; clones share the connections.
 ///
 /// A connection that the server closed is not handed out, so the pool recovers by itself when Postgres
 /// comes back.
 #[derive(Clone)]
-pub struct Pool(Arc<Inner>);
+pub struct Pool(Arc<Inner>, Schema);
 
 struct Inner {
     connections: deadpool_postgres::Pool,
@@ -63,7 +64,7 @@ impl Pool {
         one.connections_max = 1;
         one.wait_max = statement_max.saturating_mul(4);
         one.statement_max = statement_max;
-        Self::of(one, false)
+        Ok(Self::of(one, false)?.in_schema(self.1.clone()))
     }
 
     fn of(config: PoolConfig, observed: bool) -> Result<Self, StoreError> {
@@ -83,7 +84,19 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Refused(PostgresError::text(error.to_string()).into()))?;
-        Ok(Self(Arc::new(Inner { connections, config, tls, observed })))
+        Ok(Self(Arc::new(Inner { connections, config, tls, observed }), Schema::SHARED))
+    }
+
+    /// The same connections, for statements about another schema. They are sent with their types and never
+    /// prepared by name, unless it is the shared one.
+    #[must_use]
+    pub fn in_schema(&self, schema: Schema) -> Self {
+        Self(Arc::clone(&self.0), schema)
+    }
+
+    /// The schema that statements are about.
+    pub const fn schema(&self) -> &Schema {
+        &self.1
     }
 
     /// Runs one autocommit statement, in one round trip, and gives its rows.
@@ -180,9 +193,12 @@ impl Pool {
         let ready = async {
             let client = lease.client();
             let prepared = self.0.config.prepared;
-            let main = Ready::on(client, statement, prepared).await?;
-            let flush =
-                if durable { Some(Ready::on(client, &FLUSH, prepared).await?) } else { None };
+            let main = Ready::on(client, &self.1, statement, prepared).await?;
+            let flush = if durable {
+                Some(Ready::on(client, &self.1, &FLUSH, prepared).await?)
+            } else {
+                None
+            };
             Ok((main, flush))
         };
         let (main, flush) = match ready.await {
@@ -256,7 +272,10 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("status", &self.0.connections.status()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("schema", &self.1.name())
+            .field("status", &self.0.connections.status())
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 use tokio_postgres::{Row, types::Type};
 
 use super::{
+    pool::Pool,
     statement::Statement,
     store::{PostgresStore, column, known, unexpected},
 };
@@ -27,12 +28,19 @@ impl PriceStore for PostgresStore {
 
     fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement> {
         Box::pin(async move {
-            let (id, now) = (tenant.organization_id().as_uuid(), None::<&str>);
-            let claims = self.pool().sealed(tenant.claims());
-            let rows = self.pool().rows(&AGREEMENT, &[&id, &claims, &now]).await;
-            agreement(&rows.map_err(known)?)
+            match agreed_with(self.pool(), tenant).await {
+                Err(StoreError::UnknownOrganization) => Ok(Agreement::default()),
+                agreement => agreement,
+            }
         })
     }
+}
+
+/// What is agreed with the tenant's organization; an error where that is not there.
+pub(super) async fn agreed_with(pool: &Pool, tenant: &Tenant) -> Result<Agreement, StoreError> {
+    let (id, now) = (tenant.organization_id().as_uuid(), None::<&str>);
+    let rows = pool.rows(&AGREEMENT, &[&id, &pool.sealed(tenant.claims()), &now]).await;
+    agreement(&rows.map_err(known)?)
 }
 
 /// The rows of `price_book.sql` and those in its shape.

@@ -7,8 +7,10 @@
 use tokio_postgres::{Client, Config, types::Type};
 
 use super::{
-    error, migrate,
+    error::{self, PostgresError},
+    migrate,
     pool::Pool,
+    schema::Schema,
     seal::Seal,
     statement::{Parameter, Quiet, Statement},
     store::column,
@@ -22,7 +24,7 @@ const FORGET_KEYS: &str = include_str!("sql/forget_seal_keys.sql");
 const ACCEPT_KEY: &str = include_str!("sql/accept_seal_key.sql");
 const BECOME_READER: &str = include_str!("sql/become_key_reader.sql");
 const RESET_ROLE: &str = "set local role none";
-const NEWEST_KEY: &str = include_str!("sql/newest_seal_key.sql");
+const KEPT_KEYS: &str = include_str!("sql/kept_seal_keys.sql");
 const STATE: Statement = Statement::new(include_str!("sql/sealing.sql"), &[]);
 const CHECK: Statement = Statement::new(include_str!("sql/check_sealing.sql"), &[Type::TEXT]);
 
@@ -90,29 +92,63 @@ pub enum SealingError {
 /// # Errors
 /// Postgres is away, or the user may not; nothing has changed then.
 pub async fn set(config: &Config, sealing: &Sealing) -> Result<(), StoreError> {
-    let mut client = migrate::alone(config).await?;
-    change(&mut client, sealing).await.map_err(|error| error::failed(&error))
+    set_in(config, &Schema::SHARED, sealing).await
 }
 
-async fn change(client: &mut Client, sealing: &Sealing) -> Result<(), tokio_postgres::Error> {
+/// As [`set`], for one schema of several in a database.
+///
+/// # Errors
+/// As [`set`].
+pub async fn set_in(config: &Config, schema: &Schema, sealing: &Sealing) -> Result<(), StoreError> {
+    let mut client = migrate::alone(config).await?;
+    change(&mut client, schema, sealing).await.map_err(|error| error::failed(&error))
+}
+
+/// Makes a schema, in whatever database, ask for seals as the shared one of the main database does, and accept the
+/// same keys.
+///
+/// # Errors
+/// As [`set`], and where this user may not read the keys.
+pub async fn as_in(main: &Config, config: &Config, schema: &Schema) -> Result<(), StoreError> {
+    let mut client = migrate::connect(main.clone()).await?;
+    if !is_on_within(&client, &Schema::SHARED).await? {
+        return set_in(config, schema, &Sealing::Off).await;
+    }
+    let transaction = client.transaction().await.map_err(|error| error::failed(&error))?;
+    let mut keys = all_kept_within(transaction.client(), &Schema::SHARED).await?;
+    if keys.is_empty() {
+        let cause = "claims must be sealed, and this user may not read the keys";
+        return Err(StoreError::Refused(PostgresError::text(cause).into()));
+    }
+    // Written in this order, the newest stays the newest.
+    keys.reverse();
+    set_in(config, schema, &Sealing::Only(keys)).await
+}
+
+async fn change(
+    client: &mut Client,
+    schema: &Schema,
+    sealing: &Sealing,
+) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    transaction.batch_execute(WRITE_KEYS).await?;
+    transaction.batch_execute(&schema.read(WRITE_KEYS)).await?;
     let accepted = match sealing {
         Sealing::Off => [].as_slice(),
         Sealing::Only(seals) => seals.as_slice(),
         Sealing::Also(seal) => std::slice::from_ref(seal),
     };
     if !matches!(sealing, Sealing::Also(_)) {
-        transaction.batch_execute(FORGET_KEYS).await?;
+        transaction.batch_execute(&schema.read(FORGET_KEYS)).await?;
     }
     let types = [Type::TEXT, Type::BYTEA, Type::BYTEA];
     for seal in accepted {
         let [inner, outer] = seal.pads();
         let parameters: [Parameter<'_>; 3] = [&seal.key_id(), &inner.as_slice(), &outer.as_slice()];
-        let accept = transaction.prepare_typed(ACCEPT_KEY, &types).await?;
+        let accept = transaction.prepare_typed(&schema.read(ACCEPT_KEY), &types).await?;
         transaction.execute_raw(&accept, parameters.into_iter().map(Quiet)).await?;
     }
-    transaction.batch_execute(if accepted.is_empty() { OFF } else { ON }).await?;
+    let mode = if accepted.is_empty() { OFF } else { ON };
+    transaction.batch_execute(&schema.read(mode)).await?;
     transaction.commit().await
 }
 
@@ -151,10 +187,10 @@ pub async fn is_on(pool: &Pool) -> Result<bool, StoreError> {
     column(&pool.call(&STATE, &[]).await?, 0)
 }
 
-/// As [`is_on`], on a connection.
-pub(super) async fn is_on_within(client: &Client) -> Result<bool, StoreError> {
-    let state = client.query_one(STATE.sql(), &[]).await.map_err(|error| error::failed(&error))?;
-    column(&state, 0)
+/// As [`is_on`], on a connection, of any schema of ours.
+pub(super) async fn is_on_within(client: &Client, schema: &Schema) -> Result<bool, StoreError> {
+    let state = client.query_one(&*schema.read(STATE.sql()), &[]).await;
+    column(&state.map_err(|error| error::failed(&error))?, 0)
 }
 
 /// The newest key that the database accepts, if it accepts any, and if this user may become who reads them.
@@ -165,19 +201,27 @@ pub async fn kept(config: &Config) -> Result<Option<Seal>, StoreError> {
     let mut client = migrate::connect(config.clone()).await?;
     let transaction = client.transaction().await.map_err(|error| error::failed(&error))?;
     // Dropped, it rolls back, and the connection goes.
-    kept_within(transaction.client()).await
+    kept_within(transaction.client(), &Schema::SHARED).await
 }
 
-/// As [`kept`], in the transaction that is open on `client`. Leaves the session's own role in force.
-pub(super) async fn kept_within(client: &Client) -> Result<Option<Seal>, StoreError> {
+/// As [`kept`], of any schema of ours, in the transaction that is open on `client`. Leaves the session's own role in
+/// force.
+pub(super) async fn kept_within(
+    client: &Client,
+    schema: &Schema,
+) -> Result<Option<Seal>, StoreError> {
+    Ok(all_kept_within(client, schema).await?.into_iter().next())
+}
+
+async fn all_kept_within(client: &Client, schema: &Schema) -> Result<Vec<Seal>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let state = client.query_one(STATE.sql(), &[]).await.map_err(failed)?;
+    let state = client.query_one(&*schema.read(STATE.sql()), &[]).await.map_err(failed)?;
     if !column::<bool>(&state, 1)? {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     client.batch_execute(BECOME_READER).await.map_err(failed)?;
-    let newest = client.query_opt(NEWEST_KEY, &[]).await.map_err(failed)?;
+    let keys = client.query(&*schema.read(KEPT_KEYS), &[]).await.map_err(failed)?;
     client.batch_execute(RESET_ROLE).await.map_err(failed)?;
-    let Some(newest) = newest else { return Ok(None) };
-    Ok(Seal::of_pad(column(&newest, 0)?, column(&newest, 1)?))
+    let seals = keys.iter().map(|key| Ok(Seal::of_pad(column(key, 0)?, column(key, 1)?)));
+    seals.filter_map(Result::transpose).collect()
 }

@@ -20,6 +20,8 @@ use crate::{
 
 /// Policies, prices, ledger and journal on Postgres. Cheap to clone; clones share the pool.
 ///
+/// It is a store of the organizations in one schema: [`Places`](super::Places) knows which those are.
+///
 /// Each method is one statement of one organization, in one round trip; holds and finishes of one organization
 /// that come together share theirs. The pool's login needs no more than `tollgate_login` has.
 #[derive(Clone)]
@@ -31,9 +33,9 @@ struct Inner {
     calls: Coalescer<Statements>,
 }
 
-/// The statements about calls.
+/// The statements about calls, each sent as it comes.
 #[derive(Clone, Debug)]
-struct Statements(Pool);
+pub(super) struct Statements(Pool);
 
 impl PostgresStore {
     /// The stores on this pool.
@@ -61,6 +63,16 @@ impl PostgresStore {
 
     pub(super) fn door(&self) -> &Door {
         &self.0.door
+    }
+
+    /// What is asked in one statement already.
+    pub(super) fn statements(&self) -> &Statements {
+        self.0.calls.batches()
+    }
+
+    /// Whether the other is a clone of this one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -36,16 +36,10 @@ const ON_MAX: i64 = 1_000;
 impl SwitchStore for PostgresStore {
     fn switches(&self, organization: OrganizationId) -> StoreFuture<'_, Switches> {
         Box::pin(async move {
-            let id = organization.as_uuid();
-            let claims = own_claims(Some(id), Some(Role::Viewer.as_str()));
-            let rows = self.door().run(&claims, DoorRole::Viewer, &SWITCHES, &[&id]).await?;
-            let mut on = Switches::default();
-            for row in &rows {
-                if let Some(switch) = switch(row)? {
-                    on.insert(switch);
-                }
+            match on(self.door(), organization).await {
+                Err(StoreError::UnknownOrganization) => Ok(Switches::default()),
+                on => on,
             }
-            Ok(on)
         })
     }
 }
@@ -76,6 +70,22 @@ impl Switchboard for PostgresStore {
         let organization = tenant.organization_id();
         Box::pin(turn_off(self.door(), tenant.claims(), role.into(), organization, switch))
     }
+}
+
+/// All that are on; an error where the organization is not there.
+pub(super) async fn on(door: &Door, organization: OrganizationId) -> Result<Switches, StoreError> {
+    let id = organization.as_uuid();
+    let claims = own_claims(Some(id), Some(Role::Viewer.as_str()));
+    let organization: [Parameter<'_>; 1] = [&id];
+    let steps = [Step::new(&SUSPENSION, &organization), Step::new(&SWITCHES, &organization)];
+    let answers = door.run_all(&claims, DoorRole::Viewer, &steps).await?;
+    let mut on = Switches::default();
+    for row in there(&answers)? {
+        if let Some(switch) = switch(row)? {
+            on.insert(switch);
+        }
+    }
+    Ok(on)
 }
 
 pub(super) async fn list(
@@ -136,8 +146,20 @@ pub(super) async fn turn_off(
 ) -> Result<(), StoreError> {
     let (id, scope, scope_id) =
         (organization.as_uuid(), switch.scope().as_str(), switch.scope_id());
-    let turned = door.run(claims, role, &TURN_OFF, &[&id, &scope, &&*scope_id]).await;
-    turned.map(drop).map_err(forbidden)
+    // There is nothing to be turned off in an organization that is not there: say so.
+    let organization: [Parameter<'_>; 1] = [&id];
+    let turn: [Parameter<'_>; 3] = [&id, &scope, &&*scope_id];
+    let steps = [Step::new(&SUSPENSION, &organization), Step::new(&TURN_OFF, &turn)];
+    there(&door.run_all(claims, role, &steps).await.map_err(forbidden)?).map(drop)
+}
+
+/// The rows of the second statement, where the first one, [`SUSPENSION`], has found the organization.
+fn there(answers: &[Vec<Row>]) -> Result<&[Row], StoreError> {
+    match answers {
+        [organization, rows] if !organization.is_empty() => Ok(rows),
+        [_, _] => Err(StoreError::UnknownOrganization),
+        _ => Err(unexpected("not one for each step")),
+    }
 }
 
 /// Which one a row is about; none where it is about nobody who can be.

@@ -13,7 +13,7 @@ mod newer;
 
 use tokio_postgres::Client;
 use tollgate::postgres::{
-    Seal,
+    Schema, Seal,
     cluster::testing,
     prove::{self, Proof, Scope},
     sealing::{self, Sealing},
@@ -23,8 +23,9 @@ use tollgate::postgres::{
 async fn after(client: &Client, sql: &str, scope: Scope<'_>) -> Proof {
     client.batch_execute("begin").await.unwrap();
     client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let proof =
-        prove::within(client, scope).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let proof = prove::within(client, &Schema::SHARED, scope)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     client.batch_execute("rollback").await.unwrap();
     proof
 }
@@ -98,11 +99,12 @@ async fn sealed_claims_are_proven_under_seals_and_against_forged_ones() {
     let proof = prove::run(&login, Scope::ReadOnly).await.unwrap();
     assert!(proof.holds() && proof.probes == 0, "{proof}");
     assert!(proof.to_string().contains("this user has no key"), "{proof}");
-    let proof = prove::run_with(&login, Scope::ReadOnly, Some(&seal)).await.unwrap();
+    let proof = prove::run_in(&login, &Schema::SHARED, Scope::ReadOnly, Some(&seal)).await.unwrap();
     assert!(proof.holds() && proof.probes > 100, "{proof}");
     // A key that is not accepted shows nothing, and that is not taken for a proof.
     let wrong = Seal::new(&[7; 32]).unwrap();
-    let proof = prove::run_with(&login, Scope::ReadOnly, Some(&wrong)).await.unwrap();
+    let proof =
+        prove::run_in(&login, &Schema::SHARED, Scope::ReadOnly, Some(&wrong)).await.unwrap();
     assert!(!proof.holds(), "{proof}");
 }
 

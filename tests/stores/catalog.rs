@@ -210,7 +210,7 @@ async fn every_right_has_its_policy_and_every_policy_its_right() {
     let canaries = planted().await;
     for table in canaries.tables.iter().map(String::as_str).chain(["prices", "price_tiers"]) {
         let mut wanted = BTreeSet::new();
-        for role in ROLES.into_iter().chain(["rls_helper", "login"]) {
+        for role in ROLES.into_iter().chain(["rls_helper", "login", "mover"]) {
             for verb in VERBS {
                 // No one deletes by columns; the table's right is what counts.
                 let sql = if verb == "delete" {

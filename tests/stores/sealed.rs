@@ -31,6 +31,7 @@ const UPDATE: Statement =
 const BALANCES: Statement =
     Statement::new("select organization_id::text from tollgate.credit_balances", &[]);
 const UNROLE: Statement = Statement::new("select set_config('role', 'none', true)", &[]);
+const REROLE: Statement = Statement::new("select set_config('role', 'tollgate_owner', true)", &[]);
 const STANDING: Statement =
     Statement::new("select suspended from tollgate.standing($1, $2)", &[Type::UUID, Type::TEXT]);
 
@@ -77,7 +78,9 @@ async fn call_as_the_gateway<const SEALED: bool>(
 ) -> Result<usize, StoreError> {
     let door = Door::new(f.store.pool().clone());
     let parameters: [Parameter<'_>; 2] = [&other.organization_id().as_uuid(), &claims];
-    let steps = [Step::new(&UNROLE, &[]), Step::new(&STANDING, &parameters)];
+    // Taken again, so that the door closes as it would.
+    let steps =
+        [Step::new(&UNROLE, &[]), Step::new(&STANDING, &parameters), Step::new(&REROLE, &[])];
     let answers = door.run_all(own.claims(), DoorRole::Owner, &steps).await?;
     Ok(answers[1].len())
 }

@@ -1,9 +1,13 @@
 //! The checks of the catalog: one query, one for newer servers, and one look at where policies call functions.
 
-use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use super::{
-    checks::{BOOKKEEPING, GLOBAL_KEYS, PAST_ROW_SECURITY, REFERENCE_TABLES, UNENTERED, names},
+    Ground,
+    checks::{
+        BOOKKEEPING, GLOBAL_KEYS, PAST_ROW_SECURITY, REFERENCE_TABLES, UNENTERED, WITHOUT_A_LOOK,
+        names,
+    },
     report::Proof,
 };
 use crate::{postgres::error, store::StoreError};
@@ -11,10 +15,10 @@ use crate::{postgres::error, store::StoreError};
 /// Rights on settings.
 const PARAMETER_RIGHTS_SINCE: i32 = 150_000;
 
-pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), StoreError> {
+pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
     let counts = include_str!("../sql/prove/counts.sql");
-    let counts = client.query_one(counts, &[]).await.map_err(failed)?;
+    let counts = ground.query_one(counts, &[]).await?;
     let count = |index| -> Result<usize, StoreError> {
         let count: i64 = counts.try_get(index).map_err(failed)?;
         Ok(usize::try_from(count).unwrap_or(0))
@@ -23,16 +27,16 @@ pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), Stor
     proof.policies = count(1)?;
     let version: i32 = counts.try_get(2).map_err(failed)?;
 
-    let lists = [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS, UNENTERED];
-    let [reference, bookkeeping, past, global, unentered] = &lists.map(names);
+    let lists =
+        [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS, UNENTERED, WITHOUT_A_LOOK];
+    let [reference, bookkeeping, past, global, unentered, unlooking] = &lists.map(names);
     let sql = include_str!("../sql/prove/catalog.sql");
-    let mut rows = client
-        .query(sql, &[reference, bookkeeping, past, global, unentered])
-        .await
-        .map_err(failed)?;
+    let lists: [&(dyn ToSql + Sync); 6] =
+        [reference, bookkeeping, past, global, unentered, unlooking];
+    let mut rows = ground.query(sql, &lists).await?;
     if version >= PARAMETER_RIGHTS_SINCE {
         let sql = include_str!("../sql/prove/catalog_since_15.sql");
-        rows.extend(client.query(sql, &[]).await.map_err(failed)?);
+        rows.extend(ground.query(sql, &[]).await?);
     }
     for row in rows {
         let (code, object, detail): (&str, &str, &str) = (
@@ -42,7 +46,7 @@ pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), Stor
         );
         if code != "C22" {
             proof.found(code, object, detail);
-        } else if calls_once_a_row(detail) {
+        } else if calls_once_a_row(detail, ground.schema.name()) {
             proof.found(code, object, "calls a function for every row, not once a statement");
         }
     }
@@ -51,7 +55,8 @@ pub(super) async fn check(client: &Client, proof: &mut Proof) -> Result<(), Stor
 }
 
 /// Whether an expression, as the catalog writes it, calls a function of ours outside every sub-select.
-fn calls_once_a_row(expression: &str) -> bool {
+fn calls_once_a_row(expression: &str, schema: &str) -> bool {
+    let ours = format!("{schema}.");
     let mut depths = Vec::new();
     let mut rest = expression;
     while let Some(next) = rest.chars().next() {
@@ -59,8 +64,7 @@ fn calls_once_a_row(expression: &str) -> bool {
             depths.push(rest.starts_with("( SELECT"));
         } else if next == ')' {
             depths.pop();
-        } else if (rest.starts_with("tollgate.") || rest.starts_with("auth."))
-            && !depths.contains(&true)
+        } else if (rest.starts_with(&ours) || rest.starts_with("auth.")) && !depths.contains(&true)
         {
             return true;
         }
@@ -76,8 +80,9 @@ mod tests {
     #[test]
     fn a_call_inside_a_sub_select_is_made_once_a_statement() {
         let once = "((organization_id = ( SELECT tollgate.current_organization_id() AS x)) AND (( SELECT tollgate.f(( SELECT tollgate.g() AS g)) AS f) = 'owner'::text))";
-        assert!(!calls_once_a_row(once));
-        assert!(calls_once_a_row("(organization_id = tollgate.current_organization_id())"));
-        assert!(calls_once_a_row(&format!("{once} AND tollgate.is_org_member(organization_id)")));
+        let calls = |expression: &str| calls_once_a_row(expression, "tollgate");
+        assert!(!calls(once));
+        assert!(calls("(organization_id = tollgate.current_organization_id())"));
+        assert!(calls(&format!("{once} AND tollgate.is_org_member(organization_id)")));
     }
 }

@@ -112,6 +112,21 @@ pub const CHECKS: &[Check] = &[
         "begin with perform tollgate.enter(p_organization_id, p_claims): the ledger's policies rely on it",
     ),
     check(
+        "C26",
+        "own_schema_takes_its_own",
+        "run `tollgate migrate`: it adds the constraint only_organization to every table of the schema",
+    ),
+    check(
+        "C27",
+        "moves_with_its_organization",
+        "select tollgate.admit_mover(), as `tollgate migrate` does at its end",
+    ),
+    check(
+        "C28",
+        "looks_where_it_writes",
+        "call tollgate.stay after the first write or row lock, or make the function stable",
+    ),
+    check(
         "P00",
         "canaries",
         "make the canary row possible: see prove/rows.rs for columns that need a value of their own",
@@ -141,6 +156,16 @@ pub const CHECKS: &[Check] = &[
         "P06",
         "forged_claims",
         "claims must be verified wherever they count: by unsealed(), which verified() asks, which jwt() and enter() ask",
+    ),
+    check(
+        "P07",
+        "rows_in_use_stay",
+        "the mover's policies of INSERT and DELETE must ask for (select tollgate.is_away())",
+    ),
+    check(
+        "P08",
+        "rows_are_in_their_place",
+        "`tollgate org show` says where the organization is; `tollgate org move` to there removes what is left elsewhere",
     ),
 ];
 
@@ -172,6 +197,20 @@ pub(super) const PAST_ROW_SECURITY: &[(&str, &str)] = &[
 
 /// Functions of the ledger that put no claims into force.
 pub(super) const UNENTERED: &[(&str, &str)] = &[("price_book", "reads prices, which are nobody's")];
+
+/// Functions of the ledger that may be called by others, and write nothing that a move could miss.
+pub(super) const WITHOUT_A_LOOK: &[(&str, &str)] = &[
+    ("create_organization", "makes an organization, which nobody moves yet"),
+    ("standing", "reads, and says behind that whether the organization is elsewhere"),
+    ("agreement", "as standing"),
+    ("reconcile", "reads; the door looks where the organization is"),
+    ("models_called", "as reconcile"),
+    ("settled_calls", "as reconcile"),
+    ("check_prices", "as reconcile"),
+    ("account_window_as_platform", "as reconcile"),
+    ("account_lines_as_platform", "as reconcile"),
+    ("stay", "is the look"),
+];
 
 /// Unique indexes over all organizations.
 pub(super) const GLOBAL_KEYS: &[(&str, &str)] = &[];

@@ -1,10 +1,9 @@
 //! Where claims must be sealed: what forged ones are good for. Nothing.
 
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{
-    ident, literal,
+    Ground, ident, literal,
     probes::{Answer, Try, attempt, become_role, claims, judge, role_of, sent},
     report::Proof,
     rows::Canaries,
@@ -93,7 +92,7 @@ fn refused(proof: &mut Proof, table: &str, role: &str, verb: &str, answer: &Answ
 
 /// Without a row of anybody: claims count under a seal, and forged ones do not.
 pub(super) async fn claims_count(
-    client: &Client,
+    ground: &Ground<'_>,
     seal: &Seal,
     role: &str,
     stranger: Uuid,
@@ -103,7 +102,9 @@ pub(super) async fn claims_count(
     if !PEOPLE.contains(&role) {
         return Ok(());
     }
-    let sql = format!("select where tollgate.current_organization_id() = '{stranger}'");
+    let client = ground.client;
+    let read = ground.table("current_organization_id");
+    let sql = format!("select where {read}() = '{stranger}'");
     let genuine = claims(stranger, "canary", role_of(role));
     let own = claims(Uuid::new_v4(), "canary", role_of(role)).to_string();
     become_role(client, role, Some(&sent(Some(seal), &genuine))).await?;
@@ -121,13 +122,15 @@ pub(super) async fn claims_count(
 
 /// Whether anybody who should not reads the keys.
 pub(super) async fn keys(
-    client: &Client,
+    ground: &Ground<'_>,
     roles: &[&str],
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
+    let client = ground.client;
+    let sql = format!("select key_id from {}", ground.table("seal_keys"));
     for role in roles.iter().filter(|role| **role != "tollgate_migrator") {
         become_role(client, role, None).await?;
-        let answer = attempt(client, "select key_id from tollgate.seal_keys", proof).await?;
+        let answer = attempt(client, &sql, proof).await?;
         judge(proof, "C24", "seal_keys", role, "select", &answer, 0);
     }
     Ok(())

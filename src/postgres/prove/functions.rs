@@ -4,10 +4,10 @@
 //! the own with ids of the other's rows, its answer may not have anything of the other's in it, and the other's
 //! rows must be as they were. Where claims must be sealed, it must refuse forged ones, for that reason.
 
-use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
+use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::{
-    execute, forged, ident, literal, probes,
+    Ground, execute, forged, literal, probes,
     report::Proof,
     rows::{Canaries, Canary},
 };
@@ -23,13 +23,13 @@ struct Function {
 }
 
 pub(super) async fn run(
-    client: &Client,
+    ground: &Ground<'_>,
     canaries: &Canaries,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
-    let (roles, _) = probes::roles(client, proof).await?;
+    let (roles, _) = probes::roles(ground, proof).await?;
     // Comparing all rows needs a user that sees them; the answers are judged by everyone.
-    let watch = watch(client, canaries).await?;
+    let watch = watch(ground, canaries).await?;
     if watch.is_none() {
         proof.unchecked("what functions leave behind: this user does not see past row security");
     }
@@ -37,25 +37,25 @@ pub(super) async fn run(
         if matches!(role, "tollgate_migrator" | "tollgate_ledger") {
             continue; // owners of functions, which nobody can become
         }
-        for function in functions(client, role).await? {
+        for function in functions(ground, role).await? {
             for foreign in [true, false] {
                 let own = own_claims(canaries, role);
-                let sql = function.call(canaries, foreign, &own);
-                call(client, canaries, role, &function, &sql, foreign, watch.as_deref(), proof)
+                let sql = function.call(ground, canaries, foreign, &own);
+                call(ground, canaries, role, &function, &sql, foreign, watch.as_deref(), proof)
                     .await?;
             }
             if let Some(seal) = &canaries.seal {
-                call_forged(client, canaries, seal, role, &function, watch.as_deref(), proof)
+                call_forged(ground, canaries, seal, role, &function, watch.as_deref(), proof)
                     .await?;
             }
         }
     }
-    execute(client, "set local role none").await
+    execute(ground.client, "set local role none").await
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of one call, and read nowhere else")]
 async fn call(
-    client: &Client,
+    ground: &Ground<'_>,
     canaries: &Canaries,
     role: &str,
     function: &Function,
@@ -65,7 +65,8 @@ async fn call(
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
     proof.calls = proof.calls.saturating_add(1);
-    let before = state(client, watch).await?;
+    let client = ground.client;
+    let before = state(ground, watch).await?;
     execute(client, "savepoint call").await?;
     probes::become_role(client, role, Some(&own_claims(canaries, role))).await?;
     let answer = client.simple_query(sql).await;
@@ -92,7 +93,7 @@ async fn call(
                 );
             }
             execute(client, "set local role none").await?;
-            if state(client, watch).await? != before {
+            if state(ground, watch).await? != before {
                 proof.found(
                     "P04",
                     &function.signature,
@@ -106,7 +107,7 @@ async fn call(
 
 /// Calls it for the other organization with forged claims of that one, in every form.
 async fn call_forged(
-    client: &Client,
+    ground: &Ground<'_>,
     canaries: &Canaries,
     seal: &Seal,
     role: &str,
@@ -114,9 +115,9 @@ async fn call_forged(
     watch: Option<&str>,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
-    let other = &canaries.other;
+    let (client, other) = (ground.client, &canaries.other);
     let takes_claims = function.arguments.iter().any(|(name, _)| name == "p_claims");
-    let before = state(client, watch).await?;
+    let before = state(ground, watch).await?;
     for (what, claims) in forged::forms(seal, canaries, role) {
         proof.calls = proof.calls.saturating_add(1);
         let mut wrong = |how: &str| {
@@ -125,7 +126,7 @@ async fn call_forged(
         execute(client, "savepoint call").await?;
         // Where it takes none, those in force count.
         probes::become_role(client, role, (!takes_claims).then_some(claims.as_str())).await?;
-        match client.simple_query(&function.call(canaries, true, &claims)).await {
+        match client.simple_query(&function.call(ground, canaries, true, &claims)).await {
             Err(error) => match error.code() {
                 None => return Err(error::failed(&error)),
                 Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {}
@@ -139,7 +140,7 @@ async fn call_forged(
                     wrong("shows another organization to");
                 }
                 execute(client, "set local role none").await?;
-                if state(client, watch).await? != before {
+                if state(ground, watch).await? != before {
                     wrong("changes rows of another organization for");
                 }
             }
@@ -168,10 +169,9 @@ fn text_of(answer: &[SimpleQueryMessage]) -> Vec<String> {
         .collect()
 }
 
-async fn functions(client: &Client, role: &str) -> Result<Vec<Function>, StoreError> {
+async fn functions(ground: &Ground<'_>, role: &str) -> Result<Vec<Function>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let rows = client.query(include_str!("../sql/prove/functions.sql"), &[&role]).await;
-    let rows = rows.map_err(failed)?;
+    let rows = ground.query(include_str!("../sql/prove/functions.sql"), &[&role]).await?;
     let function = |row: &tokio_postgres::Row| {
         let names: Vec<String> = row.try_get(2)?;
         let kinds: Vec<String> = row.try_get(3)?;
@@ -185,13 +185,19 @@ async fn functions(client: &Client, role: &str) -> Result<Vec<Function>, StoreEr
 }
 
 impl Function {
-    fn call(&self, canaries: &Canaries, foreign: bool, claims: &str) -> String {
+    fn call(
+        &self,
+        ground: &Ground<'_>,
+        canaries: &Canaries,
+        foreign: bool,
+        claims: &str,
+    ) -> String {
         let arguments: Vec<_> = self
             .arguments
             .iter()
             .map(|(name, kind)| argument(canaries, foreign, claims, name, kind))
             .collect();
-        format!("select * from tollgate.{}({})", ident(&self.name), arguments.join(", "))
+        format!("select * from {}({})", ground.table(&self.name), arguments.join(", "))
     }
 }
 
@@ -208,6 +214,8 @@ fn argument(canaries: &Canaries, foreign: bool, claims: &str, name: &str, kind: 
             literal(&canary.organization.to_string())
         }
         ("p_claims", _) => literal(claims),
+        // A table that all of those functions know that take the name of one.
+        ("p_table", _) => "'memberships'".to_owned(),
         (name, "uuid") => literal(&id_of(other, name.trim_start_matches("p_"))),
         (_, "text") => "'canary'".to_owned(),
         (_, "boolean") => "false".to_owned(),
@@ -225,15 +233,15 @@ fn id_of(other: &Canary, column: &str) -> String {
 }
 
 /// The statement that reads all rows of the other organization.
-async fn watch(client: &Client, canaries: &Canaries) -> Result<Option<String>, StoreError> {
+async fn watch(ground: &Ground<'_>, canaries: &Canaries) -> Result<Option<String>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
     let none: Vec<&str> = Vec::new();
-    let user = client.query_one(include_str!("../sql/prove/user.sql"), &[&none]).await;
-    let past: bool = user.map_err(failed)?.try_get(0).map_err(failed)?;
+    let user = ground.query_one(include_str!("../sql/prove/user.sql"), &[&none]).await?;
+    let past: bool = user.try_get(0).map_err(failed)?;
     let tables = canaries.other.rows.keys().map(|name| {
         format!(
-            "select to_jsonb(t)::text as row from tollgate.{} t where organization_id = '{}'",
-            ident(name),
+            "select to_jsonb(t)::text as row from {} t where organization_id = '{}'",
+            ground.table(name),
             canaries.other.organization
         )
     });
@@ -241,9 +249,9 @@ async fn watch(client: &Client, canaries: &Canaries) -> Result<Option<String>, S
     Ok(past.then(|| format!("select md5(string_agg(row, '' order by row)) from ({all}) as rows")))
 }
 
-async fn state(client: &Client, watch: Option<&str>) -> Result<Option<String>, StoreError> {
+async fn state(ground: &Ground<'_>, watch: Option<&str>) -> Result<Option<String>, StoreError> {
     let Some(watch) = watch else { return Ok(None) };
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let row = client.query_one(watch, &[]).await.map_err(failed)?;
+    let row = ground.client.query_one(watch, &[]).await.map_err(failed)?;
     row.try_get(0).map_err(failed)
 }

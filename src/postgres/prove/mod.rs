@@ -7,6 +7,8 @@
 //! back. [`Scope::ReadOnly`] writes nothing: it checks the catalog, and reads as every role for an
 //! organization that is not there.
 //!
+//! An organization's own schema is proven in the same way, and that it takes no row of another one.
+//!
 //! Everything is read from the catalog, so a new table is proven, or found wanting, without a change here.
 
 mod catalog;
@@ -18,12 +20,12 @@ mod probes;
 mod report;
 mod rows;
 
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, Row, types::ToSql};
 
 pub use checks::{CHECKS, Check};
 pub use report::{Finding, Proof};
 
-use super::{Seal, error, migrate, sealing};
+use super::{Seal, error, migrate, schema::Schema, sealing};
 use crate::store::StoreError;
 
 /// How much is tried.
@@ -42,20 +44,22 @@ pub enum Scope<'a> {
     Functions,
 }
 
-/// Proves the database, in a transaction of its own that leaves nothing behind.
+/// Proves the shared schema of the database, in a transaction of its own that leaves nothing behind.
 ///
 /// # Errors
 /// The database is away, or its schema is not (yet) this program's; not where isolation fails: that is in the [`Proof`].
 pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError> {
-    run_with(config, scope, None).await
+    run_in(config, &Schema::SHARED, scope, None).await
 }
 
-/// As [`run`], with the seal of a gateway, for a user who may not read the keys where claims must be sealed.
+/// As [`run`], of any schema of ours, and with the seal of a gateway, for a user who may not read the keys where
+/// claims must be sealed.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_with(
+pub async fn run_in(
     config: &Config,
+    schema: &Schema,
     scope: Scope<'_>,
     seal: Option<&Seal>,
 ) -> Result<Proof, StoreError> {
@@ -66,37 +70,44 @@ pub async fn run_with(
         "begin"
     };
     execute(&client, begin).await?;
-    let proof = within_with(&client, scope, seal).await;
+    let proof = within_with(&client, schema, scope, seal).await;
     execute(&client, "rollback").await?;
     proof
 }
 
-/// As [`run`], in the transaction that is open on `client`, which must be rolled back afterwards.
+/// As [`run_in`], in the transaction that is open on `client`, which must be rolled back afterwards.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn within(client: &Client, scope: Scope<'_>) -> Result<Proof, StoreError> {
-    within_with(client, scope, None).await
+pub async fn within(
+    client: &Client,
+    schema: &Schema,
+    scope: Scope<'_>,
+) -> Result<Proof, StoreError> {
+    within_with(client, schema, scope, None).await
 }
 
 async fn within_with(
     client: &Client,
+    schema: &Schema,
     scope: Scope<'_>,
     seal: Option<&Seal>,
 ) -> Result<Proof, StoreError> {
-    execute(client, include_str!("../sql/prove/prepare.sql")).await?;
+    let ground = Ground { client, schema };
+    ground.execute(include_str!("../sql/prove/prepare.sql")).await?;
     let mut proof = Proof::default();
     if !matches!(scope, Scope::Table(_) | Scope::Functions) {
-        catalog::check(client, &mut proof).await?;
+        catalog::check(&ground, &mut proof).await?;
     }
-    let seal = match (scope, sealing::is_on_within(client).await?) {
+    let seal = match (scope, sealing::is_on_within(client, schema).await?) {
         (Scope::Catalog, _) => None,
         (_, false) => {
             proof.unchecked("sealed claims are off");
             None
         }
         (_, true) => {
-            let Some(seal) = sealing::kept_within(client).await?.or_else(|| seal.cloned()) else {
+            let Some(seal) = sealing::kept_within(client, schema).await?.or_else(|| seal.cloned())
+            else {
                 proof.unchecked(
                     "what roles and functions do: claims must be sealed, and this user has no key",
                 );
@@ -108,20 +119,59 @@ async fn within_with(
     };
     match scope {
         Scope::Catalog => {}
-        Scope::ReadOnly => probes::read(client, seal.as_ref(), &mut proof).await?,
+        Scope::ReadOnly => probes::read(&ground, seal.as_ref(), &mut proof).await?,
         Scope::Full | Scope::Table(_) | Scope::Functions => {
             let only = if let Scope::Table(table) = scope { Some(table) } else { None };
-            if let Some(canaries) = rows::plant(client, seal, &mut proof).await? {
+            if let Some(canaries) = rows::plant(&ground, seal, &mut proof).await? {
                 if scope != Scope::Functions {
-                    probes::run(client, &canaries, only, &mut proof).await?;
+                    probes::run(&ground, &canaries, only, &mut proof).await?;
                 }
                 if only.is_none() {
-                    functions::run(client, &canaries, &mut proof).await?;
+                    functions::run(&ground, &canaries, &mut proof).await?;
                 }
             }
         }
     }
     Ok(proof)
+}
+
+/// What is being proven: a schema, over a connection.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    client: &'a Client,
+    schema: &'a Schema,
+}
+
+impl Ground<'_> {
+    /// A table of the schema, as SQL takes it.
+    fn table(&self, name: &str) -> String {
+        format!("{}.{}", self.schema, ident(name))
+    }
+
+    /// A text of the program, about this schema.
+    async fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        execute(self.client, &self.schema.read(sql)).await
+    }
+
+    /// The rows of a query of the program, about this schema.
+    async fn query(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.client.query(&*self.schema.read(sql), parameters).await;
+        rows.map_err(|error| error::failed(&error))
+    }
+
+    /// The one row of such a query.
+    async fn query_one(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, StoreError> {
+        let row = self.client.query_one(&*self.schema.read(sql), parameters).await;
+        row.map_err(|error| error::failed(&error))
+    }
 }
 
 async fn execute(client: &Client, sql: &str) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 use uuid::Uuid;
 
 use super::{
+    Ground,
     checks::{OPERATORS_TABLES, names},
     execute, forged, ident, literal, newer,
     report::Proof,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Whom the gateway and people act as; the owner of the tables too.
-pub(super) const ROLES: [&str; 8] = [
+pub(super) const ROLES: [&str; 9] = [
     "tollgate_login",
     "tollgate_owner",
     "tollgate_admin",
@@ -27,8 +28,10 @@ pub(super) const ROLES: [&str; 8] = [
     "tollgate_viewer",
     "tollgate_platform",
     "tollgate_ledger",
+    MOVER,
     "tollgate_migrator",
 ];
+const MOVER: &str = "tollgate_mover";
 
 /// What a statement got.
 pub(super) enum Answer {
@@ -46,12 +49,12 @@ pub(super) enum Answer {
 
 /// Those of the roles that this user may become, and the server's version.
 pub(super) async fn roles(
-    client: &Client,
+    ground: &Ground<'_>,
     proof: &mut Proof,
 ) -> Result<(Vec<&'static str>, i32), StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
     let asked = include_str!("../sql/prove/user.sql");
-    let user = client.query_one(asked, &[&ROLES.as_slice()]).await.map_err(failed)?;
+    let user = ground.query_one(asked, &[&ROLES.as_slice()]).await?;
     let may: Vec<String> = user.try_get(2).map_err(failed)?;
     let (may, not): (Vec<_>, Vec<_>) =
         ROLES.into_iter().partition(|role| may.iter().any(|one| one == role));
@@ -98,16 +101,16 @@ pub(super) fn role_of(role: &str) -> &str {
 
 /// Reads as every role, with no claims and with those of an organization that is not there.
 pub(super) async fn read(
-    client: &Client,
+    ground: &Ground<'_>,
     seal: Option<&Seal>,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
-    let (roles, _) = roles(client, proof).await?;
+    let client = ground.client;
+    let (roles, _) = roles(ground, proof).await?;
     proof.roles_were_tried();
-    forged::keys(client, &roles, proof).await?;
+    forged::keys(ground, &roles, proof).await?;
     proof.unchecked("writing and functions: read-only");
-    let names = client.query(include_str!("../sql/prove/tenant_tables.sql"), &[]).await;
-    let names = names.map_err(|error| error::failed(&error))?;
+    let names = ground.query(include_str!("../sql/prove/tenant_tables.sql"), &[]).await?;
     let stranger = Uuid::new_v4();
     for role in roles {
         for claims in [None, Some(claims(stranger, "canary", role_of(role)))] {
@@ -119,7 +122,7 @@ pub(super) async fn read(
                 }
                 let sent = claims.as_ref().map(|claims| sent(seal, claims));
                 become_role(client, role, sent.as_deref()).await?;
-                let table = format!("tollgate.{}", ident(name));
+                let table = ground.table(name);
                 let sql = format!("select organization_id from {table} limit 1");
                 let answer = attempt(client, &sql, proof).await?;
                 judge(proof, check, name, role, "select", &answer, 0);
@@ -129,7 +132,7 @@ pub(super) async fn read(
             }
         }
         if let Some(seal) = seal {
-            forged::claims_count(client, seal, role, stranger, proof).await?;
+            forged::claims_count(ground, seal, role, stranger, proof).await?;
         }
     }
     execute(client, "set local role none").await
@@ -142,32 +145,37 @@ fn operators(role: &str, table: &str) -> bool {
 
 /// Tries everything, on every table or on one.
 pub(super) async fn run(
-    client: &Client,
+    ground: &Ground<'_>,
     canaries: &Canaries,
     only: Option<&str>,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
-    let (roles, version) = roles(client, proof).await?;
+    let client = ground.client;
+    let (roles, version) = roles(ground, proof).await?;
     proof.roles_were_tried();
     for what in newer::missing(version) {
         proof.unchecked(format!("{what}: this server does not have it"));
     }
     if only.is_none() {
-        forged::keys(client, &roles, proof).await?;
+        forged::keys(ground, &roles, proof).await?;
     }
     let mut seen = false;
     for role in roles {
-        let columns = updatable(client, role, only).await?;
+        let columns = updatable(ground, role, only).await?;
         for name in canaries.other.rows.keys() {
             if only.is_some_and(|only| only != name) {
                 continue;
             }
-            let try_on = Try { client, canaries, role, name, column: columns.get(name), version };
+            let column = columns.get(name);
+            let try_on = Try { ground, client, canaries, role, name, column, version };
             if let Some(seal) = &canaries.seal {
                 forged::reach(&try_on, seal, proof).await?;
             }
             seen |= try_on.foreign_rows(proof).await?;
             try_on.wrong_role(proof).await?;
+            if role == MOVER {
+                try_on.rows_in_use(proof).await?;
+            }
             become_role(client, role, None).await?;
             let sql = format!("select organization_id from {}", try_on.table());
             let answer = attempt(client, &sql, proof).await?;
@@ -185,19 +193,19 @@ pub(super) async fn run(
 }
 
 async fn updatable(
-    client: &Client,
+    ground: &Ground<'_>,
     role: &str,
     only: Option<&str>,
 ) -> Result<BTreeMap<String, String>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let rows = client.query(include_str!("../sql/prove/updatable.sql"), &[&role, &only]).await;
-    let rows = rows.map_err(failed)?;
+    let rows = ground.query(include_str!("../sql/prove/updatable.sql"), &[&role, &only]).await?;
     rows.iter()
         .map(|row| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)))
         .collect()
 }
 
 pub(super) struct Try<'a> {
+    pub(super) ground: &'a Ground<'a>,
     pub(super) client: &'a Client,
     pub(super) canaries: &'a Canaries,
     pub(super) role: &'a str,
@@ -209,7 +217,7 @@ pub(super) struct Try<'a> {
 
 impl Try<'_> {
     pub(super) fn table(&self) -> String {
-        format!("tollgate.{}", ident(self.name))
+        self.ground.table(self.name)
     }
 
     /// A canary's row, as something to select from.
@@ -330,6 +338,20 @@ impl Try<'_> {
             }
         }
         Ok(seen)
+    }
+
+    /// The mover in an organization that is where it is, and neither arrives nor has left.
+    async fn rows_in_use(&self, proof: &mut Proof) -> Result<(), StoreError> {
+        let own = &self.canaries.own;
+        let claims = claims(own.organization, &own.marker, role_of(self.role));
+        let claims = sent(self.canaries.seal.as_ref(), &claims);
+        become_role(self.client, self.role, Some(&claims)).await?;
+        let delete = format!("delete from {}", self.table());
+        for (verb, sql) in [("delete", delete), ("insert", self.insert(own))] {
+            let answer = attempt(self.client, &sql, proof).await?;
+            judge(proof, "P07", self.name, self.role, verb, &answer, 0);
+        }
+        Ok(())
     }
 
     /// The own organization's row with a database role that the claims do not give.

@@ -68,6 +68,16 @@ impl Proof {
         }
     }
 
+    /// Rows are where they should not be.
+    pub(in crate::postgres) fn stray(&mut self, object: &str, message: String) {
+        self.found("P08", object, message);
+    }
+
+    /// Something could not be checked by this user.
+    pub(in crate::postgres) fn not_checked(&mut self, what: &str) {
+        self.unchecked(what);
+    }
+
     pub(super) fn unchecked(&mut self, what: impl Into<String>) {
         self.unchecked.insert(what.into());
     }

@@ -24,6 +24,7 @@ begin
            ('tollgate_viewer', 'nologin'),
            ('tollgate_platform', 'nologin'),
            ('tollgate_ledger', 'nologin'),
+           ('tollgate_mover', 'nologin'),
            ('tollgate_rls_helper', 'nologin')
   loop
     -- Asked first, because a refused CREATE ROLE is an error in the server's log every time.
@@ -40,7 +41,7 @@ begin
   for role_name in
     select r.rolname from pg_catalog.pg_roles r
       where r.rolname in ('tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member',
-                          'tollgate_viewer', 'tollgate_platform', 'tollgate_ledger')
+                          'tollgate_viewer', 'tollgate_platform', 'tollgate_ledger', 'tollgate_mover')
         and (r.rolsuper or r.rolbypassrls)
   loop
     raise exception 'role % goes round row security: take SUPERUSER and BYPASSRLS from it', role_name using errcode = '42501';
@@ -98,8 +99,8 @@ begin
     end if;
   end loop;
 
-  -- The migrator hands functions over to the two roles that own some.
-  for role_name in values ('tollgate_ledger'), ('tollgate_rls_helper') loop
+  -- The migrator hands functions over to the two roles that own some, and becomes the one that moves organizations.
+  for role_name in values ('tollgate_ledger'), ('tollgate_rls_helper'), ('tollgate_mover') loop
     if not pg_catalog.pg_has_role('tollgate_migrator', role_name, 'MEMBER') then
       execute format('grant %I to tollgate_migrator', role_name);
     end if;

@@ -1,6 +1,7 @@
 -- Every way in which the catalog can lack isolation: one row a finding, none if all holds.
 -- $1 tables that belong to no organization; $2 the history of migrations; $3 functions that may go past row security;
--- $4 unique indexes that may be global; $5 functions of the ledger that put no claims into force.
+-- $4 unique indexes that may be global; $5 functions of the ledger that put no claims into force; $6 functions that need
+-- not look whether the organization is being moved.
 -- C22 gives the expressions that call a function; the caller looks where in them it is called.
 with
 space as (select oid, nspname, nspowner, nspacl from pg_namespace where nspname = 'tollgate'),
@@ -8,10 +9,10 @@ role as (
   select oid, rolname, rolname = 'tollgate_rls_helper' as helper, rolname = 'tollgate_migrator' as migrator
     from pg_roles
     where rolname in ('tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
-                      'tollgate_platform', 'tollgate_ledger', 'tollgate_rls_helper')),
+                      'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper')),
 wanted as (
   select unnest(array['tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
-                      'tollgate_platform', 'tollgate_ledger', 'tollgate_rls_helper']) as rolname),
+                      'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper']) as rolname),
 rel as (select c.* from pg_class c join space on c.relnamespace = space.oid),
 tab as (
   select t.oid, t.relname, t.relkind, t.relispartition, t.relrowsecurity, t.relforcerowsecurity, t.relacl, t.relowner,
@@ -118,7 +119,7 @@ found (code, object, detail) as (
     from role r join pg_roles own on own.oid = r.oid and not own.rolsuper join pg_roles x on x.oid <> r.oid
     where pg_has_role(r.oid, x.oid, 'MEMBER')
       and not (r.rolname = 'tollgate_login' and x.oid in (select oid from person))
-      and not (r.migrator and x.rolname in ('tollgate_ledger', 'tollgate_rls_helper'))
+      and not (r.migrator and x.rolname in ('tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper'))
   union all
   -- A login that does not inherit by its attribute may still do so by its membership, from 16 on.
   select 'C08', r.rolname::text, format('has the rights of %s without becoming it', x.rolname)
@@ -217,7 +218,7 @@ found (code, object, detail) as (
   union all
   select 'C22', relname || '.' || polname, text
     from pol cross join lateral (values (qual), (checks)) as side (text)
-    where text ~ '(tollgate|auth)\.\w+\('
+    where text ~ '(tollgate\w*|auth)\.\w+\('
   union all
   select 'C23', p.relname || '.' || p.polname, 'lets a role do what it has no right to: one of the two is a mistake'
     from pol p
@@ -247,6 +248,28 @@ found (code, object, detail) as (
   select 'C25', f.oid::regprocedure::text, 'acts as the ledger, and does not put verified claims into force'
     from fun f
     where f.prosecdef and f.proowner in (select oid from role where rolname = 'tollgate_ledger') and f.oid in (select facl.oid from facl)
-      and f.prosrc !~ 'tollgate\.enter(_as_platform)?\(' and not f.proname = any ($5)
+      and f.prosrc !~ '\.enter(_as_platform)?\(' and not f.proname = any ($5)
+  union all
+  select 'C26', t.relname::text, 'may have rows of every organization, in the schema of one'
+    from tab t cross join space
+    where space.nspname ~ '^tollgate_[0-9a-f]{32}$' and t.tenant is not null and not exists (
+      select from pg_constraint k where k.conrelid = t.oid and k.contype = 'c' and k.convalidated
+        and pg_get_constraintdef(k.oid) = format('CHECK ((organization_id = %I.only_organization()))', space.nspname))
+  union all
+  select 'C26', 'only_organization()', 'is not the organization that the schema is named after'
+    from space
+    where space.nspname ~ '^tollgate_[0-9a-f]{32}$' and not exists (
+      select from fun where fun.proname = 'only_organization' and fun.pronargs = 0
+        and pg_get_function_sqlbody(fun.oid) = format('RETURN %L::uuid', substr(space.nspname, 10)::uuid))
+  union all
+  select 'C27', t.relname::text, format('the mover may not %s: it stays behind when its organization moves', verb)
+    from tab t cross join unnest(array['select', 'insert', 'delete']) as verb
+    where t.tenant is not null and not t.relispartition and not exists (
+      select from pol p join role r on r.oid = p.polroles[1] where p.polrelid = t.oid and p.verb = verb.verb and r.rolname = 'tollgate_mover')
+  union all
+  select distinct 'C28', f.oid::regprocedure::text, 'writes, and does not look whether the organization is being moved: what it writes may be lost'
+    from fun f join facl on facl.oid = f.oid
+    where f.proowner in (select oid from role where rolname = 'tollgate_ledger') and f.provolatile = 'v' and strpos(f.prosrc, '.stay(') = 0
+      and not f.proname = any ($6)
 )
 select distinct code, object, detail from found order by code, object, detail

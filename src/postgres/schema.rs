@@ -1,0 +1,150 @@
+//! One set of SQL texts for every schema.
+//!
+//! All SQL here names the schema `tollgate`: the tables that organizations share. An organization may have a
+//! schema of its own in the same database; the texts are then read as if they named that one.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    ops::Deref,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use uuid::Uuid;
+
+use crate::domain::ids::OrganizationId;
+
+const SHARED: &str = "tollgate";
+
+/// The shared schema, or an organization's own. Cheap to clone; clones share the texts.
+#[derive(Clone, Default)]
+pub struct Schema(Option<Arc<Own>>);
+
+struct Own {
+    organization_id: OrganizationId,
+    name: String,
+    /// As many as the program has statements.
+    texts: RwLock<HashMap<&'static str, Arc<str>>>,
+}
+
+/// SQL that names the right schema.
+pub(super) enum Text {
+    Shared(&'static str),
+    Own(Arc<str>),
+}
+
+impl Schema {
+    /// The schema `tollgate`, of all who share it.
+    pub const SHARED: Self = Self(None);
+
+    /// The organization's own: `tollgate_` and the digits of its id.
+    pub fn of(organization_id: OrganizationId) -> Self {
+        let name = format!("{SHARED}_{}", organization_id.as_uuid().simple());
+        Self(Some(Arc::new(Own { organization_id, name, texts: RwLock::default() })))
+    }
+
+    /// The schema that has this name, if it is one of ours.
+    pub fn named(name: &str) -> Option<Self> {
+        if name == SHARED {
+            return Some(Self::SHARED);
+        }
+        let digits = name.strip_prefix(SHARED)?.strip_prefix('_')?;
+        let schema = Self::of(OrganizationId::new(Uuid::try_parse(digits).ok()?));
+        (schema.name() == name).then_some(schema)
+    }
+
+    /// Its name, which needs no quotes.
+    pub fn name(&self) -> &str {
+        self.0.as_deref().map_or(SHARED, |own| &own.name)
+    }
+
+    /// Whose own it is; nobody's if it is shared.
+    pub fn owner(&self) -> Option<OrganizationId> {
+        self.0.as_deref().map(|own| own.organization_id)
+    }
+
+    /// A text of the program, naming this schema.
+    pub(super) fn text(&self, sql: &'static str) -> Text {
+        let Some(own) = &self.0 else { return Text::Shared(sql) };
+        // Texts are put in whole: a panic elsewhere leaves none of them half written.
+        if let Some(text) = own.texts.read().unwrap_or_else(PoisonError::into_inner).get(sql) {
+            return Text::Own(Arc::clone(text));
+        }
+        let text: Arc<str> = in_schema(sql, &own.name).into();
+        let mut texts = own.texts.write().unwrap_or_else(PoisonError::into_inner);
+        Text::Own(Arc::clone(texts.entry(sql).or_insert(text)))
+    }
+
+    /// Any text, naming this schema.
+    pub(super) fn read<'a>(&self, sql: &'a str) -> Cow<'a, str> {
+        match &self.0 {
+            None => Cow::Borrowed(sql),
+            Some(own) => Cow::Owned(in_schema(sql, &own.name)),
+        }
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+    fn deref(&self) -> &str {
+        match self {
+            Self::Shared(text) => text,
+            Self::Own(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Schema {}
+
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Schema").field(&self.name()).finish()
+    }
+}
+
+/// `sql` with another schema in the place of `tollgate`: wherever a name is looked up in it, or the schema itself
+/// is meant, and nowhere else. Roles, channels, settings and words that only begin like it stay.
+///
+/// The migrations' checksums are those of the texts that come out of here: for a text that was released, it must
+/// always come to the same.
+fn in_schema(sql: &str, schema: &str) -> String {
+    let mut written = String::with_capacity(sql.len().saturating_add(sql.len() / 4));
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once(SHARED) {
+        written.push_str(before);
+        let means_schema = if after.starts_with('.') {
+            !written.ends_with(is_of_a_word)
+        } else {
+            (written.ends_with("schema ") && !after.starts_with(is_of_a_word))
+                || (written.ends_with('\'') && after.starts_with("'::regnamespace"))
+                || (written.ends_with("nspname = '") && after.starts_with('\''))
+                || (written.ends_with("schemaname = '") && after.starts_with('\''))
+                || (written.ends_with("search_path = ") && after.starts_with(','))
+        };
+        written.push_str(if means_schema { schema } else { SHARED });
+        rest = after;
+    }
+    written.push_str(rest);
+    written
+}
+
+fn is_of_a_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;

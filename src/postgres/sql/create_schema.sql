@@ -1,0 +1,9 @@
+-- Makes the schema, where it is not there yet: the one step of a schema that needs the database's administrator.
+-- Takes no parameters.
+do $schema$
+begin
+  if not exists (select from pg_catalog.pg_namespace where nspname = 'tollgate') then
+    create schema tollgate authorization tollgate_migrator;
+  end if;
+end
+$schema$
