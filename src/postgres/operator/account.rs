@@ -72,7 +72,7 @@ impl Operator {
         let claims = claims(id);
         let (from, until) = (from.as_str(), until.map(Moment::as_str));
         let parameters: [Parameter<'_>; 4] =
-            [&id.as_uuid(), &self.door.sealed(&claims), &from, &until];
+            [&id.as_uuid(), &self.places.sealed(&claims), &from, &until];
         let rows = self.run(id, &WINDOW, &parameters).await?;
         let row = one(&rows)?;
         Ok(AccountWindow {
@@ -101,8 +101,8 @@ impl Operator {
         let id = window.organization_id;
         let claims = claims(id);
         let parameters: [Parameter<'_>; 5] =
-            [&id.as_uuid(), &self.door.sealed(&claims), &after, &window.closing_seq, &SLICE];
-        self.run(id, &LINES, &parameters).await?.iter().map(line).collect()
+            [&id.as_uuid(), &self.places.sealed(&claims), &after, &window.closing_seq, &SLICE];
+        self.any(id, &LINES, &parameters).await?.iter().map(line).collect()
     }
 }
 

@@ -46,7 +46,7 @@ impl Operator {
         at: Option<&str>,
     ) -> Result<Agreement, StoreError> {
         let claims = claims(id);
-        let parameters: [Parameter<'_>; 3] = [&id.as_uuid(), &self.door.sealed(&claims), &at];
+        let parameters: [Parameter<'_>; 3] = [&id.as_uuid(), &self.places.sealed(&claims), &at];
         prices::agreement(&self.run(id, &AGREEMENT, &parameters).await?)
     }
 

@@ -1,7 +1,7 @@
 //! Whether the books of every organization are in order.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio_postgres::types::Type;
+use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
 use super::{Operator, Parameter, balance, claims, one};
@@ -9,6 +9,7 @@ use crate::{
     domain::{credits::Credits, ids::OrganizationId, role::Role},
     postgres::{
         door::DoorRole,
+        places::Place,
         statement::Statement,
         store::{column, own_claims},
     },
@@ -24,6 +25,8 @@ const CHECK_PRICES: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::INT8, Type::UUID, Type::INT4],
 );
 
+/// What `reconcile` says where the organization has no balance.
+const NO_BALANCE: &str = "balance is missing";
 const PAGE: i64 = 1_000;
 /// Books that are read at once: each may read much, and calls must go on.
 pub(super) const AT_ONCE: usize = 4;
@@ -77,20 +80,24 @@ impl Operator {
     /// # Errors
     /// The store is away. An organization that is not there is found broken.
     pub async fn books(&self, id: OrganizationId) -> Result<Books, StoreError> {
-        let rows =
-            self.run(id, &RECONCILE, &[&id.as_uuid(), &self.door.sealed(&claims(id))]).await?;
-        let row = one(&rows)?;
-        let mut broken: Vec<String> = column(row, 7)?;
-        self.check_prices(id, &mut broken).await?;
-        Ok(Books {
-            organization_id: id,
-            balance: balance(row, 0)?,
-            charged: Credits::from_nanos(column(row, 3)?),
-            holds_open: u64::try_from(column::<i64>(row, 4)?).unwrap_or(0),
-            expired: u64::try_from(column::<i64>(row, 5)?).unwrap_or(0),
-            unbilled_max: Credits::from_nanos(column(row, 6)?),
-            broken,
-        })
+        let (own, main) = (&claims(id), self.places.main());
+        let read = self.places.ask(id, move |store| {
+            Box::pin(async move {
+                let (door, id) = (store.door(), id.as_uuid());
+                let parameters: [Parameter<'_>; 2] = [&id, &door.sealed(own)];
+                let rows = door.run(own, DoorRole::Platform, &RECONCILE, &parameters).await?;
+                let books = books(OrganizationId::new(id), one(&rows)?)?;
+                // It has left the place: the books that are broken are those of nobody.
+                let nothing = books.broken.iter().any(|finding| finding == NO_BALANCE);
+                if nothing && !store.is(main) {
+                    return Err(StoreError::UnknownOrganization);
+                }
+                Ok(books)
+            })
+        });
+        let mut books = read.await?;
+        self.check_prices(id, &mut books.broken).await?;
+        Ok(books)
     }
 
     /// Adds every call that does not cost usage × price, until there are findings enough.
@@ -104,8 +111,8 @@ impl Operator {
             let claims = claims(id);
             let (at, last) = (after.map(|(at, _)| at), after.map(|(_, id)| id));
             let parameters: [Parameter<'_>; 5] =
-                [&id.as_uuid(), &self.door.sealed(&claims), &at, &last, &SLICE];
-            let rows = self.run(id, &CHECK_PRICES, &parameters).await?;
+                [&id.as_uuid(), &self.places.sealed(&claims), &at, &last, &SLICE];
+            let rows = self.any(id, &CHECK_PRICES, &parameters).await?;
             let Some(row) = rows.first() else { break };
             broken.extend(column::<Vec<String>>(row, 3)?);
             if column::<i64>(row, 0)? < i64::from(SLICE) {
@@ -117,10 +124,11 @@ impl Operator {
         Ok(())
     }
 
-    /// Checks the books of every organization, one after the other, while calls go on.
+    /// Checks the books of every organization, wherever it is, one after the other, while calls go on. Books that
+    /// cannot be read because their place is away are broken.
     ///
     /// # Errors
-    /// The store is away.
+    /// The main database is away.
     pub async fn reconcile(&self) -> Result<Reconciliation, StoreError> {
         let mut found = Reconciliation::default();
         let mut after = OrganizationId::new(Uuid::nil());
@@ -128,8 +136,23 @@ impl Operator {
             let page = self.organizations_after(after).await?;
             let Some(last) = page.last() else { return Ok(found) };
             after = *last;
-            let books = stream::iter(page).map(|id| self.books(id)).buffer_unordered(AT_ONCE);
+            let books = stream::iter(page).map(|id| self.readable(id)).buffer_unordered(AT_ONCE);
             found = books.try_fold(found, |sum, books| async move { Ok(sum.with(books)) }).await?;
+        }
+    }
+
+    async fn readable(&self, id: OrganizationId) -> Result<Books, StoreError> {
+        match self.books(id).await {
+            Err(error) if self.places.place_of(id) != Place::Row => Ok(Books {
+                organization_id: id,
+                balance: Balance::default(),
+                charged: Credits::ZERO,
+                holds_open: 0,
+                expired: 0,
+                unbilled_max: Credits::ZERO,
+                broken: vec![format!("cannot be read in {}: {error}", self.places.place_of(id))],
+            }),
+            books => books,
         }
     }
 
@@ -143,9 +166,22 @@ impl Operator {
     ) -> Result<Vec<OrganizationId>, StoreError> {
         let claims = own_claims(None, Some(Role::Platform.as_str()));
         let parameters: [Parameter<'_>; 2] = [&after.as_uuid(), &PAGE];
-        let rows = self.door.run(&claims, DoorRole::Platform, &LIST, &parameters).await?;
+        let door = self.places.main().door();
+        let rows = door.run(&claims, DoorRole::Platform, &LIST, &parameters).await?;
         rows.iter().map(|row| column(row, 0).map(OrganizationId::new)).collect()
     }
+}
+
+fn books(id: OrganizationId, row: &Row) -> Result<Books, StoreError> {
+    Ok(Books {
+        organization_id: id,
+        balance: balance(row, 0)?,
+        charged: Credits::from_nanos(column(row, 3)?),
+        holds_open: u64::try_from(column::<i64>(row, 4)?).unwrap_or(0),
+        expired: u64::try_from(column::<i64>(row, 5)?).unwrap_or(0),
+        unbilled_max: Credits::from_nanos(column(row, 6)?),
+        broken: column(row, 7)?,
+    })
 }
 
 impl Reconciliation {

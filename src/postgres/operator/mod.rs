@@ -1,7 +1,7 @@
 //! What the operator's staff does: organizations, credits, policies, budgets, rate limits, members, prices, and the books.
 //!
 //! Everything goes through the door as `tollgate_platform`, so the connection may be the
-//! administrator's or `tollgate_login`'s.
+//! administrator's or `tollgate_login`'s; and to the place where the organization is.
 
 mod account;
 mod agreements;
@@ -25,7 +25,8 @@ pub use prices::{Import, ImportOptions, ScheduledPrice};
 pub use rebill::{Bill, Difference, OtherPrices, Rebill, RebillWindow};
 
 use super::{
-    door::{Door, DoorRole},
+    door::DoorRole,
+    places::{Places, Standing},
     policies,
     pool::Pool,
     statement::{Parameter, Statement},
@@ -61,7 +62,7 @@ const STATEMENT_MAX: Duration = Duration::from_mins(5);
 /// The operator's basics. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Operator {
-    door: Door,
+    places: Places,
 }
 
 /// An organization as the operator sees it.
@@ -79,6 +80,8 @@ pub struct Organization {
     pub policy: Policy,
     /// What it has.
     pub balance: Balance,
+    /// Where its rows are.
+    pub standing: Standing,
 }
 
 /// What a grant came to.
@@ -103,9 +106,9 @@ pub enum PolicyError {
 }
 
 impl Operator {
-    /// An operator on this pool.
-    pub const fn new(pool: Pool) -> Self {
-        Self { door: Door::new(pool) }
+    /// An operator on this pool, for all organizations in its database.
+    pub fn new(pool: Pool) -> Self {
+        Self::over(Places::new(pool, [], Places::WAIT_MAX))
     }
 
     /// An operator on a connection of its own beside this pool, made when it is needed: it may take its time, five
@@ -117,7 +120,27 @@ impl Operator {
         Ok(Self::new(pool.beside(STATEMENT_MAX)?))
     }
 
-    /// Adds an organization with an empty balance and the default policy. `false` if it is there.
+    /// As [`beside`](Self::beside), in all places.
+    ///
+    /// # Errors
+    /// As [`beside`](Self::beside), or the main database is away.
+    pub async fn beside_all(places: &Places) -> Result<Self, StoreError> {
+        let beside = places.beside(STATEMENT_MAX)?;
+        beside.read().await?;
+        Ok(Self::over(beside))
+    }
+
+    /// An operator of these places.
+    pub const fn over(places: Places) -> Self {
+        Self { places }
+    }
+
+    /// The places.
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Adds an organization with an empty balance and the default policy, in the shared tables. `false` if it is there.
     ///
     /// # Errors
     /// The time zone is not one that Postgres knows, or the store is away.
@@ -129,7 +152,7 @@ impl Operator {
     ) -> Result<bool, StoreError> {
         let claims = claims(id);
         let parameters: [Parameter<'_>; 4] =
-            [&id.as_uuid(), &self.door.sealed(&claims), &name, &time_zone];
+            [&id.as_uuid(), &self.places.sealed(&claims), &name, &time_zone];
         let rows = self.run(id, &CREATE, &parameters).await?;
         column(one(&rows)?, 0)
     }
@@ -141,6 +164,7 @@ impl Operator {
     pub async fn organization(&self, id: OrganizationId) -> Result<Organization, StoreError> {
         let rows = self.run(id, &SHOW, &[&id.as_uuid()]).await?;
         let row = one(&rows)?;
+        let standing = self.places.standing(id).await?;
         Ok(Organization {
             organization_id: id,
             name: column(row, 0)?,
@@ -148,6 +172,7 @@ impl Operator {
             time_zone: column(row, 2)?,
             policy: policies::parse(column(row, 3)?)?,
             balance: balance(row, 4)?,
+            standing,
         })
     }
 
@@ -179,9 +204,13 @@ impl Operator {
         if *switch == Switch::Organization {
             return self.suspend(id, true, reason).await.map(|()| true);
         }
-        let role = DoorRole::Platform;
-        let turned = switches::turn_on(&self.door, &claims(id), role, id, switch, reason).await?;
-        Ok(turned.is_some())
+        let (claims, role) = (&claims(id), DoorRole::Platform);
+        let turned = self.places.ask(id, move |store| {
+            Box::pin(async move {
+                switches::turn_on(store.door(), claims, role, id, switch, reason).await
+            })
+        });
+        Ok(turned.await?.is_some())
     }
 
     /// The kill switches that are on.
@@ -189,7 +218,11 @@ impl Operator {
     /// # Errors
     /// As [`organization`](Self::organization).
     pub async fn switches(&self, id: OrganizationId) -> Result<SwitchesOn, StoreError> {
-        switches::list(&self.door, &claims(id), DoorRole::Platform, id).await
+        let (claims, role) = (&claims(id), DoorRole::Platform);
+        let list = self.places.ask(id, move |store| {
+            Box::pin(async move { switches::list(store.door(), claims, role, id).await })
+        });
+        list.await
     }
 
     /// Turns a kill switch off, where it is on.
@@ -200,9 +233,13 @@ impl Operator {
         if *switch == Switch::Organization {
             return self.suspend(id, false, None).await;
         }
-        // There is nothing to be turned off in an organization that is not here: say so.
-        one(&self.run(id, &SHOW, &[&id.as_uuid()]).await?)?;
-        switches::turn_off(&self.door, &claims(id), DoorRole::Platform, id, switch).await
+        let (claims, role) = (&claims(id), DoorRole::Platform);
+        let turned = self.places.ask(id, move |store| {
+            Box::pin(
+                async move { switches::turn_off(store.door(), claims, role, id, switch).await },
+            )
+        });
+        turned.await
     }
 
     async fn suspend(
@@ -228,7 +265,7 @@ impl Operator {
     ) -> Result<Granted, StoreError> {
         let claims = claims(id);
         let parameters: [Parameter<'_>; 4] =
-            [&id.as_uuid(), &self.door.sealed(&claims), &amount.nanos(), &reference];
+            [&id.as_uuid(), &self.places.sealed(&claims), &amount.nanos(), &reference];
         let rows = self.run(id, &GRANT, &parameters).await?;
         let row = one(&rows)?;
         Ok(Granted { balance: balance(row, 0)?, replayed: column(row, 3)? })
@@ -263,7 +300,7 @@ impl Operator {
             let policy = serde_json::from_value::<Policy>(document)?;
             let after = serde_json::to_string(&policy)?;
             let changed =
-                self.run(id, &SET_POLICY, &[&id.as_uuid(), &after, &Some(before)]).await?;
+                self.any(id, &SET_POLICY, &[&id.as_uuid(), &after, &Some(before)]).await?;
             if !changed.is_empty() {
                 return Ok(policy);
             }
@@ -285,14 +322,46 @@ impl Operator {
         one(&rows).map(drop)
     }
 
+    /// The rows that a statement gives that gives some wherever the organization is, and none elsewhere.
     async fn run(
         &self,
         id: OrganizationId,
         statement: &Statement,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
-        let rows = self.door.run(&claims(id), DoorRole::Platform, statement, parameters).await;
-        rows.map_err(known)
+        self.rows(id, statement, parameters, true).await
+    }
+
+    /// The rows that a statement gives in the organization's place, if any.
+    async fn any(
+        &self,
+        id: OrganizationId,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows(id, statement, parameters, false).await
+    }
+
+    async fn rows(
+        &self,
+        id: OrganizationId,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+        some: bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        let claims = &claims(id);
+        let rows = self.places.ask(id, move |store| {
+            Box::pin(async move {
+                let door = store.door();
+                let rows = door.run(claims, DoorRole::Platform, statement, parameters).await;
+                let rows = rows.map_err(known)?;
+                if some && rows.is_empty() {
+                    return Err(StoreError::UnknownOrganization);
+                }
+                Ok(rows)
+            })
+        });
+        rows.await
     }
 }
 

@@ -73,14 +73,14 @@ pub struct ScheduledPrice {
 }
 
 impl Operator {
-    /// Puts these prices in force, whatever they are, and returns how many are new. Where a price did not
-    /// change, its row stays the one in force; models that are not among these keep their prices. All of
-    /// them or none.
+    /// Puts these prices in force in every place, whatever they are, and returns how many are new. Where a
+    /// price did not change, its row stays the one in force; models that are not among these keep their
+    /// prices. All of them or none.
     ///
     /// The ids of the prices that are passed in are not used: the database names its own rows.
     ///
     /// # Errors
-    /// A price is negative, or the store is away.
+    /// A price is negative, or a database is away: what is missing there is there after the next import.
     pub async fn import_prices<'a>(
         &self,
         prices: impl IntoIterator<Item = &'a ModelPrice>,
@@ -136,7 +136,12 @@ impl Operator {
     /// # Errors
     /// The store is away.
     pub async fn price_book_at(&self, at: Option<&str>) -> Result<PriceBook, StoreError> {
-        let rows = self.door.run(&everywhere(), DoorRole::Platform, &BOOK_AT, &[&at]).await?;
+        let rows = self
+            .places
+            .main()
+            .door()
+            .run(&everywhere(), DoorRole::Platform, &BOOK_AT, &[&at])
+            .await?;
         prices::book(&rows)
     }
 
@@ -148,7 +153,12 @@ impl Operator {
         &self,
         model: Option<&str>,
     ) -> Result<Vec<ScheduledPrice>, StoreError> {
-        let rows = self.door.run(&everywhere(), DoorRole::Platform, &SCHEDULED, &[&model]).await?;
+        let rows = self
+            .places
+            .main()
+            .door()
+            .run(&everywhere(), DoorRole::Platform, &SCHEDULED, &[&model])
+            .await?;
         let mut moments = Vec::with_capacity(rows.len());
         for row in &rows {
             let (id, at): (Uuid, i64) = (column(row, 0)?, column(row, 14)?);
@@ -165,8 +175,11 @@ impl Operator {
 
     async fn import(&self, prices: Value, from: Option<&str>) -> Result<u64, StoreError> {
         let parameters: [Parameter<'_>; 2] = [&prices.to_string(), &from];
-        let rows = self.door.run(&everywhere(), DoorRole::Platform, &IMPORT, &parameters).await?;
-        Ok(u64::try_from(column::<i64>(one(&rows)?, 0)?).unwrap_or(0))
+        let door = self.places.main().door();
+        let rows = door.run(&everywhere(), DoorRole::Platform, &IMPORT, &parameters).await?;
+        let added = column::<i64>(one(&rows)?, 0)?;
+        self.places.copy_prices().await?;
+        Ok(u64::try_from(added).unwrap_or(0))
     }
 
     /// Which of these models any organization has called in the last thirty days.
@@ -203,8 +216,8 @@ impl Operator {
             let (at, last) = (after.map(|(at, _)| at), after.map(|(_, id)| id));
             let claims = claims(id);
             let parameters: [Parameter<'_>; 6] =
-                [&id.as_uuid(), &self.door.sealed(&claims), &models, &at, &last, &SLICE];
-            let rows = self.run(id, &CALLED, &parameters).await?;
+                [&id.as_uuid(), &self.places.sealed(&claims), &models, &at, &last, &SLICE];
+            let rows = self.any(id, &CALLED, &parameters).await?;
             let Some(row) = rows.first() else { return Ok(called) };
             called.extend(column::<Vec<String>>(row, 0)?);
             if column::<i64>(row, 1)? < i64::from(SLICE) || called.len() == models.len() {

@@ -186,8 +186,8 @@ impl Operator {
         let claims = claims(id);
         let (at, last) = (after.map(|(at, _)| at), after.map(|(_, id)| id));
         let parameters: [Parameter<'_>; 7] =
-            [&id.as_uuid(), &self.door.sealed(&claims), &from, &until, &at, &last, &SLICE];
-        self.run(id, &CALLS, &parameters).await?.iter().map(settled).collect()
+            [&id.as_uuid(), &self.places.sealed(&claims), &from, &until, &at, &last, &SLICE];
+        self.any(id, &CALLS, &parameters).await?.iter().map(settled).collect()
     }
 
     /// Reads the prices that these calls name and nobody has asked for yet.
@@ -207,7 +207,7 @@ impl Operator {
         if ids.is_empty() {
             return Ok(());
         }
-        let rows = self.run(id, &NAMED, &[&id.as_uuid(), &ids]).await?;
+        let rows = self.any(id, &NAMED, &[&id.as_uuid(), &ids]).await?;
         known.named.extend(ids.into_iter().map(|id| (PriceId::new(id), None)));
         let prices = prices::prices(&rows, 0, prices::listed)?;
         known.named.extend(prices.into_iter().map(|price| (price.price_id, Some(Arc::new(price)))));

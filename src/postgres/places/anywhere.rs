@@ -1,0 +1,353 @@
+//! Sends what is asked about an organization to where it is.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{Place, Standing, directory, lookups::Lookups, sweep::Turns};
+use crate::{
+    domain::ids::OrganizationId,
+    postgres::{Pool, PostgresError, PostgresStore, Sealed, error},
+    store::{
+        StoreError, StoreFuture,
+        coalesce::{Coalescer, Options},
+    },
+};
+
+/// All places, as one store. Cheap to clone; clones share connections and what they know.
+///
+/// Where an organization is, it knows from the directory in the main database: all that are not in the shared tables
+/// by [`read`](Self::read), and each again when its place answers that it is not there. An organization that it
+/// does not know of is in the shared tables, for which nothing is asked beside the call itself.
+///
+/// What meets an organization on its move waits for the end of it, for a bounded time. Calls of one organization are
+/// put together in front of all that: those that come meanwhile go to the new place in one statement.
+#[derive(Clone)]
+pub struct Places(Coalescer<Anywhere>);
+
+/// The statements about calls, each sent to where its organization is.
+#[derive(Clone)]
+pub(super) struct Anywhere(Arc<Inner>);
+
+struct Inner {
+    main: PostgresStore,
+    databases: BTreeMap<String, PostgresStore>,
+    placed: ArcSwap<HashMap<OrganizationId, Home>>,
+    lookups: Lookups,
+    wait_max: Duration,
+    turns: Turns,
+}
+
+/// Where an organization is, and the store there: none if the configuration does not have that database.
+#[derive(Clone)]
+struct Home {
+    place: Place,
+    store: Option<PostgresStore>,
+}
+
+/// What an answer says of where the organization is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hint {
+    /// Not there.
+    Away,
+    /// There, and about to leave.
+    Moving,
+    /// Nothing for certain: a place may be gone with everything in it.
+    Perhaps,
+}
+
+impl Places {
+    /// How long to wait for the end of a move, where nothing else is said.
+    pub const WAIT_MAX: Duration = Duration::from_secs(10);
+
+    /// The places of the main database, and further databases by the names that the directory has for them. A
+    /// call waits for `wait_max` at the most until its organization has moved.
+    pub fn new(
+        main: Pool,
+        databases: impl IntoIterator<Item = (String, Pool)>,
+        wait_max: Duration,
+    ) -> Self {
+        Self::with(main, databases, wait_max, Options::default())
+    }
+
+    /// As [`new`](Self::new), with other bounds of what is put together and waits.
+    pub fn with(
+        main: Pool,
+        databases: impl IntoIterator<Item = (String, Pool)>,
+        wait_max: Duration,
+        options: Options,
+    ) -> Self {
+        let store = |(name, pool)| (name, PostgresStore::new(pool));
+        let inner = Inner {
+            main: PostgresStore::new(main),
+            databases: databases.into_iter().map(store).collect(),
+            placed: ArcSwap::default(),
+            lookups: Lookups::default(),
+            wait_max,
+            turns: Turns::default(),
+        };
+        Self(Coalescer::new(Anywhere(Arc::new(inner)), options))
+    }
+
+    /// The same places, on one more connection to each, as [`Pool::beside`].
+    pub(in crate::postgres) fn beside(&self, statement_max: Duration) -> Result<Self, StoreError> {
+        let inner = self.inner();
+        let mut further = Vec::with_capacity(inner.databases.len());
+        for (name, store) in &inner.databases {
+            further.push((name.clone(), store.pool().beside(statement_max)?));
+        }
+        Ok(Self::new(inner.main.pool().beside(statement_max)?, further, inner.wait_max))
+    }
+
+    /// Reads the whole directory. To be done once before the first call, so that not each of them is sent to the wrong
+    /// place first.
+    ///
+    /// # Errors
+    /// The main database is away.
+    pub async fn read(&self) -> Result<(), StoreError> {
+        let inner = self.inner();
+        let placed = directory::placed(inner.main.door()).await?;
+        let homes = placed.into_iter().map(|(id, place)| {
+            let known = inner.home(id);
+            (id, if known.place == place { known } else { inner.home_in(id, place) })
+        });
+        inner.placed.store(Arc::new(homes.collect()));
+        Ok(())
+    }
+
+    /// The store in the shared tables of the main database, where the directory and the prices are.
+    pub fn main(&self) -> &PostgresStore {
+        &self.inner().main
+    }
+
+    /// Where the organization is, by what is known here.
+    pub fn place_of(&self, id: OrganizationId) -> Place {
+        self.inner().home(id).place
+    }
+
+    /// Where the directory says that the organization is, and what is under way with it.
+    ///
+    /// # Errors
+    /// [`UnknownOrganization`](StoreError::UnknownOrganization), or the main database is away.
+    pub async fn standing(&self, id: OrganizationId) -> Result<Standing, StoreError> {
+        directory::standing(self.main().door(), id).await
+    }
+
+    /// The names of the further databases.
+    pub fn databases(&self) -> impl Iterator<Item = &str> {
+        self.further().keys().map(String::as_str)
+    }
+
+    /// As [`Pool::sealed`]: one seal is good in all places.
+    pub fn sealed<'a>(&'a self, claims: &'a str) -> Sealed<'a> {
+        self.main().pool().sealed(claims)
+    }
+
+    /// Asks the organization's place, wherever it is and goes meanwhile.
+    ///
+    /// `ask` is called again only after an answer that says that nothing was done.
+    pub(in crate::postgres) async fn ask<'a, T>(
+        &self,
+        id: OrganizationId,
+        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        self.0.batches().ask(id, ask).await
+    }
+
+    /// The queues of calls.
+    pub(super) const fn calls(&self) -> &Coalescer<Anywhere> {
+        &self.0
+    }
+
+    /// The stores of the further databases, by name.
+    pub(super) fn further(&self) -> &BTreeMap<String, PostgresStore> {
+        &self.inner().databases
+    }
+
+    /// The stores of the schemas that are known here, in the order of their organizations.
+    pub(super) fn schemas(&self) -> BTreeMap<OrganizationId, PostgresStore> {
+        let placed = self.inner().placed.load();
+        let schemas = placed.iter().filter(|(_, home)| home.place == Place::Schema);
+        schemas.filter_map(|(id, home)| Some((*id, home.store.clone()?))).collect()
+    }
+
+    /// The organizations that are known to be elsewhere than in the shared tables.
+    pub(super) fn placed(&self) -> Vec<OrganizationId> {
+        self.inner().placed.load().keys().copied().collect()
+    }
+
+    /// Those that are known to be in this place.
+    pub(super) fn placed_at(&self, place: &Place) -> impl Iterator<Item = OrganizationId> {
+        let placed = self.inner().placed.load();
+        let here = placed.iter().filter(|(_, home)| home.place == *place).map(|(id, _)| *id);
+        here.collect::<Vec<_>>().into_iter()
+    }
+
+    pub(super) fn turns(&self) -> &Turns {
+        &self.inner().turns
+    }
+
+    /// The store of a place; `None` for a database that the configuration does not have.
+    pub(super) fn store_in(&self, id: OrganizationId, place: &Place) -> Option<PostgresStore> {
+        self.inner().store_in(id, place)
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.0.batches().0
+    }
+}
+
+impl Anywhere {
+    const PAUSE_MIN: Duration = Duration::from_millis(10);
+    const PAUSE_MAX: Duration = Duration::from_millis(250);
+    /// How often one call goes on to another place. Nobody moves that fast.
+    const HOPS_MAX: usize = 8;
+
+    /// As [`Places::ask`].
+    pub(super) async fn ask<'a, T>(
+        &self,
+        id: OrganizationId,
+        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        self.ask_within(self.0.wait_max, id, ask).await
+    }
+
+    /// As [`ask`](Self::ask), without waiting for the end of a move.
+    pub(super) async fn ask_at_once<'a, T>(
+        &self,
+        id: OrganizationId,
+        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        self.ask_within(Duration::ZERO, id, ask).await
+    }
+
+    async fn ask_within<'a, T>(
+        &self,
+        wait_max: Duration,
+        id: OrganizationId,
+        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let (mut pause, mut hops) = (Self::PAUSE_MIN, 0_usize);
+        loop {
+            let home = self.0.home(id);
+            let answer = match &home.store {
+                Some(store) => ask(store.clone()).await,
+                None => Err(unconfigured(&home.place)),
+            };
+            let error = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let Some(hint) = Hint::of(&error, &home.place) else { return Err(error) };
+            // Seldom, so that no call has room for it in its own future.
+            if Box::pin(self.0.look_again(id)).await.is_err() {
+                return Err(passing(error));
+            }
+            let moved = self.0.home(id).place != home.place;
+            if moved && hops < Self::HOPS_MAX && (hint != Hint::Perhaps || is_answer(&error)) {
+                hops = hops.saturating_add(1);
+                continue;
+            }
+            if hint == Hint::Perhaps || begun.elapsed().saturating_add(pause) > wait_max {
+                return Err(passing(error));
+            }
+            metrics::counter!("tollgate_moves_waited_total").increment(1);
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(Self::PAUSE_MAX);
+        }
+    }
+}
+
+impl Inner {
+    fn home(&self, id: OrganizationId) -> Home {
+        let placed = self.placed.load();
+        placed
+            .get(&id)
+            .cloned()
+            .unwrap_or_else(|| Home { place: Place::Row, store: Some(self.main.clone()) })
+    }
+
+    fn home_in(&self, id: OrganizationId, place: Place) -> Home {
+        Home { store: self.store_in(id, &place), place }
+    }
+
+    fn store_in(&self, id: OrganizationId, place: &Place) -> Option<PostgresStore> {
+        match place {
+            Place::Row => Some(self.main.clone()),
+            Place::Schema => Some(PostgresStore::new(self.main.pool().in_schema(place.schema(id)))),
+            Place::Database(name) => self.databases.get(name).cloned(),
+        }
+    }
+
+    /// Asks the directory where the organization is now.
+    async fn look_again(&self, id: OrganizationId) -> Result<(), StoreError> {
+        let look = async {
+            metrics::counter!("tollgate_places_looked_up_total").increment(1);
+            let place = directory::place_of(self.main.door(), id).await?.unwrap_or_default();
+            if self.home(id).place != place {
+                let home = self.home_in(id, place);
+                self.placed.rcu(|placed| {
+                    let mut placed = HashMap::clone(placed);
+                    if home.place == Place::Row {
+                        placed.remove(&id);
+                    } else {
+                        placed.insert(id, home.clone());
+                    }
+                    placed
+                });
+            }
+            Ok(())
+        };
+        self.lookups.share(id, Instant::now(), look).await.map(drop)
+    }
+}
+
+impl Hint {
+    fn of(error: &StoreError, place: &Place) -> Option<Self> {
+        match PostgresError::of(error).and_then(PostgresError::code) {
+            Some(code) if code.code() == error::MOVED_AWAY => Some(Self::Away),
+            Some(code) if code.code() == error::BEING_MOVED => Some(Self::Moving),
+            // An organization that is not in the main database is in none.
+            _ if *place == Place::Row => None,
+            _ if matches!(error, StoreError::UnknownOrganization) => Some(Self::Away),
+            _ => Some(Self::Perhaps),
+        }
+    }
+}
+
+/// Whether the server said so, and did nothing: anything else may have been done all the same.
+fn is_answer(error: &StoreError) -> bool {
+    PostgresError::of(error).is_some_and(|error| error.code().is_some())
+        || matches!(error, StoreError::UnknownOrganization)
+}
+
+/// The directory has the organization, so its place will have it, too.
+fn passing(error: StoreError) -> StoreError {
+    if matches!(error, StoreError::UnknownOrganization) {
+        let cause = PostgresError::text("the organization is not in its place");
+        return StoreError::Unavailable(cause.into());
+    }
+    error
+}
+
+fn unconfigured(place: &Place) -> StoreError {
+    let what = format!("there is no {place} in the configuration: add it to [database.placements]");
+    StoreError::Unavailable(PostgresError::text(what).into())
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.inner();
+        f.debug_struct("Places")
+            .field("main", &inner.main)
+            .field("databases", &inner.databases.keys())
+            .field("placed", &inner.placed.load().len())
+            .finish_non_exhaustive()
+    }
+}

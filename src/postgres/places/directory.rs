@@ -1,0 +1,48 @@
+//! What the main database says of where organizations are.
+
+use tokio_postgres::{Row, types::Type};
+
+use super::{Place, Standing};
+use crate::{
+    domain::{ids::OrganizationId, role::Role},
+    postgres::{
+        door::{Door, DoorRole},
+        statement::Statement,
+        store::{column, own_claims, unexpected},
+    },
+    store::StoreError,
+};
+
+const PLACED: Statement = Statement::new(include_str!("../sql/places/placed.sql"), &[]);
+const PLACE_OF: Statement =
+    Statement::new(include_str!("../sql/places/place_of.sql"), &[Type::UUID]);
+
+const STANDING: Statement =
+    Statement::new(include_str!("../sql/places/standing_of.sql"), &[Type::UUID]);
+
+/// All organizations that are not in the shared tables, with their places.
+pub(super) async fn placed(main: &Door) -> Result<Vec<(OrganizationId, Place)>, StoreError> {
+    let claims = own_claims(None, Some(Role::Platform.as_str()));
+    let rows = main.run(&claims, DoorRole::Platform, &PLACED, &[]).await?;
+    rows.iter().map(|row| Ok((OrganizationId::new(column(row, 0)?), place(row, 1)?))).collect()
+}
+
+/// Where the organization is; `None` for one that there is not.
+pub(super) async fn place_of(main: &Door, id: OrganizationId) -> Result<Option<Place>, StoreError> {
+    let claims = own_claims(None, Some(Role::Platform.as_str()));
+    let rows = main.run(&claims, DoorRole::Platform, &PLACE_OF, &[&id.as_uuid()]).await?;
+    rows.first().map(|row| place(row, 0)).transpose()
+}
+
+/// Where the organization is, and what is under way with it.
+pub(super) async fn standing(main: &Door, id: OrganizationId) -> Result<Standing, StoreError> {
+    let claims = own_claims(None, Some(Role::Platform.as_str()));
+    let rows = main.run(&claims, DoorRole::Platform, &STANDING, &[&id.as_uuid()]).await?;
+    Standing::read(rows.first().ok_or(StoreError::UnknownOrganization)?)
+}
+
+fn place(row: &Row, first: usize) -> Result<Place, StoreError> {
+    let placement: &str = column(row, first)?;
+    Place::from_directory(placement, column(row, first.saturating_add(1))?)
+        .ok_or_else(|| unexpected(&format!("placement {placement}")))
+}

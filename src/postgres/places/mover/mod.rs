@@ -1,0 +1,217 @@
+//! Moves an organization from one place to another while its calls go on.
+//!
+//! What may be long is copied first, while calls go on. Then calls are held up: whatever writes is refused, and
+//! gateways wait and try again. When all transactions from before have ended, the rest is copied and everything is
+//! compared; the directory is changed; calls go on in the new place; and what is left in the old one is removed.
+//!
+//! One write decides: that of the directory. Before it, what was begun can be undone ([`Mover::abort`]), and after
+//! it only finished ([`Mover::move_to`] again, to the same place). A program that dies on the way leaves what the
+//! next one goes on from, with calls held up only if it died while they were.
+//!
+//! Needs, in each database, a user that may become `tollgate_mover`: a member of `tollgate_migrator`; and for a new
+//! schema one that may make it. Rows are read and written under claims that name the one organization: row
+//! security keeps a move from every other one.
+
+mod copy;
+mod error;
+mod ranges;
+mod session;
+mod standing;
+mod steps;
+mod tables;
+mod wait;
+
+use std::{fmt, sync::Arc};
+
+use tokio_postgres::types::Type;
+
+use self::session::Session;
+pub(super) use self::steps::rows_left;
+pub use self::{copy::Copied, error::MoveError, standing::Standing};
+use super::{Place, Places};
+use crate::{
+    domain::{ids::OrganizationId, role::Role},
+    postgres::{
+        Pool, PostgresStore, Statement,
+        door::DoorRole,
+        membership::{self, Membership},
+        migrate::{self, Status},
+        sealing,
+        store::{column, own_claims},
+    },
+};
+
+const CREATE: Statement = Statement::new(
+    include_str!("../../sql/create_organization.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
+);
+const ENLIST: Statement = Statement::new(
+    include_str!("../../sql/places/enlist.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT],
+);
+const DROP_SCHEMA: &str = include_str!("../../sql/places/drop_schema.sql");
+
+/// Moves organizations between these places, and creates them there. Cheap to clone.
+#[derive(Clone)]
+pub struct Mover {
+    places: Places,
+    tell: Arc<dyn Fn(Step) + Send + Sync>,
+}
+
+/// What a move has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// The new place is made ready.
+    Preparing,
+    /// What may be long is copied; calls go on.
+    Copying,
+    /// Calls wait.
+    HeldUp,
+    /// Calls go on in the new place.
+    Moved,
+    /// Calls go on in the old place: the move is undone.
+    LetGo,
+    /// What nobody uses any more is removed.
+    Removing,
+}
+
+impl Mover {
+    /// A mover between these places, on connections of its own beside their pools.
+    pub fn new(places: Places) -> Self {
+        Self { places, tell: Arc::new(|_| ()) }
+    }
+
+    /// Says what it has come to.
+    #[must_use]
+    pub fn telling(mut self, tell: impl Fn(Step) + Send + Sync + 'static) -> Self {
+        self.tell = Arc::new(tell);
+        self
+    }
+
+    /// Adds an organization with an empty balance and the default policy, in this place. `false` if it is there, in
+    /// whatever place.
+    ///
+    /// # Errors
+    /// The time zone is not one that Postgres knows, or the place cannot be used.
+    pub async fn create(
+        &self,
+        id: OrganizationId,
+        name: &str,
+        time_zone: &str,
+        place: &Place,
+    ) -> Result<bool, MoveError> {
+        let main = self.directory(id, std::slice::from_ref(place)).await?;
+        match standing::in_directory(&main).await {
+            Ok(_) => return Ok(false),
+            Err(MoveError::UnknownOrganization) => {}
+            Err(error) => return Err(error),
+        }
+        self.prepare(id, place).await?;
+        let claims = own_claims(Some(id.as_uuid()), Some(Role::Platform.as_str()));
+        let store = self.store(id, place)?;
+        let parameters: [super::super::Parameter<'_>; 4] =
+            [&id.as_uuid(), &store.pool().sealed(&claims), &name, &time_zone];
+        let created = store.door().run(&claims, DoorRole::Platform, &CREATE, &parameters).await;
+        if let Err(error) = created {
+            self.forget_schema(&main, id, place).await;
+            return Err(error.into());
+        }
+        if *place == Place::Row {
+            let created = created.ok().and_then(|rows| rows.first().map(|row| column(row, 0)));
+            return Ok(created.transpose()?.unwrap_or(false));
+        }
+        // Last: until it is listed, nobody goes there. One that was left by an attempt that died is taken over.
+        let in_directory = place.name(id);
+        let parameters: [super::super::Parameter<'_>; 5] =
+            [&id.as_uuid(), &name, &time_zone, &place.placement(), &in_directory];
+        Ok(!main.run(&ENLIST, &parameters).await?.is_empty())
+    }
+
+    /// Makes a place ready for the organization, as often as one likes.
+    async fn prepare(&self, id: OrganizationId, place: &Place) -> Result<(), MoveError> {
+        let store = self.store(id, place)?;
+        let source = membership::source(self.places.main().pool()).await?;
+        match place {
+            Place::Row => return Ok(()),
+            Place::Schema => {
+                let (config, schema) = (config(self.places.main().pool()), place.schema(id));
+                migrate::run_in(&config, &schema).await?;
+                sealing::as_in(&config, &config, &schema).await?;
+                if let Ok(source) = source.parse() {
+                    membership::read_in(&config, &schema, source).await?;
+                }
+            }
+            Place::Database(_) => {
+                if let Status::Missing(missing) = migrate::status(store.pool()).await? {
+                    return Err(MoveError::Behind { place: place.clone(), missing });
+                }
+                if source.parse() != Ok(Membership::Tollgate) {
+                    return Err(MoveError::Memberships(source));
+                }
+            }
+        }
+        Ok(self.places.copy_prices_to(&store).await?)
+    }
+
+    /// Removes the schema of an organization that was not created after all.
+    async fn forget_schema(&self, main: &Session, id: OrganizationId, place: &Place) {
+        if *place == Place::Schema
+            && let Err(error) = main.execute_in(&place.schema(id), DROP_SCHEMA).await
+        {
+            tracing::warn!(organization_id = %id, %error, "a schema that is not needed could not be removed");
+        }
+    }
+
+    /// A session on the directory, and the only one of all programs for this organization.
+    ///
+    /// Names may stand for the same database: where none of the places that will be opened is the shared tables, these
+    /// are locked, too, so that a place that is them by another name is never taken for another one.
+    async fn directory(&self, id: OrganizationId, places: &[Place]) -> Result<Session, MoveError> {
+        let main = Session::open(self.places.main().pool(), id).await?;
+        main.lock("directory").await?;
+        if !places.contains(&Place::Row) {
+            main.lock(main.schema()).await?;
+        }
+        Ok(main)
+    }
+
+    /// A session in a place.
+    async fn session(&self, id: OrganizationId, place: &Place) -> Result<Session, MoveError> {
+        let session = Session::open(self.store(id, place)?.pool(), id).await?;
+        session.lock(session.schema()).await?;
+        Ok(session)
+    }
+
+    fn store(&self, id: OrganizationId, place: &Place) -> Result<PostgresStore, MoveError> {
+        self.places.store_in(id, place).ok_or_else(|| MoveError::Unconfigured(place.clone()))
+    }
+
+    fn tell(&self, step: Step) {
+        tracing::debug!(%step, "moving an organization");
+        (self.tell)(step);
+    }
+}
+
+fn config(pool: &Pool) -> tokio_postgres::Config {
+    pool.config().connection.clone()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Preparing => "the new place is made ready",
+            Self::Copying => "copying; calls go on",
+            Self::HeldUp => "calls are held up",
+            Self::Moved => "moved: calls go on in the new place",
+            Self::LetGo => "undone: calls go on in the old place",
+            Self::Removing => "removing what is left behind",
+        })
+    }
+}
+
+impl fmt::Debug for Mover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mover").field("places", &self.places).finish_non_exhaustive()
+    }
+}

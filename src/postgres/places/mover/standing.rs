@@ -1,0 +1,102 @@
+//! Where an organization stands: in the directory, and in a place.
+
+use tokio_postgres::{Row, types::Type};
+
+use super::{super::Place, MoveError, session::Session};
+use crate::{
+    postgres::{
+        Parameter, Statement,
+        store::{column, unexpected},
+    },
+    store::StoreError,
+};
+
+const STANDING: Statement =
+    Statement::new(include_str!("../../sql/places/standing_of.sql"), &[Type::UUID]);
+const STAND: Statement = Statement::new(
+    include_str!("../../sql/places/stand.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::BOOL],
+);
+const HERE: &str = "row";
+const ELSEWHERE: &str = "elsewhere";
+
+/// Where an organization is, and what is under way with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where its rows are.
+    pub place: Place,
+    /// Where it is being moved.
+    pub moving_to: Option<Place>,
+    /// Whether its calls wait, because the last of it is being copied.
+    pub held_up: bool,
+    /// Where rows of it are left that nobody uses any more.
+    pub moved_from: Option<Place>,
+}
+
+impl Standing {
+    /// At rest.
+    pub(super) const fn at(place: Place) -> Self {
+        Self { place, moving_to: None, held_up: false, moved_from: None }
+    }
+
+    /// From the columns placement, place, `moving_to`, `moved_from`, `held_up`.
+    pub(in crate::postgres) fn read(row: &Row) -> Result<Self, StoreError> {
+        let placement: &str = column(row, 0)?;
+        let named = |index| {
+            let text: Option<&str> = column(row, index)?;
+            let place = text.map(str::parse::<Place>).transpose();
+            place.map_err(|error| unexpected(&error.to_string()))
+        };
+        Ok(Self {
+            place: Place::from_directory(placement, column(row, 1)?)
+                .ok_or_else(|| unexpected(&format!("placement {placement}")))?,
+            moving_to: named(2)?,
+            moved_from: named(3)?,
+            held_up: column(row, 4)?,
+        })
+    }
+}
+
+/// As the directory has it.
+pub(super) async fn in_directory(main: &Session) -> Result<Standing, MoveError> {
+    let rows = main.run(&STANDING, &[&main.id().as_uuid()]).await?;
+    let row = rows.first().ok_or(MoveError::UnknownOrganization)?;
+    Ok(Standing::read(row)?)
+}
+
+/// Writes it into the directory.
+pub(super) async fn set(main: &Session, standing: &Standing) -> Result<(), StoreError> {
+    let Standing { place, moving_to, held_up, moved_from } = standing;
+    let text = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
+    let name = place.name(main.id());
+    write(main, place.placement(), name, text(moving_to), text(moved_from), *held_up).await
+}
+
+/// Writes into a place of its own that the organization is in use there, and being moved to somewhere else if that is
+/// said.
+pub(super) async fn set_here(
+    session: &Session,
+    leaving_for: Option<&Place>,
+) -> Result<(), StoreError> {
+    let to = leaving_for.map(ToString::to_string);
+    let held_up = to.is_some();
+    write(session, HERE, None, to, None, held_up).await
+}
+
+/// Writes into a place of its own that what it has of the organization is not in use.
+pub(super) async fn set_elsewhere(session: &Session) -> Result<(), StoreError> {
+    write(session, ELSEWHERE, None, None, None, false).await
+}
+
+async fn write(
+    session: &Session,
+    placement: &str,
+    name: Option<String>,
+    moving_to: Option<String>,
+    moved_from: Option<String>,
+    held_up: bool,
+) -> Result<(), StoreError> {
+    let parameters: [Parameter<'_>; 6] =
+        [&session.id().as_uuid(), &placement, &name, &moving_to, &moved_from, &held_up];
+    session.run(&STAND, &parameters).await.map(drop)
+}

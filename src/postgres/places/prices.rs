@@ -1,0 +1,44 @@
+//! The same prices in every place: usage names them by their ids.
+
+use tokio_postgres::types::Type;
+
+use super::Places;
+use crate::{
+    domain::role::Role,
+    postgres::{
+        PostgresStore, Statement,
+        door::DoorRole,
+        store::{column, own_claims, unexpected},
+    },
+    store::StoreError,
+};
+
+const ROWS: Statement = Statement::new(include_str!("../sql/places/price_rows.sql"), &[]);
+const ADD: Statement =
+    Statement::new(include_str!("../sql/places/add_price_rows.sql"), &[Type::TEXT, Type::TEXT]);
+
+impl Places {
+    /// Puts the prices of the main database into all other places. Where one is away, the others get them
+    /// nevertheless.
+    ///
+    /// # Errors
+    /// A database is away.
+    pub async fn copy_prices(&self) -> Result<(), StoreError> {
+        self.read().await?;
+        let further = self.further().values().cloned();
+        let mut outcome = Ok(());
+        for place in further.chain(self.schemas().into_values()) {
+            let copied = self.copy_prices_to(&place).await;
+            outcome = outcome.and(copied);
+        }
+        outcome
+    }
+
+    pub(super) async fn copy_prices_to(&self, place: &PostgresStore) -> Result<(), StoreError> {
+        let claims = own_claims(None, Some(Role::Platform.as_str()));
+        let rows = self.main().door().run(&claims, DoorRole::Platform, &ROWS, &[]).await?;
+        let row = rows.first().ok_or_else(|| unexpected("no prices"))?;
+        let (prices, tiers): (&str, &str) = (column(row, 0)?, column(row, 1)?);
+        place.door().run(&claims, DoorRole::Platform, &ADD, &[&prices, &tiers]).await.map(drop)
+    }
+}

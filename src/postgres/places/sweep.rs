@@ -1,0 +1,84 @@
+//! Expiring what is overdue, in every place.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::Places;
+use crate::{domain::ids::OrganizationId, postgres::PostgresStore, store::StoreError};
+
+/// How many schemas one sweep visits. There may be many, and all replicas sweep.
+const SCHEMAS_MAX: usize = 64;
+/// How old what is known of the directory may be: an organization that another gateway served until it died is
+/// swept here, though nobody has asked for it here.
+const READ_EVERY: Duration = Duration::from_mins(1);
+
+/// Whose turn it is.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<Turn>);
+
+#[derive(Default)]
+struct Turn {
+    /// The schema that was swept last.
+    after: Option<OrganizationId>,
+    read: Option<Instant>,
+}
+
+impl Places {
+    /// As [`PostgresStore::sweep`], in the shared tables, in all further databases and in some of the schemas: the
+    /// next ones the next time. A place that is away is logged, and keeps no other from being swept.
+    ///
+    /// # Errors
+    /// The main database is away.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        let mut expired = self.main().sweep().await?;
+        if self.turns().must_read() {
+            self.read().await?;
+        }
+        let further = self.further().iter().map(|(name, store)| (name.clone(), store.clone()));
+        let schemas = self.turns().next(self.schemas().into_iter().collect());
+        let schemas =
+            schemas.into_iter().map(|(_, store)| (store.pool().schema().to_string(), store));
+        for (place, store) in further.chain(schemas) {
+            match store.sweep().await {
+                Ok(some) => expired = expired.saturating_add(some),
+                Err(error) => {
+                    tracing::warn!(place, %error, "overdue holds of one place could not be expired");
+                }
+            }
+        }
+        Ok(expired)
+    }
+}
+
+impl Turns {
+    fn must_read(&self) -> bool {
+        let mut turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let must = turn.read.is_none_or(|read| read.elapsed() >= READ_EVERY);
+        if must {
+            turn.read = Some(Instant::now());
+        }
+        must
+    }
+
+    /// Those behind the last one, then from the first.
+    fn next(
+        &self,
+        mut schemas: Vec<(OrganizationId, PostgresStore)>,
+    ) -> Vec<(OrganizationId, PostgresStore)> {
+        let mut turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = schemas.partition_point(|(id, _)| turn.after.is_some_and(|last| *id <= last));
+        schemas.rotate_left(behind);
+        schemas.truncate(SCHEMAS_MAX);
+        turn.after = schemas.last().map(|(id, _)| *id);
+        schemas
+    }
+}
+
+impl fmt::Debug for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turns")
+    }
+}

@@ -1,0 +1,2 @@
+-- Tables that point at each other are filled and emptied in one transaction. No parameters.
+set constraints all deferred

@@ -1,0 +1,2 @@
+-- Whether the schema is there. No parameters.
+select exists (select from pg_catalog.pg_namespace where nspname = 'tollgate')
