@@ -87,7 +87,7 @@ async fn main() {
     println!("Postgres {major}.{minor}, {} processors, fsync on", processors());
 
     one_client(&pool, &store, &organizations(&operator, 1).await[0]).await;
-    sealed_and_not(&cluster, &store, &operator).await;
+    Box::pin(sealed_and_not(&cluster, &store, &operator)).await;
     println!(
         "\n{CLIENTS} clients on {CONNECTIONS} connections, hold and finish of {PAIRS} calls, durable"
     );

@@ -1,23 +1,24 @@
-//! Postgres as the server and the commands use it: stores for calls, an operator, migrations.
+//! Postgres as the server uses it: stores for calls, and its own login.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use futures_util::future::join_all;
 use tokio_postgres::Config as Connection;
 
 use super::{
     Stores, Upkeep,
-    config::{self, Config, ConfigError, Database},
+    config::{self, ConfigError, Database},
+    installation::Addresses,
 };
 use crate::{
     postgres::{
-        Pool, PoolConfig, PostgresStore, Prepared, Schema, Seal,
+        Places, Pool, PoolConfig, PostgresStore, Prepared, Seal,
         login::give_first_password,
-        membership::{self, Membership, MembershipError},
+        membership::{self, MembershipError},
         migrate::{self, Status},
         operator::{Operator, Reconciliation},
-        prove::{self, Proof, Scope},
-        sealing::{self, Sealing, SealingError},
+        sealing::{self, SealingError},
     },
     store::{StoreError, StoreFuture, coalesce::Options},
 };
@@ -32,6 +33,14 @@ pub enum DatabaseError {
     /// It does not answer, or does not let us in.
     #[error("the database cannot be used: {}", causes(.0))]
     Store(#[from] StoreError),
+    /// One that is not the main one cannot be used.
+    #[error("{place}: {error}")]
+    Place {
+        /// Which place.
+        place: String,
+        /// Why.
+        error: Box<Self>,
+    },
     /// Its schema is older than this program.
     #[error("the database lacks {0} migrations: run `tollgate migrate` as its administrator first")]
     Behind(usize),
@@ -53,7 +62,7 @@ pub enum DatabaseError {
 }
 
 /// The error and its causes, each once.
-fn causes(error: &StoreError) -> String {
+pub(super) fn causes(error: &StoreError) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -67,73 +76,56 @@ fn causes(error: &StoreError) -> String {
     words
 }
 
-/// The stores in the database at `url`, which must answer, be up to date, and take this seal where it is asked for.
+/// The stores in these databases, which take this seal where one is asked for. The main one must answer and be up to
+/// date; another one may be away.
 pub(super) async fn stores(
-    url: &str,
+    addresses: &Addresses,
     settings: &Database,
     credit: &config::Credit,
     seal: Option<Seal>,
 ) -> Result<Stores, DatabaseError> {
-    let mut bounds = PoolConfig::new(parse(url)?);
-    bounds.connections_max = settings.pool_size;
-    bounds.wait_max = settings.wait_timeout;
-    bounds.connect_max = settings.create_timeout;
-    bounds.seal = seal;
-    bounds.prepared = match settings.prepared {
-        config::Prepared::Auto => Prepared::Auto,
-        config::Prepared::Never => Prepared::Never,
+    let pool = |url: &str, connections_max| {
+        let mut bounds = PoolConfig::new(parse(url)?);
+        bounds.connections_max = connections_max;
+        bounds.wait_max = settings.wait_timeout;
+        bounds.connect_max = settings.create_timeout;
+        bounds.seal.clone_from(&seal);
+        bounds.prepared = match settings.prepared {
+            config::Prepared::Auto => Prepared::Auto,
+            config::Prepared::Never => Prepared::Never,
+        };
+        Ok::<_, DatabaseError>(Pool::connect(bounds)?)
     };
-    let pool = Pool::connect(bounds)?;
-    match migrate::status(&pool).await? {
+    let main = pool(&addresses.main, settings.pool_size)?;
+    match migrate::status(&main).await? {
         Status::UpToDate => {}
         Status::Missing(migrations) => return Err(DatabaseError::Behind(migrations)),
     }
-    sealing::check(&pool).await?;
-    membership::check(&pool, settings.membership.into()).await?;
+    sealing::check(&main).await?;
+    membership::check(&main, settings.membership.into()).await?;
+    let mut further = Vec::new();
+    for (name, url) in &addresses.placements {
+        let size = settings.placements.get(name).map(|placement| placement.pool_size);
+        further.push((name.clone(), pool(url, size.unwrap_or(settings.pool_size))?));
+    }
+    join_all(further.iter().map(|(name, pool)| look(name, pool))).await;
     let mut options = Options::default();
     (options.wait_max, options.waiting_max) = (credit.wait_max, credit.waiting_max);
-    let store = Arc::new(PostgresStore::with(pool, options));
-    Ok(Stores {
-        policies: Arc::<PostgresStore>::clone(&store),
-        switches: Arc::<PostgresStore>::clone(&store),
-        prices: Arc::<PostgresStore>::clone(&store),
-        ledger: Arc::<PostgresStore>::clone(&store),
-        journal: Arc::<PostgresStore>::clone(&store),
-        upkeep: store,
-    })
+    let places = Places::with(main, further, settings.move_timeout, options);
+    places.read().await?;
+    Ok(Stores::over(places))
 }
 
-/// Where changes are listened for.
-pub(super) fn listened(url: &str) -> Result<tokio_postgres::Config, DatabaseError> {
-    parse(url)
-}
-
-/// The operator's side of the database at `url`. Where claims must be sealed, with a key that the database keeps, if
-/// this user may read it, else with that of `named`.
-pub(super) async fn operator(url: &str, named: Option<&Config>) -> Result<Operator, DatabaseError> {
-    let mut bounds = PoolConfig::new(parse(url)?);
-    // Reading all books takes longer than a call may.
-    bounds.statement_max = Duration::from_mins(5);
-    bounds.connections_max = 4;
-    bounds.seal = seal(&bounds, named).await?;
-    Ok(Operator::new(Pool::connect(bounds)?))
-}
-
-/// The seal of an operator in a database that is up to date; none where none is asked for.
-async fn seal(bounds: &PoolConfig, named: Option<&Config>) -> Result<Option<Seal>, DatabaseError> {
-    let pool = Pool::connect(bounds.clone())?;
-    if let Status::Missing(migrations) = migrate::status(&pool).await? {
-        return Err(DatabaseError::Behind(migrations));
-    }
-    if !sealing::is_on(&pool).await? {
-        return Ok(None);
-    }
-    if let Some(kept) = sealing::kept(&bounds.connection).await? {
-        return Ok(Some(kept));
-    }
-    match named.map(Config::seal).transpose()?.flatten() {
-        Some(seal) => Ok(Some(seal)),
-        None => Err(SealingError::NoOperatorKey.into()),
+/// Says what is wrong with a further database: the calls of its organizations are refused, and no others.
+async fn look(place: &str, pool: &Pool) {
+    let found = async {
+        match migrate::status(pool).await? {
+            Status::UpToDate => Ok(sealing::check(pool).await?),
+            Status::Missing(migrations) => Err(DatabaseError::Behind(migrations)),
+        }
+    };
+    if let Err(error) = found.await {
+        tracing::error!(place, %error, "the organizations of a further database cannot be served");
     }
 }
 
@@ -142,38 +134,48 @@ pub(super) async fn kept_seal(admin_url: &str) -> Result<Option<Seal>, DatabaseE
     Ok(sealing::kept(&parse(admin_url)?).await?)
 }
 
-/// Brings the database at `url` to this program's schema; how many migrations that took.
-/// Memberships are read from where they were, unless a source is named; seals are asked for as they were, unless it is
-/// said how.
-pub(super) async fn migrate(
-    url: &str,
-    membership: Option<Membership>,
-    sealing: Option<&Sealing>,
-) -> Result<usize, DatabaseError> {
-    let config = parse(url)?;
-    let applied = migrate::run(&config).await?;
-    if let Some(source) = membership {
-        membership::read_from(&config, source).await?;
-    }
-    if let Some(sealing) = sealing {
-        sealing::set(&config, sealing).await?;
-    }
-    Ok(applied)
+/// Where changes are listened for.
+pub(super) fn listened(url: &str) -> Result<Connection, DatabaseError> {
+    parse(url)
 }
 
-/// Whether organizations are apart in the database at `url`, which must be up to date. Seals as in [`operator`].
-pub(super) async fn prove(
-    url: &str,
-    named: Option<&Config>,
-    scope: Scope<'_>,
-) -> Result<Proof, DatabaseError> {
-    let bounds = PoolConfig::new(parse(url)?);
-    let seal = seal(&bounds, named).await?;
-    Ok(prove::run_in(&bounds.connection, &Schema::SHARED, scope, seal.as_ref()).await?)
-}
-
-fn parse(url: &str) -> Result<Connection, DatabaseError> {
+pub(super) fn parse(url: &str) -> Result<Connection, DatabaseError> {
     url.parse().map_err(DatabaseError::Address)
+}
+
+impl Stores {
+    /// Everything that lasts, in these places.
+    pub fn over(places: Places) -> Self {
+        let store = Arc::new(places);
+        Self {
+            policies: Arc::<Places>::clone(&store),
+            switches: Arc::<Places>::clone(&store),
+            prices: Arc::<Places>::clone(&store),
+            ledger: Arc::<Places>::clone(&store),
+            journal: Arc::<Places>::clone(&store),
+            upkeep: store,
+        }
+    }
+}
+
+impl Upkeep for Places {
+    /// The main database: without another one, only the calls of its organizations are refused.
+    fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+        self.main().ready()
+    }
+
+    fn expire_overdue(&self) -> StoreFuture<'_, u64> {
+        Box::pin(self.sweep())
+    }
+
+    fn reconcile(&self) -> StoreFuture<'_, Reconciliation> {
+        // The connections go with the operator.
+        Box::pin(async move { Operator::beside_all(self).await?.reconcile().await })
+    }
+
+    fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.finish_holds(wait_max))
+    }
 }
 
 impl Upkeep for PostgresStore {

@@ -11,6 +11,7 @@ pub mod config;
 mod database;
 pub mod dev;
 mod dev_tokens;
+mod installation;
 pub mod issuer;
 mod observe;
 mod ready;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::{
     budgets::BudgetsArgs, limits::LimitsArgs, prices::args::PricesArgs, statement::StatementArgs,
@@ -183,6 +183,28 @@ pub(super) enum OrgCommand {
         /// Whose days and months its budgets count, for example Europe/Berlin
         #[arg(long, default_value = "UTC", value_name = "ZONE")]
         time_zone: String,
+        /// Where its rows are to be: in the shared tables, in a schema or in a database of its own
+        #[arg(long, value_enum, default_value_t)]
+        placement: Placement,
+        /// Which database, by its name in the configuration
+        #[arg(long, value_name = "NAME", required_if_eq("placement", "database"))]
+        database: Option<String>,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Moves an organization to another place while its calls go on; run again, it goes on where it stopped
+    Move {
+        /// Which
+        id: OrganizationId,
+        /// Where its rows are to be
+        #[arg(long, value_enum, required_unless_present = "abort", conflicts_with = "abort")]
+        to: Option<Placement>,
+        /// Which database, by its name in the configuration
+        #[arg(long, value_name = "NAME", required_if_eq("to", "database"))]
+        database: Option<String>,
+        /// Undoes a move that was begun and has not come to its end
+        #[arg(long)]
+        abort: bool,
         #[command(flatten)]
         operator: Operator,
     },
@@ -239,6 +261,18 @@ impl From<Part> for Switch {
         let team = team.map(Self::Team);
         team.or(user.map(Self::User)).or(key.map(Self::Key)).unwrap_or(Self::Organization)
     }
+}
+
+/// Where an organization's rows are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Placement {
+    /// In the tables that organizations share
+    #[default]
+    Row,
+    /// In a schema of its own in the main database
+    Schema,
+    /// In a further database
+    Database,
 }
 
 #[derive(Debug, Args)]

@@ -14,28 +14,43 @@ use super::{
 use crate::{
     gateway::{
         config::{Config, seal_at},
-        database::{self, DatabaseError},
+        database::DatabaseError,
+        installation::{self, MAIN},
     },
     postgres::{Seal, operator::Reconciliation, sealing::Sealing},
 };
 
 pub(super) async fn migrate(args: MigrateArgs) -> Result<ExitCode, Failure> {
     let MigrateArgs { membership, seal_key, unseal, operator: named } = args;
-    let (url, config) = connect::database(&named)?;
+    let (addresses, config) = connect::databases(&named)?;
     let membership =
         membership.or_else(|| config.as_ref().map(|config| config.database.membership.into()));
     let sealing = if unseal { Some(Sealing::Off) } else { sealing(&seal_key, config.as_ref())? };
-    let applied = database::migrate(&url, membership, sealing.as_ref()).await?;
-    let mut text = match applied {
-        0 => "The schema is up to date.".to_owned(),
-        some => format!("{some} migrations were applied. The schema is up to date."),
-    };
+    let named_file = config.as_ref();
+    let applied =
+        installation::migrate(&addresses, named_file, membership, sealing.as_ref()).await?;
+    let texts: Vec<_> = applied
+        .iter()
+        .map(|(place, applied)| {
+            let schema = if place == MAIN { "The schema" } else { place };
+            match applied {
+                0 => format!("{schema} is up to date."),
+                some => format!("{some} migrations were applied. {schema} is up to date."),
+            }
+        })
+        .collect();
+    let mut text = texts.join("\n");
     // Null where nothing was changed about it.
     let sealed = sealing.as_ref().map(|sealing| !matches!(sealing, Sealing::Off));
     if let Some(sealing) = &sealing {
         text.push_str(&text_of_sealing(sealing));
     }
-    let document = json!({"ok": true, "applied": applied, "sealed": sealed});
+    let main = applied.first().map_or(0, |(_, applied)| *applied);
+    let places: Vec<_> = applied
+        .iter()
+        .map(|(place, applied)| json!({"place": place, "applied": applied}))
+        .collect();
+    let document = json!({"ok": true, "applied": main, "sealed": sealed, "places": places});
     Output::new(named.json).result(text, &document)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -76,8 +91,8 @@ fn text_of_sealing(sealing: &Sealing) -> String {
 }
 
 pub(super) async fn reconcile(named: Named) -> Result<ExitCode, Failure> {
-    let (url, config) = connect::database(&named)?;
-    let operator = database::operator(&url, config.as_ref()).await?;
+    let (addresses, config) = connect::databases(&named)?;
+    let operator = installation::operator(&addresses, config.as_ref()).await?;
     let books = operator.reconcile().await.map_err(DatabaseError::from)?;
     Output::new(named.json).result(text_of(&books), &json_of(&books))?;
     Ok(if books.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -12,6 +12,7 @@ mod dev;
 mod limits;
 mod operate;
 mod output;
+mod places;
 mod prices;
 mod prove;
 mod scoped;
@@ -50,7 +51,7 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Dev(args) => dev::run(args).await,
+        Command::Dev(args) => Box::pin(dev::run(args)).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Migrate(args) => books::migrate(args).await,

@@ -10,12 +10,13 @@ use super::{
     args::{CreditsCommand, Operator as Named, OrgCommand, PolicyCommand},
     connect,
     output::Output,
+    places,
 };
 use crate::{
     domain::{ids::OrganizationId, policy::Policy, switch::Switch},
-    gateway::database::{self, DatabaseError},
+    gateway::{database::DatabaseError, installation},
     postgres::{
-        PostgresError,
+        Place, PostgresError,
         operator::{Operator, Organization, PolicyError},
     },
     store::{Balance, StoreError, SwitchesOn},
@@ -23,29 +24,18 @@ use crate::{
 
 pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
     match command {
-        OrgCommand::Create { name, id, time_zone, operator } => {
+        OrgCommand::Create { name, id, time_zone, placement, database, operator } => {
             let id = id.unwrap_or_else(|| OrganizationId::new(Uuid::now_v7()));
-            let (store, output) = begin(&operator).await?;
-            let created = store
-                .create_organization(id, &name, &time_zone)
-                .await
-                .map_err(|error| match sqlstate(&error) {
-                    Some("22023") => {
-                        Failure::new(format!("{time_zone} is no time zone that this Postgres knows: write it as Europe/Berlin"))
-                    }
-                    _ => refused(id, error),
-                })?;
-            if !created {
-                return Err(Failure::new(format!("there is an organization {id} already")));
-            }
-            output.result(
-                format_args!("{name} is {id}. It has no credits yet: tollgate credits grant --org {id} --amount 10"),
-                &json!({"organization_id": id, "name": name, "time_zone": time_zone}),
-            )?;
+            let place = places::named(placement, database)?;
+            places::create(id, &name, &time_zone, &place, &operator).await?;
         }
+        OrgCommand::Move { id, to: Some(to), database, operator, .. } => {
+            places::move_to(id, &places::named(to, database)?, &operator).await?;
+        }
+        OrgCommand::Move { id, to: None, operator, .. } => places::abort(id, &operator).await?,
         OrgCommand::Show { id: Some(id), operator } => {
             let (store, output) = begin(&operator).await?;
-            let shown = look(&store, id).await?;
+            let shown = look(&store, id).await.map_err(|error| refused(id, error))?;
             output.result(text_of(&shown), &json_of(&shown))?;
         }
         OrgCommand::Show { id: None, operator } => {
@@ -57,9 +47,20 @@ pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
                 let Some(last) = page.last() else { break };
                 after = *last;
                 for id in page {
-                    let shown = look(&store, id).await?;
-                    texts.push(text_of(&shown));
-                    documents.push(json_of(&shown));
+                    match look(&store, id).await {
+                        Ok(shown) => {
+                            texts.push(text_of(&shown));
+                            documents.push(json_of(&shown));
+                        }
+                        // Its place is away, and those of others may not be.
+                        Err(error) if store.places().place_of(id) != Place::Row => {
+                            let place = store.places().place_of(id);
+                            texts.push(format!("{id}\n  cannot be read in {place}: {error}"));
+                            documents
+                                .push(json!({"organization_id": id, "error": error.to_string()}));
+                        }
+                        Err(error) => return Err(refused(id, error)),
+                    }
                 }
             }
             let text = if texts.is_empty() {
@@ -108,10 +109,8 @@ fn said(
     )
 }
 
-async fn look(store: &Operator, id: OrganizationId) -> Result<Shown, Failure> {
-    let organization = store.organization(id).await.map_err(|error| refused(id, error))?;
-    let switches = store.switches(id).await.map_err(|error| refused(id, error))?;
-    Ok((organization, switches))
+async fn look(store: &Operator, id: OrganizationId) -> Result<Shown, StoreError> {
+    Ok((store.organization(id).await?, store.switches(id).await?))
 }
 
 /// An organization, and its kill switches that are on.
@@ -193,8 +192,8 @@ fn not_a_policy(error: &serde_json::Error) -> Failure {
 }
 
 pub(super) async fn begin(operator: &Named) -> Result<(Operator, Output), Failure> {
-    let (url, config) = connect::database(operator)?;
-    let store = database::operator(&url, config.as_ref()).await?;
+    let (addresses, config) = connect::databases(operator)?;
+    let store = installation::operator(&addresses, config.as_ref()).await?;
     Ok((store, Output::new(operator.json)))
 }
 
@@ -230,6 +229,7 @@ fn text_of((organization, switches): &Shown) -> String {
         let whom = format!("{} {}", on.switch.scope(), on.switch.scope_id());
         text.extend(["\n  Suspended: ", whom.trim_end(), &reason(&on.reason)]);
     }
+    text.push_str(&places::text_of(&organization.standing));
     text
 }
 
@@ -256,6 +256,7 @@ fn json_of((organization, switches): &Shown) -> Value {
         "time_zone": organization.time_zone,
         "policy": organization.policy,
         "credits": json_of_balance(&organization.balance),
+        "placement": places::json_of(organization.organization_id, &organization.standing),
     })
 }
 

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use super::{Failure, args::ServeArgs};
-use crate::gateway::{Gateway, config::Config, database, server, signals::StopSignals, telemetry};
+use crate::gateway::{
+    Gateway, config::Config, database, installation::Addresses, server, signals::StopSignals,
+    telemetry,
+};
 
 pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref(), Config::environment())?;
@@ -18,10 +21,10 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
             Some(address) => Some(server::listen(address).await?),
             None => None,
         };
-        let (url, seal) = (config.database_url()?, config.seal()?);
-        let stores = database::stores(&url, &config.database, &config.credit, seal).await?;
+        let (addresses, seal) = (Addresses::of(&config)?, config.seal()?);
+        let stores = database::stores(&addresses, &config.database, &config.credit, seal).await?;
         let mut gateway = Gateway::assemble(&config, stores).await?;
-        if let Some(url) = config.listen_url()? {
+        for url in config.listen_urls()? {
             gateway = gateway.listening_to(database::listened(&url)?);
         }
         Ok::<_, Failure>((gateway, listener, listen, operators))

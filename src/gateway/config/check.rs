@@ -1,10 +1,10 @@
 //! What the values must be, and what to do where they are not.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use zeroize::Zeroizing;
 
-use super::{Config, ConfigError, Identity, Limits, Prepared, Upstream, load::PREFIX};
+use super::{Config, ConfigError, Identity, Limits, Placement, Prepared, Upstream, load::PREFIX};
 use crate::{
     postgres::Seal,
     provider::upstream::SecretRef,
@@ -17,6 +17,7 @@ impl Config {
     /// Checks what the values mean, and that all that a server needs is there. Says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_database()?;
+        self.placement_urls()?;
         self.check_identity()?;
         self.check_bounds()?;
         self.check_replica()?;
@@ -30,17 +31,62 @@ impl Config {
         resolved(url, "database.url")
     }
 
-    /// Where changes are listened for, with its password, if they are.
-    pub fn listen_url(&self) -> Result<Option<String>, ConfigError> {
-        match &self.database.listen_url {
+    /// Where changes are listened for, with their passwords: in the main database and in the further ones, where
+    /// they are.
+    pub fn listen_urls(&self) -> Result<Vec<String>, ConfigError> {
+        let mut urls = Vec::new();
+        urls.extend(match &self.database.listen_url {
             Some(url) => {
                 self.check_database()?;
-                resolved(url.clone(), "database.listen_url").map(Some)
+                Some(resolved(url.clone(), "database.listen_url")?)
             }
             // What needs typed statements is a pooler.
-            None if self.database.prepared == Prepared::Never => Ok(None),
-            None => self.database_url().map(Some),
+            None if self.database.prepared == Prepared::Never => None,
+            None => Some(self.database_url()?),
+        });
+        let all = self.placement_urls()?;
+        for (name, Placement { listen_url, .. }) in &self.database.placements {
+            let key = format!("database.placements.{name}.listen_url");
+            urls.extend(match listen_url {
+                Some(url) => Some(resolved(url.clone(), &key)?),
+                None if self.database.prepared == Prepared::Never => None,
+                None => all.get(name).cloned(),
+            });
         }
+        Ok(urls)
+    }
+
+    /// The addresses of the further databases, by name.
+    pub fn placement_urls(&self) -> Result<BTreeMap<String, String>, ConfigError> {
+        let mut urls = BTreeMap::new();
+        for (name, Placement { url, listen_url, pool_size }) in &self.database.placements {
+            let key = |field: &str| format!("database.placements.{name}.{field}");
+            // The environment can name those only, and the directory none with a colon.
+            let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
+                && name.chars().all(|letter| {
+                    letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
+                });
+            if !fits {
+                return Err(ConfigError::invalid(
+                    format!("database.placements.{name}"),
+                    "must be named with small letters, digits and hyphens",
+                ));
+            }
+            let wanted = "the Postgres that it stands for, as `env:NAME`";
+            let url = required(&key("url"), url.as_deref(), wanted)?;
+            check_address(&key("url"), url)?;
+            if let Some(listen_url) = listen_url {
+                check_address(&key("listen_url"), listen_url)?;
+            }
+            if *pool_size == 0 {
+                return Err(ConfigError::invalid(
+                    key("pool_size"),
+                    "must be at least 1: leave it out for the default",
+                ));
+            }
+            urls.insert(name.clone(), resolved(url.to_owned(), &key("url"))?);
+        }
+        Ok(urls)
     }
 
     /// What claims are sealed with, if `database.seal_key` names a key, which is read now.
@@ -56,24 +102,11 @@ impl Config {
                 "not set. Set DATABASE_URL, or `url = \"env:NAME\"` in [database], to the Postgres that holds the `tollgate` schema",
             ));
         };
-        let urls = [
-            ("database.url", Some(url)),
-            ("database.listen_url", self.database.listen_url.as_ref()),
-        ];
-        for (key, url) in urls {
-            let known = url.is_none_or(|url| {
-                url.starts_with("postgres://")
-                    || url.starts_with("postgresql://")
-                    || url.parse::<SecretRef>().is_ok()
-            });
-            if !known {
-                return Err(ConfigError::invalid(
-                    key,
-                    "must begin with `postgres://`, or be a reference: `env:NAME`, `file:/path`",
-                ));
-            }
+        check_address("database.url", url)?;
+        match &self.database.listen_url {
+            Some(url) => check_address("database.listen_url", url),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn check_identity(&self) -> Result<(), ConfigError> {
@@ -161,6 +194,7 @@ impl Config {
             ("server.answer_timeout", server.answer_timeout),
             ("database.wait_timeout", self.database.wait_timeout),
             ("database.create_timeout", self.database.create_timeout),
+            ("database.move_timeout", self.database.move_timeout),
         ] {
             if value.is_zero() {
                 return Err(ConfigError::invalid(
@@ -223,6 +257,19 @@ impl Config {
     }
 }
 
+fn check_address(key: &str, url: &str) -> Result<(), ConfigError> {
+    let known = url.starts_with("postgres://")
+        || url.starts_with("postgresql://")
+        || url.parse::<SecretRef>().is_ok();
+    if known {
+        return Ok(());
+    }
+    Err(ConfigError::invalid(
+        key,
+        "must begin with `postgres://`, or be a reference: `env:NAME`, `file:/path`",
+    ))
+}
+
 fn required<'a>(key: &str, value: Option<&'a str>, what: &str) -> Result<&'a str, ConfigError> {
     let variable = variable_of(key);
     value.filter(|value| !value.trim().is_empty()).ok_or_else(|| {
@@ -247,7 +294,7 @@ fn http_url(key: &str, url: &str) -> Result<(), ConfigError> {
 }
 
 /// The variable that overrides `key`.
-fn variable_of(key: &str) -> String {
+pub(super) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('[', "__").replace(']', "").replace('.', "__").to_uppercase())
 }
 

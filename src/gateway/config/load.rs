@@ -5,7 +5,7 @@ use std::path::Path;
 use config::{Config as Sources, File, FileFormat, Value, ValueKind};
 use serde_json::Value as Json;
 
-use super::{Config, ConfigError, Upstream};
+use super::{Config, ConfigError, Database, Placement, Upstream};
 
 pub(super) const PREFIX: &str = "TOLLGATE_";
 const ENVIRONMENT: &str = "the environment";
@@ -42,6 +42,11 @@ impl Config {
                 parsed.clone().try_deserialize().map_err(|error| malformed(&error, Some(path)))?;
             refuse_password("database.url", alone.database.url.as_deref(), path)?;
             refuse_password("database.listen_url", alone.database.listen_url.as_deref(), path)?;
+            for (name, placement) in &alone.database.placements {
+                let key = |field| format!("database.placements.{name}.{field}");
+                refuse_password(&key("url"), placement.url.as_deref(), path)?;
+                refuse_password(&key("listen_url"), placement.listen_url.as_deref(), path)?;
+            }
             sources = sources.add_source(parsed);
         }
         let mut overrides: Vec<_> = environment.into_iter().filter_map(override_of).collect();
@@ -94,18 +99,27 @@ fn list_of(value: &str) -> ValueKind {
     ValueKind::Array(parts.map(|part| Value::new(None, part)).collect())
 }
 
-/// All keys there are: those of a default configuration with one upstream. The types are the only
-/// list of keys.
+/// Stands for every name that is the configuration's own.
+const ANY: &str = "NAME";
+
+/// All keys there are: those of a default configuration with one upstream and one further database. The types
+/// are the only list of keys.
 fn schema() -> Json {
-    let full = Config { upstream: vec![Upstream::default()], ..Config::default() };
+    let placements = [(ANY.to_owned(), Placement::default())].into();
+    let database = Database { placements, ..Database::default() };
+    let full = Config { database, upstream: vec![Upstream::default()], ..Config::default() };
     serde_json::to_value(full).unwrap_or_default()
+}
+
+fn below<'a>(schema: &'a Json, name: &str) -> Option<&'a Json> {
+    schema.get(name).or_else(|| schema.get(ANY))
 }
 
 fn check_override(key: &str, variable: &str) -> Result<(), ConfigError> {
     let mut at = &schema();
     for part in key.split('.') {
         let (name, index) = part.split_once('[').map_or((part, false), |(name, _)| (name, true));
-        let next = at.get(name).and_then(|value| if index { value.get(0) } else { Some(value) });
+        let next = below(at, name).and_then(|value| if index { value.get(0) } else { Some(value) });
         at = next.ok_or_else(|| unknown(key, format!("{ENVIRONMENT} ({variable})"), at))?;
     }
     Ok(())
@@ -117,13 +131,13 @@ fn check_keys(file: &Value, origin: &str) -> Result<(), ConfigError> {
 
 fn check_table(value: &Value, schema: &Json, path: &str, origin: &str) -> Result<(), ConfigError> {
     match (&value.kind, schema) {
-        (ValueKind::Table(table), Json::Object(known)) => {
+        (ValueKind::Table(table), Json::Object(_)) => {
             let mut names: Vec<_> = table.iter().collect();
             names.sort_by_key(|(name, _)| *name);
             for (name, value) in names {
                 let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 let inner =
-                    known.get(name).ok_or_else(|| unknown(&key, origin.to_owned(), schema))?;
+                    below(schema, name).ok_or_else(|| unknown(&key, origin.to_owned(), schema))?;
                 check_table(value, inner, &key, origin)?;
             }
             Ok(())

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 pub(super) use check::seal_at;
 pub use error::ConfigError;
 pub use sections::{
-    Audit, Credit, Database, Identity, Limits, Log, LogFormat, Membership, Prepared, Server,
-    Upstream,
+    Audit, Credit, Database, Identity, Limits, Log, LogFormat, Membership, Placement, Prepared,
+    Server, Upstream,
 };
 
 /// Everything that the server is told from outside.

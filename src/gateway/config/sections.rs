@@ -1,6 +1,6 @@
 //! The sections of the file, one type each.
 
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,12 @@ pub struct Database {
     /// Default: none. Where the key is that claims are sealed with, `env:NAME` or `file:/path`: at least 64
     /// hexadecimal digits. `tollgate migrate` makes the database ask for seals.
     pub seal_key: Option<SecretRef>,
+    /// Default `10s`. How long a call waits while its organization is moved to another place, before it is refused
+    /// with 503.
+    #[serde(with = "humantime_serde")]
+    pub move_timeout: Duration,
+    /// Default: none. Further databases, by name, that organizations may be placed in.
+    pub placements: BTreeMap<String, Placement>,
 }
 
 impl Default for Database {
@@ -107,7 +113,28 @@ impl Default for Database {
             prepared: Prepared::Auto,
             membership: Membership::Tollgate,
             seal_key: None,
+            move_timeout: Duration::from_secs(10),
+            placements: BTreeMap::new(),
         }
+    }
+}
+
+/// `[database.placements.NAME]`: a database of organizations that do not share the main one. The directory knows it
+/// by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Placement {
+    /// No default. As [`Database::url`].
+    pub url: Option<String>,
+    /// Default: where `url` is, except where `prepared` is `never`. As [`Database::listen_url`].
+    pub listen_url: Option<String>,
+    /// Default 4. The most connections of this process to it.
+    pub pool_size: usize,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self { url: None, listen_url: None, pool_size: 4 }
     }
 }
 

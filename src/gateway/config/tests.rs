@@ -59,13 +59,61 @@ fn the_sample_file_is_complete_and_says_the_defaults() {
             .unwrap();
     for (section, keys) in all.as_object().unwrap() {
         let keys = if keys.is_array() { &keys[0] } else { keys };
-        for key in keys.as_object().unwrap().keys() {
-            assert!(
-                text.contains(&format!("{key} = ")),
-                "{section}.{key} is missing in docs/tollgate.toml"
-            );
+        for (key, value) in keys.as_object().unwrap() {
+            let stands = if value.is_object() {
+                text.contains(&format!("[{section}.{key}."))
+            } else {
+                text.contains(&format!("{key} = "))
+            };
+            assert!(stands, "{section}.{key} is missing in docs/tollgate.toml");
         }
     }
+    // Further databases stand there as a comment, with all that they have.
+    let (_, placement) = text.split_once("# [database.placements.big]\n").unwrap();
+    let lines = placement.lines().take_while(|line| line.starts_with("# "));
+    let keys = lines.map(|line| &line[2..]).filter(|line| line.contains(" = "));
+    let placement: Placement = ::config::Config::builder()
+        .add_source(::config::File::from_str(
+            &keys.collect::<Vec<_>>().join("\n"),
+            ::config::FileFormat::Toml,
+        ))
+        .build()
+        .and_then(::config::Config::try_deserialize)
+        .unwrap();
+    assert!(placement.url.is_some() && placement.listen_url.is_some());
+    assert_eq!(placement.pool_size, Placement::default().pool_size);
+}
+
+#[test]
+fn a_further_database_has_a_name_and_an_address_of_its_own() {
+    let load = |text: &str| {
+        let file = TempFile::with(text);
+        Config::load(Some(&file.0), no_environment())
+    };
+    let with = |placement: &str| {
+        load(&format!("[database]\nurl = \"postgres://db/x\"\n[database.placements.{placement}"))
+    };
+    let config = with("big]\nurl = \"postgres://big/x\"\n").unwrap();
+    assert_eq!(config.placement_urls().unwrap()["big"], "postgres://big/x");
+    assert_eq!(config.listen_urls().unwrap(), ["postgres://db/x", "postgres://big/x"]);
+    let direct = "big]\nurl = \"postgres://pooler/x\"\nlisten_url = \"postgres://big/x\"\n";
+    let config = with(direct).unwrap();
+    assert_eq!(config.listen_urls().unwrap(), ["postgres://db/x", "postgres://big/x"]);
+    for (placement, key) in [
+        ("Big]\nurl = \"postgres://big/x\"\n", "database.placements.Big"),
+        ("big]\npool_size = 2\n", "database.placements.big.url"),
+        ("big]\nurl = \"big\"\n", "database.placements.big.url"),
+        ("big]\nurl = \"postgres://big/x\"\nlisten_url = \"big\"\n", "big.listen_url"),
+        ("big]\nurl = \"postgres://big/x\"\npool_size = 0\n", "big.pool_size"),
+    ] {
+        let error = with(placement).unwrap().placement_urls().unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+    let error = with("big]\nurl = \"postgres://me:hunter2@big/x\"\n").unwrap_err().to_string();
+    assert!(error.contains("database.placements.big.url") && !error.contains("hunter2"), "{error}");
+    let variable = ("TOLLGATE_DATABASE__PLACEMENTS__BIG__URL".into(), "postgres://big/x".into());
+    let config = Config::load(None, [variable]).unwrap();
+    assert_eq!(config.placement_urls().unwrap()["big"], "postgres://big/x");
 }
 
 #[test]
@@ -181,14 +229,14 @@ fn changes_are_listened_for_at_the_servers_own_address() {
         let listen_url = listen_url.map(str::to_owned);
         let database =
             Database { url: Some(url.into()), listen_url, prepared, ..Database::default() };
-        Config { database, ..Config::default() }.listen_url()
+        Config { database, ..Config::default() }.listen_urls()
     };
-    assert_eq!(with(None, Prepared::Auto).unwrap().as_deref(), Some(url));
+    assert_eq!(with(None, Prepared::Auto).unwrap(), [url]);
     // A pooler passes no notices on.
-    assert_eq!(with(None, Prepared::Never).unwrap(), None);
+    assert!(with(None, Prepared::Never).unwrap().is_empty());
     for prepared in [Prepared::Auto, Prepared::Never] {
         let direct = "postgres://me@server/x";
-        assert_eq!(with(Some(direct), prepared).unwrap().as_deref(), Some(direct));
+        assert_eq!(with(Some(direct), prepared).unwrap(), [direct]);
     }
     let error = with(Some("server"), Prepared::Auto).unwrap_err().to_string();
     assert!(error.contains("database.listen_url"), "{error}");

@@ -21,6 +21,7 @@ use super::{
     Gateway, StartError,
     config::{Config, Identity, Server, Upstream},
     database::{self, DatabaseError},
+    installation::Addresses,
     issuer::{DevIssuer, IssuerError, JWKS_PATH, TOKEN_PATH},
     server::{ListenError, Stopped, listen},
 };
@@ -126,8 +127,9 @@ impl Dev {
         let provider = options.upstream.as_deref().unwrap_or(&mock_url);
         let config = config(options.listen, &issuer_url, provider, options.upstream.is_some());
         let login_url = database::login_url(&admin_url).await?;
-        let seal = database::kept_seal(&admin_url).await?;
-        let stores = database::stores(&login_url, &config.database, &config.credit, seal).await?;
+        let (addresses, seal) =
+            (Addresses::only(login_url.clone()), database::kept_seal(&admin_url).await?);
+        let stores = database::stores(&addresses, &config.database, &config.credit, seal).await?;
         let token_url = format!("{issuer_url}{TOKEN_PATH}");
         let gateway = Gateway::assemble(&config, stores)
             .await?

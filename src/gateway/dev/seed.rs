@@ -7,7 +7,7 @@ use super::{DatabaseError, DevError, Organization, Tokens, place::DemoOrganizati
 use crate::{
     domain::{credits::Credits, price_file::built_in, role::Role},
     gateway::{
-        database,
+        installation::{self, Addresses},
         issuer::{DevIssuer, Grant, IssuerError},
     },
 };
@@ -24,8 +24,9 @@ pub(super) async fn database(
     url: &str,
     organizations: &[DemoOrganization],
 ) -> Result<(), DevError> {
-    database::migrate(url, None, None).await?;
-    let operator = database::operator(url, None).await?;
+    let addresses = Addresses::only(url.to_owned());
+    installation::migrate(&addresses, None, None, None).await?;
+    let operator = installation::operator(&addresses, None).await?;
     let seed = async {
         // What somebody has imported since the first start stays as it is.
         let book = operator.price_book_at(None).await?;

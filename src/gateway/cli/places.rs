@@ -1,0 +1,165 @@
+//! `tollgate org create` and `org move`: where an organization's rows are.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{
+    Failure,
+    args::{Operator as Named, Placement},
+    operate::{begin, refused, sqlstate},
+};
+use crate::{
+    domain::ids::OrganizationId,
+    postgres::{
+        Place,
+        operator::Operator,
+        places::{Copied, MoveError, Mover, Standing, Step},
+    },
+    store::StoreError,
+};
+
+/// The place that was asked for.
+pub(super) fn named(placement: Placement, database: Option<String>) -> Result<Place, Failure> {
+    match (placement, database) {
+        (Placement::Row, None) => Ok(Place::Row),
+        (Placement::Schema, None) => Ok(Place::Schema),
+        (Placement::Database, Some(name)) => Ok(Place::Database(name)),
+        _ => Err(Failure::new(
+            "--database names the place of an organization that has one of its own",
+        )),
+    }
+}
+
+pub(super) async fn create(
+    id: OrganizationId,
+    name: &str,
+    time_zone: &str,
+    place: &Place,
+    operator: &Named,
+) -> Result<(), Failure> {
+    let (store, output) = begin(operator).await?;
+    let created = if *place == Place::Row {
+        store.create_organization(id, name, time_zone).await.map_err(MoveError::from)
+    } else {
+        mover(&store).create(id, name, time_zone, place).await
+    };
+    let created = created.map_err(|error| {
+        if matches!(&error, MoveError::Store(store) if sqlstate(store) == Some("22023")) {
+            return Failure::new(format!(
+                "{time_zone} is no time zone that this Postgres knows: write it as Europe/Berlin"
+            ));
+        }
+        failed(id, error)
+    })?;
+    if !created {
+        return Err(Failure::new(format!("there is an organization {id} already")));
+    }
+    let standing = store.places().standing(id).await.map_err(|error| refused(id, error))?;
+    output.result(
+        format_args!(
+            "{name} is {id}. It has no credits yet: tollgate credits grant --org {id} --amount 10"
+        ),
+        &json!({
+            "organization_id": id,
+            "name": name,
+            "time_zone": time_zone,
+            "placement": json_of(id, &standing),
+        }),
+    )
+}
+
+pub(super) async fn move_to(
+    id: OrganizationId,
+    place: &Place,
+    operator: &Named,
+) -> Result<(), Failure> {
+    let (store, output) = begin(operator).await?;
+    let copied = mover(&store).move_to(id, place).await.map_err(|error| failed(id, error))?;
+    let moved = copied.is_some();
+    let Copied { rows: tables, rows_held_up, held_up } = copied.unwrap_or_default();
+    let rows = tables.values().fold(0_i64, |sum, rows| sum.saturating_add(*rows));
+    let held_up_ms = u64::try_from(held_up.as_millis()).unwrap_or(u64::MAX);
+    let text = if moved {
+        format!(
+            "{id} is in {place} now: {rows} rows, {rows_held_up} of them copied while calls waited, for {held_up_ms} ms."
+        )
+    } else {
+        format!("{id} is in {place} already.")
+    };
+    let document = json!({
+        "organization_id": id,
+        "moved": moved,
+        "rows": rows,
+        "rows_held_up": rows_held_up,
+        "held_up_ms": held_up_ms,
+        "tables": tables,
+    });
+    output.result(text, &document)
+}
+
+pub(super) async fn abort(id: OrganizationId, operator: &Named) -> Result<(), Failure> {
+    let (store, output) = begin(operator).await?;
+    mover(&store).abort(id).await.map_err(|error| failed(id, error))?;
+    let standing = store.places().standing(id).await.map_err(|error| refused(id, error))?;
+    output.result(
+        format_args!("{id} stays in {}.", standing.place),
+        &json!({"organization_id": id, "placement": json_of(id, &standing)}),
+    )
+}
+
+fn mover(store: &Operator) -> Mover {
+    Mover::new(store.places().clone()).telling(|step: Step| {
+        // For whoever watches; nobody has to.
+        drop(writeln!(io::stderr().lock(), "{step}"));
+    })
+}
+
+fn failed(id: OrganizationId, error: MoveError) -> Failure {
+    if let MoveError::Store(error) = error {
+        return match sqlstate(&error) {
+            Some("42501") => Failure::new(format!(
+                "{error}. This needs the administrator of both databases, not tollgate_login"
+            )),
+            _ => refused(id, error),
+        };
+    }
+    if let MoveError::OtherMove(place) = &error {
+        return Failure::new(format!(
+            "{id} is being moved to {place}: finish that first (`tollgate org move {id} --to …`), or undo it with --abort"
+        ));
+    }
+    if matches!(error, MoveError::UnknownOrganization) {
+        return refused(id, StoreError::UnknownOrganization);
+    }
+    error.into()
+}
+
+/// Nothing for an organization that shares its tables and stays.
+pub(super) fn text_of(standing: &Standing) -> String {
+    let Standing { place, moving_to, held_up, moved_from } = standing;
+    let mut text = String::new();
+    if *place != Place::Row {
+        text.extend(["\n  Placed in ", &place.to_string(), "."]);
+    }
+    if let Some(to) = moving_to {
+        let calls = if *held_up { "its calls wait" } else { "its calls go on" };
+        text.extend(["\n  Being moved to ", &to.to_string(), "; ", calls, "."]);
+    }
+    if let Some(from) = moved_from {
+        let from = from.to_string();
+        text.extend(["\n  Moved; what it left in ", &from, " is yet to be removed."]);
+    }
+    text
+}
+
+pub(super) fn json_of(id: OrganizationId, standing: &Standing) -> Value {
+    let name = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
+    json!({
+        "kind": standing.place.placement(),
+        "name": standing.place.name(id),
+        "moving_to": name(&standing.moving_to),
+        "held_up": standing.held_up,
+        "moved_from": name(&standing.moved_from),
+    })
+}
