@@ -58,8 +58,8 @@ async fn a_gateways_metrics_say_whose_books_are_broken_and_what_was_not_billed_a
         tokens: 10,
         ttl: Duration::ZERO,
     };
-    house.store.hold(&Tenant::new(org.id, "ann"), hold).await.unwrap();
-    house.store.sweep().await.unwrap();
+    house.places.hold(&Tenant::new(org.id, "ann"), hold).await.unwrap();
+    house.places.sweep().await.unwrap();
     says(&gateway, &[("holds_expired", "1"), ("unbilled_dollars_max", "0.0015")]).await;
 
     falsify(&house, &other, 1).await;

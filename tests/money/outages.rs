@@ -3,7 +3,7 @@
 //!
 //! `TOLLGATE_OUTAGE_ROUNDS` says how often it goes down.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tollgate::postgres::cluster::{Cluster, Options};
@@ -85,7 +85,7 @@ async fn a_server_that_goes_down_again_and_again_under_load_costs_no_call_its_pl
 }
 
 /// A stranger's hand on the balance of an organization.
-async fn lock(house: &House, org: &Org) -> tokio_postgres::Client {
+async fn lock(house: &House, org: &Org) -> Arc<tokio_postgres::Client> {
     let stranger = house.stranger().await;
     let row = format!(
         "begin; select from tollgate.credit_balances where organization_id = '{}' for update",

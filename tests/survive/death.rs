@@ -39,7 +39,7 @@ async fn a_gateway_that_dies_under_load_leaves_books_that_another_one_goes_on_wi
     let (posted, held, _) = house.balance(&org).await;
     assert!(held > 0 && posted >= held);
     house.admin.batch_execute("update tollgate.credit_holds set expires_at = now()").await.unwrap();
-    assert!(house.store.sweep().await.unwrap() >= 1);
+    assert!(house.places.sweep().await.unwrap() >= 1);
     house.some_lost = true;
     let charged: i64 = house.check().await.iter().map(|row| row.charged).sum();
     assert_eq!(house.balance(&org).await, (RICH - charged, 0, 0));

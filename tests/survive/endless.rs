@@ -50,7 +50,7 @@ async fn a_stream_slower_than_its_hold_stands_is_settled_once_and_not_too_late()
     // Holds that are not told of any more would be found.
     let sweeping = async {
         loop {
-            assert_eq!(house.store.sweep().await.unwrap(), 0, "a hold has expired");
+            assert_eq!(house.places.sweep().await.unwrap(), 0, "a hold has expired");
             sleep(Duration::from_millis(100)).await;
         }
     };

@@ -1,17 +1,22 @@
-//! The checker: the gateway's books against the provider's own count, after every case.
+//! The checker: the gateway's books, in whatever place, against the provider's own count, after every case.
 
-use tollgate::provider::mock::Served;
+use std::sync::Arc;
+
+use tokio_postgres::Client;
+use tollgate::{
+    postgres::{Schema, migrate},
+    provider::mock::Served,
+};
 use uuid::Uuid;
 
-use super::{House, cost, until};
+use super::{House, cost, house::connect, until};
 
 const ROWS: &str = "\
     select u.organization_id, u.request_id, u.ending, u.status, u.estimated, u.clamped, u.cost,
            coalesce(h.charged, 0), coalesce(h.debt, 0), coalesce(h.amount, 0), coalesce(h.status, ''),
            (select count(*) from tollgate.audit_events a
               where a.organization_id = u.organization_id and a.request_id = u.request_id)
-      from tollgate.usage u left join tollgate.credit_holds h using (organization_id, request_id)
-      order by u.arrived_at, u.request_id";
+      from tollgate.usage u left join tollgate.credit_holds h using (organization_id, request_id)";
 /// Requests whose hold ended twice.
 const ENDED_TWICE: &str = "\
     select count(*) from (
@@ -44,7 +49,7 @@ impl House {
     /// All calls in the books, in the order of their arrival.
     pub(crate) async fn rows(&self) -> Vec<Row> {
         let mut found = Vec::new();
-        for row in self.admin.query(ROWS, &[]).await.unwrap() {
+        for row in self.everywhere(ROWS).await {
             let request: Uuid = row.get(1);
             let read = Row {
                 organization: row.get(0),
@@ -63,13 +68,42 @@ impl House {
             assert_eq!(row.get::<_, i64>(6), read.charged + read.debt, "cost: {read:?}");
             found.push(read);
         }
+        // Ids are in the order of arrival.
+        found.sort_by_key(|row| row.request);
         found
+    }
+
+    /// The rows of a query in all places together.
+    async fn everywhere(&self, query: &str) -> Vec<tokio_postgres::Row> {
+        let mut rows = Vec::new();
+        for (client, schema) in self.all_places().await {
+            let query = query.replace("tollgate.", &format!("{schema}."));
+            rows.extend(client.query(&query, &[]).await.unwrap());
+        }
+        rows
+    }
+
+    /// The schemas that there are, in all databases.
+    async fn all_places(&self) -> Vec<(Arc<Client>, Schema)> {
+        let mut places = vec![(Arc::clone(&self.admin), Schema::SHARED)];
+        for schema in migrate::own_schemas(&self.database).await.unwrap() {
+            places.push((Arc::clone(&self.admin), schema));
+        }
+        for (_, further) in &self.setup.placements {
+            places.push((Arc::new(connect(further).await), Schema::SHARED));
+        }
+        places
+    }
+
+    /// A number that all places come to together.
+    async fn sum(&self, query: &str) -> i64 {
+        self.everywhere(query).await.iter().map(|row| row.get::<_, i64>(0)).sum()
     }
 
     /// Waits until all calls have ended, then holds the books against the provider's count.
     pub(crate) async fn check(&self) -> Vec<Row> {
         until("no call is open, and each that was served has its row", async || {
-            self.count(HOLDS_OPEN).await == 0 && {
+            self.sum(HOLDS_OPEN).await == 0 && {
                 let rows = self.rows().await;
                 let written: u64 = rows.iter().map(|row| row.served.calls).sum();
                 written == self.mock.served_total().calls || self.some_lost
@@ -86,9 +120,9 @@ impl House {
                 assert_eq!(row.charged + row.debt, cost(&row.served), "its true usage: {row:?}");
             }
         }
-        let events = self.count(EVENTS).await;
+        let events = self.sum(EVENTS).await;
         assert_eq!(events, i64::try_from(rows.len()).unwrap(), "audit events without a usage row");
-        assert_eq!(self.count(ENDED_TWICE).await, 0, "a hold ended twice");
+        assert_eq!(self.sum(ENDED_TWICE).await, 0, "a hold ended twice");
         let books = self.operator.reconcile().await.unwrap();
         assert!(books.broken.is_empty(), "{:?}", books.broken);
         assert_eq!((books.holds_open, books.balance.held.nanos()), (0, 0));
@@ -112,7 +146,7 @@ impl House {
             .batch_execute("update tollgate.credit_holds set expires_at = now()")
             .await
             .unwrap();
-        self.store.sweep().await.unwrap();
+        self.places.sweep().await.unwrap();
     }
 
     pub(crate) async fn count(&self, query: &str) -> i64 {

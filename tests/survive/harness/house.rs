@@ -27,7 +27,7 @@ use tollgate::{
         server::Stopped,
     },
     postgres::{
-        Operator, Pool, PoolConfig, PostgresStore, Prepared, Seal,
+        Operator, Places, Pool, PoolConfig, Prepared, Schema, Seal,
         cluster::{Cluster, testing},
         migrate,
         sealing::{self, Sealing},
@@ -53,6 +53,10 @@ pub(crate) struct Setup {
     pub(crate) seal: Option<Seal>,
     /// Whether gateways listen for changes.
     pub(crate) listens: bool,
+    /// Further databases, as their administrator.
+    pub(crate) placements: Vec<(String, tokio_postgres::Config)>,
+    /// How long calls wait for the end of a move.
+    pub(crate) move_wait: Duration,
 }
 
 impl Default for Setup {
@@ -68,6 +72,8 @@ impl Default for Setup {
             credit: Credit::default(),
             seal: None,
             listens: true,
+            placements: Vec::new(),
+            move_wait: Duration::from_secs(30),
         }
     }
 }
@@ -75,10 +81,11 @@ impl Default for Setup {
 /// Everything that one test needs, and nothing that another one has.
 pub(crate) struct House {
     pub(crate) operator: Operator,
-    pub(crate) store: PostgresStore,
+    /// All places, as the administrator.
+    pub(crate) places: Places,
     pub(crate) mock: MockProvider,
     pub(crate) gateways: Vec<Running>,
-    pub(crate) admin: tokio_postgres::Client,
+    pub(crate) admin: Arc<tokio_postgres::Client>,
     /// Rows of calls that the provider never saw are no fault: clients leave on the way there.
     pub(crate) some_unserved: bool,
     /// Calls without a row are no fault: their gateway died.
@@ -89,7 +96,7 @@ pub(crate) struct House {
     pub(crate) setup: Setup,
     /// Where gateways find the database.
     pub(crate) login: tokio_postgres::Config,
-    database: tokio_postgres::Config,
+    pub(crate) database: tokio_postgres::Config,
     issuer: DevIssuer,
     issuer_url: String,
     mock_url: String,
@@ -150,14 +157,21 @@ impl House {
     async fn on(database: tokio_postgres::Config, setup: Setup) -> Self {
         let mut login = database.clone();
         login.user("tollgate_login");
-        let mut bounds = PoolConfig::new(database.clone());
-        (bounds.connections_max, bounds.wait_max) = (4, Duration::from_secs(30));
         if let Some(seal) = &setup.seal {
             sealing::set(&database, &Sealing::Only(vec![seal.clone()])).await.unwrap();
         }
-        bounds.seal.clone_from(&setup.seal);
-        let pool = Pool::connect(bounds).unwrap();
-        let operator = Operator::new(pool.clone());
+        let pool = |database: &tokio_postgres::Config| {
+            let mut bounds = PoolConfig::new(database.clone());
+            (bounds.connections_max, bounds.wait_max) = (4, Duration::from_secs(30));
+            bounds.seal.clone_from(&setup.seal);
+            Pool::connect(bounds).unwrap()
+        };
+        for (_, further) in &setup.placements {
+            sealing::as_in(&database, further, &Schema::SHARED).await.unwrap();
+        }
+        let further = setup.placements.iter().map(|(name, config)| (name.clone(), pool(config)));
+        let places = Places::new(pool(&database), further, setup.move_wait);
+        let operator = Operator::over(places.clone());
         operator.import_prices([&price()]).await.unwrap();
 
         let closing = CancellationToken::new();
@@ -170,10 +184,10 @@ impl House {
         tokio::spawn(async move { serving.await.unwrap() });
         Self {
             operator,
-            store: PostgresStore::new(pool),
+            places,
             mock,
             gateways: Vec::new(),
-            admin: connect(&database).await,
+            admin: Arc::new(connect(&database).await),
             some_unserved: false,
             some_lost: false,
             replicas: NonZeroU32::MIN,
@@ -190,8 +204,9 @@ impl House {
 
     /// Another gateway over the same database.
     pub(crate) async fn start(&mut self) {
-        let pool = Pool::connect(self.bounds()).unwrap();
-        let assembled = assemble(self.config(), pool.clone(), self.waiting(), self.listened());
+        let places = open(&self.bounds(), self.waiting(), &self.setup);
+        let pool = places.main().pool().clone();
+        let assembled = assemble(self.config(), places, self.listened());
         let (gateway, listener) = assembled.await;
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let task = tokio::spawn(gateway.run(listener, None, stop.clone()));
@@ -202,11 +217,12 @@ impl House {
     pub(crate) async fn start_apart(&self) -> (SocketAddr, Runtime) {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let (runtime, (config, bounds)) = (runtime.unwrap(), (self.config(), self.bounds()));
+        let setup = self.setup.clone();
         let (waiting, direct) = (self.waiting(), self.listened());
         let (tell, told) = oneshot::channel();
         runtime.spawn(async move {
-            let pool = Pool::connect(bounds).unwrap();
-            let (gateway, listener) = assemble(config, pool, waiting, direct).await;
+            let places = open(&bounds, waiting, &setup);
+            let (gateway, listener) = assemble(config, places, direct).await;
             tell.send(listener.local_addr().unwrap()).unwrap();
             gateway.run(listener, None, CancellationToken::new()).await
         });
@@ -221,10 +237,14 @@ impl House {
     }
 
     /// Where gateways listen: past any pooler.
-    fn listened(&self) -> Option<tokio_postgres::Config> {
-        let mut direct = self.database.clone();
-        direct.user("tollgate_login");
-        self.setup.listens.then_some(direct)
+    fn listened(&self) -> Vec<tokio_postgres::Config> {
+        let further = self.setup.placements.iter().map(|(_, database)| database);
+        let all = std::iter::once(&self.database).chain(further).filter(|_| self.setup.listens);
+        let direct = all.cloned().map(|mut direct| {
+            direct.user("tollgate_login");
+            direct
+        });
+        direct.collect()
     }
 
     fn bounds(&self) -> PoolConfig {
@@ -347,8 +367,8 @@ impl House {
     }
 
     /// Another connection past the gateway, as the superuser.
-    pub(crate) async fn stranger(&self) -> tokio_postgres::Client {
-        connect(&self.database).await
+    pub(crate) async fn stranger(&self) -> Arc<tokio_postgres::Client> {
+        Arc::new(connect(&self.database).await)
     }
 
     /// Ends all gateways in order, and looks at what is left of them: nothing.
@@ -363,23 +383,25 @@ impl House {
     }
 }
 
+/// The places as a gateway has them.
+fn open(bounds: &PoolConfig, waiting: Options, setup: &Setup) -> Places {
+    let further = setup.placements.iter().map(|(name, database)| {
+        let mut bounds = bounds.clone();
+        bounds.connection = database.clone();
+        bounds.connection.user("tollgate_login");
+        (name.clone(), Pool::connect(bounds).unwrap())
+    });
+    Places::with(Pool::connect(bounds.clone()).unwrap(), further, setup.move_wait, waiting)
+}
+
 async fn assemble(
     config: Config,
-    pool: Pool,
-    waiting: Options,
-    listened: Option<tokio_postgres::Config>,
+    places: Places,
+    listened: Vec<tokio_postgres::Config>,
 ) -> (Gateway, TcpListener) {
-    let store = Arc::new(PostgresStore::with(pool, waiting));
-    let stores = Stores {
-        policies: Arc::<PostgresStore>::clone(&store),
-        switches: Arc::<PostgresStore>::clone(&store),
-        prices: Arc::<PostgresStore>::clone(&store),
-        ledger: Arc::<PostgresStore>::clone(&store),
-        journal: Arc::<PostgresStore>::clone(&store),
-        upkeep: store,
-    };
-    let mut gateway = Gateway::assemble(&config, stores).await.unwrap();
-    if let Some(database) = listened {
+    places.read().await.unwrap();
+    let mut gateway = Gateway::assemble(&config, Stores::over(places)).await.unwrap();
+    for database in listened {
         gateway = gateway.listening_to(database);
     }
     (gateway, TcpListener::bind("127.0.0.1:0").await.unwrap())
@@ -391,7 +413,7 @@ async fn bind() -> (TcpListener, String) {
     (listener, url)
 }
 
-async fn connect(database: &tokio_postgres::Config) -> tokio_postgres::Client {
+pub(super) async fn connect(database: &tokio_postgres::Config) -> tokio_postgres::Client {
     let mut database = database.clone();
     // The checker's plans look dear and are small: compiling them would take a second each.
     database.options("-c jit=off");

@@ -1,0 +1,89 @@
+//! A further database that is away: its organizations wait for it, and nobody else does.
+
+use std::time::Duration;
+
+use tollgate::postgres::{
+    Place,
+    cluster::{Cluster, Options},
+    migrate,
+};
+
+use crate::{
+    command::run,
+    harness::{Ask, House, Setup, until},
+    residence::made,
+    street::{FAR, far, far_database},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_its_own_organizations_miss_a_database_that_is_away() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let config = cluster.config("postgres");
+    migrate::run(&config).await.unwrap();
+    let placements = vec![(FAR.to_owned(), config)];
+    let wait = Duration::from_secs(2);
+    let house = House::with(Setup { wait, placements, ..Setup::default() }).await;
+    let (near, apart) = (made(&house, &Place::Row).await, made(&house, &Place::Schema).await);
+    let gone = made(&house, &far()).await;
+    let statuses = async |expected: [u16; 3]| {
+        for (org, expected) in [&near, &apart, &gone].into_iter().zip(expected) {
+            for ask in [Ask::chat(), Ask::chat().streamed()] {
+                let answer = house.ask(org, &ask).await;
+                assert_eq!(answer.status, expected, "{}", answer.text());
+            }
+        }
+        assert!(house.ready().await);
+    };
+    statuses([200, 200, 200]).await;
+    // A stream that is open while its database goes away ends when it is back.
+    let mut open = house.client().await;
+    let slow = Ask::chat().streamed().mock("chunk-delay-ms", 40).mock("output-tokens", 20);
+    open.send(&slow.bytes(&gone.token)).await;
+    let head = open.head().await.unwrap();
+    assert_eq!(head.status, 200);
+    cluster.stop().await.unwrap();
+    let reached = house.mock.served_total().calls;
+    statuses([200, 200, 503]).await;
+    assert_eq!(
+        house.mock.served_total().calls,
+        reached + 4,
+        "nothing was sent for who was refused"
+    );
+
+    let (books, right, _) = run(&house, &["reconcile"]).await;
+    assert!(!right, "{books}");
+    assert_eq!(books["broken"].as_array().unwrap().len(), 1, "{books}");
+    assert_eq!(books["broken"][0]["organization_id"], gone.id.to_string());
+    let (listed, _, said) = run(&house, &["org", "show"]).await;
+    assert_eq!(listed["organizations"].as_array().unwrap().len(), 3, "{said}");
+
+    cluster.restart().await.unwrap();
+    until("its calls go on", async || house.ask(&gone, &Ask::chat()).await.status == 200).await;
+    statuses([200, 200, 200]).await;
+    drop(open.rest(head).await);
+    house.check().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_main_database_those_in_another_go_on() {
+    let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
+    let placements = vec![(FAR.to_owned(), far_database().await)];
+    let setup = Setup { placements, wait: Duration::from_secs(2), ..Setup::default() };
+    let mut house = House::on_its_own(&cluster, setup).await;
+    let (near, far) = (made(&house, &Place::Row).await, made(&house, &far()).await);
+    for org in [&near, &far] {
+        assert_eq!(house.ask(org, &Ask::chat()).await.status, 200);
+    }
+    cluster.stop().await.unwrap();
+    assert_eq!(house.ask(&near, &Ask::chat()).await.status, 503);
+    for ask in [Ask::chat(), Ask::chat().streamed()] {
+        let answer = house.ask(&far, &ask).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert!(!house.ready().await);
+    cluster.restart().await.unwrap();
+    house.admin = house.stranger().await;
+    until("its calls go on", async || house.ask(&near, &Ask::chat()).await.status == 200).await;
+    house.close().await;
+}

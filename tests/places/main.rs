@@ -1,0 +1,29 @@
+//! Organizations in the shared tables, in schemas of their own and in other databases, and on their way from one to
+//! another while calls go on.
+#![cfg(feature = "server")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stderr,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod away;
+mod calls;
+mod caps;
+mod command;
+mod crowd;
+mod death;
+#[path = "../survive/harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
+mod harness;
+mod moves;
+mod proof;
+mod residence;
+mod sealed;
+mod stale;
+mod street;
+mod switches;

@@ -1,0 +1,127 @@
+//! A main database, and further ones in another cluster.
+
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, Config, NoTls};
+use tollgate::{
+    domain::ids::OrganizationId,
+    postgres::{
+        Operator, Place, Places, Pool, PoolConfig, Schema,
+        cluster::{Cluster, Options, testing},
+        migrate,
+        places::{Mover, Step},
+    },
+};
+use uuid::Uuid;
+
+use crate::harness::House;
+
+/// The name of the further database.
+pub(crate) const FAR: &str = "far";
+
+static OTHER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// The second cluster of this process.
+pub(crate) async fn other_cluster() -> &'static Cluster {
+    OTHER.get_or_init(async || Cluster::temporary(Options::ephemeral()).await.unwrap()).await
+}
+
+/// A fresh database with the schema in the second cluster.
+pub(crate) async fn far_database() -> Config {
+    let cluster = other_cluster().await;
+    let name = format!("far_{}", Uuid::new_v4().simple());
+    let client = connect(&cluster.config("postgres")).await;
+    client.batch_execute(&format!("create database {name} template template0")).await.unwrap();
+    let config = cluster.config(&name);
+    migrate::run(&config).await.unwrap();
+    config
+}
+
+pub(crate) async fn connect(config: &Config) -> Client {
+    let mut config = config.clone();
+    config.options("-c jit=off");
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}
+
+/// The address of a database in a cluster of ours, as this user.
+pub(crate) fn url_of(config: &Config, user: &str) -> String {
+    let [tokio_postgres::config::Host::Unix(socket)] = config.get_hosts() else { panic!() };
+    let socket = socket.display().to_string().replace('/', "%2F");
+    format!("postgres://{user}@{socket}:5432/{}", config.get_dbname().unwrap())
+}
+
+pub(crate) fn pool(config: &Config) -> Pool {
+    let mut bounds = PoolConfig::new(config.clone());
+    (bounds.connections_max, bounds.wait_max) = (8, Duration::from_secs(30));
+    Pool::connect(bounds).unwrap()
+}
+
+pub(crate) fn far() -> Place {
+    Place::Database(FAR.to_owned())
+}
+
+/// How many rows an organization has in a place, its own among them.
+pub(crate) async fn rows_in(client: &Client, schema: &Schema, id: OrganizationId) -> i64 {
+    let sql = "select to_regnamespace($1) is null";
+    if client.query_one(sql, &[&schema.name()]).await.unwrap().get(0) {
+        return 0;
+    }
+    let sql = format!(
+        "select coalesce((select sum(rows)::bigint from {schema}.rows_here($1)), 0) + (select count(*) from {schema}.organizations where organization_id = $1)"
+    );
+    client.query_one(&sql, &[&id.as_uuid()]).await.unwrap().get(0)
+}
+
+/// As [`rows_in`], of a house.
+pub(crate) async fn rows(house: &House, id: OrganizationId, place: &Place) -> i64 {
+    let config = if *place == far() { &house.setup.placements[0].1 } else { &house.database };
+    rows_in(&connect(config).await, &place.schema(id), id).await
+}
+
+/// The places, as their administrator and as the gateway's login.
+pub(crate) struct Street {
+    pub(crate) main: Config,
+    pub(crate) far: Config,
+}
+
+impl Street {
+    pub(crate) async fn open() -> Self {
+        let main = testing::database().await.unwrap().config();
+        Self { main, far: far_database().await }
+    }
+
+    pub(crate) fn places_as(&self, user: Option<&str>) -> Places {
+        let [main, far] = [&self.main, &self.far].map(|config| {
+            let mut config = config.clone();
+            user.map(|user| config.user(user));
+            pool(&config)
+        });
+        Places::new(main, [(FAR.to_owned(), far)], Duration::from_secs(10))
+    }
+
+    pub(crate) fn mover(&self) -> Mover {
+        Mover::new(self.places_as(None)).telling(|step: Step| eprintln!("{step}"))
+    }
+
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::over(self.places_as(None))
+    }
+
+    /// A connection to where a place is, and the schema there.
+    pub(crate) async fn look(&self, id: OrganizationId, place: &Place) -> (Client, Schema) {
+        let config = if *place == far() { &self.far } else { &self.main };
+        (connect(config).await, place.schema(id))
+    }
+
+    /// An organization in the shared tables, with a row in every table.
+    pub(crate) async fn resident(&self) -> OrganizationId {
+        let id = OrganizationId::new(Uuid::now_v7());
+        let sql = include_str!("../stores/canaries.sql")
+            .replace(":organization", &format!("'{id}'::uuid"));
+        connect(&self.main).await.batch_execute(&sql).await.unwrap();
+        id
+    }
+}
