@@ -54,6 +54,20 @@ async fn the_schema_is_proven_and_nothing_is_left_behind() {
 }
 
 #[tokio::test]
+async fn the_proof_looks_for_every_key_that_there_is() {
+    let client = testing::database().await.unwrap().connect().await.unwrap();
+    let keys = include_str!("../../src/postgres/sql/prove/keys.sql");
+    let there: Vec<String> = (client.query(keys, &[]).await.unwrap().iter())
+        .map(|row| format!("{}: {}", row.get::<_, &str>(0), row.get::<_, &str>(1)))
+        .collect();
+    let known = include_str!("../../src/postgres/prove/keys.txt");
+    for key in &there {
+        assert!(known.lines().any(|line| line == key), "not in prove/keys.txt: {key}");
+    }
+    assert_eq!(known.lines().count(), there.len());
+}
+
+#[tokio::test]
 async fn production_is_proven_without_a_write() {
     let database = testing::database().await.unwrap();
     let proof = prove::run(&database.config(), Scope::ReadOnly).await.unwrap();

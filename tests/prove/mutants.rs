@@ -199,7 +199,15 @@ const KEYS: &str = "
   select format('alter table tollgate.%I drop constraint %I; alter table tollgate.%I add constraint %I %s not valid',
                 t.relname, f.conname, t.relname, f.conname, pg_get_constraintdef(f.oid)), t.relname || '.' || f.conname
     from pg_constraint f join pg_class t on t.oid = f.conrelid
-    where t.relnamespace = 'tollgate'::regnamespace and f.contype = 'f' and t.relkind = 'r' and not t.relispartition and t.relname <> 'price_tiers'";
+    where t.relnamespace = 'tollgate'::regnamespace and f.contype = 'f' and t.relkind = 'r' and not t.relispartition and t.relname <> 'price_tiers'
+  union all
+  select format('alter table tollgate.%I drop constraint %I cascade', t.relname, f.conname), t.relname::text
+    from pg_constraint f join pg_class t on t.oid = f.conrelid
+    where t.relnamespace = 'tollgate'::regnamespace and f.contype in ('f', 'u') and not t.relispartition and f.conparentid = 0
+  union all
+  select format('drop index tollgate.%I', key), relname::text from k where conname is null
+  union all
+  select format('drop index tollgate.%I; create index on tollgate.%I (organization_id, %s)', key, relname, others), relname::text from k where conname is null";
 
 #[tokio::test]
 async fn every_key_without_the_organization_is_found() {

@@ -8,6 +8,7 @@ use super::{
         BOOKKEEPING, GLOBAL_KEYS, PAST_ROW_SECURITY, REFERENCE_TABLES, UNENTERED, WITHOUT_A_LOOK,
         names,
     },
+    keys,
     report::Proof,
 };
 use crate::{postgres::error, store::StoreError};
@@ -50,6 +51,7 @@ pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), 
             proof.found(code, object, "calls a function for every row, not once a statement");
         }
     }
+    keys::check(ground, proof).await?;
     proof.catalog_was_read();
     Ok(())
 }

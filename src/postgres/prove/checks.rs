@@ -127,6 +127,11 @@ pub const CHECKS: &[Check] = &[
         "call tollgate.stay after the first write or row lock, or make the function stable",
     ),
     check(
+        "C29",
+        "keys_are_there",
+        "alter table … add, in these words; rows that it refuses have been written past it",
+    ),
+    check(
         "P00",
         "canaries",
         "make the canary row possible: see prove/rows.rs for columns that need a value of their own",

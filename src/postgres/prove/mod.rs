@@ -15,6 +15,7 @@ mod catalog;
 mod checks;
 mod forged;
 mod functions;
+mod keys;
 mod newer;
 mod probes;
 mod report;
