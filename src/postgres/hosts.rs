@@ -4,8 +4,8 @@
 //! It tries the servers of an address in their order, each for as long as connecting may take. A first server that
 //! is gone without a word (its machine is off) would take all of the time there is, and the one that has taken over
 //! would never be tried. Here each gets its part of the time, the greeting included, and the server that was good
-//! last is tried first: after a failover nobody waits for the dead one again, and a primary that comes back from the
-//! dead is not written to as long as its successor answers.
+//! last is tried first: after a failover nobody waits for the dead one again. A primary that comes back from the dead is
+//! not used, because its successor is on a higher timeline.
 
 use std::{
     future::pending,
@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool_postgres::Connect;
@@ -25,7 +25,7 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-use super::tls::Tls;
+use super::{timeline::Timelines, tls::Tls};
 
 /// The servers of one address.
 #[derive(Clone)]
@@ -36,6 +36,7 @@ struct Inner {
     each_max: Duration,
     /// The place of the one that was good last.
     good: AtomicUsize,
+    timelines: Timelines,
     tls: Tls,
 }
 
@@ -48,41 +49,57 @@ impl Hosts {
         let each_max =
             u32::try_from(each.len()).ok().and_then(|count| connect_max.checked_div(count));
         let each_max = each_max.unwrap_or(connect_max);
-        Self(Arc::new(Inner { each, each_max, good: AtomicUsize::new(0), tls }))
+        Self(Arc::new(Inner {
+            each,
+            each_max,
+            good: AtomicUsize::new(0),
+            timelines: Timelines::default(),
+            tls,
+        }))
+    }
+
+    /// Whether a connection that was made then may be to a server from which another one has taken over.
+    pub(super) fn is_outdated(&self, made: Instant) -> bool {
+        self.0.timelines.is_outdated(made)
     }
 
     async fn first_that_answers(&self) -> Connected {
-        let Inner { each, each_max, good, tls } = &*self.0;
+        let Inner { each, each_max, good, .. } = &*self.0;
         let first = good.load(Ordering::Relaxed);
         let mut failure = None;
         for (place, server) in each.iter().enumerate().cycle().skip(first).take(each.len()) {
-            match timeout(*each_max, open(server, tls)).await {
-                Ok(Ok(connected)) => {
+            match timeout(*each_max, self.open(server)).await {
+                Ok(Ok(Some(connected))) => {
                     good.store(place, Ordering::Relaxed);
                     return Ok(connected);
                 }
                 Ok(Err(error)) => failure = Some(error),
-                Err(_) => {}
+                Ok(Ok(None)) | Err(_) => {}
             }
         }
         match failure {
             Some(error) => Err(error),
-            // Silence, and nothing else: the pool's own time-out says so.
+            // Silence, or a server that is none any more, and nothing else: the pool's own time-out says so.
             None => pending().await,
         }
+    }
+
+    /// `None` if another server is known to have taken over from this one.
+    async fn open(&self, server: &Config) -> Result<Option<(Client, JoinHandle<()>)>, Error> {
+        let Inner { each, timelines, tls, .. } = &*self.0;
+        let connected = match tls.clone() {
+            Tls::Plain => connect(server, NoTls).await?,
+            Tls::Rustls(tls) => connect(server, tls).await?,
+        };
+        // Where there is but one address, there is nothing to choose.
+        let admitted = each.len() < 2 || timelines.admit(&connected.0).await?;
+        Ok(admitted.then_some(connected))
     }
 }
 
 impl Connect for Hosts {
     fn connect(&self, _: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
         Box::pin(self.first_that_answers())
-    }
-}
-
-async fn open(server: &Config, tls: &Tls) -> Connected {
-    match tls.clone() {
-        Tls::Plain => connect(server, NoTls).await,
-        Tls::Rustls(tls) => connect(server, tls).await,
     }
 }
 

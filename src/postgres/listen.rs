@@ -17,7 +17,7 @@ use tokio_postgres::{
     tls::MakeTlsConnect,
 };
 
-use super::{error::PostgresError, hosts, tls::Tls};
+use super::{error::PostgresError, hosts, timeline::Timelines, tls::Tls};
 use crate::domain::ids::OrganizationId;
 
 const LISTEN: &str = include_str!("sql/listen.sql");
@@ -49,6 +49,8 @@ enum Deaf {
     Silent,
     /// The session is not the one that began to listen.
     Pooled,
+    /// Another server has taken over from this one.
+    Outdated,
     Tls(crate::store::StoreError),
 }
 
@@ -57,6 +59,7 @@ impl fmt::Display for Deaf {
         match self {
             Self::Postgres(error) => PostgresError::from(error).fmt(f),
             Self::Silent => f.write_str("no answer in time"),
+            Self::Outdated => f.write_str("another server has taken over from this one"),
             Self::Pooled => f.write_str(
                 "a pooler stands in between: set database.listen_url to the server's own address",
             ),
@@ -88,6 +91,7 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
     // So that it is there from the first, and an alarm can be set on it.
     metrics::gauge!("tollgate_listen_connected").increment(0.0);
     let servers = hosts::apart(&database);
+    let timelines = Timelines::default();
     let share = u32::try_from(servers.len()).unwrap_or(1);
     let pause_max = PAUSE_MAX.checked_div(share).unwrap_or(PAUSE_MAX);
     let mut pause = PAUSE_MIN;
@@ -102,8 +106,8 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
             heard(what);
         };
         let deaf = match Tls::of(&mut server) {
-            Ok(Tls::Plain) => hear(&server, NoTls, tell).await,
-            Ok(Tls::Rustls(tls)) => hear(&server, tls, tell).await,
+            Ok(Tls::Plain) => hear(&server, NoTls, &timelines, tell).await,
+            Ok(Tls::Rustls(tls)) => hear(&server, tls, &timelines, tell).await,
             Err(error) => Err(Deaf::Tls(error)),
         };
         let Err(deaf) = deaf;
@@ -126,6 +130,7 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
 async fn hear<T>(
     database: &Config,
     tls: T,
+    timelines: &Timelines,
     mut heard: impl FnMut(Heard),
 ) -> Result<Infallible, Deaf>
 where
@@ -138,7 +143,7 @@ where
     tokio::select! {
         biased;
         lost = read(connection, beginning, &mut heard) => lost,
-        lost = keep_asking(&client, began) => lost,
+        lost = keep_asking(&client, timelines, began) => lost,
     }
 }
 
@@ -179,8 +184,13 @@ where
 /// Begins to listen, and asks for ever whether the session still does.
 async fn keep_asking(
     client: &Client,
+    timelines: &Timelines,
     began: oneshot::Sender<Listening>,
 ) -> Result<Infallible, Deaf> {
+    let admitted = timeout(ANSWER_MAX, timelines.admit(client)).await.map_err(|_| Deaf::Silent)?;
+    if !admitted? {
+        return Err(Deaf::Outdated);
+    }
     let answer = timeout(ANSWER_MAX, client.batch_execute(LISTEN)).await;
     answer.map_err(|_| Deaf::Silent)??;
     let mut began = Some(began);

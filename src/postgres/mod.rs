@@ -29,6 +29,7 @@ pub mod sealing;
 mod statement;
 mod store;
 mod switches;
+mod timeline;
 mod tls;
 
 pub use config::{PoolConfig, Prepared};

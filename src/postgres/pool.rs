@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+    Hook, HookError, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Timeouts,
 };
 use tokio_postgres::Row;
 
@@ -72,7 +73,13 @@ impl Pool {
         let tls = Tls::of(&mut connection)?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let hosts = Hosts::of(&connection, config.connect_max, tls.clone());
-        let manager = Manager::from_connect(connection, hosts, recycling);
+        let manager = Manager::from_connect(connection, hosts.clone(), recycling);
+        let still_good = Hook::sync_fn(move |_, metrics| {
+            if hosts.is_outdated(metrics.created) {
+                return Err(HookError::message("another server has taken over"));
+            }
+            Ok(())
+        });
         let timeouts = Timeouts {
             wait: Some(config.wait_max),
             create: Some(config.connect_max),
@@ -81,6 +88,7 @@ impl Pool {
         let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(config.connections_max.max(1))
             .timeouts(timeouts)
+            .pre_recycle(still_good)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Refused(PostgresError::text(error.to_string()).into()))?;
