@@ -128,7 +128,7 @@ impl House {
         assert_eq!((books.holds_open, books.balance.held.nanos()), (0, 0));
         let charged: i64 = rows.iter().map(|row| row.charged).sum();
         // What a heartbeat has told of calls that nobody ended.
-        let expired = self.count(EXPIRED).await;
+        let expired = self.sum(EXPIRED).await;
         assert!(expired == 0 || self.some_lost, "a call has no end");
         assert_eq!(books.charged.nanos(), charged + expired, "the ledger against the calls");
         rows
