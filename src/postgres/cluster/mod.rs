@@ -35,6 +35,7 @@ mod standby;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod tried;
 
 use std::{
     fmt, fs, io,

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
+pub use super::tried::{NOTES_VARIABLE, has, never_tried};
 use super::{Cluster, ClusterError, Options};
 
 const TEMPLATE: &str = "tollgate_template";
