@@ -92,12 +92,18 @@ const CALL_SECONDS: &[f64] = &[
 const STORE_SECONDS: &[f64] =
     &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
+/// Calls of one statement: one, where nobody else came meanwhile.
+const BATCH_CALLS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+
 const HISTOGRAMS: &[(&str, &[f64])] = &[
     ("tollgate_http_request_seconds", CALL_SECONDS),
     ("tollgate_call_seconds", CALL_SECONDS),
     ("tollgate_finish_seconds", STORE_SECONDS),
     ("tollgate_hold_seconds", STORE_SECONDS),
     ("tollgate_books_check_seconds", CALL_SECONDS),
+    ("tollgate_provider_head_seconds", CALL_SECONDS),
+    ("tollgate_hold_batch_calls", BATCH_CALLS),
+    ("tollgate_finish_batch_calls", BATCH_CALLS),
 ];
 
 fn describe() {
@@ -164,7 +170,85 @@ fn describe() {
         Unit::Count,
         "Databases whose changes of policies and kill switches are heard of at once."
     );
+    describe_callers();
+    describe_store();
     describe_books();
+}
+
+fn describe_callers() {
+    describe_counter!(
+        "tollgate_denied_total",
+        Unit::Count,
+        "Requests without a token that is good, by what is wrong with it."
+    );
+    describe_counter!(
+        "tollgate_jwks_fetches_total",
+        Unit::Count,
+        "Fetches of the issuer's key set, by outcome."
+    );
+    describe_gauge!(
+        "tollgate_jwks_keys",
+        Unit::Count,
+        "Usable keys of the issuer. None: every token is denied."
+    );
+    describe_histogram!(
+        "tollgate_provider_head_seconds",
+        Unit::Seconds,
+        "From a request to a provider to the head of its answer."
+    );
+    describe_counter!(
+        "tollgate_provider_failures_total",
+        Unit::Count,
+        "Answers that a provider did not give, or not to their end, by provider and reason."
+    );
+}
+
+fn describe_store() {
+    describe_counter!(
+        "tollgate_holds_total",
+        Unit::Count,
+        "Holds that were asked for, by verdict."
+    );
+    describe_histogram!(
+        "tollgate_hold_batch_calls",
+        Unit::Count,
+        "Calls of one organization whose holds went as one statement."
+    );
+    describe_histogram!(
+        "tollgate_finish_batch_calls",
+        Unit::Count,
+        "Calls of one organization whose finishes went as one statement."
+    );
+    describe_counter!(
+        "tollgate_holds_given_back_total",
+        Unit::Count,
+        "Holds whose clients left before they were granted."
+    );
+    describe_counter!(
+        "tollgate_pool_conflicts_total",
+        Unit::Count,
+        "Statements that lost a deadlock and were sent again."
+    );
+    describe_counter!(
+        "tollgate_pool_timeouts_total",
+        Unit::Count,
+        "Waits for Postgres that ran out of time, by what was waited for."
+    );
+    describe_counter!(
+        "tollgate_pool_discarded_total",
+        Unit::Count,
+        "Connections that were given up because a statement on them was cut off."
+    );
+    describe_counter!(
+        "tollgate_moves_waited_total",
+        Unit::Count,
+        "Waits for the end of an organization's move to another place."
+    );
+    describe_counter!(
+        "tollgate_places_looked_up_total",
+        Unit::Count,
+        "Questions to the directory where an organization is."
+    );
 }
 
 fn describe_books() {

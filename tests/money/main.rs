@@ -22,6 +22,7 @@ mod failover;
 mod harness;
 mod kills;
 mod load;
+mod metrics;
 mod outages;
 mod process;
 mod providers;
