@@ -4,10 +4,10 @@ use std::{
     fmt,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Instant,
 };
 
 use http::Request;
+use tokio::time::Instant;
 
 use super::{Standing, Tenant, standing::Learned};
 use crate::domain::{

@@ -1,11 +1,9 @@
 //! What is agreed with each organization, from a cache of at most thirty seconds.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use super::{PriceStore, StoreError};
 use crate::{
@@ -148,6 +146,8 @@ mod tests {
         let answers = futures_util::future::join_all(asking).await;
         assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(StoreError::is_transient)));
         assert_eq!(store.asked.load(Ordering::SeqCst), 1);
+        // Whoever comes later asks anew.
+        tokio::time::advance(Duration::from_millis(1)).await;
         assert!(prices.agreement(&tenant).await.is_err());
         assert_eq!(store.asked.load(Ordering::SeqCst), 2);
     }
