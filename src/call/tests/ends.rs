@@ -65,11 +65,8 @@ async fn a_provider_that_refuses_is_not_paid() {
             gateway(&recorder, Disconnect::Drain, [refusal]).oneshot(request(CHAT)).await.unwrap();
         assert_eq!(answer.status(), status);
         let finish = recorder.only_finish().await;
-        let settlement = finish.settlement.unwrap();
-        assert_eq!(
-            (finish.ending, settlement.amount, settlement.release),
-            (Ending::Failed, Credits::ZERO, true)
-        );
+        assert_eq!((finish.ending, finish.status), (Ending::Failed, status));
+        assert_not_paid(&finish);
     }
 }
 
@@ -96,9 +93,8 @@ async fn an_answer_without_usage_is_counted_here_and_never_free() {
     let answered = gateway.oneshot(request(CHAT)).await.unwrap();
     assert_eq!(text(answered.into_body()).await, answer);
     let finish = recorder.only_finish().await;
-    assert!(finish.estimated);
-    assert!(finish.settlement.unwrap().amount > Credits::ZERO);
-    assert!(finish.usage.output > 0);
+    assert_eq!(finish.ending, Ending::Complete);
+    assert_counted_here(&finish, CHAT, 2);
 }
 
 #[tokio::test]
@@ -110,7 +106,7 @@ async fn a_success_that_is_no_json_is_withheld_as_502_and_not_paid() {
         assert_eq!(answered.status(), StatusCode::BAD_GATEWAY, "{garbage}");
         let finish = recorder.only_finish().await;
         assert_eq!((finish.ending, finish.status), (Ending::Failed, 502));
-        assert!(finish.settlement.unwrap().release);
+        assert_not_paid(&finish);
     }
 }
 
@@ -127,8 +123,9 @@ async fn an_absurd_usage_is_clamped_to_the_hold() {
         let answer = json(Box::leak(answer.into_boxed_str()));
         drop(gateway(&recorder, Disconnect::Drain, [answer]).oneshot(request(CHAT)).await.unwrap());
         let finish = recorder.only_finish().await;
-        assert!(finish.clamped, "{usage}");
-        assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(1_000_000));
+        assert!(finish.clamped && finish.estimated, "{usage}");
+        let settlement = finish.settlement.unwrap();
+        assert_eq!((settlement.amount, settlement.tokens), (Credits::from_nanos(1_000_000), 500));
     }
 }
 
@@ -181,8 +178,8 @@ async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
         gateway(&recorder, Disconnect::Drain, [broken]).oneshot(request(CHAT)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     let finish = recorder.only_finish().await;
-    assert_eq!(finish.status, 502);
-    assert!(finish.settlement.unwrap().release);
+    assert_eq!((finish.ending, finish.status), (Ending::Failed, 502));
+    assert_not_paid(&finish);
 }
 
 #[tokio::test]
@@ -195,8 +192,8 @@ async fn an_inner_error_passes_through_and_the_hold_is_released() {
         }));
     assert_eq!(gateway.oneshot(request(CHAT)).await.err(), Some("the inner service's own error"));
     let finish = recorder.only_finish().await;
-    assert_eq!(finish.status, 502);
-    assert!(finish.settlement.unwrap().release);
+    assert_eq!((finish.ending, finish.status), (Ending::Failed, 502));
+    assert_not_paid(&finish);
 }
 
 #[tokio::test]

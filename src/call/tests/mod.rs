@@ -1,5 +1,6 @@
 //! Calls through `CallLayer`, with a journal that can be watched, stopped and broken.
 
+mod bounds;
 mod cut;
 mod endless;
 mod ends;
@@ -18,7 +19,10 @@ use futures_util::StreamExt;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::Instant,
+};
 use tower::{Service, ServiceExt, service_fn};
 use uuid::Uuid;
 
@@ -28,10 +32,12 @@ use crate::{
     context::{Call, Hold, Keeping, Tenant},
     domain::{
         credits::Credits,
+        dialect::Endpoint,
         finish::{Finish, Finished},
         ids::{OrganizationId, PriceId},
         policy::{Disconnect, Keep},
         price::{ModelPrice, Quote, Rates, Tier},
+        usage::Usage,
     },
     store::{Journal, StoreError, StoreFuture},
 };
@@ -197,6 +203,68 @@ fn gateway(
 
 fn layer(recorder: &Arc<Recorder>) -> CallLayer {
     CallLayer::new(Finisher::new(Arc::clone(recorder), 16)).finish_wait(Duration::from_secs(5))
+}
+
+/// As [`gateway`], with these settings.
+fn gateway_with(
+    layer: CallLayer,
+    answer: Response<TestBody>,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<CallBody<std::io::Error>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone {
+    let answer = Arc::new(Mutex::new(Some(answer)));
+    layer.layer_over(service_fn(move |request: Request<RequestBody>| {
+        hold(&request, Disconnect::Drain);
+        let answer = answer.lock().unwrap().take().unwrap();
+        async move { Ok::<_, Infallible>(answer) }
+    }))
+}
+
+/// The figures of a call that was counted here: its request, and so many tokens of the answer. No more and no less is
+/// charged for it.
+fn assert_counted_here(finish: &Finish, body: &str, output: u64) {
+    assert!(finish.estimated && !finish.clamped, "{finish:?}");
+    let facts = crate::domain::request::read(Endpoint::ChatCompletions, body.as_bytes()).unwrap();
+    let input = facts.input_estimate;
+    // Some words, and what stands around a message.
+    assert!((1..50).contains(&input), "{input}");
+    assert_eq!(finish.usage, Usage { input, output, ..Usage::default() });
+    let settlement = finish.settlement.unwrap();
+    let amount = i64::try_from(input * 1_000 + output * 2_000).unwrap();
+    assert_eq!((settlement.amount, settlement.release), (Credits::from_nanos(amount), false));
+    assert_eq!(settlement.tokens, i64::try_from(input + output).unwrap());
+}
+
+/// Everything that was held comes back.
+fn assert_not_paid(finish: &Finish) {
+    let settlement = finish.settlement.unwrap();
+    assert_eq!(
+        (settlement.amount, settlement.tokens, settlement.release),
+        (Credits::ZERO, 0, true)
+    );
+    assert_eq!(finish.usage, Usage::default());
+}
+
+/// That this is how long it took, on a paused clock: timers fire within a millisecond.
+fn assert_took(begun: Instant, expected: Duration) {
+    let taken = begun.elapsed();
+    assert!(
+        taken >= expected && taken < expected + Duration::from_millis(5),
+        "{taken:?} instead of {expected:?}"
+    );
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The layer with this setting, or with its default.
+fn set_in<T>(layer: CallLayer, value: Option<T>, set: fn(CallLayer, T) -> CallLayer) -> CallLayer {
+    match value {
+        Some(value) => set(layer, value),
+        None => layer,
+    }
 }
 
 trait LayerOver {

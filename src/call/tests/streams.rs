@@ -106,8 +106,8 @@ async fn a_stream_that_breaks_ends_with_an_error_event_and_what_was_delivered_is
             "{text}"
         );
         let finish = recorder.only_finish().await;
-        assert_eq!((finish.ending, finish.estimated), (Ending::Failed, true));
-        assert!(finish.settlement.unwrap().amount > Credits::ZERO);
+        assert_eq!(finish.ending, Ending::Failed);
+        assert_counted_here(&finish, CHAT_STREAM, 2);
     }
 }
 
@@ -122,7 +122,9 @@ async fn a_stream_without_its_last_event_is_whole_if_its_answer_was() {
         .await
         .unwrap();
     assert_eq!(text(answer.into_body()).await, [DELTA, STOP].concat());
-    assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.estimated), (Ending::Complete, false));
+    assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(16_000));
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +139,9 @@ async fn the_end_of_a_stream_whose_finish_cannot_be_written_is_an_error_event() 
         .unwrap();
     let text = text(answer.into_body()).await;
     assert!(text.contains("\"unavailable\"") && !text.contains("[DONE]"), "{text}");
-    assert_eq!(recorder.only_finish().await.usage.total(), 13);
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.usage.total()), (Ending::Complete, 13));
+    assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(16_000));
 }
 
 #[tokio::test]
@@ -157,7 +161,9 @@ async fn an_event_over_the_bound_ends_the_stream_with_an_error_event() {
     let answer = gateway.oneshot(request(CHAT_STREAM)).await.unwrap();
     let text = text(answer.into_body()).await;
     assert!(text.starts_with(DELTA) && text.contains("\"error\""), "{text}");
-    assert_eq!(recorder.only_finish().await.ending, Ending::Failed);
+    let finish = recorder.only_finish().await;
+    assert_eq!(finish.ending, Ending::Failed);
+    assert_counted_here(&finish, CHAT_STREAM, 2);
 }
 
 #[tokio::test]
