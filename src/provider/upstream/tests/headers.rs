@@ -82,15 +82,57 @@ async fn the_organization_is_told_only_where_that_is_configured() {
     }
 }
 
+/// The idempotency key that the provider gets of a call with this one, each a call and an attempt of its own.
+async fn key_sent(tenant: Option<Tenant>, key: Option<&str>, body: &'static str) -> Option<String> {
+    let (url, _running, mut asks) = answering(OK).await;
+    let mut request = post(CHAT).extension(Call::for_model("m"));
+    if let Some(tenant) = tenant {
+        request = request.extension(tenant);
+    }
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    let request = request.body(Full::from(body)).unwrap();
+    assert_eq!(ask(&to(Dialect::OpenAi, &url), request).await.status(), StatusCode::OK);
+    let seen = asks.recv().await.unwrap();
+    seen.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).map(str::to_owned)
+}
+
 #[tokio::test]
-async fn an_idempotency_key_means_nothing_to_another_organization() {
-    let key = async |id: u128| {
-        let request = post(CHAT).extension(tenant(id)).header("idempotency-key", "same");
-        let seen = seen(config(Dialect::OpenAi, ""), request).await;
-        seen.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap().to_owned()
-    };
-    assert_eq!(key(1).await, key(1).await);
-    assert_ne!(key(1).await, key(2).await);
+async fn an_idempotency_key_stands_for_one_organization_and_what_its_caller_wrote_and_nothing_else()
+{
+    let mut sent = Vec::new();
+    for organization in [1, 2] {
+        for key in ["same", "other", "samesame", "s"] {
+            let of = |user: &str, body| {
+                let caller = Tenant::new(tenant(organization).organization_id(), user);
+                key_sent(Some(caller), Some(key), body)
+            };
+            let first = of("ann", "{}").await.unwrap();
+            assert!(first.len() >= 32 && !first.contains("same"), "{first}");
+            // Sent again it is the same, or a call that is repeated would be made twice. What the provider makes of
+            // another body under it is the provider's to say, as without a gateway.
+            for (user, body) in [("ann", "{}"), ("ann", r#"{"n":2}"#), ("bob", "{}")] {
+                assert_eq!(
+                    of(user, body).await.as_ref(),
+                    Some(&first),
+                    "{organization} {key} {user}"
+                );
+            }
+            sent.push(first);
+        }
+    }
+    let count = sent.len();
+    sent.sort_unstable();
+    sent.dedup();
+    assert_eq!(sent.len(), count, "two that differ would get each other's answer");
+}
+
+#[tokio::test]
+async fn no_idempotency_key_is_made_up_and_without_organizations_it_is_the_callers_own() {
+    assert_eq!(key_sent(Some(tenant(1)), None, "{}").await, None);
+    assert_eq!(key_sent(None, None, "{}").await, None);
+    assert_eq!(key_sent(None, Some("same"), "{}").await.as_deref(), Some("same"));
 }
 
 #[tokio::test]
