@@ -1,6 +1,7 @@
 mod keys;
 mod scopes;
 mod shares;
+mod threads;
 
 use std::{convert::Infallible, num::NonZeroU32, time::Duration};
 

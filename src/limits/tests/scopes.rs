@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// An organization with limits, and the layer that holds it to them.
-struct House {
+pub(super) struct House {
     store: MemoryStore,
     policies: Policies,
     layer: LimitsLayer,
@@ -25,15 +25,15 @@ struct House {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Requests,
     Tokens,
     InFlight,
 }
 
-const KINDS: [Kind; 3] = [Kind::Requests, Kind::Tokens, Kind::InFlight];
+pub(super) const KINDS: [Kind; 3] = [Kind::Requests, Kind::Tokens, Kind::InFlight];
 
-fn rates(kind: Kind, most: u32) -> Rates {
+pub(super) fn rates(kind: Kind, most: u32) -> Rates {
     let only = |this| (this == kind).then(|| NonZeroU32::new(most).unwrap());
     Rates {
         requests_per_minute: only(Kind::Requests),
@@ -43,7 +43,7 @@ fn rates(kind: Kind, most: u32) -> Rates {
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(OrganizationId::new(Uuid::new_v4()))
     }
 
@@ -55,24 +55,24 @@ impl House {
         Self { store, policies, layer, id }
     }
 
-    fn limit(&self, scope: Scope, scope_id: &str, model_pattern: &str, rates: Rates) {
+    pub(super) fn limit(&self, scope: Scope, scope_id: &str, model_pattern: &str, rates: Rates) {
         let (scope_id, model_pattern) = (scope_id.into(), model_pattern.into());
         let limit = RateLimit { scope, scope_id, model_pattern, rates };
         self.store.set_rate_limit(self.id, limit).unwrap();
         self.policies.forget(self.id);
     }
 
-    fn policy(&self, rates: Rates) {
+    pub(super) fn policy(&self, rates: Rates) {
         self.store.set_policy(self.id, Policy { rates, ..Policy::default() }).unwrap();
         self.policies.forget(self.id);
     }
 
-    fn caller(&self, user: &str, team: u128, key: u128) -> Tenant {
+    pub(super) fn caller(&self, user: &str, team: u128, key: u128) -> Tenant {
         let (team, key) = (Uuid::from_u128(team), Uuid::from_u128(key));
         Tenant::new(self.id, user).with_team(TeamId::new(team)).with_key(KeyId::new(key))
     }
 
-    async fn send(&self, tenant: &Tenant, call: &Call) -> (u16, HeaderMap) {
+    pub(super) async fn send(&self, tenant: &Tenant, call: &Call) -> (u16, HeaderMap) {
         send(&self.layer, tenant, call).await
     }
 
@@ -90,13 +90,13 @@ impl House {
 }
 
 /// A call of one token for this model.
-fn of(model: &str) -> Call {
+pub(super) fn of(model: &str) -> Call {
     let facts = Call::for_model(model).facts().clone();
     Call::new(CallFacts { output_cap: Some(1), ..facts })
 }
 
 /// Three pass and the fourth does not, whatever is limited: returns the calls that are in flight.
-async fn drive_past_three(house: &House, tenant: &Tenant, model: &str) -> Vec<Call> {
+pub(super) async fn drive_past_three(house: &House, tenant: &Tenant, model: &str) -> Vec<Call> {
     let calls: Vec<Call> = (0..4).map(|_| of(model)).collect();
     let mut statuses = Vec::new();
     for call in &calls {
@@ -334,78 +334,5 @@ async fn a_limit_that_is_named_twice_counts_once() {
         calls.drain(..1).for_each(|call| call.tell_ended(&report(1)));
         let again = house.send(&ada, &of("small")).await.0;
         assert_eq!(again == 200, kind == Kind::InFlight, "{kind:?}");
-    }
-}
-
-/// On threads, not in turns.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hundred_first_calls_of_somebody_never_seen_share_one_rate() {
-    for (scope, kind) in Scope::ALL.into_iter().flat_map(|scope| KINDS.map(|kind| (scope, kind))) {
-        let house = House::new();
-        let id = if scope == Scope::Organization { "" } else { Scope::EACH };
-        house.limit(scope, id, "*", rates(kind, 7));
-        // Others are seen for the first time at the same moment.
-        let racing = (0..200_u128).map(|number| {
-            let shared = number % 2 == 0;
-            let tenant = match (shared, scope) {
-                (true, Scope::User) => house.caller("ada", number + 9, number + 9),
-                (true, _) => house.caller(&number.to_string(), 1, 1),
-                (false, _) => house.caller(&number.to_string(), number + 9, number + 9),
-            };
-            let layer = house.layer.clone();
-            tokio::spawn(async move {
-                let call = of("small");
-                let status = send(&layer, &tenant, &call).await.0;
-                (status == 200, shared, call)
-            })
-        });
-        let racing: Vec<_> = racing.collect();
-        let mut passed = Vec::new();
-        for one in racing {
-            passed.push(one.await.unwrap());
-        }
-        let count = |of_the_shared| {
-            passed.iter().filter(|(passed, shared, _)| *passed && *shared == of_the_shared).count()
-        };
-        if scope == Scope::Organization {
-            assert_eq!(count(true) + count(false), 7, "{scope} {kind:?}");
-        } else {
-            assert_eq!((count(true), count(false)), (7, 100), "{scope} {kind:?}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_that_meet_many_limits_in_any_order_neither_wait_for_ever_nor_lose_a_place() {
-    let house = House::new();
-    house.policy(rates(Kind::InFlight, 1_000));
-    for scope in [Scope::Team, Scope::User, Scope::Key] {
-        for pattern in ["*", "small", "s*", "sm*", "sma*"] {
-            house.limit(scope, Scope::EACH, pattern, rates(Kind::InFlight, 3));
-        }
-    }
-    let house = Arc::new(house);
-    let racing: Vec<_> = (0..8_u128)
-        .map(|thread| {
-            let house = Arc::clone(&house);
-            tokio::spawn(async move {
-                for round in 0..500_u128 {
-                    let (user, team, key) =
-                        ((thread * 7 + round) % 5, round % 3, (thread + round) % 4);
-                    let tenant = house.caller(&user.to_string(), team, key);
-                    let call = of("small");
-                    house.send(&tenant, &call).await;
-                    call.tell_ended(&report(0));
-                }
-            })
-        })
-        .collect();
-    for one in racing {
-        one.await.unwrap();
-    }
-    // Everybody has left: all places are free again.
-    for user in 0..5 {
-        let ada = house.caller(&user.to_string(), user, user);
-        drive_past_three(&house, &ada, "small").await;
     }
 }
