@@ -43,20 +43,70 @@ async fn a_reset_before_the_head_is_a_bad_gateway_in_the_callers_dialect() {
     }
 }
 
-#[tokio::test]
-async fn a_provider_that_does_not_answer_in_time_is_a_gateway_timeout() {
-    let (url, _running) = provider(|mut stream| async move {
-        read_request(&mut stream).await.unwrap();
-        // Nothing is answered; this waits until the gateway hangs up.
-        assert!(read_request(&mut stream).await.is_none());
+/// A provider that reads a request, sends this, and says nothing more; it tells of each request, and of each end of
+/// a connection.
+async fn silent_after(sent: &'static str) -> (String, Running, mpsc::Receiver<()>) {
+    let (tell, told) = mpsc::channel(2);
+    let (url, running) = provider(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            tell.send(()).await.unwrap();
+            assert!(read_request(&mut stream).await.is_none());
+            tell.send(()).await.unwrap();
+        }
     })
     .await;
-    let mut config = config(Dialect::OpenAi, &url);
-    config.head_timeout = Duration::from_millis(50);
-    let upstream = Upstream::new(config, HttpClient::default()).unwrap();
-    let answer = ask(&upstream, empty(post(CHAT))).await;
-    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
-    assert_eq!(document(answer).await["error"]["code"], "provider_timed_out");
+    (url, running, told)
+}
+
+/// The answer of a silent provider, and how long it took; the wait passes at once.
+async fn waited_for(
+    upstream: &Upstream,
+    told: &mut mpsc::Receiver<()>,
+) -> (Response<UpstreamBody>, Duration) {
+    let begun = Instant::now();
+    let mut asking = upstream.clone().oneshot(empty(post(CHAT)));
+    let answer = tokio::select! {
+        answer = &mut asking => answer,
+        _ = told.recv() => {
+            tokio::time::pause();
+            asking.await
+        }
+    };
+    let taken = begun.elapsed();
+    tokio::time::resume();
+    (answer.unwrap(), taken)
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_in_time_is_a_gateway_timeout() {
+    let hour = Duration::from_hours(1);
+    for (set, limit) in [(None, Duration::from_mins(2)), (Some(hour), hour)] {
+        let (url, _running, mut told) = silent_after("").await;
+        let mut config = config(Dialect::OpenAi, &url);
+        config.head_timeout = set.unwrap_or(config.head_timeout);
+        let upstream = Upstream::new(config, HttpClient::default()).unwrap();
+        let (answer, taken) = waited_for(&upstream, &mut told).await;
+        assert!(taken >= limit && taken < limit + Duration::from_mins(1), "{taken:?}");
+        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(document(answer).await["error"]["code"], "provider_timed_out");
+        told.recv().await.expect("the provider is not hung up on");
+    }
+}
+
+#[tokio::test]
+async fn an_error_document_that_does_not_end_is_waited_for_ten_seconds() {
+    let (url, _running, mut told) =
+        silent_after("HTTP/1.1 429 Too Many Requests\r\ncontent-length: 100\r\n\r\n{\"error\":")
+            .await;
+    let (answer, taken) = waited_for(&to(Dialect::OpenAi, &url), &mut told).await;
+    let limit = Duration::from_secs(10);
+    assert!(taken >= limit && taken < limit + Duration::from_mins(1), "{taken:?}");
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(document(answer).await["error"]["code"], "provider_error");
+    told.recv().await.expect("the provider is not hung up on");
 }
 
 #[tokio::test]

@@ -91,15 +91,46 @@ async fn a_break_within_the_answer_is_an_error_of_the_body() {
 
 #[tokio::test]
 async fn silence_within_the_answer_is_an_error_of_the_body() {
+    let hour = Duration::from_hours(1);
+    for (set, limit) in [(None, Duration::from_mins(1)), (Some(hour), hour)] {
+        let (url, _running, tell) = told().await;
+        tell.send([HEAD, &chunk("data: 1\n\n")].concat()).await.unwrap();
+        let mut config = config(Dialect::OpenAi, &url);
+        config.idle_timeout = set.unwrap_or(config.idle_timeout);
+        let upstream = Upstream::new(config, HttpClient::default()).unwrap();
+        let mut body = ask(&upstream, empty(post(CHAT))).await.into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        // Nothing is on its way: the time passes at once.
+        tokio::time::pause();
+        let begun = Instant::now();
+        let broke = body.frame().await.unwrap().unwrap_err();
+        let taken = begun.elapsed();
+        tokio::time::resume();
+        assert!(matches!(broke, UpstreamBroke::Silent(told) if told == limit), "{broke:?}");
+        assert!(taken >= limit && taken < limit + Duration::from_secs(1), "{taken:?}");
+        drop(tell);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_within_the_answer_may_be_as_long_again_after_each_piece() {
     let (url, _running, tell) = told().await;
-    tell.send([HEAD, &chunk("data: 1\n\n")].concat()).await.unwrap();
+    tell.send(HEAD.to_vec()).await.unwrap();
     let mut config = config(Dialect::OpenAi, &url);
-    config.idle_timeout = Duration::from_millis(50);
+    config.idle_timeout = Duration::from_hours(1);
     let upstream = Upstream::new(config, HttpClient::default()).unwrap();
     let mut body = ask(&upstream, empty(post(CHAT))).await.into_body();
-    assert!(body.frame().await.unwrap().is_ok());
-    let broke = body.frame().await.unwrap().unwrap_err();
-    assert!(matches!(broke, UpstreamBroke::Silent(_)), "{broke:?}");
+    for _ in 0..3 {
+        // Somebody who asks for more, and a provider that takes most of the time there is.
+        let mut more = tokio_test::task::spawn(body.frame());
+        tokio_test::assert_pending!(more.poll());
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_mins(50)).await;
+        tokio_test::assert_pending!(more.poll());
+        tokio::time::resume();
+        tell.send(chunk("data: 1\n\n")).await.unwrap();
+        assert!(more.await.unwrap().is_ok());
+    }
 }
 
 #[tokio::test]
