@@ -9,6 +9,8 @@ mod memory;
 mod policies;
 mod prices;
 mod switches;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 

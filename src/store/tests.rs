@@ -1,0 +1,129 @@
+//! How long the caches believe what they have read, on a paused clock.
+
+use std::num::NonZeroU32;
+
+use tokio::time::{Instant, advance, sleep};
+
+use super::*;
+use crate::{
+    domain::{ids::OrganizationId, policy::Policy},
+    testing,
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+/// What is asked for, and what is given: never more than half a minute.
+const TTLS: [(Duration, Duration); 3] = [
+    (Policies::TTL_MAX, Duration::from_secs(30)),
+    (Duration::from_secs(7), Duration::from_secs(7)),
+    (Duration::from_hours(1), Duration::from_secs(30)),
+];
+
+/// A store that has looked at once and takes its time to say what it saw.
+struct Slow(MemoryStore);
+
+impl Slow {
+    const TAKES: Duration = Duration::from_secs(2);
+}
+
+impl PolicyStore for Slow {
+    fn standing<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Standing> {
+        Box::pin(async {
+            let seen = self.0.standing(tenant).await;
+            sleep(Self::TAKES).await;
+            seen
+        })
+    }
+}
+
+impl PriceStore for Slow {
+    fn price_book(&self) -> StoreFuture<'_, PriceBook> {
+        self.0.price_book()
+    }
+
+    fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement> {
+        Box::pin(async {
+            let seen = self.0.agreement(tenant).await;
+            sleep(Self::TAKES).await;
+            seen
+        })
+    }
+}
+
+fn stored() -> (MemoryStore, Tenant) {
+    let (store, tenant) = (MemoryStore::default(), testing::tenant());
+    assert!(store.create_organization(tenant.organization_id()));
+    (store, tenant)
+}
+
+/// The policy that has this mark.
+fn marked(mark: u32) -> Policy {
+    Policy { output_tokens_default: NonZeroU32::new(mark), ..Policy::default() }
+}
+
+fn mark(standing: &Standing) -> u32 {
+    standing.policy.output_tokens_default.map_or(0, NonZeroU32::get)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_believed_for_half_a_minute_from_when_it_was_asked_for() {
+    for (asked_for, ttl) in TTLS {
+        let (store, tenant) = stored();
+        let policies = Policies::cached(Arc::new(Slow(store.clone())), asked_for);
+        let organization: OrganizationId = tenant.organization_id();
+        store.set_policy(organization, marked(1)).unwrap();
+        let asked = Instant::now();
+        assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 1);
+        store.set_policy(organization, marked(2)).unwrap();
+        advance(ttl - asked.elapsed() - MILLISECOND).await;
+        assert_eq!(policies.peek(&tenant).as_ref().map(mark), Some(1));
+        assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 1);
+        advance(MILLISECOND).await;
+        assert!(policies.peek(&tenant).is_none(), "{ttl:?}");
+        let again = Instant::now();
+        assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 2);
+        assert!(again.elapsed() >= Slow::TAKES, "it was not read anew");
+        // The same once more, from the second reading on.
+        advance(ttl - again.elapsed() - MILLISECOND).await;
+        assert!(policies.peek(&tenant).is_some());
+        advance(MILLISECOND).await;
+        assert!(policies.peek(&tenant).is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agreed_price_is_believed_for_half_a_minute_from_when_it_was_asked_for() {
+    for (asked_for, ttl) in TTLS {
+        let (store, tenant) = stored();
+        let slow = Arc::new(Slow(store.clone()));
+        let prices = Prices::cached(slow, PriceBook::default(), asked_for);
+        let agree = |markup| {
+            store.set_agreement(tenant.organization_id(), Agreement::new(markup, [])).unwrap();
+        };
+        let told = async || prices.agreement(&tenant).await.unwrap().markup_bps();
+        agree(1);
+        let asked = Instant::now();
+        assert_eq!(told().await, 1);
+        agree(2);
+        advance(ttl - asked.elapsed() - MILLISECOND).await;
+        assert_eq!(prices.peek(&tenant).map(|agreed| agreed.markup_bps()), Some(1));
+        assert_eq!(told().await, 1);
+        advance(MILLISECOND).await;
+        assert!(prices.peek(&tenant).is_none(), "{ttl:?}");
+        assert_eq!(told().await, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_all_the_time_is_not_believed_for_longer() {
+    let (store, tenant) = stored();
+    let policies = Policies::cached(Arc::new(store.clone()), Policies::TTL_MAX);
+    let organization = tenant.organization_id();
+    assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 0);
+    store.set_policy(organization, marked(2)).unwrap();
+    for second in 1..=60 {
+        advance(SECOND).await;
+        let expected = if second < 30 { 0 } else { 2 };
+        assert_eq!(mark(&policies.get(&tenant).await.unwrap()), expected, "{second}");
+    }
+}
