@@ -1,5 +1,8 @@
 //! Puts the gateway together from its configuration, runs it, and takes it apart in order.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     num::{NonZeroU32, NonZeroUsize},

@@ -1,0 +1,180 @@
+//! The configuration's bounds, each with a value of its own: what keeps it has got that one.
+
+use http_body::Frame;
+use http_body_util::StreamBody;
+
+use super::*;
+use crate::{
+    clock::unix_seconds,
+    domain::{
+        dialect::Dialect,
+        policy::{Policy, Rates},
+    },
+    gateway::config::Server,
+};
+
+/// A body that never comes.
+fn never() -> impl Body<Data = Bytes, Error = Infallible> + Send {
+    StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>())
+}
+
+#[tokio::test]
+async fn a_body_is_read_up_to_server_body_bytes_max() {
+    for (bytes_max, status) in [(CHAT.len(), 200), (CHAT.len() - 1, 413)] {
+        let street = Street::with(|config| config.server.body_bytes_max = bytes_max).await;
+        assert_eq!(street.call().await.0, status);
+    }
+}
+
+#[tokio::test]
+async fn as_many_calls_are_open_as_server_calls_in_flight_max() {
+    let street = Street::with(|config| config.server.calls_in_flight_max = 2).await;
+    let open = tokio::spawn(street.open());
+    tokio::task::yield_now().await;
+    assert_eq!(street.call().await.0, 200);
+    let another = tokio::spawn(street.open());
+    tokio::task::yield_now().await;
+    assert_eq!(street.call().await.0, 503);
+    open.abort();
+    another.abort();
+}
+
+#[tokio::test]
+async fn a_body_is_waited_for_as_long_as_server_body_read_timeout() {
+    let wait = Duration::from_secs(7);
+    let street = Street::with(|config| config.server.body_read_timeout = wait).await;
+    assert_eq!((street.send(never()).await.0, street.begun.elapsed().as_secs()), (408, 7));
+}
+
+#[tokio::test]
+async fn an_answer_takes_as_long_as_server_answer_timeout() {
+    let wait = Duration::from_secs(7);
+    let street = Street::with(|config| config.server.answer_timeout = wait).await;
+    let provider =
+        service_fn(|_: Request<RequestBody>| async { Ok::<_, Infallible>(Response::new(never())) });
+    let request = street.request(Full::<Bytes>::from(CHAT));
+    let answer = street.gateway.stack.layer(provider).oneshot(request).await.unwrap();
+    assert_eq!((answer.status().as_u16(), street.begun.elapsed().as_secs()), (502, 7));
+}
+
+#[tokio::test]
+async fn the_server_has_the_bounds_of_its_section() {
+    let seconds = Duration::from_secs;
+    let street = Street::with(|config| {
+        config.server = Server {
+            connections_max: 17,
+            header_read_timeout: seconds(18),
+            write_stall_timeout: seconds(19),
+            shutdown_grace: seconds(20),
+            finish_grace: seconds(21),
+            ..Server::default()
+        };
+    })
+    .await;
+    let Bounds { connections_max, header_read_timeout, write_stall_timeout, shutdown_grace } =
+        street.gateway.bounds;
+    assert_eq!(connections_max.get(), 17);
+    assert_eq!(
+        [header_read_timeout, write_stall_timeout, shutdown_grace, street.gateway.finish_grace],
+        [18, 19, 20, 21].map(seconds)
+    );
+}
+
+#[tokio::test]
+async fn a_replica_grants_its_share_of_a_rate() {
+    for (replica_index, expected) in [(Some(0), 3), (Some(1), 2), (None, 2)] {
+        let street = Street::with(|config| {
+            config.limits.replicas = NonZeroU32::new(2).unwrap();
+            config.limits.replica_index = replica_index;
+        })
+        .await;
+        let rates = Rates { requests_per_minute: NonZeroU32::new(5), ..Rates::default() };
+        let policy = Policy { rates, ..Policy::default() };
+        street.store().set_policy(street.organization, policy).unwrap();
+        let mut passed = 0;
+        while street.call().await.0 == 200 {
+            passed += 1;
+        }
+        assert_eq!(passed, expected, "{replica_index:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_record_keeps_as_many_bytes_as_audit_capture_bytes_max() {
+    let street = Street::with(|config| config.audit.capture_bytes_max = 30).await;
+    assert_eq!(street.call().await.0, 200);
+    let written = street.store().written(street.organization).unwrap();
+    let record = written.last().unwrap().finish.record.clone().unwrap();
+    assert_eq!(
+        (record.request.as_deref(), record.response.as_deref(), record.truncated),
+        (Some(&CHAT[..30]), Some(&ANSWER[..30]), true)
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_as_long_after_its_end_as_identity_leeway() {
+    // Tokens live by the machine's clock: there is half a minute for whatever holds this test up.
+    for (leeway, status) in [(0, 401), (30, 200)] {
+        let leeway = Duration::from_secs(leeway);
+        let mut street = Street::with(|config| config.identity.leeway = leeway).await;
+        let claims = serde_json::json!({
+            "iss": street.issuer_url,
+            "aud": "tollgate",
+            "sub": "ann",
+            "organization_id": street.organization,
+            "role": "member",
+            "exp": unix_seconds(),
+        });
+        street.token = street.issuer.sign(&claims).unwrap();
+        assert_eq!(street.call().await.0, status, "{leeway:?}");
+    }
+}
+
+#[test]
+fn an_upstream_has_all_that_its_section_says() {
+    let seconds = Duration::from_secs;
+    let section = Upstream {
+        name: "a".to_owned(),
+        dialect: Dialect::Anthropic,
+        base_url: "http://h".to_owned(),
+        credential: Some("env:KEY".parse().unwrap()),
+        models: vec!["claude-*".to_owned()],
+        head_timeout: seconds(17),
+        idle_timeout: seconds(18),
+        send_organization: true,
+        forward_header_prefixes: vec!["x-mock-".to_owned()],
+    };
+    let mut expected = UpstreamConfig::new("a", Dialect::Anthropic, "http://h");
+    expected.credential = Some("env:KEY".parse().unwrap());
+    expected.models = AllowList::Only(vec!["claude-*".to_owned()]);
+    (expected.head_timeout, expected.idle_timeout) = (seconds(17), seconds(18));
+    expected.send_organization = true;
+    expected.forward_header_prefixes = vec!["x-mock-".to_owned()];
+    assert_eq!(upstream(&section), expected);
+    // Nothing said is what an upstream is by itself, but for the models, which must be named.
+    let mut expected = UpstreamConfig::new("", Dialect::OpenAi, "");
+    expected.models = AllowList::Only(Vec::new());
+    assert_eq!(upstream(&Upstream::default()), expected);
+}
+
+#[tokio::test]
+async fn keys_over_plain_http_are_had_from_this_machine_or_where_identity_jwks_allow_http() {
+    let client = HttpClient::default();
+    for (url, allowed, fine) in [
+        ("http://127.0.0.1:1/jwks", false, true),
+        ("http://[::1]:1/jwks", false, true),
+        ("http://localhost:1/jwks", false, true),
+        ("http://issuer.test/jwks", false, false),
+        ("http://127.0.0.1.issuer.test/jwks", false, false),
+        ("http://issuer.test/jwks", true, true),
+    ] {
+        let identity = Identity {
+            issuer: Some("issuer".to_owned()),
+            audience: Some("tollgate".to_owned()),
+            jwks_url: Some(url.to_owned()),
+            jwks_allow_http: allowed,
+            ..Identity::default()
+        };
+        assert_eq!(verifier(&identity, &client).is_ok(), fine, "{url}");
+    }
+}
