@@ -41,16 +41,22 @@ fn on_threads<F: Future<Output: Send>>(
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_first_calls_of_somebody_never_seen_share_one_rate() {
-    for (scope, kind) in Scope::ALL.into_iter().flat_map(|scope| KINDS.map(|kind| (scope, kind))) {
+    let scopes = Scope::ALL.into_iter().map(Some).chain([None]);
+    for (scope, kind) in scopes.flat_map(|scope| KINDS.map(|kind| (scope, kind))) {
         let house = House::new();
-        let id = if scope == Scope::Organization { "" } else { Scope::EACH };
-        house.limit(scope, id, "*", rates(kind, 7));
+        match scope {
+            Some(Scope::Organization) => {
+                house.limit(Scope::Organization, "", "*", rates(kind, 7));
+            }
+            Some(scope) => house.limit(scope, Scope::EACH, "*", rates(kind, 7)),
+            None => house.policy(rates(kind, 7)),
+        }
         // Others are seen for the first time at the same moment.
         let passed = on_threads(200, async |number| {
             let shared = number % 2 == 0;
             let other = u128::try_from(number).unwrap() + 9;
             let tenant = match (shared, scope) {
-                (true, Scope::User) => house.caller("ada", other, other),
+                (true, Some(Scope::User)) => house.caller("ada", other, other),
                 (true, _) => house.caller(&number.to_string(), 1, 1),
                 (false, _) => house.caller(&number.to_string(), other, other),
             };
@@ -62,10 +68,10 @@ async fn a_hundred_first_calls_of_somebody_never_seen_share_one_rate() {
         let count = |of_the_shared| {
             passed.iter().filter(|(passed, shared, _)| *passed && *shared == of_the_shared).count()
         };
-        if scope == Scope::Organization {
-            assert_eq!(count(true) + count(false), 7, "{scope} {kind:?}");
+        if matches!(scope, None | Some(Scope::Organization)) {
+            assert_eq!(count(true) + count(false), 7, "{scope:?} {kind:?}");
         } else {
-            assert_eq!((count(true), count(false)), (7, 100), "{scope} {kind:?}");
+            assert_eq!((count(true), count(false)), (7, 100), "{scope:?} {kind:?}");
         }
     }
 }
