@@ -110,7 +110,7 @@ const FAULTS: &[(&str, &[&str])] = &[
         &[
             "killed_before_its_hold_stands_a_call_costs_nothing",
             "killed_while_the_provider_works_a_call_costs_nothing_and_is_reported",
-            "killed_in_the_middle_of_a_stream_a_call_costs_what_its_last_heartbeat_said",
+            "killed_in_the_middle_of_a_stream_a_call_costs_what_its_last_heartbeat_said_a_quarter_of_its_ttl_ago_at_the_most",
             "killed_between_the_providers_end_and_the_finish_or_inside_it_a_call_is_paid_once_or_expires",
             "a_gateway_that_dies_under_load_leaves_books_that_another_one_goes_on_with",
         ],
