@@ -8,12 +8,12 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     harness::{Ask, BOTH, Client, DEADLINE, House, RICH, Setup},
-    load::{Load, WELL_IN},
+    load::{CALM, Load, WELL_IN},
     outages::{bounds, two_gateways},
 };
 
 /// How long a provider may say nothing.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How a call to such a provider ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,13 +27,13 @@ enum End {
 fn calls() -> Vec<(End, Ask)> {
     let stream = |number: usize| Ask::of(BOTH[number % 2]).streamed();
     // Not as fast as it can, and few of them: the provider has the same two cores as everybody here.
-    let endless = stream(0).mock("endless", true).mock("output-tokens", 10_000).mock("chunks", 40);
+    let endless = stream(0).mock("endless", true).mock("output-tokens", 10_000).mock("chunks", 10);
     let kinds = [
-        (16, End::TimedOut, Ask::chat().mock("hang", "head")),
-        (16, End::BrokenOff, stream(1).mock("hang", "body")),
-        (4, End::BrokenOff, endless.mock("chunk-delay-ms", 5)),
-        // Slower than anybody likes, but never silent for as long as is too long.
-        (16, End::Whole, stream(1).mock("chunks", 4).mock("chunk-delay-ms", 1_000)),
+        (12, End::TimedOut, Ask::chat().mock("hang", "head")),
+        (12, End::BrokenOff, stream(1).mock("hang", "body")),
+        (2, End::BrokenOff, endless.mock("chunk-delay-ms", 5)),
+        // Slower than anybody likes, and longer than a provider may say nothing, but never silent for so long.
+        (12, End::Whole, stream(1).mock("chunks", 16).mock("chunk-delay-ms", 500)),
     ];
     let each = kinds.into_iter().flat_map(|(count, end, ask)| vec![(end, ask); count]);
     each.collect()
@@ -48,7 +48,7 @@ async fn providers_that_are_slow_silent_or_endless_are_in_nobody_elses_way() {
     let load = Load::default();
     let faults = async {
         let begun = Instant::now();
-        load.more_whole(300).await;
+        load.more_whole(CALM).await;
         let normal = load.latencies(begun);
         eprintln!("before: {normal}");
         let asked = Instant::now();
