@@ -10,7 +10,10 @@ use tollgate::domain::{
     policy::{Disconnect, Policy},
 };
 
-use crate::harness::{Ask, BOTH, Client, Dice, House, Org, RICH, Row, cost, plain_cost};
+use crate::{
+    harness::{Ask, BOTH, Client, DEADLINE, Dice, House, Org, RICH, Row, Setup, cost, plain_cost},
+    providers::{COUNTED_INPUT, counted},
+};
 
 /// How many clients are there at once.
 const TOGETHER: usize = 250;
@@ -114,10 +117,14 @@ async fn a_client_that_leaves_at_any_byte_pays_what_the_provider_did() {
         let output = i64::try_from(rows[&client].served.output_tokens).unwrap();
         assert!(output >= *words, "{words} words: {:?}", rows[&client]);
     }
-    let abandoned = rows.values().filter(|row| row.ending == "abandoned").count();
-    let some = leaving() / 4;
-    assert!(abandoned > some, "{abandoned} clients left before the end: too few to tell anything");
+    assert_many_left(&rows);
     house.close().await;
+}
+
+/// So many left before the end that it says something.
+fn assert_many_left(rows: &HashMap<usize, Row>) {
+    let abandoned = rows.values().filter(|row| row.ending == "abandoned").count();
+    assert!(abandoned > leaving() / 4, "only {abandoned} clients left before the end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,23 +134,30 @@ async fn a_client_that_leaves_at_any_byte_pays_for_what_it_saw_where_the_provide
     let seen = leave_at_any_byte(&house, &org, leaving(), &mut Dice::new(2)).await;
     house.some_unserved = true;
     let rows = by_client(&house, house.check().await).await;
-    for row in rows.values() {
-        assert!(row.charged > 0 && row.charged <= row.held && row.debt == 0, "{row:?}");
-    }
     for (client, words) in seen.into_iter().enumerate() {
         let Some(row) = rows.get(&client) else {
             assert_eq!(words, 0, "client {client} has an answer that nobody pays for");
             continue;
         };
+        assert!(!row.released && row.charged <= row.held && row.debt == 0, "{row:?}");
+        if !row.estimated {
+            assert_eq!(row.charged, cost(&row.served), "{row:?}");
+            continue;
+        }
+        // What it has seen, and no more than what the provider said.
         let least = plain_cost(row.served.input_tokens, 0) + words * plain_cost(0, 1);
-        assert!(row.charged >= least, "{words} words, {least} at the least: {row:?}");
+        let most = counted(COUNTED_INPUT, row.served.output_tokens);
+        assert!((least..=most).contains(&row.charged), "{words} words, {least}..={most}: {row:?}");
     }
+    assert_many_left(&rows);
     house.close().await;
 }
 
 #[tokio::test]
 async fn the_provider_is_hung_up_on_at_once_where_the_policy_says_so() {
-    let house = House::open().await;
+    // The provider would go on for ever: only the call's own end lets this pass.
+    let (head_timeout, idle_timeout) = (10 * DEADLINE, 10 * DEADLINE);
+    let house = House::with(Setup { head_timeout, idle_timeout, ..Setup::default() }).await;
     let org = house.organization_with(RICH, cancelling()).await;
     for (number, going) in (1..).zip(GOINGS) {
         for (half, hang) in [(0, "head"), (1, "body")] {
@@ -157,11 +171,15 @@ async fn the_provider_is_hung_up_on_at_once_where_the_policy_says_so() {
             }
             house.reached(2 * number - 1 + half).await;
             going.go(client).await;
-            // The mock would go on for ever: only the call's own end lets this pass.
             let rows = house.check().await;
             let row = rows.last().unwrap();
             assert_eq!((row.ending.as_str(), row.estimated), ("abandoned", true), "{row:?}");
-            assert!(row.charged >= cost(&row.served).max(1), "{row:?}");
+            let seen = if hang == "body" {
+                counted(COUNTED_INPUT, 8)
+            } else {
+                plain_cost(COUNTED_INPUT, 0)
+            };
+            assert_eq!(row.charged, seen, "{row:?}");
         }
     }
     house.close().await;
@@ -185,9 +203,11 @@ async fn a_client_that_leaves_before_the_head_pays_the_providers_true_usage() {
             }
         }
     }
-    for row in house.check().await {
-        assert!(!row.estimated && row.served.output_tokens == 21, "{row:?}");
-        assert_eq!(row.charged, cost(&row.served));
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        assert_eq!((row.ending.as_str(), row.estimated), ("abandoned", false), "{row:?}");
+        assert_eq!((row.charged, row.served.output_tokens), (cost(&row.served), 21), "{row:?}");
     }
     house.close().await;
 }
@@ -238,6 +258,6 @@ async fn one_client_that_resets_does_not_disturb_the_others() {
     tokio::join!(join_all(staying), join_all(leaving));
     let rows = house.check().await;
     assert_eq!(rows.len(), 20);
-    assert!(rows.iter().all(|row| row.charged == cost(&row.served)));
+    assert!(rows.iter().all(|row| row.charged == cost(&row.served) && !row.estimated), "{rows:?}");
     house.close().await;
 }

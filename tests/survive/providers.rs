@@ -1,11 +1,37 @@
 //! Providers that refuse, fail, break off, and count wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tollgate::domain::dialect::Dialect;
 
-use crate::harness::{Answer, Ask, BOTH, Client, House, RICH, Row, Setup, cost, plain_cost};
+use crate::harness::{
+    Answer, Ask, BOTH, Client, DEADLINE, House, RICH, Row, Setup, cost, plain_cost,
+};
+
+/// Input tokens of [`Ask::of`] as they are counted where the provider reports none: two of its text, four around it.
+pub(crate) const COUNTED_INPUT: u64 = 6;
+
+/// What a call comes to of which so many words `walnut` were seen and no usage at the end: they and the spaces between
+/// them are counted, four bytes a token, and what has begun has at least one.
+pub(crate) fn counted(input_tokens: u64, words: u64) -> i64 {
+    let text = (7 * words).saturating_sub(1);
+    plain_cost(input_tokens, text.div_ceil(4).max(1))
+}
+
+/// The input tokens of a stream of [`Ask::of`] that has begun and not ended: one dialect reports them first, the
+/// other last.
+pub(crate) const fn input_of_begun(dialect: Dialect, row: &Row) -> u64 {
+    match dialect {
+        Dialect::OpenAi => COUNTED_INPUT,
+        Dialect::Anthropic => row.served.input_tokens,
+    }
+}
+
+/// How many words an answer has.
+pub(crate) fn words(answer: &Answer) -> u64 {
+    u64::try_from(String::from_utf8_lossy(&answer.body).matches("walnut").count()).unwrap()
+}
 
 /// Both dialects, streamed or not.
 fn each() -> impl Iterator<Item = Ask> {
@@ -44,7 +70,9 @@ async fn what_a_provider_refuses_costs_nothing_and_is_said_in_the_callers_dialec
             assert_eq!(answer.header("retry-after").is_some(), waits, "{status}");
         }
     }
-    for row in house.check().await {
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 8 * each().count());
+    for row in rows {
         assert!(row.released && row.ending == "failed", "{row:?}");
     }
     assert_eq!(house.balance(&org).await, (RICH, 0, 0));
@@ -64,17 +92,26 @@ async fn an_error_page_instead_of_an_error_document_is_replaced_by_one() {
             assert!(!answer.text().contains("nginx"));
         }
     }
-    assert!(house.check().await.iter().all(|row| row.released));
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 2 * each().count());
+    assert!(rows.iter().all(|row| row.released), "{rows:?}");
     house.close().await;
+}
+
+/// Time-outs of a provider that are not the one under test: never met.
+fn patient() -> Setup {
+    Setup { head_timeout: 10 * DEADLINE, idle_timeout: 10 * DEADLINE, ..Setup::default() }
 }
 
 #[tokio::test]
 async fn a_provider_that_never_begins_is_timed_out() {
     let head_timeout = Duration::from_millis(200);
-    let house = House::with(Setup { head_timeout, ..Setup::default() }).await;
+    let house = House::with(Setup { head_timeout, ..patient() }).await;
     let org = house.organization(RICH).await;
     for ask in each() {
+        let asked = Instant::now();
         let answer = house.ask(&org, &ask.clone().mock("hang", "head")).await;
+        assert!(asked.elapsed() >= head_timeout, "{:?}", asked.elapsed());
         assert_eq!(answer.status, 504);
         assert_error(&answer, ask.dialect);
         assert!(last(&house).await.released);
@@ -85,7 +122,7 @@ async fn a_provider_that_never_begins_is_timed_out() {
 #[tokio::test]
 async fn a_provider_that_falls_silent_in_the_middle_is_given_up() {
     let idle_timeout = Duration::from_millis(200);
-    let house = House::with(Setup { idle_timeout, ..Setup::default() }).await;
+    let house = House::with(Setup { idle_timeout, ..patient() }).await;
     let org = house.organization(RICH).await;
     for ask in each() {
         let answer = house.ask(&org, &ask.clone().mock("hang", "body")).await;
@@ -93,7 +130,12 @@ async fn a_provider_that_falls_silent_in_the_middle_is_given_up() {
         assert_eq!(row.ending, "failed");
         if ask.stream {
             assert!(answer.status == 200 && answer.ends_in_error(), "{}", answer.text());
-            assert!(row.charged >= cost(&row.served), "{row:?}");
+            assert!(!answer.has_end() && words(&answer) > 0, "{}", answer.text());
+            assert_eq!(
+                row.charged,
+                counted(input_of_begun(ask.dialect, &row), words(&answer)),
+                "{row:?}"
+            );
         } else {
             assert_eq!(answer.status, 502);
             assert_error(&answer, ask.dialect);
@@ -132,7 +174,9 @@ async fn the_usage_that_only_the_gateway_asked_for_is_seen_by_the_gateway_only()
     let asked = ask.field("stream_options", json!({"include_usage": true}));
     let told = house.ask(&org, &asked).await;
     assert!(told.has_end() && told.text().contains("prompt_tokens"), "{}", told.text());
-    assert!(house.check().await.iter().all(|row| !row.estimated));
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| !row.estimated), "{rows:?}");
     house.close().await;
 }
 
@@ -162,13 +206,16 @@ async fn a_stream_that_breaks_ends_in_an_error_and_is_paid_as_far_as_it_came() {
             assert!(answer.ends_in_error() && !answer.has_end(), "{}", answer.text());
             let row = last(&house).await;
             assert_eq!((row.ending.as_str(), row.estimated), ("failed", true), "{row:?}");
-            assert!(row.charged >= cost(&row.served), "{row:?}");
-            assert_eq!(answer.text().matches("walnut").count(), 4 * chunks);
+            assert_eq!(words(&answer), 4 * chunks);
+            let input = input_of_begun(dialect, &row);
+            assert_eq!(row.charged, counted(input, 4 * chunks), "{row:?}");
         }
         // What was to come in one piece is not passed on in pieces.
         let answer = house.ask(&org, &Ask::of(dialect).mock("break-after", 2)).await;
         assert_eq!(answer.status, 502);
         assert_error(&answer, dialect);
+        let row = last(&house).await;
+        assert!(row.released && row.ending == "failed", "{row:?}");
     }
     house.close().await;
 }
@@ -186,9 +233,11 @@ async fn an_answer_that_cannot_be_read_is_withheld_and_one_that_broke_inside_a_s
                 assert!(answer.whole && text.contains("\"error\":{"), "{text}");
                 assert_eq!(answer.status, 200);
                 assert!(row.estimated, "{row:?}");
-                assert!(row.charged > plain_cost(row.served.input_tokens, 0), "{row:?}");
+                // Not a word can be read.
+                assert_eq!(row.charged, plain_cost(COUNTED_INPUT, 0), "{row:?}");
             } else {
-                assert_eq!((answer.status, row.charged), (502, 0), "{row:?}");
+                assert_eq!((answer.status, row.released), (502, true), "{row:?}");
+                assert_error(&answer, ask.dialect);
             }
         }
     }
@@ -202,10 +251,10 @@ async fn an_answer_without_usage_is_counted_here_and_never_free() {
     for ask in each() {
         let ask = ask.mock("usage", "none").mock("output-tokens", 30);
         let answer = house.ask(&org, &ask).await;
-        assert_eq!(answer.status, 200);
+        assert_eq!((answer.status, words(&answer)), (200, 30));
         let row = last(&house).await;
         assert!(row.estimated && row.ending == "complete", "{row:?}");
-        assert!(row.charged >= cost(&row.served), "{row:?}");
+        assert_eq!(row.charged, counted(COUNTED_INPUT, 30), "{row:?}");
     }
     house.close().await;
 }
@@ -250,7 +299,9 @@ async fn a_stream_split_anywhere_is_the_same_stream() {
             assert!(answer.has_end());
         }
     }
-    assert!(house.check().await.iter().all(|row| !row.estimated));
+    let rows = house.check().await;
+    assert_eq!(rows.len(), 5 * BOTH.len());
+    assert!(rows.iter().all(|row| row.charged == cost(&row.served) && !row.estimated), "{rows:?}");
     house.close().await;
 }
 
