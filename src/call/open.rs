@@ -125,17 +125,23 @@ impl OpenCall {
                 settle::written_max(self.call.facts(), self.call.hold().as_ref());
         }
         self.answer.provider = extensions.get::<ServedBy>().map(|served| Arc::clone(&served.0));
-        if let Some(Keeping { keep: Keep::Full, capture_bytes_max }) = self.call.keeping() {
-            self.answer.capture = Some(Capture::up_to(capture_bytes_max));
-        }
+        self.answer.capture = self.capture();
         if status.is_success() {
             self.note_seen();
         }
     }
 
-    /// There is no answer that could be passed on: what the client gets instead.
-    pub(super) fn answered_instead(&mut self, status: StatusCode) {
+    /// There is no answer that could be passed on: what the client gets instead, before anything else.
+    pub(super) fn answered_instead(&mut self, status: StatusCode, body: &Bytes) {
         self.answer.status = status.as_u16();
+        self.answer.capture = self.capture();
+        self.delivered(body);
+    }
+
+    /// An empty one, where the answer is to be kept.
+    fn capture(&self) -> Option<Capture> {
+        let Keeping { keep, capture_bytes_max } = self.call.keeping()?;
+        (keep == Keep::Full).then(|| Capture::up_to(capture_bytes_max))
     }
 
     /// What has been metered so far, for heartbeats.

@@ -5,6 +5,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -97,6 +98,8 @@ where
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: std::fmt::Display + Send + 'static,
 {
+    // Reading the body is a part of the call.
+    let started = Instant::now();
     let dialect = settings.endpoint.map_or_else(|| dialect_of(&request), Endpoint::dialect);
     let (mut parts, body) = request.into_parts();
     let read = async {
@@ -127,7 +130,7 @@ where
 
     let request_id =
         parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
-    let call = Call::with_id(request_id, facts);
+    let call = Call::since(started, request_id, facts);
     let tenant = parts.extensions.get::<Tenant>().cloned();
     let named = parts.headers.get(REQUEST_ID).cloned();
     // The header may be the outermost layer's own copy of the id, which says nothing new.
@@ -150,7 +153,8 @@ where
     let response = match unless_cut(watched.as_ref(), answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            open.answered_instead(StatusCode::BAD_GATEWAY);
+            // What the client gets is made further out.
+            open.answered_instead(StatusCode::BAD_GATEWAY, &Bytes::new());
             drop(open.release(Ending::Failed));
             return Err(error);
         }
@@ -184,10 +188,12 @@ async fn cut<E>(
     dialect: Dialect,
     named: Option<&HeaderValue>,
 ) -> Response<CallBody<E>> {
-    let suspended = Refusal::Suspended(scope);
-    open.answered_instead(suspended.status());
-    let refusal = if open.end_early(Ending::Cut).await { suspended } else { Refusal::Unwritten };
-    refused(&refusal, dialect, named)
+    let suspended = instead(&mut open, &Refusal::Suspended(scope), dialect, named);
+    if open.end_early(Ending::Cut).await {
+        suspended
+    } else {
+        refused(&Refusal::Unwritten, dialect, named)
+    }
 }
 
 /// The body of a call and what it asks for, or why it is none.
@@ -275,38 +281,36 @@ where
         Err(scope) => return cut(scope, open, dialect, named).await,
     };
     drop(watched);
-    let mut garbage = false;
     let refused_by_layer = parts.extensions.get::<Refused>().is_some();
-    let (written, bytes) = match collected {
+    let (written, answer) = match collected {
+        Ok(bytes) if parts.status.is_success() => {
+            if open.meter().read_document(&bytes) == Seen::Other && !is_json(&bytes) {
+                tracing::warn!(request_id = %open.call().request_id(), "the provider's answer is no JSON: withheld, and not paid for");
+                let answer = instead(&mut open, &Refusal::ProviderFailed, dialect, named);
+                (open.release(Ending::Failed), Err(answer))
+            } else {
+                open.delivered(&bytes);
+                (open.settle(Ending::Complete), Ok(bytes))
+            }
+        }
         Ok(bytes) => {
             open.delivered(&bytes);
-            let written = if parts.status.is_success() {
-                if open.meter().read_document(&bytes) == Seen::Other && !is_json(&bytes) {
-                    tracing::warn!(request_id = %open.call().request_id(), "the provider's answer is no JSON: withheld, and not paid for");
-                    open.answered_instead(StatusCode::BAD_GATEWAY);
-                    garbage = true;
-                    open.release(Ending::Failed)
-                } else {
-                    open.settle(Ending::Complete)
-                }
-            } else if refused_by_layer && open.call().hold().is_none() {
-                open.release(Ending::Refused)
-            } else {
-                open.release(Ending::Failed)
-            };
-            (written, (!garbage).then_some(bytes))
+            let refused = refused_by_layer && open.call().hold().is_none();
+            let ending = if refused { Ending::Refused } else { Ending::Failed };
+            (open.release(ending), Ok(bytes))
         }
         Err(error) => {
             tracing::warn!(request_id = %open.call().request_id(), %error, "the provider's answer broke off, or is too long");
-            open.answered_instead(StatusCode::BAD_GATEWAY);
-            (open.release(Ending::Failed), None)
+            let answer = instead(&mut open, &Refusal::ProviderFailed, dialect, named);
+            (open.release(Ending::Failed), Err(answer))
         }
     };
     if !written.await {
         return refused(&Refusal::Unwritten, dialect, named);
     }
-    let Some(bytes) = bytes else {
-        return refused(&Refusal::ProviderFailed, dialect, named);
+    let bytes = match answer {
+        Ok(bytes) => bytes,
+        Err(instead) => return instead,
     };
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
@@ -345,6 +349,19 @@ fn streamed<E>(mut parts: Parts, body: CallBody<E>) -> Response<CallBody<E>> {
     Response::from_parts(parts, body)
 }
 
+/// The refusal that the client of an open call gets instead of an answer. The record of the call keeps it.
+#[cold]
+fn instead<E>(
+    open: &mut OpenCall,
+    refusal: &Refusal,
+    dialect: Dialect,
+    named: Option<&HeaderValue>,
+) -> Response<CallBody<E>> {
+    let answer = document(refusal, dialect, named);
+    open.answered_instead(answer.status(), answer.body());
+    answer.map(CallBody::whole)
+}
+
 /// The answer of a refusal, which names the request as the caller did.
 #[cold]
 fn refused<E>(
@@ -352,11 +369,15 @@ fn refused<E>(
     dialect: Dialect,
     named: Option<&HeaderValue>,
 ) -> Response<CallBody<E>> {
+    document(refusal, dialect, named).map(CallBody::whole)
+}
+
+fn document(refusal: &Refusal, dialect: Dialect, named: Option<&HeaderValue>) -> Response<Bytes> {
     let mut headers = HeaderMap::new();
     if let Some(name) = named {
         headers.insert(REQUEST_ID, name.clone());
     }
-    refusal.respond(dialect, &headers).map(CallBody::whole)
+    refusal.respond(dialect, &headers)
 }
 
 /// Whether a document is JSON at all; asked only where the meter could make nothing of it.

@@ -103,9 +103,14 @@ impl Call {
 
     /// A call that arrives now, under an id that this gateway has generated for it.
     pub fn with_id(request_id: RequestId, facts: CallFacts) -> Self {
+        Self::since(Instant::now(), request_id, facts)
+    }
+
+    /// As [`with_id`](Self::with_id), for a call whose body took its time to be read.
+    pub(crate) fn since(started: Instant, request_id: RequestId, facts: CallFacts) -> Self {
         Self(Arc::new(Shared {
             request_id,
-            started: Instant::now(),
+            started,
             facts,
             learned: OnceLock::new(),
             work: Mutex::default(),
