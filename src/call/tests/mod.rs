@@ -6,6 +6,7 @@ mod endless;
 mod ends;
 mod left;
 mod read;
+mod record;
 mod streams;
 
 use std::{

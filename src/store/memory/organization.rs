@@ -11,7 +11,7 @@ use crate::{
     domain::{
         finish::{Finish, Finished},
         hold::{HoldRequest, HoldVerdict},
-        ids::{RequestId, TeamId},
+        ids::{KeyId, RequestId, TeamId},
         policy::{Policy, RateLimit, Rates},
         price::Agreement,
         role::Role,
@@ -28,6 +28,8 @@ pub struct Written {
     pub user_id: String,
     /// The caller's team.
     pub team_id: Option<TeamId>,
+    /// The key that the caller's token was given out for.
+    pub key_id: Option<KeyId>,
     /// What was written.
     pub finish: Arc<Finish>,
 }
@@ -190,6 +192,7 @@ impl Organization {
         let written = Written {
             user_id: tenant.user_id().into(),
             team_id: tenant.team_id(),
+            key_id: tenant.key_id(),
             finish: Arc::clone(finish),
         };
         let mut books = self.books();
