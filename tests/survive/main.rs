@@ -23,6 +23,7 @@ mod prices;
 mod providers;
 mod races;
 mod rates;
+mod record;
 mod shutdown;
 mod slow;
 mod switch;

@@ -22,7 +22,7 @@ const KEY: KeyId = KeyId::new(Uuid::from_u128(3));
 const REQUEST: RequestId = RequestId::from_uuid(Uuid::from_u128(4));
 /// How long a provider here takes for its head, and then for each part.
 const STEP: Duration = Duration::from_millis(20);
-/// Two tokens for "hello", three for what a message is wrapped in.
+/// A token for four bytes of `role`, `user`, `content` and `hello`.
 const INPUT_COUNTED: u64 = 5;
 const NO: &str = r#"{"error":{"message":"no"}}"#;
 /// Input tokens of every class, output with and without reasoning.

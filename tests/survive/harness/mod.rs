@@ -3,7 +3,9 @@
 
 mod ask;
 mod books;
+mod bounds;
 mod client;
+mod columns;
 mod house;
 
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) use ask::{Ask, BOTH, MODEL, cost, plain_cost, price};
 pub(crate) use books::Row;
 pub(crate) use client::{Answer, Client};
+pub(crate) use columns::Columns;
 pub(crate) use house::{House, Org, Setup};
 
 /// Credits that last.
