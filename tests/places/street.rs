@@ -35,6 +35,7 @@ pub(crate) async fn far_database() -> Config {
     client.batch_execute(&format!("create database {name} template template0")).await.unwrap();
     let config = cluster.config(&name);
     migrate::run(&config).await.unwrap();
+    testing::alter(&config).await.unwrap();
     config
 }
 

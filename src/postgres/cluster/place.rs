@@ -64,6 +64,18 @@ impl Place {
         })
     }
 
+    /// The folder of a server that another process runs: nothing in it is ours.
+    pub(super) fn running(sockets: &Path) -> Result<Self, ClusterError> {
+        let folder = File::open(sockets).map_err(|error| ClusterError::folder(sockets, error))?;
+        Ok(Self {
+            pgdata: sockets.join("pgdata"),
+            sockets: sockets.to_owned(),
+            log: sockets.join("server.log"),
+            disposable: None,
+            _lock: folder,
+        })
+    }
+
     /// The major version of the cluster that is here, if there is one.
     pub(super) fn major(&self) -> Option<u32> {
         fs::read_to_string(self.pgdata.join("PG_VERSION")).ok()?.trim().parse().ok()

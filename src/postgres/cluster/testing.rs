@@ -10,15 +10,33 @@
 //! # }
 //! ```
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    env, fs,
+    path::Path,
+    process,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
 pub use super::tried::{NOTES_VARIABLE, has, never_tried};
-use super::{Cluster, ClusterError, Options};
+use super::{
+    Cluster, ClusterError, Options, Shared, account::Account, binaries::Binaries, place::Place,
+};
 
 const TEMPLATE: &str = "tollgate_template";
+
+/// Names a file of SQL that each test database gets behind the migrations: how `tests/mutants` tries what the tests
+/// notice.
+pub const SQL_VARIABLE: &str = "TOLLGATE_TEST_SQL";
+
+/// Names the folder of the socket of a server that runs already, instead of a cluster of this process's own: for
+/// hundreds of runs of one test program. What it makes there stays.
+pub const SERVER_VARIABLE: &str = "TOLLGATE_TEST_SERVER";
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 static TEMPLATE_READY: OnceCell<()> = OnceCell::const_new();
@@ -66,7 +84,12 @@ impl Database {
 /// # Errors
 /// As [`Cluster::start`].
 pub async fn cluster() -> Result<&'static Cluster, ClusterError> {
-    CLUSTER.get_or_try_init(|| Cluster::temporary(Options::ephemeral())).await
+    let running = env::var_os(SERVER_VARIABLE);
+    let start = async || match running {
+        Some(sockets) => Cluster::running(sockets.as_ref()),
+        None => Cluster::temporary(Options::ephemeral()).await,
+    };
+    CLUSTER.get_or_try_init(start).await
 }
 
 /// A fresh database with all migrations applied.
@@ -76,7 +99,20 @@ pub async fn cluster() -> Result<&'static Cluster, ClusterError> {
 pub async fn database() -> Result<Database, ClusterError> {
     let cluster = cluster().await?;
     TEMPLATE_READY.get_or_try_init(|| make_template(cluster)).await?;
-    create(cluster, TEMPLATE).await
+    let database = create(cluster, TEMPLATE).await?;
+    alter(&database.config()).await?;
+    Ok(database)
+}
+
+/// Applies what [`SQL_VARIABLE`] names, for a test that migrates a database by itself.
+///
+/// # Errors
+/// The named file cannot be read or applied.
+pub async fn alter(config: &tokio_postgres::Config) -> Result<(), ClusterError> {
+    let Some(file) = env::var_os(SQL_VARIABLE) else { return Ok(()) };
+    let sql = fs::read_to_string(file)?;
+    let applied = connect_to(config).await?.batch_execute(&sql).await;
+    applied.map_err(|error| ClusterError::Database(error.into()))
 }
 
 /// A fresh database with nothing in it.
@@ -87,13 +123,27 @@ pub async fn empty_database() -> Result<Database, ClusterError> {
     create(cluster().await?, "template0").await
 }
 
+impl Cluster {
+    /// A server that another process runs, and stops.
+    fn running(sockets: &Path) -> Result<Self, ClusterError> {
+        let (account, binaries) = (Account::find()?, Binaries::find(None, None)?);
+        let (place, options) = (Place::running(sockets)?, Options::ephemeral());
+        let server = Mutex::new(None);
+        Ok(Self(Arc::new(Shared { binaries, account, place, options, server })))
+    }
+}
+
 async fn create(cluster: &'static Cluster, template: &str) -> Result<Database, ClusterError> {
-    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    // With the process, of which a running server may serve several.
+    let name = format!("test_{}_{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     statement(cluster, &format!("create database {name} template {template}")).await?;
     Ok(Database { cluster, name })
 }
 
 async fn make_template(cluster: &Cluster) -> Result<(), ClusterError> {
+    if env::var_os(SERVER_VARIABLE).is_some() && connect(cluster, TEMPLATE).await.is_ok() {
+        return Ok(());
+    }
     // A test that was the first and was cut off may have left a half of it.
     statement(cluster, &format!("drop database if exists {TEMPLATE} with (force)")).await?;
     statement(cluster, &format!("create database {TEMPLATE} template template0")).await?;
@@ -110,7 +160,13 @@ async fn connect(
     cluster: &Cluster,
     database: &str,
 ) -> Result<tokio_postgres::Client, ClusterError> {
-    let connected = cluster.config(database).connect(NoTls).await;
+    connect_to(&cluster.config(database)).await
+}
+
+async fn connect_to(
+    config: &tokio_postgres::Config,
+) -> Result<tokio_postgres::Client, ClusterError> {
+    let connected = config.connect(NoTls).await;
     let (client, connection) = connected.map_err(|error| ClusterError::Database(error.into()))?;
     // Ends with the client; what goes wrong on it, the client's calls say.
     tokio::spawn(async move { drop(connection.await) });
