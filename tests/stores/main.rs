@@ -10,6 +10,7 @@
 )]
 
 mod budgets;
+mod cases;
 mod catalog;
 mod edges;
 mod fixture;
