@@ -1,5 +1,8 @@
 //! Postgres as the server uses it: stores for calls, and its own login.
 
+#[cfg(test)]
+mod tests;
+
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -279,35 +282,4 @@ fn with_login(url: &str, password: Option<&str>) -> String {
         .collect();
     let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
     format!("{scheme}://{user}@{host}{path}{query}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_person_in_an_address_is_replaced() {
-        for (url, expected) in [
-            (
-                "postgresql://postgres@/postgres?host=%2Ftmp%2Fx&port=5432",
-                "postgresql://tollgate_login@/postgres?host=%2Ftmp%2Fx&port=5432",
-            ),
-            ("postgres://me:p%40ss@db:5432/x", "postgres://tollgate_login@db:5432/x"),
-            ("postgres://db", "postgres://tollgate_login@db"),
-            (
-                "postgres://db/x?user=me&password=p&sslmode=require",
-                "postgres://tollgate_login@db/x?sslmode=require",
-            ),
-        ] {
-            assert_eq!(with_login(url, None), expected);
-            assert!(parse(expected).unwrap().get_user() == Some(LOGIN));
-        }
-        assert_eq!(with_login("postgres://me@db/x", Some("s")), "postgres://tollgate_login:s@db/x");
-    }
-
-    #[test]
-    fn an_address_that_is_none_is_refused_without_being_repeated() {
-        let error = parse("postgres://me:hunter2@db:port/x").unwrap_err().to_string();
-        assert!(error.contains("postgres://user@host") && !error.contains("hunter2"), "{error}");
-    }
 }

@@ -1,0 +1,172 @@
+//! The addresses; and that stores have the bounds of `[database]` and `[credit]`, each with a value of its own.
+
+use std::pin::pin;
+
+use futures_util::poll;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, advance, pause, resume, timeout},
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    context::Tenant,
+    domain::{
+        credits::Credits,
+        hold::{HoldRequest, HoldVerdict},
+        ids::{OrganizationId, RequestId},
+    },
+    gateway::config::Credit,
+    postgres::cluster::testing,
+};
+
+/// Never waited for in full, unless it does not come.
+const DEADLINE: Duration = Duration::from_secs(45);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A database with an organization that has a hundred nano-dollars, and the stores that these settings make.
+struct Street {
+    operator: Operator,
+    admin: tokio_postgres::Client,
+    tenant: Tenant,
+    stores: Stores,
+}
+
+impl Street {
+    async fn with(settings: Database, credit: Credit) -> Self {
+        let database = testing::database().await.unwrap();
+        let operator = Operator::new(Pool::connect(PoolConfig::new(database.config())).unwrap());
+        let id = OrganizationId::new(Uuid::now_v7());
+        assert!(operator.create_organization(id, "Test", "UTC").await.unwrap());
+        operator.grant_credits(id, Credits::from_nanos(100), None).await.unwrap();
+        let addresses = Addresses::only(with_login(&database.url(), None));
+        let stores = stores(&addresses, &settings, &credit, None).await.unwrap();
+        let (admin, tenant) = (database.connect().await.unwrap(), Tenant::new(id, "ann"));
+        Self { operator, admin, tenant, stores }
+    }
+
+    fn hold(&self, nanos: i64) -> StoreFuture<'_, HoldVerdict> {
+        let request = HoldRequest {
+            request_id: RequestId::generate(),
+            amount: Credits::from_nanos(nanos),
+            tokens: 1,
+            ttl: HOUR,
+        };
+        self.stores.ledger.hold(&self.tenant, request)
+    }
+
+    /// Long enough for anything that the server is asked for meanwhile and can answer, however busy it is.
+    async fn some_time(&self) {
+        for _ in 0..100 {
+            self.admin.simple_query("select 1").await.unwrap();
+        }
+    }
+}
+
+/// Three seconds pass.
+async fn three_seconds() {
+    pause();
+    advance(Duration::from_secs(3)).await;
+    resume();
+}
+
+#[tokio::test]
+async fn a_hold_waits_as_long_as_credit_wait_max_and_as_many_as_credit_waiting_max() {
+    let credit = Credit { wait_max: HOUR, waiting_max: 1, ..Credit::default() };
+    let street = Street::with(Database::default(), credit).await;
+    assert_eq!(street.hold(100).await.unwrap(), HoldVerdict::Granted);
+    let mut waiting = pin!(street.hold(60));
+    assert!(poll!(&mut waiting).is_pending());
+    street.some_time().await;
+    let refused = timeout(DEADLINE, street.hold(60)).await.expect("two wait").unwrap();
+    assert!(refused.may_wait(), "{refused:?}");
+    // By default it would be told now.
+    three_seconds().await;
+    street.some_time().await;
+    assert!(poll!(&mut waiting).is_pending());
+    let id = street.tenant.organization_id();
+    street.operator.grant_credits(id, Credits::from_nanos(100), None).await.unwrap();
+    assert_eq!(timeout(DEADLINE, waiting).await.unwrap().unwrap(), HoldVerdict::Granted);
+}
+
+#[tokio::test]
+async fn as_many_connections_are_made_as_database_pool_size_and_waited_for_as_long_as_wait_timeout()
+{
+    let settings = Database { pool_size: 1, wait_timeout: HOUR, ..Database::default() };
+    let street = Street::with(settings, Credit::default()).await;
+    let lock = "begin; lock table tollgate.credit_balances in access exclusive mode";
+    street.admin.batch_execute(lock).await.unwrap();
+    // This one has the connection, until the server gives it up.
+    let mut first = pin!(street.hold(1));
+    assert!(poll!(&mut first).is_pending());
+    street.some_time().await;
+    let mut second = pin!(street.stores.policies.standing(&street.tenant));
+    assert!(poll!(&mut second).is_pending());
+    street.some_time().await;
+    let second_is_answered = poll!(&mut second).is_ready();
+    assert!(!second_is_answered || poll!(&mut first).is_ready(), "there is another connection");
+    // By default it would be refused now.
+    three_seconds().await;
+    street.admin.batch_execute("commit").await.unwrap();
+    if !second_is_answered {
+        assert!(timeout(DEADLINE, second).await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_take_as_long_as_database_create_timeout() {
+    // Takes connections, and says nothing on them.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let main = format!("postgres://tollgate_login@{}/data", listener.local_addr().unwrap());
+    for seconds in [3, 17] {
+        let create_timeout = Duration::from_secs(seconds);
+        let settings = Database { create_timeout, ..Database::default() };
+        let begun = Instant::now();
+        let addresses = Addresses::only(main.clone());
+        let refused = stores(&addresses, &settings, &Credit::default(), None).await;
+        assert!(matches!(refused, Err(DatabaseError::Store(StoreError::Unavailable(_)))));
+        assert_eq!(begun.elapsed().as_secs(), seconds);
+    }
+}
+
+#[tokio::test]
+async fn a_call_waits_for_the_end_of_a_move_as_long_as_database_move_timeout() {
+    let move_timeout = Duration::from_secs(1);
+    let settings = Database { move_timeout, ..Database::default() };
+    let street = Street::with(settings, Credit::default()).await;
+    let held_up = "update tollgate.organizations set moving_to = 'schema', held_up = true";
+    street.admin.batch_execute(held_up).await.unwrap();
+    let begun = Instant::now();
+    let refused = street.hold(1).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    // It is not looked for again where that would be later; by default it would be ten seconds.
+    let taken = begun.elapsed();
+    assert!(taken >= move_timeout / 2 && taken < Duration::from_secs(8), "{taken:?}");
+}
+
+#[test]
+fn only_the_person_in_an_address_is_replaced() {
+    for (url, expected) in [
+        (
+            "postgresql://postgres@/postgres?host=%2Ftmp%2Fx&port=5432",
+            "postgresql://tollgate_login@/postgres?host=%2Ftmp%2Fx&port=5432",
+        ),
+        ("postgres://me:p%40ss@db:5432/x", "postgres://tollgate_login@db:5432/x"),
+        ("postgres://db", "postgres://tollgate_login@db"),
+        (
+            "postgres://db/x?user=me&password=p&sslmode=require",
+            "postgres://tollgate_login@db/x?sslmode=require",
+        ),
+    ] {
+        assert_eq!(with_login(url, None), expected);
+        assert!(parse(expected).unwrap().get_user() == Some(LOGIN));
+    }
+    assert_eq!(with_login("postgres://me@db/x", Some("s")), "postgres://tollgate_login:s@db/x");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_without_being_repeated() {
+    let error = parse("postgres://me:hunter2@db:port/x").unwrap_err().to_string();
+    assert!(error.contains("postgres://user@host") && !error.contains("hunter2"), "{error}");
+}
