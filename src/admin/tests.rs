@@ -4,6 +4,7 @@ use std::{
 };
 
 use http::StatusCode;
+use tokio::time::Instant;
 use tokio_test::{assert_pending, task};
 use tower::ServiceExt;
 
@@ -121,11 +122,14 @@ async fn a_body_that_never_comes_is_given_up_and_takes_no_turn_for_ever() {
         assert_pending!(one.poll());
     }
     let owner = || request(Some(tenant.clone()), &Method::GET, ONE);
+    let begun = Instant::now();
     let refused = admin.clone().oneshot(owner()).await.unwrap();
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+    assert_eq!(begun.elapsed(), Duration::ZERO, "a turn is not waited for");
     for one in waiting {
         assert_eq!(one.await.unwrap().status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(begun.elapsed().as_secs(), 10, "a body is waited for ten");
     }
     assert_eq!(admin.oneshot(owner()).await.unwrap().status(), 200);
 }

@@ -84,6 +84,27 @@ async fn a_cap_that_the_caller_did_not_set_is_sent_upstream() {
 }
 
 #[tokio::test]
+async fn where_nobody_sets_a_cap_it_is_4096_tokens_and_a_hold_stands_a_quarter_of_an_hour() {
+    let mut uncapped = price("small");
+    uncapped.output_tokens_max = None;
+    for (set, expected) in [(None, 4_096), (Some(77), 77)] {
+        let ledger = Verdicts::always(HoldVerdict::Granted);
+        let prices = Prices::new(PriceBook::new([uncapped.clone()]));
+        let mut layer = CreditLayer::new(Arc::clone(&ledger), fetched(Policy::default()), prices);
+        if let Some(tokens) = set.and_then(NonZeroU32::new) {
+            layer = layer.output_tokens_default(tokens);
+        }
+        let call = Call::new(CallFacts { output_cap: None, ..facts(Endpoint::Messages) });
+        answer(layer, &call).await;
+        assert_eq!(call.edits().output_cap, NonZeroU32::new(expected));
+        let asked = ledger.asked();
+        assert_eq!(asked.tokens, i64::from(50 + 3 * expected));
+        assert_eq!(asked.amount, Credits::from_nanos(i64::from(50 + 3 * expected * 2)));
+        assert_eq!(asked.ttl, Duration::from_mins(15));
+    }
+}
+
+#[tokio::test]
 async fn embeddings_are_held_by_their_input_alone() {
     let ledger = Verdicts::always(HoldVerdict::Granted);
     let call = Call::new(CallFacts { output_cap: None, ..facts(Endpoint::Embeddings) });

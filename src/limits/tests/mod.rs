@@ -16,11 +16,12 @@ use crate::{
     context::{Call, Tenant},
     domain::{
         policy::{Policy, Rates},
+        price::PriceBook,
         request::CallFacts,
     },
     refusal::Refused,
-    store::Policies,
-    testing::{away, fetched, report, request, tenant, yes},
+    store::{Policies, Prices},
+    testing::{away, fetched, price, prices, report, request, tenant, yes},
 };
 
 fn policy(requests: u32, tokens: u32, in_flight: u32) -> Policy {
@@ -105,6 +106,29 @@ async fn a_call_larger_than_a_minutes_tokens_is_told_that_it_can_never_pass() {
     assert_eq!((status, headers.contains_key("retry-after")), (400, false));
     assert_eq!(send(&layer, &tenant, &call(u64::MAX)).await.0, 400);
     assert_eq!(send(&layer, &tenant, &call(60)).await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_a_cap_takes_the_tokens_that_it_could_use_all_the_same() {
+    let mut uncapped = price("small");
+    uncapped.output_tokens_max = None;
+    let uncapped = Prices::new(PriceBook::new([uncapped]));
+    let all = layer(0, 10_000, 0);
+    let policy = Policy { output_tokens_default: NonZeroU32::new(200), ..policy(0, 10_000, 0) };
+    let of_policy = LimitsLayer::new(Policies::fixed(policy));
+    let none = CallFacts { output_cap: None, ..call(0).facts().clone() };
+    for (layer, expected) in [
+        (all.clone(), 4_096),
+        (all.clone().prices(uncapped), 4_096),
+        (all.clone().output_tokens_default(NonZeroU32::new(77).unwrap()), 77),
+        // What the model has, and what the policy says, up to that.
+        (all.prices(prices(&["small"])), 1_000),
+        (of_policy.prices(prices(&["small"])), 200),
+    ] {
+        let (status, headers) = send(&layer, &tenant(), &Call::new(none.clone())).await;
+        assert_eq!(status, 200);
+        assert_eq!(headers["x-ratelimit-remaining-tokens"], (10_000 - expected).to_string());
+    }
 }
 
 #[tokio::test(start_paused = true)]

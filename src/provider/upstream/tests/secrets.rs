@@ -63,8 +63,9 @@ async fn a_changed_file_is_read_again_and_a_removed_one_is_revoked() {
     let credential = Credential::new(file.reference(), Dialect::Anthropic);
     assert_eq!(credential.header().await.unwrap().1, "one");
     std::fs::write(&file.0, "two").unwrap();
+    tokio::time::advance(Duration::from_secs(4)).await;
     assert_eq!(credential.header().await.unwrap().1, "one");
-    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!(credential.header().await.unwrap().1, "two");
     std::fs::write(&file.0, "three").unwrap();
     credential.forget();
