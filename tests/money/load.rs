@@ -198,17 +198,6 @@ impl Load {
             .find(|(_, latencies)| latencies.are(normal))
     }
 
-    /// The calls that began since then and were answered in whole.
-    pub(crate) fn whole_since(&self, since: Instant) -> Vec<Uuid> {
-        let calls = self.calls.lock().unwrap();
-        let since = calls.iter().filter(|call| call.began >= since);
-        let whole = since.filter_map(|call| match call.told {
-            Told::Whole(request) => Some(request),
-            Told::Withheld | Told::Refused => None,
-        });
-        whole.collect()
-    }
-
     /// The longest that any call took.
     pub(crate) fn longest(&self) -> Duration {
         let calls = self.calls.lock().unwrap();
