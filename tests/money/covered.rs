@@ -1,5 +1,8 @@
 //! Faults with money that users of other gateways reported, and the tests that none of them gets past.
 //!
+//! The tests are known by their names: each must be there, and assert something or look at the books. Whether it is what its
+//! name says, only a reader can tell.
+//!
 //! Left out are those of endpoints that are not served here: images, `/v1/responses`.
 
 use std::{fs, path::Path};
@@ -232,8 +235,37 @@ fn every_fault_has_tests_and_they_are_there() {
     for (fault, tests) in FAULTS {
         assert!(!tests.is_empty(), "{fault}");
         for test in *tests {
-            let begins = |with: &str| all.contains(&format!("fn {test}{with}"));
-            assert!(begins("(") || begins("<"), "{fault}: no test is called {test}");
+            let body = body_of(&all, test);
+            let body = body.unwrap_or_else(|| panic!("{fault}: no test is called {test}"));
+            assert!(asserts(body), "{fault}: {test} asserts nothing");
         }
     }
+}
+
+/// A function, from its name to the brace that closes it: the first that is indented as it is.
+fn body_of<'a>(all: &'a str, function: &str) -> Option<&'a str> {
+    let named = ["(", "<"].map(|then| all.find(&format!("fn {function}{then}")));
+    let at = named.into_iter().flatten().next()?;
+    let line = all[..at].rfind('\n').map_or(0, |end| end + 1);
+    let indented: String = all[line..].chars().take_while(|letter| *letter == ' ').collect();
+    let length = all[at..].find(&format!("\n{indented}}}\n"))?;
+    Some(&all[at..at + length])
+}
+
+/// Whether there is an assertion, or the checker of the books is called, which is the end of a house as well. Not in a
+/// comment.
+fn asserts(body: &str) -> bool {
+    let mut lines = body.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    lines.any(|line| ["assert", ".check(", "house.close("].iter().any(|word| line.contains(word)))
+}
+
+#[test]
+fn a_test_that_was_emptied_would_be_noticed() {
+    let source = "    fn full() {\n        assert!(so);\n    }\n    fn empty() {\n        // assert!(so);\n        run();\n    }\n
+fn last<T>() {\n    if so {\n    }\n    assert_eq!(1, 1);\n}\n";
+    let asserting = |function| body_of(source, function).map(asserts);
+    assert_eq!(asserting("full"), Some(true));
+    assert_eq!(asserting("empty"), Some(false));
+    assert_eq!(asserting("last"), Some(true));
+    assert_eq!(asserting("missing"), None);
 }
