@@ -1,5 +1,7 @@
 //! Budgets of every scope, in tokens and in credits, on Postgres: what is covered, what is counted, and what is told.
 
+use std::time::Duration;
+
 use tollgate::{
     Tenant,
     domain::{
@@ -182,7 +184,8 @@ async fn a_raised_budget_and_a_top_up_count_for_the_next_call() {
     assert_eq!(refused(&f, &ann, hold(1, 6)).await, (Scope::Organization, Unit::Tokens, false));
     set(&f, &ann, cap(6)).await;
     assert_eq!(f.store.hold(&ann, hold(10, 6)).await.unwrap(), GRANTED);
-    assert_ne!(f.store.hold(&ann, hold(5, 0)).await.unwrap(), GRANTED);
+    let refused = f.store.hold(&ann, hold(5, 0)).await.unwrap();
+    assert!(matches!(refused, HoldVerdict::Insufficient { may_wait: true, .. }), "{refused:?}");
     f.grant(ann.organization_id(), 5).await;
     assert_eq!(f.store.hold(&ann, hold(5, 0)).await.unwrap(), GRANTED);
 }
@@ -231,40 +234,141 @@ async fn thresholds_are_told_once_by_whole_numbers() {
     assert_eq!(told().await, [(50, false, 8), (80, false, 12), (100, true, 12), (100, false, 15)]);
 }
 
+/// The day and the first day of the month where an organization is, by the database's clock.
+async fn today(f: &Postgres, tenant: &Tenant) -> (String, String) {
+    let client = f.database.connect().await.unwrap();
+    let sql = "select (now() at time zone time_zone)::date::text, date_trunc('month', now() at time zone time_zone)::date::text
+          from tollgate.organizations where organization_id = $1";
+    let row = client.query_one(sql, &[&tenant.organization_id().as_uuid()]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+/// Which windows its calls are counted in, and whether there are any others.
+async fn windows(f: &Postgres, tenant: &Tenant) -> Vec<(String, String)> {
+    let client = f.database.connect().await.unwrap();
+    let sql = "select window_kind, window_start::text from tollgate.budget_usage where organization_id = $1 order by 1";
+    let rows = client.query(sql, &[&tenant.organization_id().as_uuid()]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
 #[tokio::test]
 async fn windows_are_days_and_months_of_the_organizations_time_zone() {
     let f = Postgres::start().await;
-    let client = f.database.connect().await.unwrap();
-    // Where it is another day than in UTC at any hour: one of the two is.
+    // Where it is another day than in UTC at any hour: one of the first two is.
     for zone in ["Pacific/Kiritimati", "Etc/GMT+12", "America/New_York", "Europe/Berlin"] {
-        let ann = f.organization(1_000).await;
-        let id = ann.organization_id().as_uuid();
-        let update = "update tollgate.organizations set time_zone = $2 where organization_id = $1";
-        client.execute(update, &[&id, &zone]).await.unwrap();
-        let budgets = Budgets { daily_tokens: Some(10), monthly_tokens: Some(10) };
-        f.set_policy(ann.organization_id(), Policy { budgets, ..Policy::default() }).await;
-        assert_eq!(f.store.hold(&ann, hold(1, 5)).await.unwrap(), GRANTED);
-        let HoldVerdict::BudgetExceeded(month) = f.store.hold(&ann, hold(1, 6)).await.unwrap()
-        else {
-            panic!("the budget does not hold");
-        };
-        assert_eq!(month.window, Window::Month);
-        // The server's own calendar, which knows of clocks that go back.
-        let sql = "select (select window_start from tollgate.budget_usage where organization_id = $1 and window_kind = 'day') = (now() at time zone $2)::date, \
-            (select window_start from tollgate.budget_usage where organization_id = $1 and window_kind = 'month') = date_trunc('month', now() at time zone $2)::date, \
-            extract(epoch from (date_trunc('month', now() at time zone $2) + interval '1 month') at time zone $2 - now())::bigint";
-        let row = client.query_one(sql, &[&id, &zone]).await.unwrap();
-        assert!(row.get::<_, bool>(0) && row.get::<_, bool>(1), "{zone}");
-        let left = i64::try_from(month.retry_after.as_secs()).unwrap();
-        assert!(left.abs_diff(row.get(2)) <= 30, "{zone}: {left} and {}", row.get::<_, i64>(2));
-        f.books(&ann).await;
+        loop {
+            let ann = f.organization(1_000).await;
+            f.set_time_zone(ann.organization_id(), zone).await;
+            let budgets = Budgets { daily_tokens: Some(10), monthly_tokens: Some(10) };
+            f.set_policy(ann.organization_id(), Policy { budgets, ..Policy::default() }).await;
+            let before = today(&f, &ann).await;
+            assert_eq!(f.store.hold(&ann, hold(1, 5)).await.unwrap(), GRANTED);
+            let refused = f.store.hold(&ann, hold(1, 6)).await.unwrap();
+            let (day, month) = today(&f, &ann).await;
+            if (&before.0, &before.1) != (&day, &month) {
+                // Midnight came in between: nobody knows on which side of each of them.
+                continue;
+            }
+            let HoldVerdict::BudgetExceeded(Exceeded { window, .. }) = refused else {
+                panic!("{zone}: {refused:?}");
+            };
+            assert_eq!(window, Window::Month, "{zone}");
+            let expected = [("day".to_owned(), day), ("month".to_owned(), month)];
+            assert_eq!(windows(&f, &ann).await, expected, "{zone}");
+            f.books(&ann).await;
+            break;
+        }
     }
-    // A day on which clocks change is a day: 23 or 25 hours long, and ends where the next begins.
-    let day = "select extract(epoch from ((date $1 + 1)::timestamp at time zone 'Europe/Berlin') - (date $1::timestamp at time zone 'Europe/Berlin'))::bigint";
-    for (date, hours) in [("2026-03-29", 23), ("2026-10-25", 25), ("2026-07-01", 24)] {
-        let sql = day.replace("$1", &format!("'{date}'"));
-        let seconds: i64 = client.query_one(&sql, &[]).await.unwrap().get(0);
-        assert_eq!(seconds, hours * 3_600, "{date}");
+}
+
+/// Makes it this moment for whoever asks for a hold.
+async fn set_clock(f: &Postgres, hold: &str, moment: &str) {
+    let client = f.database.connect().await.unwrap();
+    let (clock, stopped) = ("clock_timestamp()", format!("timestamptz '{moment}'"));
+    assert!(hold.contains(clock));
+    client.batch_execute(&hold.replace(clock, &stopped)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_window_ends_where_the_next_one_begins_also_when_the_clocks_change() {
+    let f = Postgres::start().await;
+    let client = f.database.connect().await.unwrap();
+    let sql = "select pg_get_functiondef(oid) from pg_proc where proname = 'hold' and pronamespace = 'tollgate'::regnamespace";
+    let function: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    const MINUTE: u64 = 60_000;
+    const HOUR: u64 = 60 * MINUTE;
+    for (zone, moment, day, left_of_day, month, left_of_month) in [
+        // Twenty-three hours, and twenty-five; in the middle of an hour that comes twice.
+        (
+            "Europe/Berlin",
+            "2026-03-29 00:30:00+01",
+            "2026-03-29",
+            22 * HOUR + 30 * MINUTE,
+            "2026-03-01",
+            70 * HOUR + 30 * MINUTE,
+        ),
+        (
+            "Europe/Berlin",
+            "2026-10-25 00:30:00+02",
+            "2026-10-25",
+            24 * HOUR + 30 * MINUTE,
+            "2026-10-01",
+            168 * HOUR + 30 * MINUTE,
+        ),
+        (
+            "Europe/Berlin",
+            "2026-10-25 02:30:00+01",
+            "2026-10-25",
+            21 * HOUR + 30 * MINUTE,
+            "2026-10-01",
+            165 * HOUR + 30 * MINUTE,
+        ),
+        // The last of a month and the first; rounded up to a millisecond.
+        ("Europe/Berlin", "2026-06-30 23:59:59.9995+02", "2026-06-30", 1, "2026-06-01", 1),
+        (
+            "Europe/Berlin",
+            "2026-07-01 00:00:00+02",
+            "2026-07-01",
+            24 * HOUR,
+            "2026-07-01",
+            31 * 24 * HOUR,
+        ),
+        ("UTC", "2028-02-28 12:00:00Z", "2028-02-28", 12 * HOUR, "2028-02-01", 36 * HOUR),
+        ("UTC", "2026-12-31 23:00:00Z", "2026-12-31", HOUR, "2026-12-01", HOUR),
+        // The same moment is another month where the sun has risen before.
+        (
+            "Pacific/Kiritimati",
+            "2026-12-31 23:00:00Z",
+            "2027-01-01",
+            11 * HOUR,
+            "2027-01-01",
+            (30 * 24 + 11) * HOUR,
+        ),
+        // There is no midnight on 6 September: that day begins at one, when the hour is over.
+        (
+            "America/Santiago",
+            "2026-09-05 23:30:00-04",
+            "2026-09-05",
+            30 * MINUTE,
+            "2026-09-01",
+            (24 * 24 + 23) * HOUR + 30 * MINUTE,
+        ),
+    ] {
+        set_clock(&f, &function, moment).await;
+        for (kind, begins, left) in [("day", day, left_of_day), ("month", month, left_of_month)] {
+            let ann = f.organization(1_000).await;
+            f.set_time_zone(ann.organization_id(), zone).await;
+            let scope = Scope::Organization;
+            set(&f, &ann, Budget { scope, id: "", window: kind, tokens: Some(1), credits: None })
+                .await;
+            let refused = f.store.hold(&ann, hold(1, 2)).await.unwrap();
+            let HoldVerdict::BudgetExceeded(Exceeded { retry_after, .. }) = refused else {
+                panic!("{moment} {zone}: {refused:?}");
+            };
+            assert_eq!(retry_after, Duration::from_millis(left), "{moment} {zone}, {kind}");
+            let expected = [(kind.to_owned(), begins.to_owned())];
+            assert_eq!(windows(&f, &ann).await, expected, "{moment} {zone}");
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use tollgate::{
         credits::Credits,
         dialect::Endpoint,
         finish::{Ending, Finish, Record, Settlement},
-        hold::HoldRequest,
+        hold::{HoldRequest, Window},
         ids::{OrganizationId, PriceId, RequestId},
+        instant::rfc3339_micros,
         policy::{Policy, RateLimit},
         price::{Agreement, ModelPrice},
         role::Role,
@@ -47,6 +48,8 @@ pub(crate) trait Fixture {
     async fn end_time(&self, id: OrganizationId, request_id: RequestId);
     async fn balance(&self, id: OrganizationId) -> Balance;
     async fn broken(&self, id: OrganizationId) -> Vec<String>;
+    /// How long until this window of an organization ends, by the calendar and to the microsecond.
+    async fn until_end(&self, id: OrganizationId, window: Window) -> Duration;
 
     async fn grant(&self, id: OrganizationId, nanos: i64) -> Balance {
         self.try_grant(id, nanos).await.unwrap()
@@ -76,6 +79,12 @@ pub(crate) struct Memory(MemoryStore);
 impl Fixture for Memory {
     type Store = MemoryStore;
     async fn start() -> Self {
+        // Its days are those of UTC, and no test is to meet the end of one.
+        while let left = utc_left(Window::Day)
+            && left < Duration::from_secs(20)
+        {
+            tokio::time::sleep(left).await;
+        }
         Self(MemoryStore::default())
     }
     fn store(&self) -> &MemoryStore {
@@ -118,6 +127,36 @@ impl Fixture for Memory {
     async fn broken(&self, id: OrganizationId) -> Vec<String> {
         self.0.reconcile(id).unwrap()
     }
+    async fn until_end(&self, _: OrganizationId, window: Window) -> Duration {
+        utc_left(window)
+    }
+}
+
+/// How long until this window ends in UTC, by this machine's clock.
+#[expect(clippy::disallowed_methods, reason = "the store in memory goes by the machine's clock")]
+fn utc_left(window: Window) -> Duration {
+    const DAY: u64 = 86_400_000_000;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = u64::try_from(now.as_micros()).unwrap();
+    let left_of_day = DAY - now % DAY;
+    let more_days = match window {
+        Window::Day => 0,
+        Window::Month => {
+            // As it is written: 2026-02-01T…
+            let written = rfc3339_micros(now.try_into().unwrap());
+            let [year, month, day] =
+                [0..4, 5..7, 8..10].map(|part| written[part].parse::<u64>().unwrap());
+            let leap =
+                year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+            let days = match month {
+                2 => 28 + u64::from(leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            days - day
+        }
+    };
+    Duration::from_micros(left_of_day + more_days * DAY)
 }
 
 /// What [`costing`] is priced by: a nano-dollar for each input token.
@@ -137,6 +176,9 @@ pub(crate) struct On<const SEALED: bool> {
     pub(crate) database: testing::Database,
     pub(crate) store: PostgresStore,
     pub(crate) operator: Operator,
+    /// Of organizations that are in no particular one: it is about noon there, so that no day or month ends while a
+    /// test goes on.
+    noon: String,
 }
 
 /// The key of [`Sealed`] databases.
@@ -160,7 +202,9 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
     type Store = PostgresStore;
     async fn start() -> Self {
         let database = testing::database().await.unwrap();
-        database.connect().await.unwrap().batch_execute(UNIT_PRICE).await.unwrap();
+        let admin = database.connect().await.unwrap();
+        admin.batch_execute(UNIT_PRICE).await.unwrap();
+        let noon = noon(&admin).await;
         let seal = SEALED.then(key);
         if let Some(seal) = &seal {
             sealing::set(&database.config(), &Sealing::Only(vec![seal.clone()])).await.unwrap();
@@ -170,13 +214,13 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
         let mut options = Options::default();
         options.wait_max = Duration::ZERO;
         let store = PostgresStore::with(pool.clone(), options);
-        Self { database, store, operator: Operator::new(pool) }
+        Self { database, store, operator: Operator::new(pool), noon }
     }
     fn store(&self) -> &PostgresStore {
         &self.store
     }
     async fn create(&self, id: OrganizationId) {
-        assert!(self.operator.create_organization(id, "Test", "Europe/Berlin").await.unwrap());
+        assert!(self.operator.create_organization(id, "Test", &self.noon).await.unwrap());
     }
     async fn try_grant(&self, id: OrganizationId, nanos: i64) -> Result<Balance, StoreError> {
         let granted = self.operator.grant_credits(id, Credits::from_nanos(nanos), None).await;
@@ -230,6 +274,32 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
     async fn broken(&self, id: OrganizationId) -> Vec<String> {
         self.operator.books(id).await.unwrap().broken
     }
+    async fn until_end(&self, id: OrganizationId, window: Window) -> Duration {
+        let client = self.database.connect().await.unwrap();
+        // The server's own calendar, which knows of clocks that go back.
+        let sql = "select (extract(epoch from (date_trunc($2, now() at time zone o.time_zone) + ('1 ' || $2)::interval)
+                     at time zone o.time_zone - clock_timestamp()) * 1000000)::bigint
+              from tollgate.organizations o where o.organization_id = $1";
+        let row = client.query_one(sql, &[&id.as_uuid(), &window.as_str()]).await.unwrap();
+        Duration::from_micros(row.get::<_, i64>(0).try_into().unwrap())
+    }
+}
+
+impl<const SEALED: bool> On<SEALED> {
+    pub(crate) async fn set_time_zone(&self, id: OrganizationId, time_zone: &str) {
+        let client = self.database.connect().await.unwrap();
+        let sql = "update tollgate.organizations set time_zone = $2 where organization_id = $1";
+        assert_eq!(client.execute(sql, &[&id.as_uuid(), &time_zone]).await.unwrap(), 1);
+    }
+}
+
+/// A time zone in which it is about noon by the database's clock, other than that of the server.
+async fn noon(client: &tokio_postgres::Client) -> String {
+    let sql = "select extract(hour from now() at time zone 'UTC')::int4";
+    let hour: i32 = client.query_one(sql, &[]).await.unwrap().get(0);
+    let west = if hour == 12 { 2 } else { hour - 12 };
+    // In these names, west of Greenwich is a plus.
+    format!("Etc/GMT{west:+}")
 }
 
 pub(crate) fn hold(nanos: i64, tokens: i64) -> HoldRequest {

@@ -282,6 +282,7 @@ async fn an_agreed_price_takes_the_place_of_the_list_until_it_ends() {
 async fn an_agreement_begins_at_midnight_where_the_organization_is() {
     let f = Postgres::start().await;
     let id = f.organization(0).await.organization_id();
+    f.set_time_zone(id, "Europe/Berlin").await;
     // Far ahead, in Berlin's summer.
     let day: Moment = "2099-07-01".parse().unwrap();
     let begins = f.operator.set_markup(id, 1, Some(&day)).await.unwrap();

@@ -187,6 +187,7 @@ async fn what_was_given_back_or_clamped_or_late_is_no_difference() {
 async fn a_window_has_the_calls_that_arrived_in_it_and_each_once() {
     let f = Postgres::start().await;
     let (ann, admin) = (f.organization(0).await, f.database.connect().await.unwrap());
+    f.set_time_zone(ann.organization_id(), "Europe/Berlin").await;
     // More than two slices, many of them in one and the same millisecond.
     let sql = "insert into tollgate.usage (organization_id, arrived_at, request_id, user_id, endpoint, model, stream, ending, status,
           input_tokens, cached_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens,

@@ -66,6 +66,7 @@ async fn a_day_is_the_organizations_own_also_when_the_clocks_change() {
     let f = Postgres::start().await;
     // Berlin: 23 hours on 29 March 2026, 25 on 25 October; ends of months and of a leap day.
     let berlin = f.organization(0).await.organization_id();
+    f.set_time_zone(berlin, "Europe/Berlin").await;
     granted_at(
         &f,
         berlin,
