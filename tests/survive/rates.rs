@@ -1,8 +1,8 @@
 //! Rates of organizations, teams, people, keys and models, driven past their caps.
 //!
-//! Few a minute, so that what refills while a busy machine gets round to all calls is none.
+//! Few a minute, so that little refills while a busy machine gets round to all calls; what does is reckoned with.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Instant};
 
 use futures_util::future::join_all;
 use tollgate::{
@@ -92,21 +92,27 @@ async fn exact(house: &House) -> (Ask, u32) {
     (ask.mock("input-tokens", tokens - 10), tokens)
 }
 
-/// How many of sixty calls that somebody starts at once pass, when nobody has seen the caller before.
-async fn passed(house: &House, org: &Org, scope: Scope, kind: Kind, ask: &Ask) -> usize {
+/// How many of thirty calls that somebody starts at once pass, when nobody has seen the caller before.
+async fn passed(house: &House, org: &Org, scope: Scope, kind: Kind, ask: &Ask) -> u32 {
     let ask = match kind {
         Kind::InFlight => ask.clone().streamed().mock("chunk-delay-ms", 60_000),
         Kind::Requests | Kind::Tokens => ask.clone(),
     };
-    let asks = (0..60).map(|number| (ask.clone(), tokens(house, org, scope, 100 + number)));
+    let asks = (0..30).map(|number| (ask.clone(), tokens(house, org, scope, 100 + number)));
     let answers = heads(house, asks.collect()).await;
     let mut passed = 0;
     for (status, client) in answers {
         assert!(matches!(status, 200 | 429), "{status}");
-        passed += usize::from(status == 200);
+        passed += u32::from(status == 200);
         client.reset();
     }
     passed
+}
+
+/// What has come back since of a rate of so much a minute, at the most: nothing, where the machine is not very slow.
+fn refilled(a_minute: u32, since: Instant) -> u32 {
+    let millis = u64::try_from(since.elapsed().as_millis()).unwrap();
+    u32::try_from(u64::from(a_minute) * millis / 60_000).unwrap()
 }
 
 /// Every kind in every scope, over as many gateways as there are: as many pass as the limit says.
@@ -118,24 +124,30 @@ async fn drive_past(house: &House) {
             let disconnect = tollgate::domain::policy::Disconnect::Cancel;
             let policy = Policy { disconnect, ..Policy::default() };
             let org = house.organization_with(RICH, policy).await;
-            let (most, expected) = match kind {
-                Kind::Requests => (3, 3),
-                Kind::Tokens => (4 * each_tokens + 1, 4),
-                Kind::InFlight => (5, 5),
+            let (most, each_takes) = match kind {
+                Kind::Requests => (3, 1),
+                Kind::Tokens => (4 * each_tokens + 1, each_tokens),
+                Kind::InFlight => (5, 1),
             };
             house
                 .operator
                 .set_rate_limit(org.id, each(scope, pattern), only(kind, most))
                 .await
                 .unwrap();
+            let begun = Instant::now();
             let passed = passed(house, &org, scope, kind, &ask).await;
-            assert_eq!(passed, expected, "{kind:?} {scope} {pattern}");
+            let refilled = if kind == Kind::InFlight { 0 } else { refilled(most, begun) };
+            let expected = most / each_takes..=(most + refilled) / each_takes;
+            assert!(
+                expected.contains(&passed),
+                "{kind:?} {scope} {pattern}: {passed} of {expected:?}"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_rate_of_every_scope_lets_as_many_of_sixty_first_calls_pass_as_it_says() {
+async fn every_rate_of_every_scope_lets_as_many_of_thirty_first_calls_pass_as_it_says() {
     let mut house = House::open().await;
     house.some_unserved = true;
     drive_past(&house).await;
@@ -164,9 +176,12 @@ async fn a_hundred_first_calls_of_one_user_team_or_key_share_its_rate() {
             .await
             .unwrap();
         let asks = (0..100).map(|number| (Ask::chat(), tokens(&house, &org, scope, 100 + number)));
+        let begun = Instant::now();
         let answers = heads(&house, asks.collect()).await;
         let passed = answers.iter().filter(|(status, _)| *status == 200).count();
-        assert_eq!(passed, 2, "{scope}");
+        assert!(answers.iter().all(|(status, _)| matches!(status, 200 | 429)), "{scope}");
+        let most = 2 + usize::try_from(refilled(2, begun)).unwrap();
+        assert!((2..=most).contains(&passed), "{scope}: {passed} of {most}");
         // Whoever differs in that one thing, too, does not share it.
         let other = Grant::new(org.id, "somebody else");
         let other = house.somebody(&other);
@@ -185,19 +200,25 @@ async fn a_refusal_says_whose_limit_of_what_and_when_to_come_back() {
         .set_rate_limit(org.id, each(Scope::User, "sm*"), only(Kind::Requests, 1))
         .await
         .unwrap();
+    let begun = Instant::now();
     let first = house.ask(&org, &Ask::chat()).await;
     let refused = house.ask(&org, &Ask::chat()).await;
+    let took = begun.elapsed().as_secs();
     assert_eq!((first.status, refused.status), (200, 429));
     let error = &refused.json()["error"];
     assert_eq!(error["code"], "rate_limit_exceeded");
     let message = error["message"].as_str().unwrap();
     assert!(message.starts_with("Your limit of requests for `sm*` is used up."), "{message}");
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((30..=60).contains(&wait), "{wait}");
+    // A minute from the first call on.
+    let waits = 59_u64.saturating_sub(took)..=60;
+    assert!(waits.contains(&wait), "{wait} of {waits:?}");
     for answer in [&first, &refused] {
         assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("1"));
         assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some("0"));
-        assert!(answer.header("x-ratelimit-reset-requests").unwrap().ends_with('s'));
+        let reset = answer.header("x-ratelimit-reset-requests").unwrap().trim_end_matches('s');
+        let reset = if reset == "1m0" { "60" } else { reset.split('.').next().unwrap() };
+        assert!(waits.contains(&reset.parse().unwrap()), "{reset} of {waits:?}");
     }
     house.close().await;
 }
@@ -240,7 +261,7 @@ async fn a_list_of_models_costs_no_request_and_no_tokens() {
 #[tokio::test]
 async fn a_limit_of_a_users_own_replaces_that_of_each_and_the_policys_holds_beside_them() {
     let house = House::open().await;
-    let rates = Rates { requests_per_minute: NonZeroU32::new(4), ..Rates::default() };
+    let rates = Rates { requests_per_minute: NonZeroU32::new(3), ..Rates::default() };
     let org = house.organization_with(RICH, Policy { rates, ..Policy::default() }).await;
     let own =
         Limited { scope: Scope::User, scope_id: "bob", model_pattern: RateLimit::EVERY_MODEL };
@@ -252,10 +273,10 @@ async fn a_limit_of_a_users_own_replaces_that_of_each_and_the_policys_holds_besi
     house.operator.set_rate_limit(org.id, own, only(Kind::Requests, 9)).await.unwrap();
     let bob = house.somebody(&Grant::new(org.id, "bob"));
     let mut statuses = Vec::new();
-    for caller in [&org, &org, &bob, &bob, &bob, &bob] {
+    for caller in [&org, &org, &bob, &bob, &bob] {
         statuses.push(house.ask(caller, &Ask::chat()).await.status);
     }
-    // One of ann's; three of bob's nine, because four are all that the organization has.
-    assert_eq!(statuses, [200, 429, 200, 200, 200, 429]);
+    // One of ann's; two of bob's nine, because three are all that the organization has.
+    assert_eq!(statuses, [200, 429, 200, 200, 429]);
     house.close().await;
 }
