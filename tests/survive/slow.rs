@@ -3,7 +3,10 @@
 use futures_util::future::join_all;
 use tollgate::domain::policy::{Disconnect, Policy};
 
-use crate::harness::{Ask, BOTH, Client, House, RICH};
+use crate::{
+    harness::{Ask, BOTH, Client, House, RICH},
+    providers::{counted, input_of_begun},
+};
 
 /// Each is an event of more than 100 bytes.
 const CHUNKS: u64 = 500_000;
@@ -56,5 +59,15 @@ async fn a_client_that_does_not_read_stops_the_provider_and_nobody_else() {
     slow.into_iter().for_each(Client::reset);
     let rows = house.check().await;
     assert_eq!(rows.len(), 2 + others);
+    // They have paid for some of what was said for them, and not for more.
+    let left: Vec<_> = rows.iter().filter(|row| row.ending == "abandoned").collect();
+    assert_eq!(left.len(), 2);
+    for (row, dialect) in left.into_iter().zip(BOTH) {
+        // The mock says ten thousand words at the most, evenly.
+        let words = row.served.output_tokens * 10_000 / CHUNKS;
+        let input = input_of_begun(dialect, row);
+        let bounds = counted(input, 1)..=counted(input, words + 1);
+        assert!(bounds.contains(&row.charged), "{bounds:?} {row:?}");
+    }
     house.close().await;
 }

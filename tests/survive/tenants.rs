@@ -90,12 +90,20 @@ async fn a_model_without_a_price_is_refused_and_never_free() {
     let house = House::open().await;
     let org = house.organization(RICH).await;
     for ask in BOTH.map(Ask::of) {
-        for model in ["unpriced", "small ", "SMALL", "small\u{0}", "small,unpriced", ""] {
-            let status = house.ask(&org, &ask.clone().model(model)).await.status;
-            assert!(matches!(status, 400 | 403), "{model:?}: {status}");
+        for (model, status) in [
+            ("unpriced", 403),
+            ("small ", 403),
+            ("SMALL", 403),
+            ("small\u{0}", 400),
+            ("small,unpriced", 403),
+            ("", 400),
+        ] {
+            let refused = house.ask(&org, &ask.clone().model(model)).await;
+            assert_eq!(refused.status, status, "{model:?}: {}", refused.text());
         }
     }
     assert_eq!(house.check().await, []);
+    assert_eq!((house.mock.served_total().calls, house.balance(&org).await), (0, (RICH, 0, 0)));
     house.close().await;
 }
 
@@ -109,5 +117,6 @@ async fn a_token_for_an_organization_that_is_not_there_reaches_nothing() {
     let forged = Org { token: org.token.clone() + "x", ..org };
     assert_eq!(house.ask(&forged, &Ask::chat()).await.status, 401);
     assert_eq!(house.check().await, []);
+    assert_eq!(house.mock.served_total().calls, 0);
     house.close().await;
 }
