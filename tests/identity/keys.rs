@@ -5,7 +5,7 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::StatusCode;
@@ -45,6 +45,8 @@ async fn keys_rotate_under_load_without_one_failed_call() {
     for generation in 1..=4 {
         let before = calls.load(Ordering::SeqCst);
         while calls.load(Ordering::SeqCst) < before + 50 {
+            // One that ends has failed, and the others may wait for it for ever.
+            assert!(callers.try_join_next().is_none(), "a caller was refused");
             tokio::task::yield_now().await;
         }
         let next = Arc::new(Signer::new(&format!("key-{generation}")));
@@ -73,7 +75,9 @@ async fn a_rotation_right_after_the_start_is_noticed_at_once() {
 async fn a_storm_of_unknown_keys_costs_the_issuer_one_fetch_and_others_nothing() {
     let signer = Signer::new("good");
     let issuer = Issuer::start(&[&signer]).await;
-    let gateway = Gateway::start(issuer.options()).await;
+    // Longer than a slow machine needs for the storm.
+    let cooldown = Duration::from_mins(10);
+    let gateway = Gateway::start(JwksOptions { cooldown, ..issuer.options() }).await;
     let good = signer.token(&claims());
     let mut storm = JoinSet::new();
     for n in 0..10_000 {
@@ -109,7 +113,10 @@ async fn callers_with_known_keys_do_not_wait_for_a_fetch_that_hangs() {
     while issuer.fetches() < 2 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(gateway.call(&signer.token(&claims())).await, 200);
+    let known = signer.token(&claims());
+    let known = tokio::time::timeout(Duration::from_secs(20), gateway.call(&known)).await;
+    assert_eq!(known.expect("it waits for the fetch"), 200);
+    assert!(waiting.try_join_next().is_none(), "the fetch does not hang");
     // One who leaves does not take the fetch away from the others.
     let leaver = gateway.clone();
     let token = newcomer.token(&claims());
@@ -154,14 +161,17 @@ async fn a_key_replaced_under_its_own_name_stops_too() {
 async fn while_the_issuer_is_down_its_last_keys_are_used_up_to_the_limit() {
     let signer = Signer::new("good");
     let issuer = Issuer::start(&[&signer]).await;
-    let short = Duration::from_millis(400);
+    let short = Duration::from_millis(100);
+    // So long that a slow machine calls within it.
+    let stale_max = Duration::from_secs(3);
     let options = JwksOptions {
         refresh_min: short,
         refresh_max: short,
-        stale_max: short,
+        stale_max,
         cooldown: short,
         ..issuer.options()
     };
+    let begun = Instant::now();
     let gateway = Gateway::start(options).await;
     let token = signer.token(&claims());
     issuer.answer(StatusCode::INTERNAL_SERVER_ERROR, "down");
@@ -170,6 +180,7 @@ async fn while_the_issuer_is_down_its_last_keys_are_used_up_to_the_limit() {
     }
     assert_eq!(gateway.call(&token).await, 200, "stale, and still good");
     gateway.until(&token, 503).await;
+    assert!(begun.elapsed() > stale_max, "{:?}", begun.elapsed());
     assert!(!gateway.verifier.ready());
     issuer.publish(&[&signer]);
     gateway.until(&token, 200).await;
