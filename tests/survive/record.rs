@@ -55,7 +55,7 @@ fn nothing(columns: Columns) -> Columns {
 async fn a_whole_answer_is_read_back() {
     let house = House::open().await;
     // A body that comes slowly is a part of the call.
-    let pause = Duration::from_millis(150);
+    let pause = Duration::from_millis(500);
     for dialect in BOTH {
         let mut case = Case::new(&house, Policy::default(), of_every_class(dialect)).await;
         let mut client = case.send(&house, pause).await;

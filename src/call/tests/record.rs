@@ -153,12 +153,17 @@ impl Desk {
     }
 
     fn request(body: &'static str) -> Request<Full<Bytes>> {
+        Self::request_of(Full::from(body))
+    }
+
+    fn request_of<B>(body: B) -> Request<B> {
         let tenant = Tenant::new(ORGANIZATION, "olga").with_team(TEAM).with_key(KEY);
-        let mut request = request(body);
-        request.extensions_mut().insert(tenant);
-        request.extensions_mut().insert(REQUEST);
-        request.headers_mut().insert("x-request-id", "call-of-olga".parse().unwrap());
-        request
+        Request::post("/v1/chat/completions")
+            .header("x-request-id", "call-of-olga")
+            .extension(tenant)
+            .extension(REQUEST)
+            .body(body)
+            .unwrap()
     }
 
     /// The only finish, and what it all took.
@@ -216,6 +221,24 @@ async fn a_whole_answer() {
     let desk = Desk::new();
     let answer = desk.answered(CHAT, Disconnect::Drain, json(ANSWER)).await;
     assert_eq!(text(answer.into_body()).await, ANSWER);
+    desk.compare(Expected::whole()).await;
+}
+
+#[tokio::test]
+async fn a_whole_answer_to_a_call_whose_body_comes_slowly() {
+    let desk = Desk::new();
+    let provider = service_fn(|request: Request<RequestBody>| {
+        hold(&request, Disconnect::Drain);
+        let mut answer = json(ANSWER);
+        answer.extensions_mut().insert(crate::context::ServedBy("azure".into()));
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let frames = futures_util::stream::once(Box::pin(async {
+        std::thread::sleep(STEP);
+        Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(CHAT.as_bytes())))
+    }));
+    let request = Desk::request_of(StreamBody::new(frames));
+    drop(desk.layer().layer_over(provider).oneshot(request).await.unwrap());
     desk.compare(Expected::whole()).await;
 }
 
