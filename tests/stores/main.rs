@@ -12,6 +12,7 @@
 mod budgets;
 mod cases;
 mod catalog;
+mod constraints;
 mod edges;
 mod fixture;
 mod fuzz;
