@@ -13,6 +13,8 @@
 
 mod books;
 mod cases;
+#[path = "../stores/corruptions.rs"]
+mod corruptions;
 mod covered;
 mod disk;
 mod exact;
