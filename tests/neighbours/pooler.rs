@@ -1,6 +1,6 @@
 //! `PgBouncer` in transaction mode in front of this process's cluster, on a socket of its own.
 //!
-//! Where it is not installed there is nothing to test, unless `TOLLGATE_REQUIRE_PGBOUNCER` is set.
+//! Where it is not installed nothing is tried, which is noted.
 
 use std::{
     fs,
@@ -27,14 +27,13 @@ pub(crate) struct Pooler {
 }
 
 impl Pooler {
-    /// `None` where it is not installed and need not be.
+    /// `None` where it is not installed.
     pub(crate) async fn start() -> Option<Self> {
-        let Some(program) = find() else {
-            let required = std::env::var_os("TOLLGATE_REQUIRE_PGBOUNCER").is_some();
-            assert!(!required, "pgbouncer is not installed");
-            eprintln!("pgbouncer is not installed: nothing was tested through it");
+        let program = find();
+        if !testing::has("pgbouncer", program.is_some()) {
             return None;
-        };
+        }
+        let program = program?;
         let cluster = testing::cluster().await.unwrap();
         let sockets = cluster.socket_dir();
         let folder = sockets.join(format!("pooler-{}", &uuid::Uuid::new_v4().to_string()[..8]));
