@@ -63,6 +63,8 @@ pub struct Options {
     pub stop_max: Duration,
     /// Default 100. The server's `max_connections`.
     pub connections_max: u32,
+    /// Default 5432. What the socket is named after. A setting `listen_addresses` opens this port of TCP as well.
+    pub port: u16,
     /// Default none. More server settings, by name; they win over ours.
     pub settings: Vec<(String, String)>,
 }
@@ -75,6 +77,7 @@ impl Default for Options {
             start_max: Duration::from_mins(1),
             stop_max: Duration::from_secs(30),
             connections_max: 100,
+            port: 5432,
             settings: Vec::new(),
         }
     }
@@ -89,9 +92,10 @@ impl Options {
     fn settings(&self) -> Vec<(String, String)> {
         let durable = if self.volatile { "off" } else { "on" };
         let connections = self.connections_max.to_string();
+        let port = self.port.to_string();
         let ours = [
             ("listen_addresses", ""),
-            ("port", "5432"),
+            ("port", &port),
             ("unix_socket_permissions", "0700"),
             ("max_connections", &connections),
             ("shared_buffers", "64MB"),
@@ -196,17 +200,19 @@ impl Cluster {
     /// The URL of a database, for every client that takes libpq's URIs. It holds no secret.
     pub fn url(&self, database: &str) -> String {
         let sockets = encoded(&self.0.place.sockets.to_string_lossy());
-        format!("postgresql://postgres@/{}?host={sockets}&port=5432", encoded(database))
+        let port = self.0.options.port;
+        format!("postgresql://postgres@/{}?host={sockets}&port={port}", encoded(database))
     }
 
     /// The same as a configuration of `tokio-postgres`.
     pub fn config(&self, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.0.place.sockets).port(5432).user("postgres").dbname(database);
+        config.host_path(&self.0.place.sockets).port(self.0.options.port);
+        config.user("postgres").dbname(database);
         config
     }
 
-    /// The folder of the socket `.s.PGSQL.5432`.
+    /// The folder of the socket `.s.PGSQL.5432`, or whatever the port is.
     pub fn socket_dir(&self) -> &Path {
         &self.0.place.sockets
     }

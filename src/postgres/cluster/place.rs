@@ -19,7 +19,7 @@ use super::{ClusterError, account::Account};
 
 /// The longest path of a unix socket on Linux; macOS allows 103.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
-const SOCKET_NAME_BYTES: usize = "/tollgate-0123456789ab/.s.PGSQL.5432.lock".len();
+const SOCKET_NAME_BYTES: usize = "/tollgate-0123456789ab/.s.PGSQL.65535.lock".len();
 
 /// A cluster's folders, ours alone while this value lives.
 #[derive(Debug)]

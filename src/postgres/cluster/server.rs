@@ -34,7 +34,7 @@ impl Server {
         let started = Instant::now();
         loop {
             let mut server = Self::spawn(binaries, account, place, options)?;
-            match server.wait_ready(place, started, options.start_max) {
+            match server.wait_ready(place, started, options) {
                 // Backends of a server that was killed may hold its shared memory for a moment.
                 Err(ClusterError::Start { log, .. })
                     if log.contains("shared memory block")
@@ -75,9 +75,10 @@ impl Server {
         &mut self,
         place: &Place,
         since: Instant,
-        limit: Duration,
+        options: &Options,
     ) -> Result<(), ClusterError> {
-        let socket = place.sockets.join(".s.PGSQL.5432");
+        let limit = options.start_max;
+        let socket = place.sockets.join(format!(".s.PGSQL.{}", options.port));
         loop {
             if let Some(status) = self.exited()? {
                 return Err(ClusterError::Start {

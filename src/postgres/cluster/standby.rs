@@ -17,7 +17,8 @@ pub(super) fn copy(
     private(&place.pgdata, account)?;
     let mut command = account.command(binaries.program("pg_basebackup"));
     command.arg("--pgdata").arg(&place.pgdata).arg("--host").arg(&primary.sockets);
-    command.args(["--port=5432", "--username=postgres", "--no-password"]);
+    command.arg(format!("--port={}", options.port));
+    command.args(["--username=postgres", "--no-password"]);
     // What is written meanwhile comes along, and the copy knows whom to follow.
     command.args(["--wal-method=stream", "--checkpoint=fast", "--write-recovery-conf"]);
     if options.volatile {

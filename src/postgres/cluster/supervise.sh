@@ -23,7 +23,7 @@ status=$?
 kill "$watcher" 2>/dev/null
 # A server that ended by itself, or by a line on the pipe, may be started again: its folders stay.
 if [ -e "$sockets/ended" ]; then
-    rm -f "$sockets/ended" "$sockets/.s.PGSQL.5432" "$sockets/.s.PGSQL.5432.lock"
+    rm -f "$sockets/ended" "$sockets"/.s.PGSQL.*
     if [ -n "$disposable" ]; then rm -rf "$disposable"; else rmdir "$sockets"; fi
 fi
 exit "$status"
