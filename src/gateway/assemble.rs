@@ -22,7 +22,7 @@ use tower_layer::Layer;
 use super::{
     books,
     changes::Changes,
-    config::{Config, ConfigError, Identity, Upstream},
+    config::{Config, ConfigError, Identity, Upstream, is_loopback},
     dev_tokens::DevTokens,
     observe::Observe,
     ready::{Check, Readiness},
@@ -153,6 +153,7 @@ impl Gateway {
     /// # Errors
     /// The configuration cannot be used, there are no keys, or the stores do not answer.
     pub async fn assemble(config: &Config, stores: Stores) -> Result<Self, StartError> {
+        config.check_encrypted()?;
         let client = HttpClient::default();
         let verifier = verifier(&config.identity, &client)?;
         if !verifier.first_fetch().await {
@@ -419,15 +420,6 @@ fn verifier(identity: &Identity, client: &HttpClient) -> Result<Verifier, StartE
     let mut keys = JwksOptions::new(said(&identity.jwks_url));
     keys.allow_http = identity.jwks_allow_http || is_loopback(&keys.url);
     Ok(Verifier::new(config, KeySource::published(keys, client.clone()))?)
-}
-
-/// What never leaves this machine needs no TLS.
-fn is_loopback(url: &str) -> bool {
-    let host =
-        url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn upstream(from: &Upstream) -> UpstreamConfig {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use http::{Uri, uri::Scheme};
 use zeroize::Zeroizing;
 
 use super::{Config, ConfigError, Identity, Limits, Placement, Prepared, Upstream, load::PREFIX};
@@ -21,7 +22,25 @@ impl Config {
         self.check_identity()?;
         self.check_bounds()?;
         self.check_replica()?;
-        self.check_upstreams()
+        self.check_upstreams()?;
+        self.check_encrypted()
+    }
+
+    /// Nothing goes over plain http beyond this machine, unless it is allowed: not the keys that tokens are verified
+    /// by, and not calls with a provider's credential.
+    pub(in crate::gateway) fn check_encrypted(&self) -> Result<(), ConfigError> {
+        let keys = self.identity.jwks_url.as_deref().unwrap_or_default();
+        encrypted("identity", "jwks_url", keys, "jwks_allow_http", self.identity.jwks_allow_http)?;
+        for (index, Upstream { base_url, allow_http, .. }) in self.upstream.iter().enumerate() {
+            encrypted(
+                &format!("upstream[{index}]"),
+                "base_url",
+                base_url,
+                "allow_http",
+                *allow_http,
+            )?;
+        }
+        Ok(())
     }
 
     /// The address of the database with its password, read from where `database.url` refers to.
@@ -281,7 +300,7 @@ fn required<'a>(key: &str, value: Option<&'a str>, what: &str) -> Result<&'a str
 }
 
 fn http_url(key: &str, url: &str) -> Result<(), ConfigError> {
-    let fits = url.parse::<http::Uri>().is_ok_and(|uri| {
+    let fits = url.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())
     });
@@ -291,6 +310,33 @@ fn http_url(key: &str, url: &str) -> Result<(), ConfigError> {
     } else {
         Err(ConfigError::invalid(key, "must be an address such as `https://api.example.com`"))
     }
+}
+
+fn encrypted(
+    section: &str,
+    key: &str,
+    url: &str,
+    allowing: &str,
+    allowed: bool,
+) -> Result<(), ConfigError> {
+    let plain = url.parse::<Uri>().is_ok_and(|uri| uri.scheme() == Some(&Scheme::HTTP));
+    if !plain || allowed || is_loopback(url) {
+        return Ok(());
+    }
+    let problem = format!(
+        "must be https:// beyond this machine, or anybody on the way can read it and put another answer in its place. \
+         Set {section}.{allowing} where something else protects the way"
+    );
+    Err(ConfigError::invalid(format!("{section}.{key}"), problem))
+}
+
+/// What never leaves this machine needs no TLS.
+pub(in crate::gateway) fn is_loopback(url: &str) -> bool {
+    let host =
+        url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The variable that overrides `key`.

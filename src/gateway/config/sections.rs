@@ -224,6 +224,8 @@ pub struct Upstream {
     pub dialect: Dialect,
     /// No default. What `/v1/…` is appended to.
     pub base_url: String,
+    /// Default `false`. Whether `base_url` may be plain http beyond this machine: only where a mesh protects the way.
+    pub allow_http: bool,
     /// Default: none. Reference to the key that is sent to it.
     pub credential: Option<SecretRef>,
     /// No default. The models it serves; a trailing `*` stands for any ending.
@@ -246,6 +248,7 @@ impl Default for Upstream {
             name: String::new(),
             dialect: Dialect::OpenAi,
             base_url: String::new(),
+            allow_http: false,
             credential: None,
             models: Vec::new(),
             head_timeout: Duration::from_mins(2),

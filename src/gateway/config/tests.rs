@@ -300,3 +300,39 @@ fn a_key_for_seals_is_read_where_it_is_referred_to_and_never_repeated() {
         assert!(!error.contains("c0ffee") && !error.contains("walnut"), "{error}");
     }
 }
+
+#[test]
+fn plain_http_beyond_this_machine_has_to_be_allowed_by_name() {
+    let with = |jwks_url: &str, base_url: &str| {
+        let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+        config.identity.jwks_url = Some(jwks_url.to_owned());
+        config.upstream[1].base_url = base_url.to_owned();
+        config
+    };
+    let here = "http://127.0.0.1:9/x";
+    for local in [here, "http://localhost/x", "http://[::1]:9/x", "https://example.com/x"] {
+        with(local, local).check().unwrap();
+    }
+    for away in [
+        "http://example.com/x",
+        "http://localhost.example.com/x",
+        "http://127.0.0.1.example.com/x",
+        "http://localhost@example.com/x",
+        "http://10.0.0.1/x",
+        "http://0.0.0.0/x",
+        "HTTP://example.com/x",
+    ] {
+        let mut config = with(away, here);
+        let problem = config.check().unwrap_err().to_string();
+        assert!(problem.contains("identity.jwks_url") && problem.contains("jwks_allow_http"));
+        config.identity.jwks_allow_http = true;
+        config.check().unwrap();
+        let mut config = with(here, away);
+        let problem = config.check().unwrap_err().to_string();
+        assert!(problem.contains("upstream[1].base_url") && problem.contains("[1].allow_http"));
+        config.upstream[0].allow_http = true;
+        config.check().unwrap_err();
+        config.upstream[1].allow_http = true;
+        config.check().unwrap();
+    }
+}

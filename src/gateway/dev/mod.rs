@@ -222,6 +222,8 @@ fn config(listen: SocketAddr, issuer_url: &str, provider: &str, real: bool) -> C
         name: format!("{}{name}", if real { "" } else { "mock-" }),
         dialect,
         base_url: provider.to_owned(),
+        // Whoever types the address sees what it begins with.
+        allow_http: real,
         // A real provider wants a key; one on this machine does not.
         credential: (real && std::env::var_os(key).is_some())
             .then(|| SecretRef::Env(key.to_owned())),
