@@ -2,6 +2,13 @@
 //!
 //! `cargo run --example axum --features axum` serves it on a free port, makes two calls and checks
 //! the books. With Postgres, `PostgresStore` takes the place of `MemoryStore`.
+//!
+//! It prints:
+//! ```text
+//! 200 OK {"choices":[{"finish_reason":"stop","index":0,"message":{"content":"hello ada","role":"assistant"}}],"created":0,"id":"chatcmpl-1","model":"small","object":"chat.completion","usage":{"completion_tokens":3,"prompt_tokens":10,"total_tokens":13}}
+//! 403 Forbidden {"error":{"code":"model_not_allowed","message":"The model `large` may not be used by this organization. GET /v1/models lists those that may.","param":"model","type":"permission_error"}}
+//! balance: 0.9999967 dollars
+//! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

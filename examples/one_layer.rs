@@ -3,6 +3,15 @@
 //! `cargo run --example one_layer` signs a token with a key of its own, gives the verifier the public
 //! half, and shows what gets through. With a real issuer the key source is
 //! `KeySource::published(JwksOptions::new("https://..."), HttpClient::default())` and nothing else changes.
+//!
+//! It prints:
+//! ```text
+//! a good token: 200 OK
+//! the same, from the cache: 200 OK
+//! a token for another service: 401 Unauthorized
+//! a token cut short: 401 Unauthorized
+//! a password: 401 Unauthorized
+//! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,0 +1,121 @@
+//! `tollgate dev`: what it serves, its signals, its data folder.
+
+use http::Request;
+use http_body_util::{BodyExt, Full};
+
+use crate::kit::{Dev, Folder, credits, json_of, question, run, run_json, stderr};
+
+#[tokio::test]
+async fn dev_serves_calls_probes_and_tokens_and_the_books_are_right_afterwards() {
+    let folder = Folder::new();
+    let dev = Dev::start(folder.path()).await;
+    for field in ["url", "database_url", "jwks_url", "issuer", "token_url", "mock_url"] {
+        assert!(dev.ready[field].as_str().is_some_and(|text| !text.is_empty()), "{field}");
+    }
+
+    let answer = dev.send(dev.chat(&question(false), &[("x-request-id", "mine-1")])).await;
+    assert_eq!(answer.status(), 200, "{:?}", answer.body());
+    assert_eq!(answer.headers()["x-request-id"], "mine-1");
+    assert!(json_of(&answer)["usage"]["completion_tokens"].as_u64().unwrap() > 0);
+    let streamed = dev.send(dev.chat(&question(true), &[])).await;
+    assert!(streamed.body().ends_with(b"data: [DONE]\n\n"), "{:?}", streamed.body());
+
+    let ready = dev.get("/readyz").await;
+    assert_eq!((ready.status().as_u16(), json_of(&ready)["ready"].as_bool()), (200, Some(true)));
+    let metrics = dev.get("/metrics").await;
+    let metrics = std::str::from_utf8(metrics.body()).unwrap();
+    assert!(
+        metrics.contains("tollgate_calls_total")
+            && metrics.contains("tollgate_finish_seconds_bucket"),
+        "{metrics}"
+    );
+    assert_eq!(dev.get("/v1/models").await.status(), 401);
+
+    let url = dev.url("");
+    let arguments =
+        ["token", "--org", dev.organization(), "--user", "ada", "--role", "member", "--url", &url];
+    let issued = run(folder.path(), &arguments).await;
+    let token = String::from_utf8(issued.stdout.clone()).unwrap();
+    assert!(issued.status.success(), "{}", stderr(&issued));
+    let listing = Request::get(dev.url("/v1/models"))
+        .header("authorization", format!("Bearer {}", token.trim()));
+    assert_eq!(dev.send(listing.body(Full::default()).unwrap()).await.status(), 200);
+
+    let books = run_json(folder.path(), &["reconcile", "--json"]).await;
+    assert_eq!(books["ok"].as_bool(), Some(true), "{books}");
+    let logs = Dev::logs(folder.path());
+    assert!(logs.contains(&format!("\"organization_id\":\"{}\"", dev.organization())), "{logs}");
+    for secret in [dev.token("member"), "knock"] {
+        assert!(!logs.contains(secret), "the log holds {secret:?}");
+    }
+    dev.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_open_at_sigterm_goes_on_to_its_end() {
+    let folder = Folder::new();
+    let dev = Dev::start(folder.path()).await;
+    let slow = [("x-mock-chunks", "5"), ("x-mock-chunk-delay-ms", "100")];
+    let mut body = dev.client.send(dev.chat(&question(true), &slow)).await.unwrap().into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    dev.signal("-TERM");
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert!([first, rest].concat().ends_with(b"data: [DONE]\n\n"));
+    assert_eq!(dev.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_start_and_one_after_a_kill_go_on_with_the_same_organizations_and_balances() {
+    let folder = Folder::new();
+    let dev = Dev::start(folder.path()).await;
+    let organizations = |dev: &Dev| {
+        dev.ready["organizations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    let first = organizations(&dev);
+    assert_eq!(dev.send(dev.chat(&question(false), &[])).await.status(), 200);
+    let before = credits(&dev, folder.path()).await;
+    dev.stop().await;
+
+    let dev = Dev::start(folder.path()).await;
+    assert_eq!(organizations(&dev), first);
+    assert_eq!(credits(&dev, folder.path()).await, before);
+    dev.signal("-KILL");
+    assert_eq!(dev.ended().await, None);
+
+    let dev = Dev::start(folder.path()).await;
+    assert_eq!(organizations(&dev), first);
+    assert_eq!(credits(&dev, folder.path()).await, before);
+    assert_eq!(dev.send(dev.chat(&question(false), &[])).await.status(), 200);
+    dev.stop().await;
+}
+
+#[tokio::test]
+async fn two_at_once_do_not_know_of_each_other() {
+    let (one_folder, other_folder) = (Folder::new(), Folder::new());
+    let (one, other) = tokio::join!(Dev::start(one_folder.path()), Dev::start(other_folder.path()));
+    assert_ne!(one.ready["url"], other.ready["url"]);
+    let mut foreign = one.chat(&question(false), &[]);
+    let token = format!("Bearer {}", other.token("member"));
+    foreign.headers_mut().insert("authorization", token.parse().unwrap());
+    assert_eq!(one.send(foreign).await.status(), 401);
+    let ((), ()) = tokio::join!(one.stop(), other.stop());
+}
+
+#[tokio::test]
+async fn a_taken_port_names_the_option_that_helps() {
+    let folder = Folder::new();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = run(folder.path(), &["dev", "--listen", &address]).await;
+    assert!(!refused.status.success());
+    assert!(
+        stderr(&refused).contains("--listen") && stderr(&refused).contains(&address),
+        "{}",
+        stderr(&refused)
+    );
+}

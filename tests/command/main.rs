@@ -1,0 +1,21 @@
+//! The command as its users run it: a process, its one line of JSON, its ports and its signals; and the README, line by
+//! line.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod budgets;
+mod dev;
+mod examples;
+mod kit;
+mod limits;
+mod operate;
+mod readme;
+mod seals;
+mod serve;
+mod switches;
+mod upstream;
