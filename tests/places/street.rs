@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, NoTls};
 use tollgate::{
     domain::ids::OrganizationId,
     postgres::{
         Operator, Place, Places, Pool, PoolConfig, Schema,
-        cluster::{Cluster, Options, testing},
-        migrate,
+        cluster::testing,
         places::{Mover, Step},
     },
 };
@@ -20,28 +18,15 @@ use crate::harness::House;
 /// The name of the further database.
 pub(crate) const FAR: &str = "far";
 
-static OTHER: OnceCell<Cluster> = OnceCell::const_new();
-
-/// The second cluster of this process.
-pub(crate) async fn other_cluster() -> &'static Cluster {
-    OTHER.get_or_init(async || Cluster::temporary(Options::ephemeral()).await.unwrap()).await
-}
-
-/// A fresh database with the schema in the second cluster.
+/// A fresh database with the schema in the second cluster of this process.
 pub(crate) async fn far_database() -> Config {
-    let cluster = other_cluster().await;
-    let name = format!("far_{}", Uuid::new_v4().simple());
-    let client = connect(&cluster.config("postgres")).await;
-    client.batch_execute(&format!("create database {name} template template0")).await.unwrap();
-    let config = cluster.config(&name);
-    migrate::run(&config).await.unwrap();
-    testing::alter(&config).await.unwrap();
-    config
+    testing::database_elsewhere().await.unwrap().config()
 }
 
 pub(crate) async fn connect(config: &Config) -> Client {
     let mut config = config.clone();
-    config.options("-c jit=off");
+    // Transactions that tests leave open stay open, however busy the machine is.
+    config.options("-c jit=off -c idle_in_transaction_session_timeout=0");
     let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
     client

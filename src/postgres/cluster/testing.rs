@@ -1,6 +1,8 @@
-//! Databases for tests: one cluster per process, one fresh database per call.
+//! Databases for tests: one cluster per process, one fresh database per call; and a second cluster, for what must not
+//! be in the first one.
 //!
-//! The cluster starts with the first call and goes when the process ends, even if it is killed.
+//! Each cluster starts with the first call for it and goes when the process ends, even if it is killed. The migrations
+//! run once in each: a database with the schema is a copy of a template.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tollgate::postgres::cluster::ClusterError> {
@@ -38,11 +40,17 @@ pub const SQL_VARIABLE: &str = "TOLLGATE_TEST_SQL";
 /// hundreds of runs of one test program. What it makes there stays.
 pub const SERVER_VARIABLE: &str = "TOLLGATE_TEST_SERVER";
 
-static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-static TEMPLATE_READY: OnceCell<()> = OnceCell::const_new();
+static MAIN: Ground = Ground::new();
+static ELSEWHERE: Ground = Ground::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A database of one test's own, in this process's cluster.
+/// A cluster of this process, and whether its template is there.
+struct Ground {
+    cluster: OnceCell<Cluster>,
+    template: OnceCell<()>,
+}
+
+/// A database of one test's own, in a cluster of this process.
 #[derive(Debug)]
 pub struct Database {
     cluster: &'static Cluster,
@@ -89,7 +97,7 @@ pub async fn cluster() -> Result<&'static Cluster, ClusterError> {
         Some(sockets) => Cluster::running(sockets.as_ref()),
         None => Cluster::temporary(Options::ephemeral()).await,
     };
-    CLUSTER.get_or_try_init(start).await
+    MAIN.cluster.get_or_try_init(start).await
 }
 
 /// A fresh database with all migrations applied.
@@ -97,22 +105,17 @@ pub async fn cluster() -> Result<&'static Cluster, ClusterError> {
 /// # Errors
 /// The cluster does not start, or a migration fails.
 pub async fn database() -> Result<Database, ClusterError> {
-    let cluster = cluster().await?;
-    TEMPLATE_READY.get_or_try_init(|| make_template(cluster)).await?;
-    let database = create(cluster, TEMPLATE).await?;
-    alter(&database.config()).await?;
-    Ok(database)
+    cluster().await?;
+    MAIN.database().await
 }
 
-/// Applies what [`SQL_VARIABLE`] names, for a test that migrates a database by itself.
+/// A fresh database with all migrations applied, in a second cluster of this process: its server shares nothing with
+/// that of [`database`].
 ///
 /// # Errors
-/// The named file cannot be read or applied.
-pub async fn alter(config: &tokio_postgres::Config) -> Result<(), ClusterError> {
-    let Some(file) = env::var_os(SQL_VARIABLE) else { return Ok(()) };
-    let sql = fs::read_to_string(file)?;
-    let applied = connect_to(config).await?.batch_execute(&sql).await;
-    applied.map_err(|error| ClusterError::Database(error.into()))
+/// As [`database`].
+pub async fn database_elsewhere() -> Result<Database, ClusterError> {
+    ELSEWHERE.database().await
 }
 
 /// A fresh database with nothing in it.
@@ -123,6 +126,14 @@ pub async fn empty_database() -> Result<Database, ClusterError> {
     create(cluster().await?, "template0").await
 }
 
+/// Applies what [`SQL_VARIABLE`] names.
+async fn alter(config: &tokio_postgres::Config) -> Result<(), ClusterError> {
+    let Some(file) = env::var_os(SQL_VARIABLE) else { return Ok(()) };
+    let sql = fs::read_to_string(file)?;
+    let applied = connect_to(config).await?.batch_execute(&sql).await;
+    applied.map_err(|error| ClusterError::Database(error.into()))
+}
+
 impl Cluster {
     /// A server that another process runs, and stops.
     fn running(sockets: &Path) -> Result<Self, ClusterError> {
@@ -130,6 +141,24 @@ impl Cluster {
         let (place, options) = (Place::running(sockets)?, Options::ephemeral());
         let server = Mutex::new(None);
         Ok(Self(Arc::new(Shared { binaries, account, place, options, server })))
+    }
+}
+
+impl Ground {
+    const fn new() -> Self {
+        Self { cluster: OnceCell::const_new(), template: OnceCell::const_new() }
+    }
+
+    async fn cluster(&self) -> Result<&Cluster, ClusterError> {
+        self.cluster.get_or_try_init(|| Cluster::temporary(Options::ephemeral())).await
+    }
+
+    async fn database(&'static self) -> Result<Database, ClusterError> {
+        let cluster = self.cluster().await?;
+        self.template.get_or_try_init(|| make_template(cluster)).await?;
+        let database = create(cluster, TEMPLATE).await?;
+        alter(&database.config()).await?;
+        Ok(database)
     }
 }
 
