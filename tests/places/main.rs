@@ -27,3 +27,4 @@ mod sealed;
 mod stale;
 mod street;
 mod switches;
+mod walk;

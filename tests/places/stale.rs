@@ -1,11 +1,18 @@
 //! Gateways that know an old place.
 
-use tollgate::postgres::{Place, places::Mover};
+use tollgate::{
+    domain::policy::{AllowList, Policy},
+    postgres::{
+        Place,
+        places::{Mover, Step},
+    },
+};
 
 use crate::{
-    harness::{Ask, Client, House, Org, RICH},
+    harness::{Ask, Client, House, MODEL, Org, RICH, until},
     residence::house,
-    street::far,
+    street::{far, rows},
+    walk::Walk,
 };
 
 async fn ask_by(house: &House, gateway: usize, org: &Org, ask: &Ask) -> (u16, bool) {
@@ -44,24 +51,66 @@ async fn a_gateway_with_an_old_map_finds_the_way_by_itself() {
     house.close().await;
 }
 
+/// What each gateway answers: the status, and the code of a refusal.
+async fn answers(house: &House, org: &Org) -> Vec<(u16, String)> {
+    let mut answers = Vec::new();
+    for gateway in &house.gateways {
+        let mut client = Client::open(gateway.address).await;
+        client.send(&Ask::chat().bytes(&org.token)).await;
+        let answer = client.answer().await.unwrap();
+        let code = answer.json()["error"]["code"].as_str().unwrap_or_default().to_owned();
+        answers.push((answer.status, code));
+    }
+    answers
+}
+
+/// Waits until all gateways answer this.
+async fn all_answer(house: &House, org: &Org, status: u16, code: &str) {
+    let expected = (status, code.to_owned());
+    until(&format!("{expected:?}"), async || {
+        answers(house, org).await.iter().all(|answer| *answer == expected)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_old_place_has_left_is_believed_by_nobody() {
     let mut house = house().await;
     house.start().await;
     let org = house.organization(RICH).await;
-    let mover = Mover::new(house.places.clone());
-    // Suspended when it left, resumed where it is, and with a policy that the old place never had.
-    house.operator.set_suspended(org.id, true).await.unwrap();
-    mover.move_to(org.id, &Place::Schema).await.unwrap();
-    house.operator.set_suspended(org.id, false).await.unwrap();
-    for gateway in 0..2 {
-        assert_eq!(ask_by(&house, gateway, &org, &Ask::chat()).await.0, 200);
+    let only = |model: &str| Policy {
+        models: AllowList::Only(vec![model.to_owned()]),
+        ..Policy::default()
+    };
+    all_answer(&house, &org, 200, "").await;
+    for (from, to) in [(Place::Row, Place::Schema), (Place::Schema, far())] {
+        // It leaves suspended, under a policy that refuses every call; and the mover dies before anything is removed.
+        house.operator.set_policy(org.id, &only("other")).await.unwrap();
+        house.operator.set_suspended(org.id, true).await.unwrap();
+        all_answer(&house, &org, 403, "organization_suspended").await;
+        let mut walk = Walk::begin(house.places.clone(), org.id, &to);
+        walk.reaches(Step::Moved).await;
+        walk.dies().await;
+        assert!(rows(&house, org.id, &from).await > 1, "nothing was left in {from}");
+        // Resumed where it is, under a policy that the old place never had.
+        house.operator.set_policy(org.id, &only(MODEL)).await.unwrap();
+        house.operator.set_suspended(org.id, false).await.unwrap();
+        all_answer(&house, &org, 200, "").await;
+        // So reads it a gateway that has heard of nothing.
+        house.start().await;
+        let of_new = answers(&house, &org).await.pop();
+        assert_eq!(of_new, Some((200, String::new())), "{to}");
+        house.operator.set_policy(org.id, &only("other")).await.unwrap();
+        all_answer(&house, &org, 403, "model_not_allowed").await;
+        // The hold asks for this itself: it is in force at once.
+        house.operator.set_policy(org.id, &only(MODEL)).await.unwrap();
+        all_answer(&house, &org, 200, "").await;
+        house.operator.set_suspended(org.id, true).await.unwrap();
+        let suspended = (403, "organization_suspended".to_owned());
+        assert!(answers(&house, &org).await.iter().all(|answer| *answer == suspended), "{to}");
+        let mover = Mover::new(house.places.clone());
+        assert_eq!(mover.move_to(org.id, &to).await.unwrap(), None);
     }
-    house.operator.set_suspended(org.id, true).await.unwrap();
-    for gateway in 0..2 {
-        assert_eq!(ask_by(&house, gateway, &org, &Ask::chat()).await.0, 403);
-    }
-    house.operator.set_suspended(org.id, false).await.unwrap();
     house.check().await;
     house.close().await;
 }
@@ -77,14 +126,12 @@ async fn a_hold_that_nobody_waits_for_is_given_back_where_it_has_gone() {
     client.send(&Ask::chat().bytes(&org.token)).await;
     let waiting = "select count(*) from pg_stat_activity
                      where datname = current_database() and wait_event_type = 'Lock'";
-    crate::harness::until("its hold waits", async || house.count(waiting).await >= 1).await;
+    until("its hold waits", async || house.count(waiting).await >= 1).await;
     client.reset();
     let mover = Mover::new(house.places.clone());
     let (outcome, ()) = tokio::join!(mover.move_to(org.id, &Place::Schema), async {
-        crate::harness::until("calls are held up", async || {
-            house.places.standing(org.id).await.unwrap().held_up
-        })
-        .await;
+        until("calls are held up", async || house.places.standing(org.id).await.unwrap().held_up)
+            .await;
         stranger.batch_execute("rollback").await.unwrap();
     });
     outcome.unwrap();

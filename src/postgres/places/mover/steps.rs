@@ -127,6 +127,11 @@ impl Mover {
             if *target != Place::Row {
                 standing::set_here(to, None).await?;
             }
+            if standing.place != Place::Row {
+                // Before the directory says so: whoever still goes to the old place would read there what is changed in
+                // the new one, for as long as this program takes to come back if it dies here.
+                standing::set_elsewhere(from).await?;
+            }
             Ok(copied)
         };
         let mut copied = match copied.await {

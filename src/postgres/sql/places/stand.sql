@@ -1,7 +1,9 @@
--- Where the organization is, seen from here. Its kill switch is where its rows are.
+-- Where the organization is, seen from here. Its kill switch is where its rows are: the directory has none of one in
+-- another place. A place that it leaves keeps it, for a move that is undone.
 -- $1 organization, $2 placement, $3 place, $4 where it is being moved, $5 where rows of it are left, $6 held up
 update tollgate.organizations
   set placement = $2, place = $3, moving_to = $4, moved_from = $5, held_up = $6,
-      suspended = suspended and $2 = 'row', suspended_reason = case when $2 = 'row' then suspended_reason end
+      suspended = suspended and $2 in ('row', 'elsewhere'),
+      suspended_reason = case when $2 in ('row', 'elsewhere') then suspended_reason end
   where organization_id = $1
   returning organization_id
