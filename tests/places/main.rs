@@ -14,6 +14,7 @@
 mod away;
 mod calls;
 mod caps;
+mod changes;
 mod command;
 mod crowd;
 mod death;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Everything that an organization has in a place, as text.
-async fn everything(street: &Street, id: OrganizationId, place: &Place) -> Vec<String> {
+pub(crate) async fn everything(street: &Street, id: OrganizationId, place: &Place) -> Vec<String> {
     let (client, schema) = street.look(id, place).await;
     let mut found = Vec::new();
     let tables = client.query(&format!("select name from {schema}.movable()"), &[]).await.unwrap();
@@ -198,7 +198,8 @@ async fn what_was_copied_once_and_has_changed_since_is_copied_again() {
     let (endless, client) = (connect(&street.main).await, connect(&street.main).await);
     let many = "insert into tollgate.usage select (jsonb_populate_record(u, jsonb_build_object(
           'request_id', gen_random_uuid(), 'arrived_at', now() + n * interval '1 second'))).*
-        from tollgate.usage u, generate_series(1, 700) n where organization_id = $1 and u.arrived_at <= now()";
+        from tollgate.usage u, generate_series(1, 700) n
+        where u.request_id = (select request_id from tollgate.usage where organization_id = $1 order by arrived_at limit 1)";
     client.execute(many, &[&id.as_uuid()]).await.unwrap();
     for to in [Place::Schema, far()] {
         endless.batch_execute("begin; select from tollgate.settings for update").await.unwrap();
