@@ -27,5 +27,6 @@ mod residence;
 mod sealed;
 mod stale;
 mod street;
+mod sweep;
 mod switches;
 mod walk;
