@@ -10,7 +10,7 @@ use tollgate::postgres::{
 
 use crate::{
     command::run,
-    harness::{Ask, House, Setup, until},
+    harness::{Ask, House, Setup, cost, until},
     residence::made,
     street::{FAR, far, far_database},
 };
@@ -35,9 +35,9 @@ async fn only_its_own_organizations_miss_a_database_that_is_away() {
         assert!(house.ready().await);
     };
     statuses([200, 200, 200]).await;
-    // A stream that is open while its database goes away ends when it is back.
+    // A stream whose database goes away while it is open.
     let mut open = house.client().await;
-    let slow = Ask::chat().streamed().mock("chunk-delay-ms", 40).mock("output-tokens", 20);
+    let slow = Ask::chat().streamed().mock("chunk-delay-ms", 100).mock("output-tokens", 20);
     open.send(&slow.bytes(&gone.token)).await;
     let head = open.head().await.unwrap();
     assert_eq!(head.status, 200);
@@ -57,11 +57,18 @@ async fn only_its_own_organizations_miss_a_database_that_is_away() {
     let (listed, _, said) = run(&house, &["org", "show"]).await;
     assert_eq!(listed["organizations"].as_array().unwrap().len(), 3, "{said}");
 
+    // What cannot be written is not let go: the stream ends in an error, and is charged when its database is back.
+    let cut = open.rest(head).await;
+    assert!(cut.ends_in_error() && !cut.has_end(), "{}", cut.text());
     cluster.restart().await.unwrap();
     until("its calls go on", async || house.ask(&gone, &Ask::chat()).await.status == 200).await;
     statuses([200, 200, 200]).await;
-    drop(open.rest(head).await);
-    house.check().await;
+    let rows = house.check().await;
+    let whole: Vec<_> = rows.iter().filter(|row| row.served.output_tokens == 20).collect();
+    assert!(
+        matches!(&whole[..], [row] if row.ending == "complete" && row.charged == cost(&row.served)),
+        "{whole:?}"
+    );
     house.close().await;
 }
 
@@ -85,5 +92,6 @@ async fn without_the_main_database_those_in_another_go_on() {
     cluster.restart().await.unwrap();
     house.admin = house.stranger().await;
     until("its calls go on", async || house.ask(&near, &Ask::chat()).await.status == 200).await;
+    until("it is ready", async || house.ready().await).await;
     house.close().await;
 }

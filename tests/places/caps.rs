@@ -9,38 +9,59 @@ use tollgate::{
 
 use crate::{
     command::must,
-    harness::{Ask, Client, House, Setup, cost, until},
-    residence::{house, made},
+    harness::{Ask, Client, House, Org, Setup, cost, until},
+    residence::{close_at, house, made},
     street::{FAR, far, far_database},
 };
 
+/// Renewed four times as often: whoever is late by less than three quarters of it lets no hold expire.
+const HOLD_TTL: Duration = Duration::from_secs(8);
+
+/// What a gateway that has heard of nothing answers to two calls, with the code of a refusal.
+async fn ask_a_new_one(house: &mut House, org: &Org) -> [(u16, String); 2] {
+    house.start().await;
+    let mut client = Client::open(house.gateways.last().unwrap().address).await;
+    let mut ask = async || {
+        client.send(&Ask::chat().bytes(&org.token)).await;
+        let answer = client.answer().await.unwrap();
+        (answer.status, answer.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    [ask().await, ask().await]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn budgets_and_rates_are_set_met_and_taken_along() {
-    let house = house().await;
+    let mut house = house().await;
     let org = made(&house, &Place::Row).await;
     let (id, mover) = (org.id.to_string(), Mover::new(house.places.clone()));
-    let ask = async || house.ask(&org, &Ask::chat()).await.status;
+    let ok = (200, String::new());
     let day = ["--org", &id, "--scope", "organization", "--window", "day"];
-    assert_eq!(ask().await, 200);
+    assert_eq!(ask_a_new_one(&mut house, &org).await, [ok.clone(), ok.clone()]);
     for to in [Place::Schema, far(), Place::Row] {
         // Spent where it was, refused where it is.
         must(&house, &[&["budgets", "set"], &day[..], &["--tokens", "1"]].concat()).await;
+        let rate = ["--org", &id, "--scope", "organization"];
+        must(&house, &[&["limits", "set"], &rate[..], &["--requests-per-minute", "1"]].concat())
+            .await;
         mover.move_to(org.id, &to).await.unwrap();
-        assert_eq!(ask().await, 429, "{to}");
+        let [spent, _] = ask_a_new_one(&mut house, &org).await;
+        assert_eq!(spent, (429, "budget_exceeded".to_owned()), "{to}");
         let shown = must(&house, &["budgets", "show", "--org", &id]).await;
         assert_eq!(shown["budgets"].as_array().unwrap().len(), 1, "{shown}");
+        assert!(shown["budgets"][0]["now"]["tokens_used"].as_i64() > Some(1), "{shown}");
         let events = must(&house, &["budgets", "events", "--org", &id]).await;
         assert!(
             events["events"].as_array().unwrap().iter().any(|one| one["refused"] == true),
             "{events}"
         );
         must(&house, &[&["budgets", "remove"], &day[..]].concat()).await;
-        assert_eq!(ask().await, 200, "{to}");
-        let rate = ["--org", &id, "--scope", "organization"];
-        must(&house, &[&["limits", "set"], &rate[..], &["--calls-in-flight", "7"]].concat()).await;
+        // One call a minute: the second one is too many.
         let shown = must(&house, &["limits", "show", "--org", &id]).await;
-        assert_eq!(shown["limits"][0]["calls_in_flight"], 7, "{shown}");
+        assert_eq!(shown["limits"][0]["requests_per_minute"], 1, "{shown}");
+        let limited = (429, "rate_limit_exceeded".to_owned());
+        assert_eq!(ask_a_new_one(&mut house, &org).await, [ok.clone(), limited], "{to}");
         must(&house, &[&["limits", "remove"], &rate[..]].concat()).await;
+        assert_eq!(ask_a_new_one(&mut house, &org).await, [ok.clone(), ok.clone()], "{to}");
     }
     house.check().await;
     house.close().await;
@@ -56,21 +77,18 @@ async fn a_mark_up_is_charged_in_each_placement() {
         mover.move_to(org.id, &to).await.unwrap();
         assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
     }
-    let rows = house.rows().await;
-    assert_eq!(rows.len(), 3);
-    for row in &rows {
-        assert_eq!(row.charged, 2 * cost(&row.served), "{row:?}");
-    }
     let books = must(&house, &["reconcile"]).await;
     assert_eq!(books["ok"], true, "{books}");
     let bill = must(&house, &["prices", "rebill", "--org", &id, "--from", "2020-01-01"]).await;
     assert_eq!(bill["ok"], true, "{bill}");
+    let rows = close_at(house, |row| 2 * cost(&row.served)).await;
+    assert_eq!(rows.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_calls_hold_is_renewed_where_it_has_gone() {
     let placements = vec![(FAR.to_owned(), far_database().await)];
-    let credit = Credit { hold_ttl: Duration::from_secs(1), ..Credit::default() };
+    let credit = Credit { hold_ttl: HOLD_TTL, ..Credit::default() };
     let house = House::with(Setup { credit, placements, ..Setup::default() }).await;
     let org = made(&house, &Place::Row).await;
     let mover = Mover::new(house.places.clone());

@@ -4,14 +4,14 @@ use serde_json::json;
 use tollgate::{
     domain::ids::OrganizationId,
     gateway::Stores,
-    postgres::{Place, migrate},
+    postgres::{Place, Schema, migrate},
 };
 use uuid::Uuid;
 
 use crate::{
     command::{must, run},
-    harness::{Ask, House, Org, Setup, cost},
-    street::{FAR, connect, far, far_database, rows},
+    harness::{Ask, Client, House, Org, Row, Setup, cost, price},
+    street::{FAR, Street, connect, far, far_database, rows},
 };
 
 pub(crate) async fn house() -> House {
@@ -32,6 +32,39 @@ pub(crate) async fn made(house: &House, place: &Place) -> Org {
     assert_eq!(made["placement"]["kind"], place.placement());
     must(house, &["credits", "grant", "--org", &id, "--amount", "10", "--reference", "a"]).await;
     org
+}
+
+/// How many rows an organization has in one table of a place.
+async fn rows_of(house: &House, org: &Org, place: &Place, table: &str) -> i64 {
+    let schema = place.schema(org.id);
+    let sql = format!("select count(*) from {schema}.{table} where organization_id = $1");
+    let client = connect(database_of(house, place)).await;
+    client.query_one(&sql, &[&org.id.as_uuid()]).await.unwrap().get(0)
+}
+
+/// Where a place is.
+pub(crate) fn database_of<'a>(house: &'a House, place: &Place) -> &'a tokio_postgres::Config {
+    if *place == far() { &house.setup.placements[0].1 } else { &house.database }
+}
+
+/// As [`House::close`], of calls that were charged otherwise than by the harness' price: each as is said. The books.
+pub(crate) async fn close_at(mut house: House, charge: impl Fn(&Row) -> i64) -> Vec<Row> {
+    for gateway in std::mem::take(&mut house.gateways) {
+        gateway.stop.cancel();
+        assert_eq!(gateway.task.await.unwrap().cut, 0, "open connections at the end of a test");
+    }
+    let rows = house.rows().await;
+    for row in &rows {
+        assert_eq!((row.charged, row.debt), (charge(row), 0), "{row:?}");
+        assert_eq!((row.served.calls, row.estimated, row.clamped), (1, false, false), "{row:?}");
+    }
+    let served = house.mock.served_total().calls;
+    assert_eq!(u64::try_from(rows.len()).unwrap(), served);
+    let books = house.operator.reconcile().await.unwrap();
+    assert!(books.broken.is_empty(), "{:?}", books.broken);
+    assert_eq!((books.holds_open, books.balance.held.nanos()), (0, 0));
+    assert_eq!(books.charged.nanos(), rows.iter().map(|row| row.charged).sum::<i64>());
+    rows
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,15 +99,28 @@ async fn an_organization_lives_in_each_placement_as_in_any_other() {
         must(&house, &["policy", "set", "--org", &id, "--replace", "{}"]).await;
         assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
 
-        for other in [Place::Row, Place::Schema, far()] {
+        // Three calls, and all that belongs to them, here; elsewhere nothing but the directory's row.
+        for (table, expected) in [
+            ("organizations", 1),
+            ("policies", 1),
+            ("credit_balances", 1),
+            ("credit_holds", 3),
+            ("usage", 3),
+            ("audit_events", 3),
+            // A grant; and a hold and a settlement of each call.
+            ("credit_ledger", 7),
+        ] {
+            assert_eq!(rows_of(&house, &org, &place, table).await, expected, "{place}: {table}");
+        }
+        for other in [Place::Row, Place::Schema, far()].into_iter().filter(|other| *other != place)
+        {
             let there = rows(&house, org.id, &other).await;
-            let expected =
-                if other == place { there.max(2) } else { i64::from(other == Place::Row) };
-            assert_eq!(there, expected, "{place} has rows in {other}");
+            assert_eq!(there, i64::from(other == Place::Row), "{place} has rows in {other}");
         }
         let calls = house.rows().await;
-        let own = calls.iter().filter(|row| row.organization == org.id.as_uuid());
-        charged += own.map(|row| cost(&row.served)).sum::<i64>();
+        let own: Vec<_> = calls.iter().filter(|row| row.organization == org.id.as_uuid()).collect();
+        assert_eq!(own.len(), 3, "{place}");
+        charged += own.iter().map(|row| cost(&row.served)).sum::<i64>();
     }
     house.check().await;
     // As gateways do it by themselves, and as the operator does.
@@ -89,28 +135,91 @@ async fn an_organization_lives_in_each_placement_as_in_any_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn usage_names_a_price_that_is_in_its_place() {
-    let house = house().await;
+    let mut house = house().await;
+    let mut dear = Vec::new();
     for place in [Place::Schema, far()] {
         let org = made(&house, &place).await;
-        assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
-        let config = if place == far() { &house.setup.placements[0].1 } else { &house.database };
-        let (client, schema) = (connect(config).await, place.schema(org.id));
+        let (client, schema) = (connect(database_of(&house, &place)).await, place.schema(org.id));
         let priced = format!(
-            "select count(*) from {schema}.usage join {schema}.prices using (price_id) join {schema}.price_tiers using (price_id) where organization_id = $1"
+            "select u.request_id, t.input from {schema}.usage u join {schema}.prices using (price_id) join {schema}.price_tiers t using (price_id)
+               where organization_id = $1 order by u.request_id"
         );
-        let count = async || -> i64 {
-            client.query_one(&priced, &[&org.id.as_uuid()]).await.unwrap().get(0)
-        };
-        assert_eq!(count().await, 1, "{place}");
-        // A new price is there with the next import.
-        let mut dearer = crate::harness::price();
+        assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
+        // A new price is there with the next import; a gateway that starts then goes by it.
+        let mut dearer = price();
         dearer.tiers[0].rates.input += 1_000_000;
         house.operator.import_prices([&dearer]).await.unwrap();
-        let sql = format!("select count(*) from {schema}.prices");
-        assert!(client.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0) >= 2);
-        house.operator.import_prices([&crate::harness::price()]).await.unwrap();
+        house.start().await;
+        let mut other = Client::open(house.gateways.last().unwrap().address).await;
+        other.send(&Ask::chat().bytes(&org.token)).await;
+        assert_eq!(other.answer().await.unwrap().status, 200);
+        let found = client.query(&priced, &[&org.id.as_uuid()]).await.unwrap();
+        let inputs: Vec<i64> = found.iter().map(|row| row.get(1)).collect();
+        let rates = [price(), dearer].map(|price| price.tiers[0].rates.input);
+        assert_eq!(inputs, rates, "{place}");
+        dear.push(found[1].get::<_, Uuid>(0));
+        house.operator.import_prices([&price()]).await.unwrap();
     }
-    house.check().await;
+    let rows = close_at(house, |row| {
+        let more = if dear.contains(&row.request) { row.served.input_tokens } else { 0 };
+        cost(&row.served) + i64::try_from(more).unwrap()
+    });
+    assert_eq!(rows.await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_of_its_own_takes_no_row_of_another_organization() {
+    let street = Street::open().await;
+    let [own, other] = [(); 2].map(|()| OrganizationId::new(Uuid::now_v7()));
+    street.mover().create(own, "Own", "UTC", &Place::Schema).await.unwrap();
+    let (client, schema) = street.look(own, &Place::Schema).await;
+    let tables = format!(
+        "select attrelid::regclass::text from pg_attribute join pg_class c on c.oid = attrelid
+           where relnamespace = '{schema}'::regnamespace and relkind in ('r', 'p') and not relispartition and attname = 'organization_id'"
+    );
+    let tables = client.query(&tables, &[]).await.unwrap();
+    let mut open: Vec<String> = tables.iter().map(|row| row.get(0)).collect();
+    assert!(open.len() > 30, "{open:?}");
+    // As the superuser, whom no policy stops, and without regard to foreign keys.
+    client.batch_execute("set session_replication_role = replica").await.unwrap();
+    let rows =
+        include_str!("../stores/canaries.sql").lines().filter(|line| !line.starts_with("--"));
+    let rows = rows.collect::<Vec<_>>().join("\n");
+    let rows = rows
+        .replace(":organization", &format!("'{other}'::uuid"))
+        .replace("tollgate.", &format!("{schema}."));
+    for insert in rows.split_inclusive(';').filter(|sql| sql.contains("insert into")) {
+        let refused = client.batch_execute(insert).await.expect_err(insert);
+        let refused = refused.as_db_error().unwrap();
+        assert_eq!(refused.constraint(), Some("only_organization"), "{refused}: {insert}");
+        let table = insert.split_once("insert into ").unwrap().1.split(' ').next().unwrap();
+        open.retain(|other| other != table);
+    }
+    assert_eq!(open, [""; 0], "tables that nothing was tried on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrating_goes_through_all_places() {
+    let house = house().await;
+    let org = made(&house, &Place::Schema).await;
+    let schema = Schema::of(org.id);
+    let all = [("main", &Schema::SHARED), (schema.name(), &schema), (FAR, &Schema::SHARED)];
+    let migrated = async |each: u64| {
+        let migrated = must(&house, &["migrate"]).await;
+        let expected = all.map(|(place, _)| json!({"place": place, "applied": each}));
+        assert_eq!(migrated["places"], json!(expected), "{migrated}");
+    };
+    migrated(0).await;
+    // The last migration can be run again.
+    for (place, schema) in &all {
+        let config = if *place == FAR { &house.setup.placements[0].1 } else { &house.database };
+        let forget = format!(
+            "delete from {schema}.schema_history where version = (select max(version) from {schema}.schema_history)"
+        );
+        connect(config).await.batch_execute(&forget).await.unwrap();
+    }
+    migrated(1).await;
+    migrated(0).await;
     house.close().await;
 }
 
