@@ -137,6 +137,7 @@ fn an_upstream_has_all_that_its_section_says() {
         name: "a".to_owned(),
         dialect: Dialect::Anthropic,
         base_url: "http://h".to_owned(),
+        allow_http: false,
         credential: Some("env:KEY".parse().unwrap()),
         models: vec!["claude-*".to_owned()],
         head_timeout: seconds(17),
