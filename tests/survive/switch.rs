@@ -69,9 +69,10 @@ async fn two() -> (House, Org, Org) {
 }
 
 async fn two_with(setup: Setup) -> (House, Org, Org) {
+    let listening = if setup.listens { 2 } else { 0 };
     let mut house = House::with(setup).await;
     house.start().await;
-    listens(&house, 2).await;
+    listens(&house, listening).await;
     let policy = Policy { disconnect: Disconnect::Cancel, ..Policy::default() };
     let org = house.organization_with(100 * RICH, policy).await;
     let owner = owner(&house, &org);
@@ -367,6 +368,17 @@ async fn no_call_reaches_the_provider_once_the_switch_is_on() {
         call_on_while(&house, &org, by_owner).await;
         turn(house.address(), &owner, false, switch).await;
     }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_through_a_gateway_that_has_not_heard_of_it_and_believes_its_policy_still() {
+    let (mut house, org, owner) = two_with(Setup { listens: false, ..Setup::default() }).await;
+    house.some_unserved = true;
+    let by_owner = async {
+        turn(house.address(), &owner, true, "user/ann").await;
+    };
+    call_on_while(&house, &org, by_owner).await;
     house.close().await;
 }
 
