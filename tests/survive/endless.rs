@@ -22,11 +22,11 @@ async fn a_stream_without_an_end_is_cut_and_paid_as_far_as_it_came() {
         // A word in each event, whatever the cap: each is a token at least.
         let thin = Ask::of(dialect).streamed().mock("endless", true);
         let thin = thin.mock("output-tokens", 100).mock("chunks", 100);
-        // Fifty in each event: no token is longer than 128 bytes.
+        // Five hundred in each event: no token is longer than 128 bytes.
         let fat = Ask::of(dialect).streamed().mock("endless", true);
-        let fat = fat.mock("output-tokens", 5_000).mock("chunks", 100);
+        let fat = fat.mock("output-tokens", 10_000).mock("chunks", 20);
         let thin = (thin, BELIEVED + 1);
-        let fat = (fat, 50 * (128 * (BELIEVED + 1) + 1).div_ceil(50 * 7));
+        let fat = (fat, 500 * (128 * (BELIEVED + 1) + 1).div_ceil(500 * 7));
         // One for a client that reads, one for a client that has left.
         let ((read, read_words), (left, left_words)) = match dialect {
             Dialect::OpenAi => (thin, fat),

@@ -100,7 +100,7 @@ async fn however_calls_overlap_none_is_refused_that_there_are_credits_for() {
     let house = patient().await;
     let org = house.organization(ALL).await;
     let ask = Ask::chat().streamed().mock("chunk-delay-ms", 1);
-    let answers = all_at_once(&house, &org, &ask, 100).await;
+    let answers = all_at_once(&house, &org, &ask, 60).await;
     let rows = house.check().await;
     let (held, each) = (rows[0].held, rows[0].charged);
     // Not all fit in at once, and many more come after them.
@@ -134,7 +134,7 @@ async fn a_token_budget_is_used_up_across_gateways_by_callers_never_seen_before_
     let daily_tokens = Some(u64::try_from(ALL).unwrap());
     let budgets = Budgets { daily_tokens, ..Budgets::default() };
     let org = at_noon(&house, Policy { budgets, ..Policy::default() }).await;
-    let answers = all_at_once(&house, &org, &Ask::chat(), 100).await;
+    let answers = all_at_once(&house, &org, &Ask::chat(), 50).await;
     let rows = house.check().await;
     let used = |row: &Row| row.served.input_tokens + row.served.output_tokens;
     let each = used(&rows[0]);
