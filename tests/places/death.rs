@@ -4,9 +4,12 @@ use std::{os::unix::process::ExitStatusExt, process::Stdio, time::Duration};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tollgate::postgres::{
-    Place,
-    places::{MoveError, Mover, Standing, Step},
+use tollgate::{
+    domain::switch::Switch,
+    postgres::{
+        Place,
+        places::{MoveError, Mover, Standing, Step},
+    },
 };
 
 use crate::{
@@ -193,6 +196,41 @@ async fn until_it_has_moved_a_move_can_be_undone_and_then_only_finished() {
         at_rest(&to).await;
         from = to;
     }
+    house.check().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_fails_in_its_last_write_is_undone_with_all_that_was_in_the_old_place() {
+    let house = house(Duration::from_millis(200)).await;
+    let org = house.organization(RICH).await;
+    let mover = Mover::new(house.places.clone());
+    mover.move_to(org.id, &Place::Schema).await.unwrap();
+    house.operator.turn_on(org.id, &Switch::Organization, Some("unpaid")).await.unwrap();
+    let mut walk = Walk::begin(house.places.clone(), org.id, &far());
+    walk.reaches(Step::HeldUp).await;
+    // The directory cannot be written, and the old place has been left already.
+    let other = house.stranger().await;
+    let lock = format!(
+        "begin; select from tollgate.organizations where organization_id = '{}' for update",
+        org.id
+    );
+    other.batch_execute(&lock).await.unwrap();
+    let unsure = walk.arrives().await.unwrap_err();
+    assert!(matches!(unsure, MoveError::Unsure(_)), "{unsure}");
+    other.batch_execute("rollback").await.unwrap();
+    let left = house.places.standing(org.id).await.unwrap();
+    assert_eq!((&left.place, left.held_up, &left.moving_to), (&Place::Schema, true, &Some(far())));
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 503);
+
+    mover.abort(org.id).await.unwrap();
+    assert!(house.operator.organization(org.id).await.unwrap().suspended);
+    let switches = house.operator.switches(org.id).await.unwrap();
+    assert_eq!(switches.operator_reason.as_deref(), Some("unpaid"));
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 403);
+    house.operator.turn_off(org.id, &Switch::Organization).await.unwrap();
+    until("its calls go on", async || house.ask(&org, &Ask::chat()).await.status == 200).await;
+    assert_eq!(rows(&house, org.id, &far()).await, 0);
     house.check().await;
     house.close().await;
 }
