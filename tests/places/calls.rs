@@ -73,7 +73,7 @@ pub(crate) async fn nothing_lost(house: &House, organizations: &[(&Org, Answers)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_waits_too_long_is_refused_and_what_it_has_to_write_is_written_later() {
     let placements = vec![(FAR.to_owned(), far_database().await)];
-    let move_wait = Duration::from_millis(200);
+    let move_wait = Duration::from_secs(1);
     let house = House::with(Setup { placements, move_wait, ..Setup::default() }).await;
     let cancel = Policy { disconnect: Disconnect::Cancel, ..Policy::default() };
     let org = house.organization_with(RICH, cancel).await;
@@ -94,7 +94,7 @@ async fn a_call_that_waits_too_long_is_refused_and_what_it_has_to_write_is_writt
         let refused = house.ask(&org, &ask).await;
         assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
         assert_eq!(refused.json()["error"]["code"], "unavailable");
-        assert!(begun.elapsed() >= move_wait / 2, "it has not waited");
+        assert!(begun.elapsed() > move_wait / 2, "it has not waited");
         // Nobody else is.
         assert_eq!(house.ask(&neighbour, &ask).await.status, 200);
     }
