@@ -37,8 +37,7 @@ impl Case {
         serve.env("TOLLGATE_CREDIT__RECONCILE_EVERY", "0s");
         let gateway = Gateway::start(serve).await.unwrap();
         let admin = server.admin(&database).await;
-        let (_folder, _provider) = (folder, provider);
-        Self { server, database, front, gateway, admin, org, _folder, _provider }
+        Self { server, database, front, gateway, admin, org, _folder: folder, _provider: provider }
     }
 
     /// Somebody asks for what takes long, and leaves.

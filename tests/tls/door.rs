@@ -92,7 +92,7 @@ pub(crate) async fn redirecting(status: u16, location: String) -> (SocketAddr, J
         while let Ok((mut stream, _)) = listener.accept().await {
             let answer = answer.clone();
             connections.spawn(async move {
-                let mut request = [0; 1 << 16];
+                let mut request = [0; 1 << 13];
                 while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
                     drop(stream.write_all(answer.as_bytes()).await);
                 }

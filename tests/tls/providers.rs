@@ -55,8 +55,7 @@ impl Provider {
         let serving = mock::serve(mock.clone(), listener, closing.clone().cancelled_owned());
         tokio::spawn(async move { serving.await.unwrap() });
         let url = format!("http://{address}");
-        let _closing = closing.drop_guard();
-        Self { mock, address, url, keys, issuer, issuer_url, _closing }
+        Self { mock, address, url, keys, issuer, issuer_url, _closing: closing.drop_guard() }
     }
 
     /// The configuration of a gateway that sends its calls to `upstream`.

@@ -131,7 +131,7 @@ impl Server {
         let log = self.cluster.postgres_dir().with_file_name("server.log");
         let marked = format!("[{database}]");
         let text = fs::read_to_string(log).unwrap();
-        text.lines().filter(|line| line.contains(&marked)).map(|line| format!("{line}\n")).collect()
+        text.lines().filter(|line| line.contains(&marked)).collect::<Vec<_>>().join("\n")
     }
 }
 
