@@ -38,6 +38,22 @@ class Gateway:
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(sql, parameters).fetchall()
 
+    def booked(self, request_id):
+        """What is in the books of a call: input, output, ending, whether it is an estimate, its organization, and
+        whether it was charged anything; by its usage row, which is there once the answer is."""
+        return self.rows(
+            """
+            select u.input_tokens, u.output_tokens, u.ending, u.estimated, u.organization_id::text, h.charged > 0
+              from tollgate.usage u join tollgate.credit_holds h using (organization_id, request_id)
+              where u.request_id = %s
+            """,
+            request_id,
+        )
+
+    def whole(self, input_tokens, output_tokens):
+        """The books of one whole call of the first organization, which used this much."""
+        return [(input_tokens, output_tokens, "complete", False, self.organizations[0]["id"], True)]
+
     def command(self, *arguments):
         done = subprocess.run(
             [TOLLGATE, *arguments, "--database-url", self.database_url, "--json"],

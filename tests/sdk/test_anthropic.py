@@ -18,22 +18,26 @@ def test_a_plain_message_is_answered_and_booked(gateway, client):
     raw = client.messages.with_raw_response.create(model=MODEL, messages=MESSAGES, max_tokens=20)
     answer = raw.parse()
     assert answer.content[0].text
-    rows = gateway.rows(
-        "select input_tokens, output_tokens, ending from tollgate.usage where request_id = %s", raw.headers["x-request-id"]
-    )
-    assert rows == [(answer.usage.input_tokens, answer.usage.output_tokens, "complete")]
+    usage = answer.usage
+    assert gateway.booked(raw.headers["x-request-id"]) == gateway.whole(usage.input_tokens, usage.output_tokens)
 
 
-def test_a_stream_ends_with_the_message_and_its_usage(client):
+def test_a_stream_ends_with_the_message_and_its_usage(gateway, client):
     with client.messages.stream(model=MODEL, messages=MESSAGES, max_tokens=20) as stream:
         text = "".join(stream.text_stream)
         message = stream.get_final_message()
+        request_id = stream.response.headers["x-request-id"]
     assert text and message.usage.output_tokens > 0 and message.stop_reason
+    usage = message.usage
+    assert gateway.booked(request_id) == gateway.whole(usage.input_tokens, usage.output_tokens)
 
 
 def test_a_bearer_token_works_as_well(gateway):
     with anthropic.Anthropic(base_url=gateway.url, auth_token=gateway.token(), api_key=None, max_retries=0) as client:
-        assert client.messages.create(model=MODEL, messages=MESSAGES, max_tokens=5).content
+        raw = client.messages.with_raw_response.create(model=MODEL, messages=MESSAGES, max_tokens=5)
+    answer = raw.parse()
+    assert answer.content and answer.usage.output_tokens == 5
+    assert gateway.booked(raw.headers["x-request-id"]) == gateway.whole(answer.usage.input_tokens, 5)
 
 
 def test_models_are_listed(client):
