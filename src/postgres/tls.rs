@@ -1,4 +1,6 @@
-//! TLS to Postgres, with the machine's root certificates. A certificate is always verified.
+//! TLS to Postgres, with the machine's root certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. A
+//! certificate is always verified, under `prefer` as well; but under `prefer` whoever is on the way can say that there
+//! is no TLS.
 
 use std::sync::Arc;
 
