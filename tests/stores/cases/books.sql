@@ -70,6 +70,7 @@ update tollgate.credit_balances set held = 976, debt = 0 where organization_id =
 select told.findings();
 --> held 976, ledger says 30
 --> held 976, open holds come to 30
+alter table tollgate.credit_balances add constraint credit_balances_check check (posted >= held) not valid, add constraint credit_balances_held_check check (held >= 0) not valid, add constraint credit_balances_debt_check check (debt >= 0) not valid;
 
 ## Posted, held and debt are each the ledger's sum
 select told.sample();
@@ -123,6 +124,7 @@ select told.findings();
 update tollgate.credit_holds set refund = 31 where organization_id = told.org() and request_id = told.id('done');
 select told.findings();
 --> hold done: refund 31 of 30
+alter table tollgate.credit_holds add constraint credit_holds_check check (refund between 0 and amount) not valid, add constraint credit_holds_check1 check (status <> 'open' or (charged = 0 and debt = 0 and refund = 0)) not valid;
 
 ## What a hold was charged and owes is what the ledger says of it
 select told.sample();

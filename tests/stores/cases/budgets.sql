@@ -514,3 +514,176 @@ select told.hold('a', 1, 5);
 --> granted 99
 select day = (clock_timestamp() at time zone 'Pacific/Pago_Pago')::date or day + 1 = (clock_timestamp() at time zone 'Pacific/Pago_Pago')::date from tollgate.credit_holds where organization_id = told.org();
 --> t
+
+## A cap that is reached exactly without what others hold is worth waiting for, and nothing is noted of it
+select told.organization(1000);
+select told.budget('organization', '', 'day', 10, null);
+--> -
+select told.finish('z', 1, 0);
+--> 1 0
+select told.hold('a', 1, 0);
+--> granted 998
+select told.finish('a', 1, 3);
+--> 1 0
+select told.hold('b', 1, 2);
+--> granted 997
+select told.hold('c', 1, 7);
+--> budget_exceeded 997 may wait organization day tokens until its end
+select * from told.events;
+select told.hold('d', 1, 8);
+--> budget_exceeded 997 organization day tokens until its end
+select * from told.events;
+--> organization  day tokens 100 t 3 10 0
+
+## A cap beyond the longest figure is noted as the longest figure
+select told.organization(1000);
+select told.policy('{"budgets": {"daily_tokens": 9223372036854775808}}');
+--> -
+select told.hold('z', 0, 0);
+--> granted 1000
+select told.finish('a', 1, 9223372036854775807);
+--> 1 0
+select * from told.events;
+--> organization  day tokens 50 f 9223372036854775807 9223372036854775807 0
+--> organization  day tokens 80 f 9223372036854775807 9223372036854775807 0
+select told.hold('b', 1, 2);
+--> budget_exceeded 999 organization day tokens until its end
+select * from told.events;
+--> organization  day tokens 50 f 9223372036854775807 9223372036854775807 0
+--> organization  day tokens 80 f 9223372036854775807 9223372036854775807 0
+--> organization  day tokens 100 t 9223372036854775807 9223372036854775807 0
+
+## A budget of somebody else's is nobody's, and a caller without one is held in no window
+select told.organization(1000);
+select told.budget('user', 'eve', 'day', 1, 1);
+--> -
+select told.hold('a', 5, 5);
+--> granted 995
+select * from told.holds;
+--> a open 5 5 used 0 0 ended 0 0 0 0 ann - - 0 0 0 5
+select * from told.windows;
+
+## A person, a team and a key of one name are three, in holds, ends and thresholds
+select told.organization(1000);
+select told.budget('user', told.id('red')::text, 'day', 1000, null);
+--> -
+select told.hold('a', 1, 1, told.id('red')::text);
+--> granted 999
+select * from told.windows;
+--> user red day 0 1 credits 0 1 0
+delete from tollgate.budgets where organization_id = told.org();
+select told.budget('team', 'red', 'day', 10, null);
+--> -
+select told.hold('b', 2, 2, 'ann', 'red');
+--> granted 997
+select * from told.windows;
+--> team red day 0 2 credits 0 2 0
+--> user red day 0 1 credits 0 1 0
+select told.finish('b', 3, 6, 'ann', 'red');
+--> 3 0
+select * from told.windows;
+--> team red day 6 0 credits 3 0 0
+--> user red day 0 1 credits 0 1 0
+select * from told.events;
+--> team red day tokens 50 f 6 10 0
+select told.hold('c', 4, 2, told.id('red')::text, null, 'red');
+--> granted 992
+select told.finish('c', 5, 5, told.id('red')::text, null, 'red');
+--> 5 0
+select * from told.windows;
+--> team red day 6 0 credits 3 0 0
+--> user red day 5 1 credits 5 1 0
+select * from told.events;
+--> team red day tokens 50 f 6 10 0
+select told.broken();
+
+## Windows of other times are left alone
+select told.organization(1000);
+insert into tollgate.budget_usage (organization_id, scope, scope_id, window_kind, window_start, used, held, credits_used, credits_held) values (told.org(), 'organization', '', 'day', '2020-01-01', 7, 7, 7, 7), (told.org(), 'organization', '', 'month', '2020-01-01', 7, 7, 7, 7);
+insert into tollgate.budget_usage (organization_id, scope, scope_id, window_kind, window_start, used, held, credits_used, credits_held) select told.org(), 'organization', '', 'month', (clock_timestamp() at time zone o.time_zone)::date + 1, 7, 7, 7, 7 from tollgate.organizations o where organization_id = told.org();
+insert into tollgate.budget_usage (organization_id, scope, scope_id, window_kind, window_start, used, held, credits_used, credits_held) select told.org(), 'organization', '', 'month', (clock_timestamp() at time zone o.time_zone)::date, 7, 7, 7, 7 from tollgate.organizations o where organization_id = told.org() and extract(day from clock_timestamp() at time zone o.time_zone) <> 1;
+select told.budget('organization', '', 'day', 100, 100);
+--> -
+select told.hold('a', 5, 4);
+--> granted 995
+select used, held, credits_used, credits_held from tollgate.budget_usage where organization_id = told.org() and not (window_kind = 'day' and window_start > '2020-01-01') group by 1, 2, 3, 4;
+--> 7 7 7 7
+select told.finish('a', 3, 2);
+--> 3 0
+select used, held, credits_used, credits_held from tollgate.budget_usage where organization_id = told.org() and not (window_kind = 'day' and window_start > '2020-01-01') group by 1, 2, 3, 4;
+--> 7 7 7 7
+select used, held, credits_used, credits_held from tollgate.budget_usage where organization_id = told.org() and window_kind = 'day' and window_start > '2020-01-01';
+--> 2 0 3 0
+
+## Of a policy's budget and one that is set, the later one says what is counted
+select told.organization(1000);
+select told.policy('{"budgets": {"daily_tokens": 100}}');
+--> -
+select told.finish('a', 3, 2);
+--> 3 0
+select told.budget('organization', '', 'day', 100, null, '0');
+--> -
+select told.hold('b', 1, 1);
+--> granted 996
+select * from told.windows;
+--> organization  day 2 1 credits 3 1 0
+
+## A budget that was set with the first moment of its window counts from nothing
+select told.organization(1000);
+select told.finish('a', 3, 2);
+--> 3 0
+select told.budget('organization', '', 'day', 100, 100);
+--> -
+update tollgate.budgets b set updated_at = date_trunc('day', clock_timestamp() at time zone o.time_zone) at time zone o.time_zone from tollgate.organizations o where o.organization_id = b.organization_id and b.organization_id = told.org();
+select told.hold('d', 1, 1);
+--> granted 996
+select * from told.windows;
+--> organization  day 0 1 credits 0 1 0
+
+## What was used yesterday is not of today
+select told.organization(1000);
+select told.ago('yesterday', '14 hours');
+--> -
+select told.finish('yesterday', 3, 2);
+--> 3 0
+select told.finish('today', 5, 4);
+--> 5 0
+select told.budget('organization', '', 'day', 100, 100, '0');
+--> -
+select told.hold('d', 1, 1);
+--> granted 991
+select * from told.windows;
+--> organization  day 4 1 credits 5 1 0
+
+## A threshold is passed by whole numbers however large they are
+select told.organization(100000);
+select told.budget('organization', '', 'day', 1000, 1000);
+--> -
+select told.hold('z', 0, 0);
+--> granted 100000
+select told.finish('a', 499, 499);
+--> 499 0
+select * from told.events;
+select told.finish('b', 1, 1);
+--> 1 0
+select * from told.events;
+--> organization  day credits 50 f 500 1000 0
+--> organization  day tokens 50 f 500 1000 0
+
+## What was passed before a budget was lowered is not passed again
+select told.organization(1000);
+select told.budget('organization', '', 'day', 1000, null);
+--> -
+select told.hold('z', 0, 0);
+--> granted 1000
+select told.finish('a', 1, 50);
+--> 1 0
+select told.budget('organization', '', 'day', 100, null);
+--> -
+select told.finish('b', 1, 1);
+--> 1 0
+select * from told.events;
+select told.finish('c', 1, 29);
+--> 1 0
+select * from told.events;
+--> organization  day tokens 80 f 80 100 0

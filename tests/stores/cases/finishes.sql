@@ -323,15 +323,15 @@ select * from told.holds;
 select told.organization(50);
 select told.hold('a', 0, 1);
 --> granted 50
-select told.renew('{a}', '{3}', '{1}');
+select told.renew('{a}', '{1}', '{1}');
 --> a
 select told.give_back('{a}');
 --> 1
 select * from told.movements;
 --> 1 grant - 50 0 0 after 50 0 0 -
---> 2 expire a -3 0 0 after 47 0 0 -
+--> 2 expire a -1 0 0 after 49 0 0 -
 select * from told.balance;
---> 47 0 0 2
+--> 49 0 0 2
 
 ## An expiry of nothing moves nothing
 select told.organization(50);
@@ -397,6 +397,8 @@ select told.give_back('{a,b}');
 --> 1
 select told.give_back('{a,b}');
 --> 0
+select told.overdue('c');
+--> -
 select told.give_back('{}');
 --> 0
 select tollgate.give_back(told.org(), jsonb_build_object('organization_id', told.org())::text, null);

@@ -297,3 +297,151 @@ select told.hold('b', 999, 1);
 --> granted 1
 select * from told.balance;
 --> 1000 999 0 206
+
+## Of what comes in one statement only what holds something is a movement
+select told.organization(100);
+select told.holds_by('{a,b,c}', '{0,5,7}', '{3,0,2}', 'ann', null, null);
+--> granted 100
+--> granted 95
+--> granted 88
+select * from told.movements;
+--> 1 grant - 100 0 0 after 100 0 0 -
+--> 2 hold b 0 5 0 after 100 5 0 -
+--> 3 hold c 0 7 0 after 100 12 0 -
+select told.holds_by('{d,e}', '{1,-1}', '{1,1}', 'ann', null, null);
+--> ERROR 22023
+select told.holds_by('{d,e}', '{1,1}', '{1,-1}', 'ann', null, null);
+--> ERROR 22023
+select told.holds_of('{d,e}', '{1,1}', '{1,1}', '{ann,ann}', '{null,null}', '{null,null}', '{1,-1}');
+--> ERROR 22023
+select * from told.balance;
+--> 100 12 0 3
+
+## While anything is owed nothing is free, also what others have given back
+select told.organization(10);
+select told.hold('a', 5, 1);
+--> granted 5
+select told.finish('late', 6, 1);
+--> 5 1
+select told.release('a');
+--> 0 0
+select * from told.balance;
+--> 5 0 1 4
+select told.hold('b', 1, 1);
+--> insufficient 0
+
+## An organization without a policy holds like any other
+select told.organization(10);
+delete from tollgate.policies where organization_id = told.org();
+select told.hold('a', 5, 1);
+--> granted 5
+
+## A suspended organization is told as such, whatever other switches are on
+select told.organization(10);
+insert into tollgate.kill_switches (organization_id, scope, scope_id) values (told.org(), 'user', 'ann');
+update tollgate.organizations set suspended = true where organization_id = told.org();
+select told.hold('a', 5, 1);
+--> suspended 10 organization
+
+## The widest of several switches is told in whatever order they were turned on
+select told.organization(10);
+insert into tollgate.kill_switches (organization_id, scope, scope_id) values (told.org(), 'organization', '');
+insert into tollgate.kill_switches (organization_id, scope, scope_id) values (told.org(), 'team', told.id('red')::text);
+insert into tollgate.kill_switches (organization_id, scope, scope_id) values (told.org(), 'user', 'ann');
+insert into tollgate.kill_switches (organization_id, scope, scope_id) values (told.org(), 'key', told.id('k')::text);
+select told.hold('a', 5, 1, 'ann', 'red', 'k');
+--> suspended 10 organization
+select told.standing('ann', 'red', 'k');
+--> {} | organization | none | []
+delete from tollgate.kill_switches where organization_id = told.org() and scope = 'organization';
+select told.hold('a', 5, 1, 'ann', 'red', 'k');
+--> suspended 10 team
+select told.standing('ann', 'red', 'k');
+--> {} | team | none | []
+delete from tollgate.kill_switches where organization_id = told.org() and scope = 'team';
+select told.hold('a', 5, 1, 'ann', 'red', 'k');
+--> suspended 10 user
+select told.standing('ann', 'red', 'k');
+--> {} | user | none | []
+
+## A switch of a person does not stop a team, a key or an organization of that name
+select told.organization(10);
+insert into tollgate.kill_switches (organization_id, scope, scope_id) values (told.org(), 'user', told.id('red')::text);
+select told.hold('a', 1, 1, 'ann', 'red', 'red');
+--> granted 9
+select told.standing('ann', 'red', 'red');
+--> {} | goes on | none | []
+insert into tollgate.rate_limits (organization_id, scope, scope_id, model_pattern, requests_per_minute) values (told.org(), 'user', told.id('red')::text, '*', 1);
+select told.standing('ann', 'red', 'red');
+--> {} | goes on | none | []
+
+## What moves money locks the balance first, and is committed without waiting for the disk
+select told.organization(10);
+select told.hold('a', 0, 1);
+--> granted 10
+select * from told.locked;
+--> f on
+begin;
+select told.hold('b', 11, 1);
+--> insufficient 10
+select * from told.locked;
+--> t off
+rollback;
+begin;
+select told.expire();
+--> 0
+select * from told.locked;
+--> t off
+rollback;
+begin;
+select told.give_back('{}');
+--> 0
+select * from told.locked;
+--> t off
+rollback;
+begin;
+select told.release('a');
+--> 0 0
+select * from told.locked;
+--> t off
+rollback;
+begin;
+select told.renew('{a}', '{0}', '{0}');
+--> a
+select durable from told.locked;
+--> off
+select xmax::text::bigint = txid_current() % 4294967296 from tollgate.credit_holds where organization_id = told.org();
+--> t
+rollback;
+begin;
+select told.grant_more(1, 'one');
+--> 11 0 0
+commit;
+begin;
+select told.grant_more(1, 'one');
+--> 11 0 0 again
+select * from told.locked;
+--> t on
+rollback;
+select current_setting('synchronous_commit');
+--> on
+select told.hold('c', 1, 1);
+--> granted 10
+select current_setting('synchronous_commit');
+--> on
+select told.release('c');
+--> 0 0
+select current_setting('synchronous_commit');
+--> on
+select told.expire();
+--> 0
+select current_setting('synchronous_commit');
+--> on
+select told.give_back('{}');
+--> 0
+select current_setting('synchronous_commit');
+--> on
+select told.renew('{a}', '{0}', '{0}');
+--> a
+select current_setting('synchronous_commit');
+--> on

@@ -226,3 +226,8 @@ begin
   perform told.hold('back', 9, 1, 'ann', 'red', 'k');
   perform told.release('back');
 end $$;
+
+-- Whether this transaction has locked the balance, and whether its commit waits for the disk.
+create view told.locked as
+  select xmax::text::bigint = txid_current() % 4294967296 as locked, current_setting('synchronous_commit') as durable
+    from tollgate.credit_balances where organization_id = told.org();
