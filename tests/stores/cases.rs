@@ -26,6 +26,7 @@ told! {
     budgets_cover_up_to_their_cap_in_each_window_of_a_caller: "budgets.sql",
     callers_meet_their_switches_and_rates_where_their_rows_are: "standing.sql",
     books_that_were_tampered_with_have_each_its_finding: "books.sql",
+    rows_leave_a_place_and_come_into_another_as_they_were: "mover.sql",
 }
 
 struct Step<'a> {

@@ -566,3 +566,22 @@ select charged, debt from tollgate.finish(told.org(), jsonb_build_object('organi
 select told.name(request_id::text), day, month, status from tollgate.credit_holds where organization_id = told.org() order by 1;
 --> a 2024-02-01 2024-02-01 settled
 --> b 2024-01-31 2024-01-01 settled
+
+## One nano-dollar is a movement, held or owed
+select told.organization(10);
+select told.hold('a', 1, 0);
+--> granted 9
+select told.release('a');
+--> 0 0
+select told.hold('b', 0, 0);
+--> granted 10
+select told.finish('b', 1, 0);
+--> 1 0
+select told.finish('c', 1, 0);
+--> 1 0
+select * from told.movements;
+--> 1 grant - 10 0 0 after 10 0 0 -
+--> 2 hold a 0 1 0 after 10 1 0 -
+--> 3 release a 0 -1 0 after 10 0 0 -
+--> 4 settle b -1 0 0 after 9 0 0 -
+--> 5 late_settle c -1 0 0 after 8 0 0 -

@@ -231,3 +231,21 @@ end $$;
 create view told.locked as
   select xmax::text::bigint = txid_current() % 4294967296 as locked, current_setting('synchronous_commit') as durable
     from tollgate.credit_balances where organization_id = told.org();
+
+-- What the mover has taken out of a table.
+create table told.taken (organization_id uuid default told.org(), n bigserial, key text, line text);
+
+create function told.take(p_table text, p_after text, p_until text, p_rows integer default 100, p_bytes bigint default 1000000) returns setof text language sql as $$
+  delete from told.taken where organization_id = told.org();
+  insert into told.taken (key, line) select key, line from tollgate.move_out(told.org(), p_table, p_after, p_until, p_rows, p_bytes);
+  select replace(t.key, told.org()::text, 'organization') from told.taken t where t.organization_id = told.org() order by t.n
+$$;
+
+create function told.put(p_table text) returns bigint language sql as $$
+  select tollgate.move_in(told.org(), p_table, array(select t.line from told.taken t where t.organization_id = told.org() order by t.n))
+$$;
+
+create function told.mark(p_table text, p_after text default null, p_until text default null, p_read boolean default true) returns text language sql as $$
+  select rows || case when digest = '' then '' else ' ' || md5(digest) end
+    from tollgate.move_marks(told.org(), array[p_table], array[p_after], array[p_until], array[p_read])
+$$;
