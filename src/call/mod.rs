@@ -53,6 +53,8 @@ mod layer;
 mod open;
 mod service;
 mod settle;
+#[cfg(test)]
+mod settle_tests;
 mod stream;
 mod switch;
 #[cfg(test)]

@@ -55,6 +55,8 @@
 //! [`Call`]: crate::Call
 
 mod estimate;
+#[cfg(test)]
+mod estimate_tests;
 mod future;
 mod layer;
 mod reserve;

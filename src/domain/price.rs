@@ -1,6 +1,9 @@
 //! Prices per class of token, and the cost of a usage: whole numbers all the way.
 
 mod agreement;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
+mod bound_tests;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -338,3 +338,6 @@ impl Ended {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,3 +243,6 @@ impl std::ops::DerefMut for AccountGuard<'_> {
         &mut self.0.account
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What a call comes to, figure by figure: reported, counted, clamped or given back.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::settle::{Bill, release, settle, so_far, written_max};
+use crate::{
+    context::Hold,
+    domain::{
+        credits::Credits,
+        dialect::Endpoint,
+        finish::Settlement,
+        ids::PriceId,
+        policy::Disconnect,
+        price::{ModelPrice, Quote},
+        request::CallFacts,
+        usage::{Meter, Usage},
+    },
+    testing::price,
+};
+
+const PRICE: PriceId = PriceId::new(Uuid::from_u128(7));
+const BPS: u32 = 5_000;
+
+fn facts() -> CallFacts {
+    CallFacts {
+        endpoint: Endpoint::ChatCompletions,
+        model: "small".into(),
+        stream: false,
+        wants_usage: false,
+        output_cap: Some(100),
+        answers: 2,
+        input_bound: 50,
+        input_estimate: 40,
+        may_write_cache: false,
+    }
+}
+
+/// Of 1,000 nano-dollars and 250 tokens; a nano-dollar and a half an input token, three an output token.
+fn hold() -> Hold {
+    let price = ModelPrice { price_id: PRICE, output_tokens_max: None, ..price("small") };
+    Hold {
+        amount: Credits::from_nanos(1_000),
+        tokens: 250,
+        price: Quote::new(Arc::new(price), BPS),
+        disconnect: Disconnect::default(),
+    }
+}
+
+fn settlement(amount: i64, tokens: i64, release: bool) -> Settlement {
+    Settlement {
+        amount: Credits::from_nanos(amount),
+        tokens,
+        price_id: PRICE,
+        markup_bps: BPS,
+        release,
+    }
+}
+
+fn answer(finish: &str, usage: &str) -> Meter {
+    let mut meter = Meter::new(Endpoint::ChatCompletions);
+    let document = format!(
+        r#"{{"model":"small-2","choices":[{{"message":{{"content":"Hello, my friend"}},"finish_reason":{finish}}}]{usage}}}"#
+    );
+    meter.read_document(document.as_bytes());
+    meter
+}
+
+fn reporting(prompt: i64, completion: i64) -> Meter {
+    let usage =
+        format!(r#","usage":{{"prompt_tokens":{prompt},"completion_tokens":{completion}}}"#);
+    answer(r#""stop""#, &usage)
+}
+
+/// Only the beginning of a stream, with figures that were current when it broke off.
+fn broken_off() -> Meter {
+    let mut meter = Meter::new(Endpoint::Messages);
+    let start =
+        br#"{"type":"message_start","message":{"usage":{"input_tokens":9,"output_tokens":3}}}"#;
+    meter.read_document(start);
+    meter
+}
+
+fn usage(input: u64, output: u64) -> Usage {
+    Usage { input, output, ..Usage::default() }
+}
+
+#[test]
+fn a_release_costs_nothing_names_its_price_and_is_no_estimate() {
+    let expected = Bill {
+        usage: Usage::default(),
+        estimated: false,
+        clamped: false,
+        settlement: Some(settlement(0, 0, true)),
+    };
+    assert_eq!(release(Some(&hold())), expected);
+    assert_eq!(release(None), Bill { settlement: None, ..expected });
+}
+
+#[test]
+fn what_the_provider_reports_of_a_whole_answer_is_charged_to_the_token() {
+    let expected = Bill {
+        usage: usage(10, 4),
+        estimated: false,
+        clamped: false,
+        settlement: Some(settlement(27, 14, false)),
+    };
+    for whole in [true, false] {
+        // It came to its own end, whether or not the connection did.
+        assert_eq!(settle(&reporting(10, 4), &facts(), Some(&hold()), whole), expected, "{whole}");
+    }
+    let without = Bill { settlement: None, ..expected };
+    assert_eq!(settle(&reporting(10, 4), &facts(), None, true), without);
+}
+
+#[test]
+fn what_the_provider_does_not_report_is_counted_and_says_so() {
+    let bill = settle(&answer(r#""stop""#, ""), &facts(), Some(&hold()), true);
+    // As many bytes as come to four tokens; the request's own estimate.
+    assert_eq!((bill.usage, bill.estimated, bill.clamped), (usage(40, 4), true, false));
+    assert_eq!(bill.settlement, Some(settlement(72, 44, false)));
+}
+
+#[test]
+fn figures_of_the_beginning_of_an_answer_are_not_its_end() {
+    let facts = CallFacts { endpoint: Endpoint::Messages, ..facts() };
+    let told = |whole| settle(&broken_off(), &facts, Some(&hold()), whole);
+    // What has been counted is not less than what was reported so far.
+    assert_eq!((told(false).usage, told(false).estimated), (usage(9, 3), true));
+    assert_eq!((told(true).usage, told(true).estimated), (usage(9, 3), false));
+}
+
+#[test]
+fn figures_above_the_hold_that_can_be_true_are_charged_as_they_are() {
+    let bill = settle(&reporting(60, 400), &facts(), Some(&hold()), true);
+    assert_eq!((bill.estimated, bill.clamped), (false, false));
+    assert_eq!(bill.settlement, Some(settlement(1_290, 460, false)));
+}
+
+#[test]
+fn figures_that_cannot_be_true_cost_what_was_held_and_what_can_be_counted_is_written() {
+    let expected = Bill {
+        usage: usage(40, 4),
+        estimated: true,
+        clamped: true,
+        settlement: Some(settlement(1_000, 250, false)),
+    };
+    // Negative; beyond any context; beyond twice the cap and what may be added to it.
+    let output_max = written_max(&facts(), Some(&hold()));
+    for meter in [
+        reporting(-1, 4),
+        reporting(20_000_001, 4),
+        reporting(10, i64::try_from(output_max).unwrap().saturating_add(1)),
+    ] {
+        assert_eq!(settle(&meter, &facts(), Some(&hold()), true), expected, "{meter:?}");
+        let without = Bill { settlement: None, ..expected };
+        assert_eq!(settle(&meter, &facts(), None, true), without, "{meter:?}");
+    }
+    let most = reporting(10, output_max.try_into().unwrap());
+    assert!(!settle(&most, &facts(), Some(&hold()), true).clamped);
+}
+
+#[test]
+fn a_cost_that_is_no_amount_is_clamped_too() {
+    let mut dear = price("small");
+    dear.price_id = PRICE;
+    dear.tiers[0].rates.output = i64::MAX;
+    let hold = Hold { price: Quote::new(Arc::new(dear), BPS), ..hold() };
+    let bill = settle(&reporting(10, 1_000_000), &facts(), Some(&hold), true);
+    assert!(bill.clamped);
+    assert_eq!(bill.settlement, Some(settlement(1_000, 250, false)));
+}
+
+#[test]
+fn what_is_held_beyond_the_input_is_for_the_answers() {
+    let most = |facts: &CallFacts, hold: Option<&Hold>| written_max(facts, hold);
+    let beyond = 16_384;
+    assert_eq!(most(&facts(), Some(&hold())), 200 * 2 + beyond);
+    let tokens = |tokens| Hold { tokens, ..hold() };
+    // A hold of less than the input, or of nothing that can be, is for no answer.
+    assert_eq!(most(&facts(), Some(&tokens(49))), beyond);
+    assert_eq!(most(&facts(), Some(&tokens(50))), beyond);
+    assert_eq!(most(&facts(), Some(&tokens(51))), 2 + beyond);
+    assert_eq!(most(&facts(), Some(&tokens(-1))), beyond);
+    // What the model can write is believed where it is more.
+    let writes = ModelPrice { output_tokens_max: Some(1_000), ..price("small") };
+    let hold = Hold { price: Quote::new(Arc::new(writes), 0), ..hold() };
+    assert_eq!(most(&facts(), Some(&hold)), 2_000 * 2 + beyond);
+    // Without a hold it is the caller's cap, for each answer.
+    assert_eq!(most(&facts(), None), 200 * 2 + beyond);
+    let uncapped = CallFacts { output_cap: None, ..facts() };
+    assert_eq!(most(&uncapped, None), u64::MAX);
+}
+
+#[test]
+fn what_went_by_has_been_written_whatever_the_cap_was() {
+    let facts = CallFacts { output_cap: Some(0), ..facts() };
+    let mut meter = Meter::new(Endpoint::ChatCompletions);
+    let text = "word ".repeat(40_000);
+    let document = format!(
+        r#"{{"choices":[{{"message":{{"content":"{text}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":10,"completion_tokens":50000}}}}"#
+    );
+    meter.read_document(document.as_bytes());
+    let hold = Hold { tokens: 50, ..hold() };
+    let bill = settle(&meter, &facts, Some(&hold), true);
+    assert_eq!((bill.clamped, bill.usage), (false, usage(10, 50_000)));
+}
+
+#[test]
+fn a_call_that_goes_on_is_seen_by_what_is_reported_where_that_can_be() {
+    assert_eq!(so_far(&reporting(10, 6), &facts(), Some(&hold())), usage(10, 6));
+    assert_eq!(so_far(&answer("null", ""), &facts(), Some(&hold())), usage(40, 4));
+    assert_eq!(so_far(&reporting(20_000_001, 6), &facts(), Some(&hold())), usage(40, 4));
+    assert_eq!(so_far(&reporting(-1, 6), &facts(), Some(&hold())), usage(40, 4));
+}
