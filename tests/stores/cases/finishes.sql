@@ -585,3 +585,63 @@ select * from told.movements;
 --> 3 release a 0 -1 0 after 10 0 0 -
 --> 4 settle b -1 0 0 after 9 0 0 -
 --> 5 late_settle c -1 0 0 after 8 0 0 -
+
+## What a call used in the end is what counts, also where a heartbeat had seen more
+select told.organization(100);
+select told.budget('organization', '', 'day', 100, 100);
+--> -
+select told.hold('a', 10, 9);
+--> granted 90
+select told.renew('{a}', '{7}', '{6}');
+--> a
+select told.finish('a', 5, 4);
+--> 5 0
+select * from told.holds;
+--> a settled 10 9 used 7 6 ended 5 0 5 4 ann - - 1 0 0 20
+select * from told.windows;
+--> organization  day 4 0 credits 5 0 0
+select told.hold('b', 10, 9);
+--> granted 85
+select told.renew('{b}', '{7}', '{6}');
+--> b
+select told.give_back('{b}');
+--> 1
+select told.finish('b', 5, 4);
+--> 7 0
+select * from told.windows;
+--> organization  day 10 0 credits 12 0 0
+select told.broken();
+
+## What is owed counts in the windows like what is charged
+select told.organization(10);
+select told.budget('organization', '', 'day', 100, 100);
+--> -
+select told.hold('a', 10, 1);
+--> granted 0
+select told.finish('a', 14, 1);
+--> 10 4
+select * from told.windows;
+--> organization  day 1 0 credits 14 0 0
+select told.broken();
+
+## A finish without a settlement is told nothing, whatever its hold came to
+select told.organization(100);
+select told.hold('a', 10, 1);
+--> granted 90
+select told.renew('{a}', '{4}', '{1}');
+--> a
+select told.give_back('{a}');
+--> 1
+select told.finish('a', null, 1);
+--> 0 0
+
+## A release may have used tokens, and never credits
+select told.organization(100);
+select told.hold('a', 10, 5);
+--> granted 90
+select told.finishes('{a}', '{1}', '{0}', '{true}');
+--> ERROR 22023
+select told.finishes('{a}', '{0}', '{3}', '{true}');
+--> 0 0
+select * from told.holds;
+--> a released 10 5 used 0 0 ended 0 0 10 3 ann - - 0 0 0 5
