@@ -71,7 +71,7 @@ async fn supervise(cluster: &Cluster, until: &CancellationToken) {
 
 /// Somebody else, who writes what he can, whenever the server is there.
 async fn fill(cluster: &Cluster, until: &CancellationToken) {
-    const MUCH: &str = "select pg_logical_emit_message(false, 'much', repeat('x', 1 << 20))";
+    const MUCH: &str = "select pg_logical_emit_message(false, 'much', repeat('x', 4 << 20))";
     while !until.is_cancelled() {
         if let Ok((client, connection)) = cluster.config("postgres").connect(NoTls).await {
             let connection = tokio::spawn(connection);

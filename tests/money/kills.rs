@@ -155,17 +155,24 @@ struct Heard {
     now: Duration,
 }
 
+impl Heard {
+    fn ago(&self) -> Duration {
+        self.now.saturating_sub(self.at)
+    }
+}
+
 async fn heard(house: &House, org: &Org, ttl: Duration) -> Heard {
     let sql = "select request_id, used, (extract(epoch from expires_at) * 1000)::bigint, (extract(epoch from clock_timestamp()) * 1000)::bigint
                  from tollgate.credit_holds where organization_id = $1";
     let row = house.admin.query_one(sql, &[&org.id.as_uuid()]).await.unwrap();
     let moment = |column| Duration::from_millis(row.get::<_, i64>(column).try_into().unwrap());
-    Heard { request: row.get(0), used: row.get(1), at: moment(2) - ttl, now: moment(3) }
+    let at = moment(2).checked_sub(ttl).unwrap();
+    Heard { request: row.get(0), used: row.get(1), at, now: moment(3) }
 }
 
 /// How long ago the latest of all heartbeats was when it was looked for last.
 fn last_ago(beats: &[Vec<Heard>]) -> Duration {
-    let ago = beats.iter().filter_map(|beats| beats.last()).map(|last| last.now - last.at);
+    let ago = beats.iter().filter_map(|beats| beats.last()).map(Heard::ago);
     ago.min().unwrap_or_default()
 }
 
@@ -207,12 +214,13 @@ async fn killed_in_the_middle_of_a_stream_a_call_costs_what_its_last_heartbeat_s
     }
     for ((org, held), beats) in orgs.iter().zip(held).zip(beats) {
         // Those after the hold itself; one of them may be late where the machine is busy.
-        let apart = beats[1..].windows(2).map(|pair| pair[1].at - pair[0].at).min().unwrap();
+        let apart =
+            beats[1..].windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at)).min().unwrap();
         assert!(apart <= quarter * 5 / 4, "{apart:?} between two heartbeats: {beats:?}");
         let last = heard(&house, org, ttl).await;
         let used = cost(&house.mock.served(&last.request.to_string()));
         // As many tokens as can have gone by since, and some that were on their way.
-        let since = (last.now - last.at + quarter / 2).as_millis() / chunk.as_millis();
+        let since = (last.ago() + quarter / 2).as_millis() / chunk.as_millis();
         let unheard = plain_cost(0, since.try_into().unwrap());
         assert!(last.used <= used && used <= last.used + unheard, "{used}, {last:?}");
         assert!(last.used > beats[1].used, "{last:?}, {beats:?}");

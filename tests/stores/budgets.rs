@@ -289,14 +289,15 @@ async fn set_clock(f: &Postgres, hold: &str, moment: &str) {
     client.batch_execute(&hold.replace(clock, &stopped)).await.unwrap();
 }
 
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+
 #[tokio::test]
 async fn a_window_ends_where_the_next_one_begins_also_when_the_clocks_change() {
     let f = Postgres::start().await;
     let client = f.database.connect().await.unwrap();
     let sql = "select pg_get_functiondef(oid) from pg_proc where proname = 'hold' and pronamespace = 'tollgate'::regnamespace";
     let function: String = client.query_one(sql, &[]).await.unwrap().get(0);
-    const MINUTE: u64 = 60_000;
-    const HOUR: u64 = 60 * MINUTE;
     for (zone, moment, day, left_of_day, month, left_of_month) in [
         // Twenty-three hours, and twenty-five; in the middle of an hour that comes twice.
         (

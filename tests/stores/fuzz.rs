@@ -160,7 +160,8 @@ impl Fuzz {
                             HoldVerdict::Insufficient { .. } => "insufficient",
                             HoldVerdict::BudgetExceeded(_) => "budget exceeded",
                             HoldVerdict::Conflict => "conflict",
-                            other => panic!("{other:?}"),
+                            other @ (HoldVerdict::Suspended(_)
+                            | HoldVerdict::UnknownOrganization) => panic!("{other:?}"),
                         });
                     }
                 }
