@@ -146,10 +146,10 @@ impl Network {
         let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).unwrap();
         let freeze = Arc::new(Notify::new());
         let frozen = Arc::clone(&freeze);
-        let (make, made) = mpsc::channel(10);
+        let (tell, made) = mpsc::channel(10);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                make.send(()).await.unwrap();
+                tell.send(()).await.unwrap();
                 let mut server = UnixStream::connect(server.join(".s.PGSQL.5432")).await.unwrap();
                 let frozen = Arc::clone(&frozen);
                 tokio::spawn(async move {
