@@ -108,7 +108,9 @@ async fn one_statement_renews_256_holds_at_the_most() {
     let organization = OrganizationId::new(Uuid::from_u128(1));
     let calls: Vec<_> = (0..600).map(|_| Call::for_model("small")).collect();
     let open: Vec<_> = calls.iter().map(|call| heartbeats.watch(organization, call)).collect();
-    calls.iter().for_each(|call| set_hold(call, Disconnect::Drain));
+    for call in &calls {
+        set_hold(call, Disconnect::Drain);
+    }
     assert_eq!(heartbeats.beat(&ledger, Duration::from_secs(7)).await.unwrap(), 600);
     let mut told: Vec<_> = ledger.told.lock().unwrap().iter().map(|(told, _)| told.len()).collect();
     told.sort_unstable();

@@ -98,8 +98,8 @@ async fn a_tls_handshake_that_nobody_answers_ends_with_the_connect_timeout() {
             }
         };
         assert!(refused.unwrap_err().is_unsent());
-        let taken = begun.elapsed();
-        assert!(taken >= limit && taken < limit + Duration::from_mins(1), "{taken:?}");
+        let (taken, most) = (begun.elapsed(), limit.saturating_add(Duration::from_mins(1)));
+        assert!(taken >= limit && taken < most, "{taken:?}");
     }
 }
 

@@ -65,6 +65,11 @@ fn mark(standing: &Standing) -> u32 {
     standing.policy.output_tokens_default.map_or(0, NonZeroU32::get)
 }
 
+/// Waits until what was asked for then is nearly this old.
+async fn a_millisecond_before(asked: Instant, age: Duration) {
+    advance(age.saturating_sub(asked.elapsed()).saturating_sub(MILLISECOND)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_policy_is_believed_for_half_a_minute_from_when_it_was_asked_for() {
     for (asked_for, ttl) in TTLS {
@@ -75,7 +80,7 @@ async fn a_policy_is_believed_for_half_a_minute_from_when_it_was_asked_for() {
         let asked = Instant::now();
         assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 1);
         store.set_policy(organization, marked(2)).unwrap();
-        advance(ttl - asked.elapsed() - MILLISECOND).await;
+        a_millisecond_before(asked, ttl).await;
         assert_eq!(policies.peek(&tenant).as_ref().map(mark), Some(1));
         assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 1);
         advance(MILLISECOND).await;
@@ -84,7 +89,7 @@ async fn a_policy_is_believed_for_half_a_minute_from_when_it_was_asked_for() {
         assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 2);
         assert!(again.elapsed() >= Slow::TAKES, "it was not read anew");
         // The same once more, from the second reading on.
-        advance(ttl - again.elapsed() - MILLISECOND).await;
+        a_millisecond_before(again, ttl).await;
         assert!(policies.peek(&tenant).is_some());
         advance(MILLISECOND).await;
         assert!(policies.peek(&tenant).is_none());
@@ -105,7 +110,7 @@ async fn an_agreed_price_is_believed_for_half_a_minute_from_when_it_was_asked_fo
         let asked = Instant::now();
         assert_eq!(told().await, 1);
         agree(2);
-        advance(ttl - asked.elapsed() - MILLISECOND).await;
+        a_millisecond_before(asked, ttl).await;
         assert_eq!(prices.peek(&tenant).map(|agreed| agreed.markup_bps()), Some(1));
         assert_eq!(told().await, 1);
         advance(MILLISECOND).await;

@@ -33,7 +33,7 @@ async fn a_request_body_is_waited_for_a_minute_however_often_a_byte_comes() {
             Ok::<_, Infallible>(json("{}"))
         }));
         // Two pieces that are there a second before the time is over, and a byte each second.
-        let (two, pause) = (CHAT.len().div_ceil(2), (wait - second) / 2);
+        let (two, pause) = (CHAT.len().div_ceil(2), wait.saturating_sub(second) / 2);
         let in_time = request("").map(|_| slowly(CHAT, two, pause));
         assert_eq!(gateway.clone().oneshot(in_time).await.unwrap().status(), StatusCode::OK);
         let begun = Instant::now();
@@ -92,7 +92,7 @@ async fn an_answer_of_exactly_the_bound_is_passed_on_and_one_byte_more_is_withhe
                 ANSWER.as_bytes().chunks(frame).map(Bytes::copy_from_slice).collect();
             let layer = new(&recorder).answer_bytes_max(bytes_max);
             let answer =
-                gateway_with(layer, in_frames(answer)).oneshot(request(CHAT)).await.unwrap();
+                gateway_with(&layer, in_frames(answer)).oneshot(request(CHAT)).await.unwrap();
             let status = if whole { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
             assert_eq!(answer.status(), status, "frames of {frame}");
             let text = text(answer.into_body()).await;
@@ -118,7 +118,7 @@ async fn by_default_an_answer_that_is_no_stream_may_have_64_mebibytes() {
         // An error, which is not looked into.
         let mut refusal = in_frames(frames);
         *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        let answer = gateway_with(new(&recorder), refusal).oneshot(request(CHAT)).await.unwrap();
+        let answer = gateway_with(&new(&recorder), refusal).oneshot(request(CHAT)).await.unwrap();
         assert_eq!(answer.status(), expected);
     }
 }
@@ -133,7 +133,7 @@ async fn an_event_of_exactly_the_bound_is_passed_on_and_one_byte_more_ends_the_s
         }
         assert!(STOP.len() < DELTA.len());
         let layer = new(&recorder).event_bytes_max(bytes_max);
-        let answer = gateway_with(layer, streaming).oneshot(request(CHAT_STREAM)).await.unwrap();
+        let answer = gateway_with(&layer, streaming).oneshot(request(CHAT_STREAM)).await.unwrap();
         let text = text(answer.into_body()).await;
         assert!(text.starts_with(STOP), "{text}");
         assert_eq!(text.ends_with(DONE), whole, "{text}");
@@ -151,7 +151,7 @@ async fn by_default_an_event_may_have_four_mebibytes() {
         sender.send(Ok(comment.into())).await.unwrap();
         sender.send(Ok([DELTA, STOP, USAGE, DONE].concat().into())).await.unwrap();
         let answer =
-            gateway_with(new(&recorder), streaming).oneshot(request(CHAT_STREAM)).await.unwrap();
+            gateway_with(&new(&recorder), streaming).oneshot(request(CHAT_STREAM)).await.unwrap();
         drop(text(answer.into_body()).await);
         assert_eq!(recorder.only_finish().await.ending, ending);
     }
@@ -215,7 +215,7 @@ async fn the_end_of_an_answer_waits_five_seconds_for_its_finish_which_is_written
             };
             let body = if streams { CHAT_STREAM } else { CHAT };
             let layer = set_in(new(&recorder), set, CallLayer::finish_wait);
-            let gateway = gateway_with(layer, answer);
+            let gateway = gateway_with(&layer, answer);
             let answer = gateway.oneshot(request(body)).await.unwrap();
             let text = text(answer.into_body()).await;
             assert!(text.contains("\"unavailable\"") && !text.contains("[DONE]"), "{text}");
@@ -239,7 +239,7 @@ async fn the_end_of_an_answer_waits_five_seconds_for_its_finish_which_is_written
 async fn a_finisher_that_cannot_write_is_given_up_when_its_time_is_over_and_not_before() {
     let recorder = Recorder::closed();
     let finisher = Finisher::new(Arc::clone(&recorder), 4);
-    let gateway = gateway_with(CallLayer::new(finisher.clone()), json(ANSWER));
+    let gateway = gateway_with(&CallLayer::new(finisher.clone()), json(ANSWER));
     let call = tokio::spawn(gateway.oneshot(request(CHAT)));
     tokio::task::yield_now().await;
     let (begun, limit) = (Instant::now(), Duration::from_secs(10));

@@ -208,14 +208,15 @@ fn layer(recorder: &Arc<Recorder>) -> CallLayer {
 
 /// As [`gateway`], with these settings.
 fn gateway_with(
-    layer: CallLayer,
+    layer: &CallLayer,
     answer: Response<TestBody>,
 ) -> impl Service<
     Request<Full<Bytes>>,
     Response = Response<CallBody<std::io::Error>>,
     Error = Infallible,
     Future: Send,
-> + Clone {
+> + Clone
++ use<> {
     let answer = Arc::new(Mutex::new(Some(answer)));
     layer.layer_over(service_fn(move |request: Request<RequestBody>| {
         hold(&request, Disconnect::Drain);
@@ -226,6 +227,7 @@ fn gateway_with(
 
 /// The figures of a call that was counted here: its request, and so many tokens of the answer. No more and no less is
 /// charged for it.
+#[expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
 fn assert_counted_here(finish: &Finish, body: &str, output: u64) {
     assert!(finish.estimated && !finish.clamped, "{finish:?}");
     let facts = crate::domain::request::read(Endpoint::ChatCompletions, body.as_bytes()).unwrap();
@@ -253,7 +255,7 @@ fn assert_not_paid(finish: &Finish) {
 fn assert_took(begun: Instant, expected: Duration) {
     let taken = begun.elapsed();
     assert!(
-        taken >= expected && taken < expected + Duration::from_millis(5),
+        taken >= expected && taken < expected.saturating_add(Duration::from_millis(5)),
         "{taken:?} instead of {expected:?}"
     );
 }
