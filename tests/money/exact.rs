@@ -249,7 +249,7 @@ async fn budgets_of_all_scopes_hold_at_once_and_no_call_is_in_anothers_way() {
 async fn where_a_hold_is_ten_times_the_cost_nobody_is_refused_because_others_hold_more_than_they_use()
  {
     // As long as it takes on a busy machine: what is asked here is who passes, not how fast.
-    let pair = Pair::open(Duration::from_secs(40)).await;
+    let pair = Pair::open(Duration::from_secs(30)).await;
     let house = &pair.house;
     // No cap is sent: a thousand tokens are held, and some ninety are used.
     let mut ask = Ask::chat().mock("output-tokens", 80).field("max_tokens", Value::Null);
@@ -260,7 +260,7 @@ async fn where_a_hold_is_ten_times_the_cost_nobody_is_refused_because_others_hol
     let (held, each) = (row.held, row.charged);
     assert!(held >= 10 * each, "{row:?}");
     // Most of them wait for their turn all the time: fewer than elsewhere, or a busy machine is done too late.
-    let (covered, all) = (i64::try_from(COVERED).unwrap(), COVERED * TIMES / 4);
+    let (covered, all) = (i64::try_from(COVERED).unwrap(), 2 * COVERED);
 
     // What the last one uses, and what must be held for it: nobody before it needs more.
     let before_last = (covered - 1) * each;
