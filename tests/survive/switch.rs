@@ -26,7 +26,9 @@ use tollgate::{
 use uuid::Uuid;
 
 use crate::{
-    harness::{Answer, Ask, BOTH, Client, House, Org, RICH, Row, Setup, plain_cost, until},
+    harness::{
+        Answer, Ask, BOTH, Client, DEADLINE, House, Org, RICH, Row, Setup, plain_cost, until,
+    },
     providers::{COUNTED_INPUT, counted, input_of_begun},
 };
 
@@ -230,7 +232,8 @@ async fn each_scope_cuts_its_own_calls_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_is_cut_wherever_it_is() {
-    let (house, org, owner) = two().await;
+    let head_timeout = 10 * DEADLINE;
+    let (house, org, owner) = two_with(Setup { head_timeout, ..Setup::default() }).await;
     let drains = house.organization(100 * RICH).await;
     let drains_owner = self::owner(&house, &drains);
     for (number, ask) in BOTH.map(Ask::of).into_iter().enumerate() {
