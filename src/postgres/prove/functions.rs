@@ -41,12 +41,11 @@ pub(super) async fn run(
             for foreign in [true, false] {
                 let own = own_claims(canaries, role);
                 let sql = function.call(ground, canaries, foreign, &own);
-                call(ground, canaries, role, &function, &sql, foreign, watch.as_deref(), proof)
+                call(ground, canaries, role, &function, &sql, foreign, watch.as_ref(), proof)
                     .await?;
             }
             if let Some(seal) = &canaries.seal {
-                call_forged(ground, canaries, seal, role, &function, watch.as_deref(), proof)
-                    .await?;
+                call_forged(ground, canaries, seal, role, &function, watch.as_ref(), proof).await?;
             }
         }
     }
@@ -61,12 +60,11 @@ async fn call(
     function: &Function,
     sql: &str,
     foreign: bool,
-    watch: Option<&str>,
+    watch: Option<&Watch>,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
     proof.calls = proof.calls.saturating_add(1);
     let client = ground.client;
-    let before = state(ground, watch).await?;
     execute(client, "savepoint call").await?;
     probes::become_role(client, role, Some(&own_claims(canaries, role))).await?;
     let answer = client.simple_query(sql).await;
@@ -93,7 +91,7 @@ async fn call(
                 );
             }
             execute(client, "set local role none").await?;
-            if state(ground, watch).await? != before {
+            if changed(ground, watch).await? {
                 proof.found(
                     "P04",
                     &function.signature,
@@ -112,12 +110,11 @@ async fn call_forged(
     seal: &Seal,
     role: &str,
     function: &Function,
-    watch: Option<&str>,
+    watch: Option<&Watch>,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
     let (client, other) = (ground.client, &canaries.other);
     let takes_claims = function.arguments.iter().any(|(name, _)| name == "p_claims");
-    let before = state(ground, watch).await?;
     for (what, claims) in forged::forms(seal, canaries, role) {
         proof.calls = proof.calls.saturating_add(1);
         let mut wrong = |how: &str| {
@@ -140,7 +137,7 @@ async fn call_forged(
                     wrong("shows another organization to");
                 }
                 execute(client, "set local role none").await?;
-                if state(ground, watch).await? != before {
+                if changed(ground, watch).await? {
                     wrong("changes rows of another organization for");
                 }
             }
@@ -232,8 +229,14 @@ fn id_of(other: &Canary, column: &str) -> String {
     found.map_or_else(|| other.organization.to_string(), str::to_owned)
 }
 
-/// The statement that reads all rows of the other organization.
-async fn watch(ground: &Ground<'_>, canaries: &Canaries) -> Result<Option<String>, StoreError> {
+/// All rows of the other organization as they were planted: each call is rolled back, so that they are so before
+/// every call.
+struct Watch {
+    sql: String,
+    before: Option<String>,
+}
+
+async fn watch(ground: &Ground<'_>, canaries: &Canaries) -> Result<Option<Watch>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
     let none: Vec<&str> = Vec::new();
     let user = ground.query_one(include_str!("../sql/prove/user.sql"), &[&none]).await?;
@@ -246,12 +249,21 @@ async fn watch(ground: &Ground<'_>, canaries: &Canaries) -> Result<Option<String
         )
     });
     let all = tables.collect::<Vec<_>>().join(" union all ");
-    Ok(past.then(|| format!("select md5(string_agg(row, '' order by row)) from ({all}) as rows")))
+    if !past {
+        return Ok(None);
+    }
+    let sql = format!("select md5(string_agg(row, '' order by row)) from ({all}) as rows");
+    let before = state(ground, &sql).await?;
+    Ok(Some(Watch { sql, before }))
 }
 
-async fn state(ground: &Ground<'_>, watch: Option<&str>) -> Result<Option<String>, StoreError> {
-    let Some(watch) = watch else { return Ok(None) };
+async fn changed(ground: &Ground<'_>, watch: Option<&Watch>) -> Result<bool, StoreError> {
+    let Some(Watch { sql, before }) = watch else { return Ok(false) };
+    Ok(state(ground, sql).await? != *before)
+}
+
+async fn state(ground: &Ground<'_>, sql: &str) -> Result<Option<String>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let row = ground.client.query_one(watch, &[]).await.map_err(failed)?;
+    let row = ground.client.query_one(sql, &[]).await.map_err(failed)?;
     row.try_get(0).map_err(failed)
 }
