@@ -13,7 +13,7 @@ use crate::{clock::unix_millis, postgres::Seal, store::StoreError};
 /// Longer than a seal is good, or may be good for.
 const FAR_OFF_MS: i64 = 600_000;
 /// The roles that statements of people run as.
-const PEOPLE: [&str; 5] =
+pub(super) const PEOPLE: [&str; 5] =
     ["tollgate_owner", "tollgate_admin", "tollgate_member", "tollgate_viewer", "tollgate_platform"];
 
 /// Claims of the other organization that no gateway has sealed now, each with a word for it.
