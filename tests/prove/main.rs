@@ -10,6 +10,7 @@
 
 mod mutants;
 mod newer;
+mod weakened;
 
 use tokio_postgres::Client;
 use tollgate::postgres::{
