@@ -124,8 +124,9 @@ async fn no_command_tells_a_tenants_login_of_any_organization() {
 
         // The operator, who may, does it to the one that was asked for and touches no other. As administrator: the
         // gateway's login is looked at for what a call must not do (`probe_checkouts`), and operators do.
-        let made = line.starts_with("org create");
-        let organization = if made { uuid::Uuid::now_v7().to_string() } else { own.id.to_string() };
+        let creates = line.starts_with("org create");
+        let organization =
+            if creates { uuid::Uuid::now_v7().to_string() } else { own.id.to_string() };
         let output = tollgate(&given(line, &organization), &house.url("postgres"));
         let said = text(&output);
         assert!(output.status.success(), "{line}: {said}");

@@ -71,7 +71,9 @@ async fn rows(client: &Client, statement: &str) -> Vec<String> {
                         (0..row.len()).map(|place| row.get(place).unwrap_or("-")).collect();
                     Some(columns.join(" ").trim_end().to_owned())
                 }
-                _ => None,
+                SimpleQueryMessage::CommandComplete(_)
+                | SimpleQueryMessage::RowDescription(_)
+                | _ => None,
             })
             .filter(|row| !row.is_empty())
             .collect(),

@@ -1,5 +1,7 @@
 //! What is written at the end of a call, field by field: a field that is new does not compile until it is compared.
 
+#![expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
+
 use tokio_test::{assert_pending, task};
 
 use super::*;

@@ -4,10 +4,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn rates_of(
-    [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning]: [i64; 6],
-) -> Rates {
-    Rates { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning }
+fn rates_of(rates: [i64; 6]) -> Rates {
+    Rates {
+        input: rates[0],
+        cached_read: rates[1],
+        cache_write_5m: rates[2],
+        cache_write_1h: rates[3],
+        output: rates[4],
+        reasoning: rates[5],
+    }
 }
 
 fn model(per_request: i64, tiers: &[(u64, [i64; 6])]) -> ModelPrice {

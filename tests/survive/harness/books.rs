@@ -43,6 +43,7 @@ const HOLDS_OPEN: &str = "select count(*) from tollgate.credit_holds where statu
 
 /// One call in the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column")]
 pub(crate) struct Row {
     pub(crate) organization: Uuid,
     pub(crate) request: Uuid,

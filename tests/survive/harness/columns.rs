@@ -62,9 +62,8 @@ impl House {
         for column in &known {
             let name: String = column.get(0);
             if column.get(1) {
-                read += &format!(
-                    " || jsonb_build_object('{name}', floor(extract(epoch from r.{name}) * 1000)::bigint)"
-                );
+                let milliseconds = format!("floor(extract(epoch from r.{name}) * 1000)::bigint");
+                read.extend([" || jsonb_build_object('", &name, "', ", &milliseconds, ")"]);
             }
             names.insert(name);
         }

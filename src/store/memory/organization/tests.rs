@@ -108,7 +108,10 @@ fn each_switch_stops_its_own_and_is_told_and_turned_off() {
     let stopped = || match organization.hold(&caller, &hold()) {
         HoldVerdict::Suspended(scope) => Some(scope),
         HoldVerdict::Granted => None,
-        other => panic!("{other:?}"),
+        other @ (HoldVerdict::Insufficient { .. }
+        | HoldVerdict::BudgetExceeded(_)
+        | HoldVerdict::UnknownOrganization
+        | HoldVerdict::Conflict) => panic!("{other:?}"),
     };
     assert_eq!((stopped(), organization.standing(&caller).suspended), (None, None));
     for (switch, scope) in [
