@@ -47,7 +47,7 @@ impl Drop for Folder {
 }
 
 pub(crate) fn tollgate(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let mut command = Command::new(crate::program::tollgate());
     // What this machine has set for others is not meant for the process under test.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TOLLGATE_") && name != "TOLLGATE_POSTGRES_BIN" {

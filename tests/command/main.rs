@@ -14,6 +14,8 @@ mod examples;
 mod kit;
 mod limits;
 mod operate;
+#[path = "../shared/program.rs"]
+mod program;
 mod readme;
 mod seals;
 mod serve;

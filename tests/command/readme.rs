@@ -208,7 +208,7 @@ async fn shell(folder: &Folder, dev: &Dev, before: &str, block: &str) -> Output 
     let big = dev.ready["database_url"].as_str().unwrap().replace("/postgres?", "/big?");
     shell.args(["-euc", &format!("{before} {block}")]).current_dir(here);
     shell.env("PATH", format!("{}:{path}", here.join("bin").display()));
-    shell.env("PROGRAM", env!("CARGO_BIN_EXE_tollgate")).env("GATEWAY", dev.url(""));
+    shell.env("PROGRAM", crate::program::tollgate()).env("GATEWAY", dev.url(""));
     shell.env("ORG", dev.organization()).env("TOKEN", dev.token("member"));
     shell.env("OTHER", dev.ready["organizations"][1]["id"].as_str().unwrap());
     shell.env("TEAM", Uuid::new_v4().to_string());

@@ -86,7 +86,7 @@ async fn a_gateways_metrics_say_whose_books_are_broken_and_what_was_not_billed_a
 /// What `tollgate reconcile` says, as text and as a document.
 async fn reconciled(house: &House) -> [Output; 2] {
     let run = async |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(crate::program::tollgate());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TOLLGATE_") {
                 command.env_remove(name);

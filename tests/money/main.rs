@@ -27,4 +27,6 @@ mod load;
 mod metrics;
 mod outages;
 mod process;
+#[path = "../shared/program.rs"]
+mod program;
 mod providers;

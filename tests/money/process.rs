@@ -37,7 +37,7 @@ impl House {
         let name = format!("tollgate-test-{}.toml", uuid::Uuid::new_v4());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, toml(&config)).unwrap();
-        let mut command = AsyncCommand::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = AsyncCommand::new(crate::program::tollgate());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TOLLGATE_") || name == "DATABASE_URL" {
                 command.env_remove(name);

@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn tollgate(arguments: &[String], database: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let mut command = Command::new(crate::program::tollgate());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TOLLGATE_") {
             command.env_remove(name);

@@ -18,6 +18,8 @@ mod crowd;
 #[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
 mod harness;
 mod pooler;
+#[path = "../shared/program.rs"]
+mod program;
 mod routes;
 mod secrets;
 

@@ -9,7 +9,7 @@ use crate::{harness::House, street::url_of};
 
 /// `tollgate` with the house's databases in its environment, as their administrator.
 pub(crate) fn tollgate(house: &House, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let mut command = Command::new(crate::program::tollgate());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TOLLGATE_") {
             command.env_remove(name);

@@ -22,6 +22,8 @@ mod death;
 #[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
 mod harness;
 mod moves;
+#[path = "../shared/program.rs"]
+mod program;
 mod proof;
 mod residence;
 mod sealed;

@@ -9,6 +9,8 @@
 
 mod bills;
 mod list;
+#[path = "../shared/program.rs"]
+mod program;
 
 use std::{
     fs,
@@ -69,7 +71,7 @@ impl Desk {
     }
 
     fn run_on(&self, database: &str, line: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(program::tollgate());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TOLLGATE_") {
                 command.env_remove(name);

@@ -24,6 +24,8 @@ mod keys;
 mod modes;
 mod plain;
 mod process;
+#[path = "../shared/program.rs"]
+mod program;
 mod providers;
 mod refused;
 mod server;

@@ -37,7 +37,7 @@ impl Folder {
 
     /// `tollgate` in this folder, which trusts the authority and nobody else.
     pub(crate) fn tollgate(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(crate::program::tollgate());
         // What this machine has set for others is not meant for the process under test.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
