@@ -10,6 +10,8 @@ import threading
 
 from server import Server
 
+# No transaction and no setting of a case before, or of a mutant, is left.
+ANEW = "set client_min_messages = error;\nrollback;\nreset all;\nset client_min_messages = error;\nset statement_timeout = '60s';\n"
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "stores/cases"
 
 
@@ -47,7 +49,6 @@ class Session:
         server.sql((FOLDER / "words.sql").read_text(), database)
         options = ["-F", " ", "-P", "null=-", "-v", "VERBOSITY=sqlstate"]
         self.psql = server.start(server.psql(database) + options)
-        self.ask("set client_min_messages = error;\nset statement_timeout = '60s';\n\\echo ====\n", 1)
 
     def ask(self, script: str, answers: int) -> list[str]:
         self.psql.stdin.write(script)
@@ -65,10 +66,10 @@ class Session:
         return found
 
     def define(self, function: str) -> bool:
-        return "ERROR" not in self.ask(f"rollback;\n{function};\n\\echo ====\n", 1)[0]
+        return "ERROR" not in self.ask(f"{ANEW}{function};\n\\echo ====\n", 1)[0]
 
     def holds(self, case: Case) -> bool:
-        answers = self.ask("rollback;\n" + case.script(), len(case.steps))
+        answers = self.ask(ANEW + case.script(), len(case.steps))
         return all(rows(answer) == expected for answer, (_, expected) in zip(answers, case.steps))
 
 

@@ -180,6 +180,8 @@ def main() -> int:
 
         def attempt(mutant: Mutant) -> tuple[Mutant, str | None]:
             name = mutant.id.split(":")[0]
+            if explained(texts[name], mutant, known):
+                return mutant, "explained"
             sql = mutant.applied_to(texts[name])
             return mutant, trial.noticed(name, texts[name], sql, asked.threads, asked.first)
 
@@ -188,9 +190,7 @@ def main() -> int:
                 results[mutant.id] = by
                 if len(results) % 20 == 0:
                     drop_quietly(server)
-                if by is None and explained(texts[mutant.id.split(":")[0]], mutant, known):
-                    by = results[mutant.id] = "explained"
-                elif by is None:
+                if by is None:
                     print(f"SURVIVED {mutant.id}", *shown(texts[mutant.id.split(":")[0]], mutant), sep="\n    ", flush=True)
                 print(f"  {len(results)}/{len(chosen)} {time.monotonic() - begun:.0f} s: {mutant.id} {by}", file=sys.stderr, flush=True)
                 if asked.json:
