@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Renewed four times as often: whoever is late by less than three quarters of it lets no hold expire.
-const HOLD_TTL: Duration = Duration::from_secs(8);
+const HOLD_TTL: Duration = Duration::from_secs(12);
 
 /// What a gateway that has heard of nothing answers to two calls, with the code of a refusal.
 async fn ask_a_new_one(house: &mut House, org: &Org) -> [(u16, String); 2] {
