@@ -79,6 +79,7 @@ fn broken_off() -> Meter {
     let start =
         br#"{"type":"message_start","message":{"usage":{"input_tokens":9,"output_tokens":3}}}"#;
     meter.read_document(start);
+    meter.read_document(br#"{"type":"message_delta","delta":{},"usage":{"output_tokens":3}}"#);
     meter
 }
 
