@@ -18,8 +18,13 @@ use tokio::{
 };
 use tollgate::client::HttpClient;
 
+use crate::logs;
+
 /// Nothing here takes long; on a busy machine a cluster may take a while to be made.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The key for the provider, in a file of this name.
+const PROVIDER_KEY: (&str, &str) = ("provider-key", "sk-test-of-the-command");
 
 /// A data folder of its own for each test, gone with it.
 pub(crate) struct Folder(PathBuf);
@@ -28,6 +33,9 @@ impl Folder {
     pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("tollgate-command-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&path).unwrap();
+        let (name, key) = PROVIDER_KEY;
+        logs::secret(key);
+        fs::write(path.join(name), key).unwrap();
         Self(path)
     }
 
@@ -54,12 +62,16 @@ pub(crate) fn tollgate(folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    command.env("TOLLGATE_LOG__LEVEL", "trace");
     command.env_remove("DATABASE_URL").current_dir(folder).kill_on_drop(true).stdin(Stdio::null());
     command
 }
 
 pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> Output {
-    timeout(PATIENCE, tollgate(folder).args(arguments).output()).await.unwrap().unwrap()
+    let ended = timeout(PATIENCE, tollgate(folder).args(arguments).output()).await;
+    let output = ended.unwrap().unwrap();
+    stderr(&output).lines().for_each(logs::heard);
+    output
 }
 
 pub(crate) async fn run_json(folder: &Path, arguments: &[&str]) -> Value {
@@ -84,6 +96,7 @@ pub(crate) struct Dev {
     lines: Lines<BufReader<ChildStdout>>,
     pub(crate) ready: Value,
     pub(crate) client: HttpClient,
+    folder: PathBuf,
 }
 
 impl Dev {
@@ -108,13 +121,15 @@ impl Dev {
             panic!("no line: {}", Self::logs(folder));
         };
         let ready = serde_json::from_str(&line).unwrap();
-        Self { child, lines, ready, client: HttpClient::default() }
+        Self { child, lines, ready, client: HttpClient::default(), folder: folder.to_owned() }
     }
 
     pub(crate) fn logs(folder: &Path) -> String {
         let logs = fs::read_dir(folder)
             .unwrap()
-            .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("log-"))
+            .filter_map(|entry| fs::read_to_string(entry.path()).ok());
         logs.collect()
     }
 
@@ -170,6 +185,9 @@ impl Dev {
             None,
             "one line on standard output, no more"
         );
+        let said = Self::logs(&self.folder);
+        assert!(said.contains("\"level\":\"TRACE\""), "what is not said cannot be found: {said}");
+        said.lines().for_each(logs::heard);
         status.code()
     }
 
@@ -225,6 +243,7 @@ impl Serving {
         let mut said = String::new();
         let ready = async {
             while let Some(line) = log.next_line().await.unwrap() {
+                logs::heard(&line);
                 let entry: Value = serde_json::from_str(&line).unwrap_or_default();
                 let fields = if entry["fields"].is_object() { &entry["fields"] } else { &entry };
                 if fields["message"] == "ready" {
@@ -236,7 +255,11 @@ impl Serving {
         };
         let url = timeout(PATIENCE, ready).await.expect("it says nothing");
         // What is not read would stop it one day.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                logs::heard(&line);
+            }
+        });
         Self { url, _child: child }
     }
 }
@@ -248,9 +271,10 @@ pub(crate) fn serving(dev: &Dev, line: &str) -> String {
     let (_, host) = rest.split_once('@').unwrap();
     let [issuer, jwks, mock] =
         ["issuer", "jwks_url", "mock_url"].map(|name| dev.ready[name].as_str().unwrap());
+    let (key, _) = PROVIDER_KEY;
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"{scheme}://tollgate_login@{host}\"\n{line}\n\
          [identity]\nissuer = \"{issuer}\"\naudience = \"tollgate\"\njwks_url = \"{jwks}\"\n\
-         [[upstream]]\nname = \"mock\"\nbase_url = \"{mock}\"\nmodels = [\"*\"]\n"
+         [[upstream]]\nname = \"mock\"\nbase_url = \"{mock}\"\nmodels = [\"*\"]\ncredential = \"file:{key}\"\n"
     )
 }

@@ -66,7 +66,7 @@ async fn an_operator_limits_a_model_and_the_second_call_is_refused() {
     assert_eq!(done("show", "").await["limits"].as_array().unwrap().len(), 2);
     for (wrong, reason) in [
         ("--scope team", "Name it with --id"),
-        ("--scope team --id walnut", "UUID"),
+        ("--scope team --id pecan", "UUID"),
         ("--scope user --id *", "--each"),
         ("--scope organization --each", "leave --id and --each out"),
     ] {

@@ -10,3 +10,6 @@
 mod attacks;
 mod keys;
 mod kit;
+#[path = "../shared/logs.rs"]
+#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+mod logs;

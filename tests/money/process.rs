@@ -13,7 +13,7 @@ use tokio::{
 };
 use tollgate::gateway::config::{Config, Log, LogFormat, Server};
 
-use crate::harness::{DEADLINE, House};
+use crate::harness::{DEADLINE, House, SecretFile, logs};
 
 /// A `tollgate serve` that runs until it is told otherwise, or dropped.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Process {
     pub(crate) address: SocketAddr,
     child: Child,
     config: PathBuf,
+    _url: SecretFile,
 }
 
 impl House {
@@ -28,10 +29,11 @@ impl House {
     pub(crate) async fn start_process(&self) -> Process {
         let mut config = Config {
             server: Server { listen: ([127, 0, 0, 1], 0).into(), ..self.setup.server.clone() },
-            log: Log { format: LogFormat::Json, level: "info".into() },
+            log: Log { format: LogFormat::Json, level: "trace".into() },
             ..self.config()
         };
-        config.database.url = Some(self.url("tollgate_login"));
+        let url = self.url_with_password();
+        config.database.url = Some(url.reference().to_string());
         config.database.pool_size = self.setup.connections;
         config.database.wait_timeout = self.setup.wait;
         let name = format!("tollgate-test-{}.toml", uuid::Uuid::new_v4());
@@ -50,6 +52,7 @@ impl House {
         let address = async {
             let mut said = Vec::new();
             while let Some(line) = lines.next_line().await.unwrap() {
+                logs::heard(&line);
                 let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 let fields = if entry["fields"].is_object() { &entry["fields"] } else { &entry };
                 if fields["message"] == "ready" {
@@ -63,12 +66,13 @@ impl House {
         // What is not read would stop it one day.
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
+                logs::heard(&line);
                 if std::env::var_os("TOLLGATE_TEST_LOG").is_some() {
                     eprintln!("{line}");
                 }
             }
         });
-        Process { address, child, config: path }
+        Process { address, child, config: path, _url: url }
     }
 }
 

@@ -8,6 +8,9 @@
 #![cfg(feature = "postgres")]
 
 mod listen;
+#[path = "../shared/logs.rs"]
+#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+mod logs;
 mod proxy;
 
 use std::{
@@ -55,16 +58,22 @@ begin
   insert into public.floor values (1);
   return pg_current_wal_insert_lsn();
 end $$;";
+/// The cluster asks for none: no log may show it.
+const PASSWORD: &str = "password-of-the-floor";
 const CLAIMS_OF_ANA: &str = r#"{"sub":"ana"}"#;
 
 async fn floor() -> testing::Database {
+    logs::listen();
+    logs::secret(PASSWORD);
     let database = testing::database().await.unwrap();
     database.connect().await.unwrap().batch_execute(SETUP).await.unwrap();
     database
 }
 
 fn config(database: &testing::Database, connections_max: usize) -> PoolConfig {
-    let mut config = PoolConfig::new(database.config());
+    let mut connection = database.config();
+    connection.password(PASSWORD);
+    let mut config = PoolConfig::new(connection);
     config.connections_max = connections_max;
     config
 }

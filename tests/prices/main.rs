@@ -11,6 +11,9 @@ mod bills;
 mod list;
 #[path = "../shared/program.rs"]
 mod program;
+#[path = "../shared/logs.rs"]
+#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+mod logs;
 
 use std::{
     fs,
@@ -50,6 +53,7 @@ impl Drop for Desk {
 
 impl Desk {
     async fn open() -> Self {
+        logs::listen();
         let database = testing::database().await.unwrap();
         let pool = Pool::connect(PoolConfig::new(database.config())).unwrap();
         let folder = std::env::temp_dir().join(format!("tollgate-prices-{}", Uuid::new_v4()));
@@ -77,8 +81,11 @@ impl Desk {
                 command.env_remove(name);
             }
         }
-        command.env("DATABASE_URL", database).current_dir(&self.folder);
-        command.args(line.split_whitespace()).stdin(Stdio::null()).output().unwrap()
+        command.env("DATABASE_URL", database).env("TOLLGATE_LOG__LEVEL", "trace");
+        command.current_dir(&self.folder).args(line.split_whitespace()).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stderr).lines().for_each(logs::heard);
+        output
     }
 
     /// What a command that succeeds says as JSON.

@@ -8,6 +8,9 @@
     reason = "a test that cannot be set up has failed, and counts are worth seeing"
 )]
 
+#[path = "../shared/logs.rs"]
+#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+mod logs;
 mod mutants;
 mod newer;
 mod weakened;
@@ -33,6 +36,7 @@ async fn after(client: &Client, sql: &str, scope: Scope<'_>) -> Proof {
 
 /// A database that takes claims only under this seal.
 async fn sealed_database() -> (testing::Database, Seal) {
+    logs::listen();
     let database = testing::database().await.unwrap();
     let seal = Seal::new(b"the key of a database to be proven").unwrap();
     sealing::set(&database.config(), &Sealing::Only(vec![seal.clone()])).await.unwrap();

@@ -30,6 +30,12 @@ use tollgate::{
 };
 use uuid::Uuid;
 
+use crate::logs;
+
+/// What every call here is about.
+const PROMPT: &str = "what-they-asked";
+const ANSWER: &str = "what-they-were-told";
+
 pub(crate) trait Fixture {
     type Store: Ledger + Journal + PolicyStore + PriceStore + SwitchStore + Clone;
     async fn start() -> Self;
@@ -181,6 +187,9 @@ pub(crate) struct On<const SEALED: bool> {
     noon: String,
 }
 
+/// What a gateway's login brings, though the cluster asks for none: no log may show it.
+const PASSWORD: &str = "password-of-the-login";
+
 /// The key of [`Sealed`] databases.
 pub(crate) fn key() -> Seal {
     Seal::new(b"the key of databases under test, 1").unwrap()
@@ -189,7 +198,7 @@ pub(crate) fn key() -> Seal {
 /// A gateway's way into a database.
 pub(crate) fn bounds(database: &testing::Database, seal: Option<Seal>) -> PoolConfig {
     let mut login = database.config();
-    login.user("tollgate_login");
+    login.user("tollgate_login").password(PASSWORD);
     let mut bounds = PoolConfig::new(login);
     bounds.connections_max = 6;
     // A hundred holds at once wait for six connections on a busy machine.
@@ -201,6 +210,10 @@ pub(crate) fn bounds(database: &testing::Database, seal: Option<Seal>) -> PoolCo
 impl<const SEALED: bool> Fixture for On<SEALED> {
     type Store = PostgresStore;
     async fn start() -> Self {
+        logs::listen();
+        for secret in [PASSWORD, PROMPT, ANSWER] {
+            logs::secret(secret);
+        }
         let database = testing::database().await.unwrap();
         let admin = database.connect().await.unwrap();
         admin.batch_execute(UNIT_PRICE).await.unwrap();
@@ -330,8 +343,8 @@ pub(crate) fn unheld(request_id: RequestId) -> Arc<Finish> {
         latency: Duration::from_millis(20),
         first_byte: Some(Duration::from_millis(5)),
         record: Some(Record {
-            request: Some("{\"prompt\":\"a\0b\"}".into()),
-            response: Some("hello".into()),
+            request: Some(format!("{{\"prompt\":\"{PROMPT}\0b\"}}")),
+            response: Some(ANSWER.into()),
             truncated: false,
         }),
     })

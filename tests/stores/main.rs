@@ -20,6 +20,9 @@ mod fixture;
 mod fuzz;
 mod isolation;
 mod limits;
+#[path = "../shared/logs.rs"]
+#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+mod logs;
 mod operator;
 mod plans;
 mod prices;

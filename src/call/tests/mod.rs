@@ -5,6 +5,9 @@ mod cut;
 mod endless;
 mod ends;
 mod left;
+#[path = "../../../tests/shared/logs.rs"]
+#[expect(dead_code, reason = "shared with the suites beside the library, which use the rest")]
+mod logs;
 mod read;
 mod record;
 mod streams;
@@ -61,6 +64,10 @@ impl Recorder {
     }
 
     fn with_gate(permits: usize) -> Arc<Self> {
+        logs::listen();
+        for said in ["hello", "hi there"] {
+            logs::secret(said);
+        }
         let count = watch::Sender::new(0);
         Arc::new(Self {
             finishes: Mutex::default(),

@@ -17,6 +17,8 @@ use tollgate::{
 };
 use uuid::Uuid;
 
+use super::logs;
+
 /// The model that has a price.
 pub(crate) const MODEL: &str = "small";
 pub(crate) const BOTH: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
@@ -108,7 +110,9 @@ impl Ask {
     }
 
     pub(crate) fn saying(self, content: impl Into<String>) -> Self {
-        Self { content: content.into(), ..self }
+        let content = content.into();
+        logs::secret(&content);
+        Self { content, ..self }
     }
 
     pub(crate) fn at_most(self, max_tokens: u64) -> Self {

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     num::NonZeroU32,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -32,12 +33,18 @@ use tollgate::{
         migrate,
         sealing::{self, Sealing},
     },
-    provider::mock::{self, MockProvider},
+    provider::{
+        mock::{self, MockProvider},
+        upstream::SecretRef,
+    },
     store::coalesce::Options,
 };
 use uuid::Uuid;
 
-use super::{Answer, Ask, Client, price};
+use super::{Answer, Ask, Client, logs, price};
+
+/// What every login of a gateway brings, though the cluster asks for none: no log may show it.
+const PASSWORD: &str = "password-of-the-login";
 
 /// The bounds of a gateway under test.
 #[derive(Clone, Debug)]
@@ -100,7 +107,33 @@ pub(crate) struct House {
     issuer: DevIssuer,
     issuer_url: String,
     mock_url: String,
+    /// The key that gateways send to the provider.
+    key: SecretFile,
     closing: CancellationToken,
+}
+
+/// A file with a secret, gone with it.
+#[derive(Debug)]
+pub(crate) struct SecretFile(PathBuf);
+
+impl SecretFile {
+    pub(crate) fn new(secret: &str) -> Self {
+        let name = format!("tollgate-test-{}.secret", Uuid::new_v4());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, secret).unwrap();
+        Self(path)
+    }
+
+    /// As a configuration names it.
+    pub(crate) fn reference(&self) -> SecretRef {
+        SecretRef::File(self.0.clone())
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 /// A gateway that serves.
@@ -155,8 +188,12 @@ impl House {
     }
 
     async fn on(database: tokio_postgres::Config, setup: Setup) -> Self {
+        logs::listen();
+        let key = format!("sk-test-{}", Uuid::new_v4());
+        logs::secret(&key);
+        logs::secret(PASSWORD);
         let mut login = database.clone();
-        login.user("tollgate_login");
+        login.user("tollgate_login").password(PASSWORD);
         if let Some(seal) = &setup.seal {
             sealing::set(&database, &Sealing::Only(vec![seal.clone()])).await.unwrap();
         }
@@ -198,6 +235,7 @@ impl House {
             issuer,
             issuer_url,
             mock_url,
+            key: SecretFile::new(&key),
             closing,
         }
     }
@@ -241,7 +279,7 @@ impl House {
         let further = self.setup.placements.iter().map(|(_, database)| database);
         let all = std::iter::once(&self.database).chain(further).filter(|_| self.setup.listens);
         let direct = all.cloned().map(|mut direct| {
-            direct.user("tollgate_login");
+            direct.user("tollgate_login").password(PASSWORD);
             direct
         });
         direct.collect()
@@ -266,6 +304,7 @@ impl House {
             name: name.into(),
             dialect,
             base_url: self.mock_url.clone(),
+            credential: Some(self.key.reference()),
             models: vec!["*".into()],
             head_timeout: self.setup.head_timeout,
             idle_timeout: self.setup.idle_timeout,
@@ -323,7 +362,10 @@ impl House {
 
     /// A token that says so.
     pub(crate) fn somebody(&self, grant: &Grant) -> Org {
-        Org { id: grant.organization_id, token: self.issuer.issue(grant).unwrap().token }
+        let token = self.issuer.issue(grant).unwrap().token;
+        // Any token is known by its beginning; this one by the seal at its end, too.
+        logs::secret(token.rsplit('.').next().unwrap());
+        Org { id: grant.organization_id, token }
     }
 
     pub(crate) async fn grant(&self, org: &Org, nanos: i64) {
@@ -366,6 +408,12 @@ impl House {
         format!("postgres://{user}@{}/{database}{attrs}", servers.join(","))
     }
 
+    /// The same with a password, in a file, which is where one may be.
+    pub(crate) fn url_with_password(&self) -> SecretFile {
+        let url = self.url("tollgate_login");
+        SecretFile::new(&url.replacen('@', &format!(":{PASSWORD}@"), 1))
+    }
+
     /// Another connection past the gateway, as the superuser.
     pub(crate) async fn stranger(&self) -> Arc<tokio_postgres::Client> {
         Arc::new(connect(&self.database).await)
@@ -388,7 +436,7 @@ fn open(bounds: &PoolConfig, waiting: Options, setup: &Setup) -> Places {
     let further = setup.placements.iter().map(|(name, database)| {
         let mut bounds = bounds.clone();
         bounds.connection = database.clone();
-        bounds.connection.user("tollgate_login");
+        bounds.connection.user("tollgate_login").password(PASSWORD);
         (name.clone(), Pool::connect(bounds).unwrap())
     });
     Places::with(Pool::connect(bounds.clone()).unwrap(), further, setup.move_wait, waiting)

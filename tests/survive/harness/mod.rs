@@ -7,6 +7,8 @@ mod bounds;
 mod client;
 mod columns;
 mod house;
+#[path = "../../shared/logs.rs"]
+pub(crate) mod logs;
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ pub(crate) use ask::{Ask, BOTH, MODEL, cost, plain_cost, price};
 pub(crate) use books::Row;
 pub(crate) use client::{Answer, Client};
 pub(crate) use columns::Columns;
-pub(crate) use house::{House, Org, Setup};
+pub(crate) use house::{House, Org, SecretFile, Setup};
 
 /// Credits that last.
 pub(crate) const RICH: i64 = 1_000_000_000_000;
