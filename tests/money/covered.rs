@@ -14,7 +14,7 @@ const FAULTS: &[(&str, &[&str])] = &[
         &[
             "where_a_hold_is_the_cost_exactly_as_many_calls_pass_as_are_paid_for",
             "credits_for_fifty_calls_let_fifty_of_five_hundred_pass_through_two_gateways",
-            "however_calls_overlap_they_never_cost_more_than_there_is",
+            "however_calls_overlap_none_is_refused_that_there_are_credits_for",
         ],
     ),
     (

@@ -71,25 +71,25 @@ async fn no_path_tells_of_another_where_only_row_security_stands() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_on_four_connections_gets_not_one_foreign_byte() {
-    crowd::stays_apart(house(Walls::All, None).await).await;
+    crowd::stays_apart(house(Walls::All, None).await, crowd::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_stays_apart_where_only_row_security_stands() {
-    crowd::stays_apart(house(Walls::RowSecurity, None).await).await;
+    crowd::stays_apart(house(Walls::RowSecurity, None).await, crowd::fewer()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_stays_apart_where_claims_are_sealed() {
-    crowd::stays_apart(house(Walls::Sealed, None).await).await;
+    crowd::stays_apart(house(Walls::Sealed, None).await, crowd::fewer()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_of_it_holds_through_pgbouncer() {
     let Some(pooler) = Pooler::start().await else { return };
     routes::learn_nothing(house(Walls::All, Some(&pooler)).await).await;
-    crowd::stays_apart(house(Walls::All, Some(&pooler)).await).await;
-    crowd::stays_apart(house(Walls::RowSecurity, Some(&pooler)).await).await;
+    crowd::stays_apart(house(Walls::All, Some(&pooler)).await, crowd::fewer()).await;
+    crowd::stays_apart(house(Walls::RowSecurity, Some(&pooler)).await, crowd::fewer()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,11 +9,11 @@
 
 mod bills;
 mod list;
-#[path = "../shared/program.rs"]
-mod program;
 #[path = "../shared/logs.rs"]
 #[expect(dead_code, reason = "shared with other suites, which use the rest")]
 mod logs;
+#[path = "../shared/program.rs"]
+mod program;
 
 use std::{
     fs,
