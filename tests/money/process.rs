@@ -13,7 +13,7 @@ use tokio::{
 };
 use tollgate::gateway::config::{Config, Log, LogFormat, Server};
 
-use crate::harness::{DEADLINE, House, SecretFile, logs};
+use crate::harness::{DEADLINE, House, logs};
 
 /// A `tollgate serve` that runs until it is told otherwise, or dropped.
 #[derive(Debug)]
@@ -21,7 +21,6 @@ pub(crate) struct Process {
     pub(crate) address: SocketAddr,
     child: Child,
     config: PathBuf,
-    _url: SecretFile,
 }
 
 impl House {
@@ -32,8 +31,7 @@ impl House {
             log: Log { format: LogFormat::Json, level: "trace".into() },
             ..self.config()
         };
-        let url = self.url_with_password();
-        config.database.url = Some(url.reference().to_string());
+        config.database.url = Some(self.url_with_password());
         config.database.pool_size = self.setup.connections;
         config.database.wait_timeout = self.setup.wait;
         let name = format!("tollgate-test-{}.toml", uuid::Uuid::new_v4());
@@ -72,7 +70,7 @@ impl House {
                 }
             }
         });
-        Process { address, child, config: path, _url: url }
+        Process { address, child, config: path }
     }
 }
 

@@ -133,7 +133,7 @@ impl Crowd {
                          and replace(coalesce(request, '') || coalesce(response, ''), $2, '') like '%canary%'";
         for (org, canary) in &self.orgs {
             let id = org.id.as_uuid();
-            let found = self.house.admin.query_one(foreign, &[&id, canary]);
+            let found = async { self.house.admin.query_one(foreign, &[&id, canary]).await };
             let found = logs::unheard(found).await.unwrap();
             assert_eq!(found.get::<_, i64>(0), 0);
             let charged: i64 =

@@ -237,7 +237,8 @@ async fn the_database_reads_under_a_seal_exactly_what_was_sealed() {
             [text.clone(), format!(" \n{text} "), serde_json::to_string_pretty(&claims).unwrap()]
         {
             let sealed = key().seal(&text, then);
-            let read = client.query_one("select tollgate.verified($1)::text", &[&sealed]);
+            let statement = "select tollgate.verified($1)::text";
+            let read = async { client.query_one(statement, &[&sealed]).await };
             let read: String = logs::unheard(read).await.unwrap().get(0);
             assert_eq!(serde_json::from_str::<Value>(&read).unwrap(), claims);
         }

@@ -36,7 +36,7 @@ async fn organizations_that_share_a_small_pool_see_their_own_words_only() {
                        and (request || response not like '%' || $2 || '%'
                          or replace(request || response, $2, '') like '%canary%')";
         let id = org.id.as_uuid();
-        let found = house.admin.query_one(foreign, &[&id, &canary]);
+        let found = async { house.admin.query_one(foreign, &[&id, &canary]).await };
         let found = logs::unheard(found).await.unwrap();
         assert_eq!(found.get::<_, i64>(0), 0);
     }

@@ -5,7 +5,7 @@ use std::{
     num::NonZeroU32,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -109,15 +109,17 @@ pub(crate) struct House {
     mock_url: String,
     /// The key that gateways send to the provider.
     key: SecretFile,
+    /// The database's address with a password, for those that are programs of their own.
+    urls: Mutex<Vec<SecretFile>>,
     closing: CancellationToken,
 }
 
 /// A file with a secret, gone with it.
 #[derive(Debug)]
-pub(crate) struct SecretFile(PathBuf);
+struct SecretFile(PathBuf);
 
 impl SecretFile {
-    pub(crate) fn new(secret: &str) -> Self {
+    fn new(secret: &str) -> Self {
         let name = format!("tollgate-test-{}.secret", Uuid::new_v4());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, secret).unwrap();
@@ -125,7 +127,7 @@ impl SecretFile {
     }
 
     /// As a configuration names it.
-    pub(crate) fn reference(&self) -> SecretRef {
+    fn reference(&self) -> SecretRef {
         SecretRef::File(self.0.clone())
     }
 }
@@ -236,6 +238,7 @@ impl House {
             issuer_url,
             mock_url,
             key: SecretFile::new(&key),
+            urls: Mutex::default(),
             closing,
         }
     }
@@ -409,9 +412,12 @@ impl House {
     }
 
     /// The same with a password, in a file, which is where one may be.
-    pub(crate) fn url_with_password(&self) -> SecretFile {
+    pub(crate) fn url_with_password(&self) -> String {
         let url = self.url("tollgate_login");
-        SecretFile::new(&url.replacen('@', &format!(":{PASSWORD}@"), 1))
+        let file = SecretFile::new(&url.replacen('@', &format!(":{PASSWORD}@"), 1));
+        let reference = file.reference().to_string();
+        self.urls.lock().unwrap().push(file);
+        reference
     }
 
     /// Another connection past the gateway, as the superuser.

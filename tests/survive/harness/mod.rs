@@ -18,7 +18,7 @@ pub(crate) use ask::{Ask, BOTH, MODEL, cost, plain_cost, price};
 pub(crate) use books::Row;
 pub(crate) use client::{Answer, Client};
 pub(crate) use columns::Columns;
-pub(crate) use house::{House, Org, SecretFile, Setup};
+pub(crate) use house::{House, Org, Setup};
 
 /// Credits that last.
 pub(crate) const RICH: i64 = 1_000_000_000_000;
