@@ -11,5 +11,5 @@ mod attacks;
 mod keys;
 mod kit;
 #[path = "../shared/logs.rs"]
-#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
 mod logs;

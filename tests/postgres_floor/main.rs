@@ -9,7 +9,7 @@
 
 mod listen;
 #[path = "../shared/logs.rs"]
-#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
 mod logs;
 mod proxy;
 

@@ -10,7 +10,7 @@
 mod bills;
 mod list;
 #[path = "../shared/logs.rs"]
-#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
 mod logs;
 #[path = "../shared/program.rs"]
 mod program;

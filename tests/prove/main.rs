@@ -9,7 +9,12 @@
 )]
 
 #[path = "../shared/logs.rs"]
-#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "shared with other suites, which use the rest"
+)]
 mod logs;
 mod mutants;
 mod newer;

@@ -152,7 +152,10 @@ impl Collector {
             }
             for key in SEAL_KEYS {
                 let start = &key[..key.len().min(12)];
-                let hex: String = start.iter().map(|byte| format!("{byte:02x}")).collect();
+                let mut hex = String::new();
+                for byte in start {
+                    let _written = write!(hex, "{byte:02x}");
+                }
                 let pad: Vec<_> = start.iter().map(|byte| byte ^ 0x36).collect();
                 let bytes = |bytes: &[u8]| format!("{bytes:?}").trim_end_matches(']').to_owned();
                 for form in [hex, bytes(start), bytes(&pad), start.escape_ascii().to_string()] {
@@ -347,7 +350,8 @@ fn a_secret_in_a_log_would_be_noticed() {
             tracing::debug_span!("call", prompt = "knock knock", later = tracing::field::Empty);
         span.record("later", "walnut");
         let error = io::Error::other("of-a-token.that-is-good was refused");
-        tracing::error!(error = &error as &dyn std::error::Error, "no answer");
+        let error: &(dyn std::error::Error + 'static) = &error;
+        tracing::error!(error, "no answer");
         tracing::warn!(key = ?["eyJhbGciOiJSUzI1NiJ9"], "refused");
     });
     assert_eq!(collector.found().len(), 5, "{:#?}", collector.found());

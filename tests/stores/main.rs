@@ -21,7 +21,7 @@ mod fuzz;
 mod isolation;
 mod limits;
 #[path = "../shared/logs.rs"]
-#[expect(dead_code, reason = "shared with other suites, which use the rest")]
+#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
 mod logs;
 mod operator;
 mod plans;
