@@ -65,7 +65,7 @@ impl LimitsLayer {
     }
 
     /// Default 1,000,000. Of about how many limits the counts are kept: each organization, team, person and
-    /// key with a limit that has called within a minute is one. At the default they take 60 MB at the most.
+    /// key with a limit that has called within a minute is one. At the default they take some 60 MB.
     /// Those are forgotten whose buckets are full and who have no call in flight; where there are more,
     /// those that would be full the soonest. Starts the counts anew.
     #[must_use]
