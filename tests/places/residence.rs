@@ -34,12 +34,13 @@ pub(crate) async fn made(house: &House, place: &Place) -> Org {
     org
 }
 
-/// How many rows an organization has in one table of a place.
-async fn rows_of(house: &House, org: &Org, place: &Place, table: &str) -> i64 {
+/// The rows that an organization has in one table of a place.
+async fn rows_of(house: &House, org: &Org, place: &Place, table: &str) -> Vec<String> {
     let schema = place.schema(org.id);
-    let sql = format!("select count(*) from {schema}.{table} where organization_id = $1");
+    let sql = format!("select to_jsonb(t)::text from {schema}.{table} t where organization_id = $1");
     let client = connect(database_of(house, place)).await;
-    client.query_one(&sql, &[&org.id.as_uuid()]).await.unwrap().get(0)
+    let rows = client.query(&sql, &[&org.id.as_uuid()]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Where a place is.
@@ -110,7 +111,8 @@ async fn an_organization_lives_in_each_placement_as_in_any_other() {
             // A grant; and a hold and a settlement of each call.
             ("credit_ledger", 7),
         ] {
-            assert_eq!(rows_of(&house, &org, &place, table).await, expected, "{place}: {table}");
+            let found = rows_of(&house, &org, &place, table).await;
+            assert_eq!(found.len(), expected, "{place}: {table}: {found:#?}");
         }
         for other in [Place::Row, Place::Schema, far()].into_iter().filter(|other| *other != place)
         {

@@ -404,6 +404,25 @@ select * from told.events;
 --> team red day tokens 50 f 8 10 0
 --> team red day tokens 80 f 8 10 0
 
+## A person, a team and a key of one name have each a budget of its own
+select told.organization(1000);
+select told.budget('user', told.id('x')::text, 'day', 10, null);
+--> -
+select told.budget('team', 'x', 'day', 100, null);
+--> -
+select told.budget('key', 'x', 'day', 1000, null);
+--> -
+select told.hold('a', 1, 1, told.id('x')::text, 'x', 'x');
+--> granted 999
+select told.finish('a', 1, 6, told.id('x')::text, 'x', 'x');
+--> 1 0
+select * from told.windows;
+--> key x day 6 0 credits 1 0 0
+--> team x day 6 0 credits 1 0 0
+--> user x day 6 0 credits 1 0 0
+select * from told.events;
+--> user x day tokens 50 f 6 10 0
+
 ## Who ends a call beyond the hold moves the true figures into every window
 select told.organization(1000);
 select told.budget('organization', '', 'day', 100, 100);
