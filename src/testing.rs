@@ -1,6 +1,7 @@
 //! What the layers' tests share: callers, prices, and stores that answer as they are told.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     future::{Ready, ready},
     sync::{
@@ -11,6 +12,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use metrics_util::debugging::{DebugValue, Snapshotter};
 
 use crate::{
     context::{Call, Report, Tenant},
@@ -105,6 +107,24 @@ impl PolicyStore for NoStanding {
     fn standing<'a>(&'a self, _: &'a Tenant) -> StoreFuture<'a, Standing> {
         Box::pin(ready(Err(StoreError::UnknownOrganization)))
     }
+}
+
+/// What was counted since the last time, by the names of the metrics and the values of their labels: a counter's or a
+/// gauge's value, or how many values a histogram was given.
+pub(crate) fn counted(metrics: &Snapshotter) -> BTreeMap<String, f64> {
+    let all = metrics.snapshot().into_vec().into_iter();
+    let named = all.map(|(key, _, _, value)| {
+        let (_, key) = key.into_parts();
+        let labels = key.labels().map(metrics::Label::value);
+        let name: Vec<&str> = std::iter::once(key.name()).chain(labels).collect();
+        let value = match value {
+            DebugValue::Counter(value) => f64::from(u32::try_from(value).unwrap()),
+            DebugValue::Gauge(value) => value.into_inner(),
+            DebugValue::Histogram(values) => f64::from(u32::try_from(values.len()).unwrap()),
+        };
+        (name.join(" "), value)
+    });
+    named.collect()
 }
 
 /// A ledger that gives one verdict, and remembers what it was asked for.

@@ -61,6 +61,15 @@ mod tests {
     }
 
     #[test]
+    fn a_captured_byte_that_no_store_takes_as_text_is_replaced() {
+        for (bytes, kept) in [(&b"a\0b"[..], "a\u{FFFD}b"), (b"a\xffb", "a\u{FFFD}b"), (b"ab", "ab")] {
+            let mut capture = Capture::up_to(5);
+            capture.add(&Bytes::from_static(bytes));
+            assert_eq!(capture.into_text(), (kept.into(), false));
+        }
+    }
+
+    #[test]
     fn bytes_that_no_store_takes_as_text_are_replaced() {
         assert_eq!(storable(b"a\0b\xff"), "a\u{FFFD}b\u{FFFD}");
     }

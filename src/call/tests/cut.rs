@@ -57,11 +57,11 @@ fn once(
 }
 
 /// Says when it is dropped.
-struct Tells(Arc<std::sync::atomic::AtomicBool>);
+struct Tells(Arc<AtomicBool>);
 
 impl Drop for Tells {
     fn drop(&mut self) {
-        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -170,7 +170,7 @@ async fn each_scope_cuts_its_own_calls_and_the_client_is_told_which() {
 async fn a_call_that_waits_for_its_answer_gets_403_and_pays_its_input() {
     for body in [CHAT, CHAT_STREAM] {
         let (recorder, switch) = (Recorder::open(), KillSwitch::default());
-        let gone = Arc::<std::sync::atomic::AtomicBool>::default();
+        let gone = Arc::<AtomicBool>::default();
         let provider = {
             let gone = Arc::clone(&gone);
             move || {
@@ -187,7 +187,7 @@ async fn a_call_that_waits_for_its_answer_gets_403_and_pays_its_input() {
         switch.cut(ORGANIZATION, &Switches::from_iter([Switch::User("someone".into())]));
         assert!(call.is_woken());
         let answer = call.await.unwrap();
-        assert!(gone.load(std::sync::atomic::Ordering::SeqCst), "the provider is hung up on");
+        assert!(gone.load(Ordering::SeqCst), "the provider is hung up on");
         assert_eq!(answer.status(), 403);
         assert!(text(answer.into_body()).await.contains("user_suspended"));
         let finish = recorder.only_finish().await;

@@ -15,8 +15,10 @@ async fn an_answer_waits_until_its_finish_is_durable() {
     tokio::task::yield_now().await;
     assert_pending!(answer.poll());
     recorder.let_through();
-    let answer = answer.await.unwrap();
-    assert_eq!(text(answer.into_body()).await, ANSWER);
+    let body = answer.await.unwrap().into_body();
+    // So that the server declares its length.
+    assert_eq!(body.size_hint().exact(), u64::try_from(ANSWER.len()).ok());
+    assert_eq!(text(body).await, ANSWER);
 
     let finish = recorder.only_finish().await;
     assert_eq!((finish.ending, finish.status, finish.estimated), (Ending::Complete, 200, false));

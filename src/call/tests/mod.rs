@@ -1,6 +1,7 @@
 //! Calls through `CallLayer`, with a journal that can be watched, stopped and broken.
 
 mod bounds;
+mod counted;
 mod cut;
 mod endless;
 mod ends;
@@ -14,7 +15,10 @@ mod streams;
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,6 +56,10 @@ struct Recorder {
     count: watch::Sender<usize>,
     gate: Semaphore,
     failures: Mutex<usize>,
+    /// What it answers once it has written one.
+    finished: Mutex<Finished>,
+    /// It takes none.
+    refuses: AtomicBool,
 }
 
 impl Recorder {
@@ -74,6 +82,8 @@ impl Recorder {
             count,
             gate: Semaphore::new(permits),
             failures: Mutex::default(),
+            finished: Mutex::default(),
+            refuses: AtomicBool::new(false),
         })
     }
 
@@ -110,7 +120,10 @@ impl Journal for Recorder {
             }
             self.finishes.lock().unwrap().push(Finish::clone(finish));
             self.count.send_modify(|count| *count = count.saturating_add(1));
-            Ok(Finished::default())
+            if self.refuses.load(Ordering::SeqCst) {
+                return Err(StoreError::Refused("no such column".into()));
+            }
+            Ok(*self.finished.lock().unwrap())
         })
     }
 }
