@@ -62,7 +62,9 @@ mod tests {
 
     #[test]
     fn a_captured_byte_that_no_store_takes_as_text_is_replaced() {
-        for (bytes, kept) in [(&b"a\0b"[..], "a\u{FFFD}b"), (b"a\xffb", "a\u{FFFD}b"), (b"ab", "ab")] {
+        for (bytes, kept) in
+            [(&b"a\0b"[..], "a\u{FFFD}b"), (b"a\xffb", "a\u{FFFD}b"), (b"ab", "ab")]
+        {
             let mut capture = Capture::up_to(5);
             capture.add(&Bytes::from_static(bytes));
             assert_eq!(capture.into_text(), (kept.into(), false));

@@ -175,11 +175,11 @@ async fn write(journal: &dyn Journal, job: Job) {
 }
 
 fn log_debt(tenant: &Tenant, finish: &Finish, finished: &Finished) {
-    if finished.debt.nanos() > 0 && !finished.replayed {
+    if let Some(debt) = finished.newly_owed() {
         tracing::warn!(
             request_id = %finish.request_id,
             organization_id = %tenant.organization_id(),
-            debt = %finished.debt,
+            %debt,
             "the balance did not cover a settlement; the rest is owed"
         );
     }

@@ -68,7 +68,7 @@ impl Heartbeats {
     }
 
     /// What was seen of each call with a hold, by organization.
-    fn now(&self) -> HashMap<OrganizationId, Vec<Heartbeat>> {
+    pub(super) fn now(&self) -> HashMap<OrganizationId, Vec<Heartbeat>> {
         let mut beats: HashMap<_, Vec<_>> = HashMap::new();
         for shard in self.0.iter() {
             for (organization, call) in lock(shard).values() {

@@ -1,6 +1,7 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode, header};
+use metrics_util::debugging::DebuggingRecorder;
 use tokio_test::{assert_pending, assert_ready_ok};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_test::mock;
@@ -21,7 +22,7 @@ use crate::{
     },
     refusal::Refused,
     store::{MemoryStore, Policies, PriceStore, Prices, StoreError, StoreFuture},
-    testing::{Verdicts, away, fetched, price, prices, request, tenant, yes},
+    testing::{Verdicts, away, counted, fetched, price, prices, request, tenant, yes},
 };
 
 fn facts(endpoint: Endpoint) -> CallFacts {
@@ -162,6 +163,46 @@ async fn each_verdict_has_its_answer_and_none_of_them_reaches_the_provider() {
         assert_eq!(ledger.times(), 1);
         assert!(call.hold().is_none());
         assert_pending!(provider.poll_request());
+    }
+}
+
+#[tokio::test]
+async fn each_verdict_is_counted_by_its_word_and_an_open_hold_until_its_call_ends() {
+    let metrics = DebuggingRecorder::new();
+    let _here = metrics::set_default_local_recorder(&metrics);
+    let exceeded = Exceeded {
+        scope: Scope::User,
+        window: Window::Day,
+        unit: Unit::Tokens,
+        retry_after: Duration::from_hours(1),
+        may_wait: false,
+    };
+    let insufficient = HoldVerdict::Insufficient { available: Credits::ZERO, may_wait: false };
+    for (verdict, word) in [
+        (Some(HoldVerdict::Granted), "granted"),
+        (Some(insufficient), "insufficient"),
+        (Some(HoldVerdict::BudgetExceeded(exceeded)), "budget_exceeded"),
+        (Some(HoldVerdict::Suspended(Scope::Team)), "suspended"),
+        (Some(HoldVerdict::UnknownOrganization), "unknown_organization"),
+        (Some(HoldVerdict::Conflict), "conflict"),
+        (None, "error"),
+    ] {
+        let opens = if verdict == Some(HoldVerdict::Granted) { 1.0 } else { 0.0 };
+        let ledger = verdict.map_or_else(Verdicts::away, Verdicts::always);
+        let call = Call::new(facts(Endpoint::ChatCompletions));
+        drop(answer(layer(&ledger), &call).await);
+        let seen = counted(&metrics.snapshotter());
+        let name = format!("tollgate_holds_total {word}");
+        let verdicts = seen
+            .iter()
+            .filter(|(name, value)| name.starts_with("tollgate_holds_total") && **value > 0.0);
+        assert_eq!(verdicts.collect::<Vec<_>>(), [(&name, &1.0)]);
+        assert_eq!(seen.get("tollgate_hold_seconds"), Some(&1.0));
+        assert_eq!(seen.get("tollgate_holds_open").copied().unwrap_or_default(), opens);
+        // What a snapshot has told, the next one does not tell again: less than none is one that is closed.
+        drop(call);
+        let seen = counted(&metrics.snapshotter());
+        assert_eq!(seen.get("tollgate_holds_open").copied().unwrap_or_default(), -opens, "{word}");
     }
 }
 

@@ -114,3 +114,24 @@ pub struct Finished {
     /// This finish had been written before.
     pub replayed: bool,
 }
+
+impl Finished {
+    /// What is owed since this finish, and was not before.
+    pub(crate) fn newly_owed(&self) -> Option<Credits> {
+        (self.debt.nanos() > 0 && !self.replayed).then_some(self.debt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debt_is_new_once() {
+        let owed = |debt, replayed| {
+            let debt = Credits::from_nanos(debt);
+            Finished { debt, replayed, ..Finished::default() }.newly_owed().map(Credits::nanos)
+        };
+        assert_eq!([owed(1, false), owed(1, true), owed(0, false)], [Some(1), None, None]);
+    }
+}

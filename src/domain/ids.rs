@@ -87,3 +87,16 @@ impl RequestId {
         i64::try_from(seconds.saturating_mul(1000).saturating_add(millis)).unwrap_or(i64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_says_the_millisecond_of_its_arrival() {
+        let of = |text: &str| RequestId::new(Uuid::parse_str(text).unwrap()).arrived_ms();
+        // 1,700,000,000.123 s after the epoch.
+        assert_eq!(of("018bcfe5-687b-7000-8000-000000000000"), 1_700_000_000_123);
+        assert_eq!(of("00000000-0000-4000-8000-000000000000"), 0);
+    }
+}

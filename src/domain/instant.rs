@@ -191,6 +191,47 @@ mod tests {
     }
 
     #[test]
+    fn figures_of_a_moment_end_where_those_of_the_calendar_end() {
+        for (valid, text) in [
+            (true, "2026-12-31T23:59:59.1+15:59"),
+            (false, "2026-12-31T23:59:59.1+16:00"),
+            (false, "2026-12-31T23:59:59.1+15:60"),
+            (false, "2026-12-31T23:60:59Z"),
+            (false, "2026-12-31T24:59:59Z"),
+            (false, "2026-12-31T23:59:60Z"),
+            (false, "2026-12-31T23:59:59.Z"),
+            (true, "9999-12-31"),
+            (false, "2026-00-31"),
+            (false, "2026-12-00"),
+            (false, "2026-12-32"),
+        ] {
+            assert_eq!(text.parse::<Moment>().is_ok(), valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc_and_an_instant_is_as_it_was_written() {
+        for (text, utc) in [
+            ("2026-03-29", "2026-03-29T00:00:00Z"),
+            ("2026-03-29T02:30:00+02:00", "2026-03-29T02:30:00+02:00"),
+        ] {
+            let moment: Moment = text.parse().unwrap();
+            assert_eq!((moment.in_utc().as_str(), moment.to_string().as_str()), (utc, text));
+        }
+    }
+
+    #[test]
+    fn microseconds_are_written_where_there_are_some() {
+        for (micros, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_000_001, "1970-01-01T00:00:01.000001Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(rfc3339_micros(micros), text);
+        }
+    }
+
+    #[test]
     fn leap_days_and_turns_of_years_are_where_they_belong() {
         let cases = [
             (0, "1970-01-01T00:00:00Z"),

@@ -153,6 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn no_list_of_models_allows_all_and_an_empty_one_none() {
+        for (json, list) in [
+            ("null", AllowList::All),
+            ("[]", AllowList::Only(vec![])),
+            (r#"["small"]"#, AllowList::Only(vec!["small".into()])),
+        ] {
+            assert_eq!(serde_json::from_str::<AllowList>(json).unwrap(), list);
+            assert_eq!(serde_json::to_string(&list).unwrap(), json);
+        }
+    }
+
+    #[test]
     fn a_policy_with_an_unknown_key_is_refused() {
         assert!(serde_json::from_str::<Policy>(r#"{"rates":{"request_per_minute":1}}"#).is_err());
         assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), Policy::default());

@@ -240,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn the_dearest_price_that_is_believed_is_the_bound_itself() {
+        assert_eq!(implausible(&price("new", RATE_MAX, 1)), None);
+        assert_eq!(implausible(&price("new", RATE_MAX.saturating_add(1), 1)), Some("input"));
+        let request = |per_request| ModelPrice { per_request, ..price("new", 1, 1) };
+        assert_eq!(implausible(&request(PER_REQUEST_MAX)), None);
+        let more = Credits::from_nanos(PER_REQUEST_MAX.nanos().saturating_add(1));
+        assert_eq!(implausible(&request(more)), Some(PER_REQUEST));
+    }
+
+    #[test]
     fn what_is_as_it_was_is_no_change() {
         let book = PriceBook::new([price("a", 10, 20), price("b", 1, 2)]);
         let seen =

@@ -62,3 +62,25 @@ impl FromStr for Role {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_has_one_word_and_only_three_may_call() {
+        for (role, word, may_call) in [
+            (Role::Owner, "owner", true),
+            (Role::Admin, "admin", true),
+            (Role::Member, "member", true),
+            (Role::Viewer, "viewer", false),
+            (Role::Platform, "platform", false),
+        ] {
+            assert_eq!((role.to_string().as_str(), word.parse()), (word, Ok(role)));
+            assert_eq!(role.may_call(), may_call, "{word}");
+        }
+        for no_role in ["", "Owner", "owner ", "guest"] {
+            assert_eq!(no_role.parse::<Role>(), Err(UnknownRole));
+        }
+    }
+}

@@ -54,3 +54,16 @@ impl FromStr for Scope {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(UnknownScope)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scope_has_one_word() {
+        for (scope, word) in Scope::ALL.into_iter().zip(["organization", "team", "user", "key"]) {
+            assert_eq!((scope.to_string().as_str(), word.parse()), (word, Ok(scope)));
+        }
+        assert_eq!("person".parse::<Scope>(), Err(UnknownScope));
+    }
+}

@@ -240,6 +240,14 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_comes_and_goes_by_and_a_settlement_stays() {
+        let none = amounts(0, 0, 0);
+        let passing = |kind: &str| line(1, kind, none, none).is_passing();
+        assert_eq!(["hold", "release"].map(passing), [true, true]);
+        assert_eq!(["settle", "late_settle", "grant", "expire"].map(passing), [false; 4]);
+    }
+
+    #[test]
     fn a_statement_adds_up_line_by_line_and_in_every_column() {
         let opening = amounts(100, 0, 0);
         let mut sums = Sums::opening(7, opening);

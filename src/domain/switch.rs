@@ -176,6 +176,16 @@ mod tests {
     const KEY: KeyId = KeyId::new(Uuid::from_u128(2));
 
     #[test]
+    fn a_persons_switch_takes_any_name_that_a_token_may_have_and_no_other() {
+        let of = |id: &str| Switch::read(Scope::User, id).map(|switch| switch.scope_id().len());
+        assert_eq!(of("ann").unwrap(), 3);
+        assert_eq!(of(&"a".repeat(512)).unwrap(), 512);
+        for no_name in ["", "a\0b", &*"a".repeat(513)] {
+            assert!(of(no_name).is_err(), "{no_name:?}");
+        }
+    }
+
+    #[test]
     fn each_scope_stops_its_own_and_the_widest_is_named() {
         let mut on = Switches::default();
         let of_ann = |on: &Switches| on.stop(Some(TEAM), "ann", Some(KEY));

@@ -6,7 +6,11 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 use crate::{
-    domain::{ids::OrganizationId, policy::Policy},
+    domain::{
+        ids::{KeyId, OrganizationId, TeamId},
+        policy::Policy,
+        role::Role,
+    },
     testing,
 };
 
@@ -131,4 +135,44 @@ async fn what_is_asked_for_all_the_time_is_not_believed_for_longer() {
         let expected = if second < 30 { 0 } else { 2 };
         assert_eq!(mark(&policies.get(&tenant).await.unwrap()), expected, "{second}");
     }
+}
+
+#[tokio::test]
+async fn each_of_many_callers_of_one_organization_has_a_standing_of_its_own() {
+    let (store, anybody) = stored();
+    let policies = Policies::cached(Arc::new(store.clone()), Policies::TTL_MAX);
+    let id = anybody.organization_id();
+    let roles = [Role::Owner, Role::Admin, Role::Member, Role::Viewer];
+    // So many that their hashes begin alike.
+    let people: Vec<_> = (0..2_000_usize).map(|n| (format!("person {n}"), roles[n % 4])).collect();
+    for (name, role) in &people {
+        store.set_role(id, name, *role).unwrap();
+        policies.get(&Tenant::new(id, name.as_str())).await.unwrap();
+    }
+    for (name, role) in &people {
+        let known = policies.peek(&Tenant::new(id, name.as_str())).unwrap();
+        assert_eq!(known.role, Some(*role), "{name}");
+    }
+    // The same person in another team or with a key is another caller, and nobody is known in another organization.
+    let (name, _) = &people[0];
+    let person = Tenant::new(id, name.as_str());
+    let team = TeamId::new(uuid::Uuid::from_u128(1));
+    let key = KeyId::new(uuid::Uuid::from_u128(1));
+    assert!(policies.peek(&person.clone().with_team(team)).is_none());
+    assert!(policies.peek(&person.with_key(key)).is_none());
+    let other = OrganizationId::new(uuid::Uuid::from_u128(7));
+    assert!(
+        people.iter().all(|(name, _)| policies.peek(&Tenant::new(other, name.as_str())).is_none())
+    );
+}
+
+#[tokio::test]
+async fn the_tokens_role_goes_before_the_membership_tables() {
+    let (store, tenant) = stored();
+    store.set_role(tenant.organization_id(), tenant.user_id(), Role::Viewer).unwrap();
+    let policies = Policies::cached(Arc::new(store), Policies::TTL_MAX);
+    assert_eq!(policies.get(&tenant).await.unwrap().role, Some(Role::Viewer));
+    let said = tenant.with_role(Role::Owner);
+    assert_eq!(policies.get(&said).await.unwrap().role, Some(Role::Owner));
+    assert_eq!(policies.peek(&said).unwrap().role, Some(Role::Owner));
 }

@@ -238,3 +238,63 @@ async fn closing_waits_for_open_calls_and_their_finishes() {
     let late = gateway.oneshot(request(CHAT)).await.unwrap();
     assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
+
+#[tokio::test]
+async fn what_is_cut_of_a_request_or_of_an_answer_is_marked() {
+    for (bytes_max, truncated) in
+        [(ANSWER.len(), false), (ANSWER.len() - 1, true), (CHAT.len() - 1, true)]
+    {
+        assert!(CHAT.len() < ANSWER.len() - 1, "the answer is the longer one");
+        let recorder = Recorder::open();
+        let provider = service_fn(move |request: Request<RequestBody>| {
+            hold(&request, Disconnect::Drain);
+            let keeping = Keeping { keep: Keep::Full, capture_bytes_max: bytes_max };
+            Call::of(&request).unwrap().keep(keeping);
+            async { Ok::<_, Infallible>(json(ANSWER)) }
+        });
+        let answer = layer(&recorder).layer_over(provider).oneshot(request(CHAT)).await.unwrap();
+        assert_eq!(text(answer.into_body()).await, ANSWER);
+        let record = recorder.only_finish().await.record.unwrap();
+        let kept = |text: &str| Some(text[..bytes_max.min(text.len())].to_owned());
+        assert_eq!((record.request, record.response), (kept(CHAT), kept(ANSWER)));
+        assert_eq!(record.truncated, truncated, "{bytes_max}");
+    }
+}
+
+/// A call that is kept in the record, and held for only where that is said.
+async fn kept(held: bool, mut answer: Response<TestBody>, by_layer: bool) -> Finish {
+    let recorder = Recorder::open();
+    if by_layer {
+        let refused = crate::refusal::Refused { code: "x" };
+        answer.extensions_mut().insert(refused);
+    }
+    let answer = Arc::new(Mutex::new(Some(answer)));
+    let provider = service_fn(move |request: Request<RequestBody>| {
+        let call = Call::of(&request).unwrap();
+        if held {
+            set_hold(call, Disconnect::Drain);
+        }
+        call.keep(Keeping { keep: Keep::Full, capture_bytes_max: 1 << 20 });
+        let answer = answer.lock().unwrap().take().unwrap();
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let answer = layer(&recorder).layer_over(provider).oneshot(request(CHAT)).await.unwrap();
+    drop(text(answer.into_body()).await);
+    recorder.only_finish().await
+}
+
+#[tokio::test]
+async fn a_call_is_refused_where_a_layer_refused_it_before_it_was_held_for_and_else_it_has_failed()
+{
+    for (held, by_layer, ending) in [
+        (false, true, Ending::Refused),
+        (false, false, Ending::Failed),
+        (true, true, Ending::Failed),
+        (true, false, Ending::Failed),
+    ] {
+        let mut answer = json("{}");
+        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        let finish = kept(held, answer, by_layer).await;
+        assert_eq!(finish.ending, ending, "held {held}, by a layer {by_layer}");
+    }
+}

@@ -79,3 +79,66 @@ async fn a_long_body_is_read_on_a_thread_of_its_own_and_passed_on_whole() {
     assert_eq!(finish.model, "gpt-4o");
     assert_eq!(finish.record.unwrap().request.as_deref(), Some(&*body));
 }
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_and_one_that_says_it_is_not_is_read() {
+    for (encoding, status) in [("identity", 200), ("gzip", 400), ("", 400)] {
+        let recorder = Recorder::open();
+        let gateway = gateway(&recorder, Disconnect::Drain, [json(ANSWER)]);
+        let mut request = request(CHAT);
+        request.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        let answer = gateway.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{encoding:?}");
+        assert_eq!(text(answer.into_body()).await.contains("is compressed"), status == 400);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_called_too_large() {
+    let recorder = Recorder::open();
+    let (provider, mut calls) = mock::pair::<Request<RequestBody>, Response<TestBody>>();
+    let frames = [Ok(Frame::data(Bytes::from(CHAT))), Err(std::io::Error::other("gone"))];
+    let body = StreamBody::new(futures_util::stream::iter(frames));
+    let tenant = Tenant::new(OrganizationId::new(Uuid::from_u128(1)), "someone");
+    let request = Request::post("/v1/chat/completions").extension(tenant).body(body).unwrap();
+    let answer = layer(&recorder).layer_over(provider).oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert!(text(answer.into_body()).await.contains("broke off"));
+    assert!(calls.next_request().await.is_none(), "the provider was called");
+}
+
+#[tokio::test]
+async fn a_call_waits_until_the_provider_is_ready() {
+    let (provider, mut calls) = mock::pair::<Request<RequestBody>, Response<TestBody>>();
+    calls.allow(0);
+    let mut gateway = layer(&Recorder::open()).layer_over(provider);
+    let mut ready =
+        tokio_test::task::spawn(ServiceExt::<Request<Full<Bytes>>>::ready(&mut gateway));
+    assert_pending!(ready.poll());
+    calls.allow(1);
+    assert!(ready.await.is_ok());
+}
+
+#[tokio::test]
+async fn the_callers_own_id_is_kept_where_it_can_go_into_a_log() {
+    let longest = "a".repeat(128);
+    let too_long = "a".repeat(129);
+    for (named, kept) in [
+        ("Run-7_b.c", true),
+        (&longest, true),
+        (&too_long, false),
+        ("", false),
+        ("two words", false),
+        ("a/b", false),
+        ("caf\u{e9}", false),
+    ] {
+        let recorder = Recorder::open();
+        let gateway = gateway(&recorder, Disconnect::Drain, [json(ANSWER)]);
+        let mut request = request(CHAT);
+        let value = http::HeaderValue::from_bytes(named.as_bytes()).unwrap();
+        request.headers_mut().insert("x-request-id", value);
+        drop(text(gateway.oneshot(request).await.unwrap().into_body()).await);
+        let finish = recorder.only_finish().await;
+        assert_eq!(finish.client_request_id.as_deref(), kept.then_some(named));
+    }
+}

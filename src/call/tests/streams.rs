@@ -187,3 +187,41 @@ async fn usage_on_every_chunk_counts_once() {
         Credits::from_nanos(16_000)
     );
 }
+
+#[tokio::test]
+async fn what_a_broken_stream_reported_at_its_beginning_is_not_its_usage() {
+    const START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"small-1\",\"usage\":{\"input_tokens\":10,\"output_tokens\":1}}}\n\n";
+    const TEXT: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi there, hi there\"}}\n\n";
+    let recorder = Recorder::open();
+    let (sender, streaming) = stream();
+    let mut request = request(CHAT_STREAM);
+    *request.uri_mut() = "/v1/messages".parse().unwrap();
+    let gateway = gateway(&recorder, Disconnect::Drain, [streaming]);
+    for event in [START, TEXT] {
+        send(&sender, event).await;
+    }
+    drop(sender);
+    drop(text(gateway.oneshot(request).await.unwrap().into_body()).await);
+    let finish = recorder.only_finish().await;
+    assert_eq!(finish.ending, Ending::Failed);
+    assert!(finish.estimated && finish.usage.output > 1, "{finish:?}");
+}
+
+#[tokio::test]
+async fn heartbeats_tell_what_has_gone_by_of_an_open_stream() {
+    let (recorder, heartbeats) = (Recorder::open(), crate::call::Heartbeats::default());
+    let (sender, streaming) = stream();
+    let layer = layer(&recorder).heartbeats(heartbeats.clone());
+    let answer = gateway_with(&layer, streaming).oneshot(request(CHAT_STREAM)).await.unwrap();
+    let mut body = answer.into_body();
+    let mut before = 0;
+    for _ in 0..3 {
+        send(&sender, DELTA).await;
+        drop(body.frame().await.unwrap().unwrap());
+        let beats: Vec<_> = heartbeats.now().into_values().flatten().collect();
+        let [beat] = beats.as_slice() else { panic!("one call is open: {beats:?}") };
+        assert!(beat.tokens > before && beat.used > Credits::ZERO, "{beat:?} after {before}");
+        before = beat.tokens;
+    }
+    drop(body);
+}

@@ -132,6 +132,22 @@ fn a_string_knows_its_decoded_length() {
 }
 
 #[test]
+fn a_string_knows_how_many_bytes_its_escapes_add() {
+    for (json, escapes) in [(r#""plain""#, 0), (r#""a\nb""#, 1), (r#""\u0041\t""#, 6)] {
+        let mut reader = Reader::new(json.as_bytes()).unwrap();
+        assert_eq!(reader.string().unwrap().escapes(), escapes, "{json}");
+    }
+}
+
+#[test]
+fn an_exponent_may_have_either_sign_and_not_both() {
+    for number in ["1e5", "1e+5", "1e-5", "1E-5", "-0.5e-10"] {
+        assert_eq!(Reader::new(number.as_bytes()).unwrap().number(), Ok(number));
+    }
+    assert!(check(b"1e+-5").is_err() && check(b"1e").is_err() && check(b"1e+").is_err());
+}
+
+#[test]
 fn a_string_without_escapes_is_not_copied() {
     let text = format!("\"{}\"", "a€".repeat(100));
     let string = Reader::new(text.as_bytes()).unwrap().string().unwrap();

@@ -53,6 +53,13 @@ fn a_decimal_becomes_a_whole_number_exactly_or_not_at_all() {
 }
 
 #[test]
+fn a_format_is_named_by_one_word() {
+    assert_eq!("tollgate".parse(), Ok(Format::Tollgate));
+    assert_eq!("litellm".parse(), Ok(Format::LiteLlm));
+    assert_eq!("LiteLLM".parse::<Format>(), Err(UnknownFormat));
+}
+
+#[test]
 fn the_prices_that_come_with_this_version_are_read() {
     let file = built_in();
     assert_eq!(file.prices.len() + file.skipped.len(), 1823);
@@ -431,4 +438,53 @@ proptest! {
             prop_assert!(number >= 0);
         }
     }
+}
+
+#[test]
+fn every_class_of_a_foreign_file_goes_where_it_belongs() {
+    let fields = json!({
+        "litellm_provider": "acme", "mode": "chat",
+        "input_cost_per_token": 1e-06, "cache_read_input_token_cost": 2e-06,
+        "cache_creation_input_token_cost": 3e-06, "cache_creation_input_token_cost_above_1hr": 4e-06,
+        "output_cost_per_token": 5e-06, "output_cost_per_reasoning_token": 6e-06,
+        "max_tokens": 7,
+    });
+    let price = price("m", &fields);
+    let [tier] = price.tiers.as_slice() else { panic!("{price:?}") };
+    let expected = Rates {
+        input: 1_000_000_000,
+        cached_read: 2_000_000_000,
+        cache_write_5m: 3_000_000_000,
+        cache_write_1h: 4_000_000_000,
+        output: 5_000_000_000,
+        reasoning: 6_000_000_000,
+    };
+    assert_eq!((tier.rates, price.output_tokens_max), (expected, Some(7)));
+    // No tokens at all are no bound.
+    let mut none = fields.clone();
+    none["max_tokens"] = json!(0);
+    assert_eq!(self::price("m", &none).output_tokens_max, None);
+    // What nothing is charged for does not stand in the way of a price; what something is, does.
+    for (cost, has_price) in [(0.0, true), (1e-06, false)] {
+        let mut pictures = fields.clone();
+        pictures["output_cost_per_image_token"] = json!(cost);
+        assert_eq!(parse("m", &pictures).unwrap().prices.len(), usize::from(has_price), "{cost}");
+    }
+}
+
+#[test]
+fn every_class_of_our_own_file_has_its_name() {
+    let mut draft = ClassDraft::default();
+    for (value, name) in
+        ["input", "cached_read", "cache_write_5m", "cache_write_1h", "output", "reasoning"]
+            .into_iter()
+            .enumerate()
+    {
+        *draft.class(name).unwrap() = i64::try_from(value).ok();
+    }
+    let ClassDraft { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } =
+        draft;
+    let all = [input, cached_read, cache_write_5m, cache_write_1h, output, reasoning];
+    assert_eq!(all, [0, 1, 2, 3, 4, 5].map(Some));
+    assert!(ClassDraft::default().class("pictures").is_none());
 }

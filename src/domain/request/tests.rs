@@ -369,6 +369,164 @@ fn settings_count_nothing_where_they_are_known_and_an_unknown_field_counts() {
     assert_eq!(refused_field(chat(r#""metadata":{"a":1,"a":2}"#)), "a");
 }
 
+/// The bound of each form of a body and its estimate, to the token: a hold is made by them.
+#[test]
+fn what_each_form_of_a_body_is_bound_by_is_known_to_the_token() {
+    let known = |fields: &Value| {
+        let mut body =
+            json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        read_value(CHAT, &body)
+    };
+    let unknown = |fields: &Value| {
+        let mut body =
+            json!({"model": "small", "messages": [{"role": "user", "content": "hello"}]});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        read_value(CHAT, &body)
+    };
+    let message = |fields: &Value| {
+        let mut body =
+            json!({"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hello"}]});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        read_value(Endpoint::Messages, &body)
+    };
+    let embedding = |fields: &Value| {
+        let mut body = json!({"model": "text-embedding-3-small"});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        read_value(Endpoint::Embeddings, &body)
+    };
+    let bound = |facts: Result<CallFacts, InvalidBody>| {
+        let facts = facts.unwrap();
+        (facts.input_bound, facts.input_estimate)
+    };
+    let function = json!({"name": "f", "description": "Says \"a\\b\".\nTwice.", "parameters": {"type": "object", "properties": {"x": {"type": ["string", "null"], "enum": [1, null, true, "y"]}}}});
+    let parts = json!([{"type": "text", "text": "hello"}, {"type": "text", "text": " world"}, {"type": "text", "text": "!"}]);
+    for (form, found, expected) in [
+        ("known", bound(known(&json!({}))), (17, 5)),
+        (
+            "known, no content",
+            bound(known(&json!({"messages": [{"role": "assistant", "content": null}]}))),
+            (22, 4),
+        ),
+        (
+            "known, odd content",
+            bound(known(
+                &json!({"messages": [{"role": 7, "content": 12.5, "name": "ann", "audio": null}]}),
+            )),
+            (43, 11),
+        ),
+        (
+            "known, parts",
+            bound(known(&json!({"messages": [{"role": "user", "content": parts}]}))),
+            (49, 7),
+        ),
+        (
+            "known, mixed parts",
+            bound(known(
+                &json!({"messages": [{"role": "user", "content": ["hello", {"type": "text", "text": 7}, {"text": "x"}]}]}),
+            )),
+            (36, 8),
+        ),
+        (
+            "known, tools",
+            bound(known(&json!({"tools": [{"type": "function", "function": function}]}))),
+            (161, 29),
+        ),
+        ("known, functions", bound(known(&json!({"functions": [function]}))), (161, 29)),
+        (
+            "known, a schema",
+            bound(known(
+                &json!({"response_format": {"type": "json_schema", "json_schema": function}}),
+            )),
+            (173, 35),
+        ),
+        (
+            "known, settings",
+            bound(known(&json!({"temperature": 1, "stop": ["x"], "user": "ann"}))),
+            (17, 5),
+        ),
+        (
+            "known, another field",
+            bound(known(&json!({"something": {"a": "hello", "b": [1, false]}}))),
+            (47, 5),
+        ),
+        ("unknown", bound(unknown(&json!({}))), (102, 5)),
+        (
+            "unknown, no content",
+            bound(unknown(&json!({"messages": [{"role": "assistant", "content": null}]}))),
+            (105, 5),
+        ),
+        (
+            "unknown, parts",
+            bound(unknown(&json!({"messages": [{"role": "user", "content": parts}]}))),
+            (190, 16),
+        ),
+        (
+            "unknown, tools",
+            bound(unknown(&json!({"tools": [{"type": "function", "function": function}]}))),
+            (1316, 32),
+        ),
+        (
+            "unknown, settings",
+            bound(unknown(&json!({"temperature": 1, "stop": ["x"], "user": "ann"}))),
+            (145, 5),
+        ),
+        ("message", bound(message(&json!({}))), (102, 5)),
+        ("message, system", bound(message(&json!({"system": "Be short."}))), (114, 8)),
+        (
+            "message, system in parts",
+            bound(message(&json!({"system": [{"type": "text", "text": "Be short."}]}))),
+            (141, 11),
+        ),
+        (
+            "message, tools",
+            bound(message(
+                &json!({"tools": [{"name": "f", "description": "Twice.", "input_schema": {"type": "object"}}]}),
+            )),
+            (1197, 16),
+        ),
+        (
+            "message, a format",
+            bound(message(
+                &json!({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}),
+            )),
+            (1206, 18),
+        ),
+        (
+            "message, parts",
+            bound(message(&json!({"messages": [{"role": "user", "content": parts}]}))),
+            (190, 16),
+        ),
+        (
+            "message, a document",
+            bound(message(
+                &json!({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "content", "content": parts}}]}]}),
+            )),
+            (253, 25),
+        ),
+        (
+            "message, a result",
+            bound(message(
+                &json!({"messages": [{"role": "user", "content": [{"type": "search_result", "source": "https://example.com", "title": "x", "content": parts}]}]}),
+            )),
+            (272, 30),
+        ),
+        ("embedding", bound(embedding(&json!({"input": "hello"}))), (2, 1)),
+        ("embedding, several", bound(embedding(&json!({"input": ["hello", "world"]}))), (3, 2)),
+        ("embedding, tokens", bound(embedding(&json!({"input": [1, 2, 3]}))), (4, 3)),
+        (
+            "embedding, messages",
+            bound(embedding(
+                &json!({"input": "hello", "messages": [{"role": "user", "content": "hello"}]}),
+            )),
+            (28, 1),
+        ),
+        ("input of a chat", bound(known(&json!({"input": "hello"}))), (25, 5)),
+    ] {
+        assert_eq!(found, expected, "{form}");
+    }
+}
+
 #[test]
 fn an_estimate_is_never_nothing() {
     for (endpoint, body) in [

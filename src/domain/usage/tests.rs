@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{dialect::Endpoint, request::CallFacts, sse::Splitter};
+use crate::domain::{dialect::Endpoint, request::CallFacts, sse::Splitter, tokens};
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;
@@ -308,6 +308,132 @@ fn what_is_unknown_or_empty_passes_as_other() {
     }
     let filtered = "data: {\"choices\":[],\"prompt_filter_results\":[{}]}\n\n";
     assert_eq!(read(CHAT, filtered).1, [Seen::Other]);
+}
+
+/// What one event of a stream comes to, behind these.
+fn after(endpoint: Endpoint, events: &[&str]) -> Meter {
+    let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    read(endpoint, &stream).0
+}
+
+#[test]
+fn what_is_of_another_kind_than_expected_is_passed_over() {
+    let usage = Some(Usage { input: 10, output: 3, ..Usage::default() });
+    for answer in [
+        r#"{"model":7,"choices":[{"message":null,"delta":"x","text":"","finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":3}}"#,
+        r#"{"choices":null,"usage":{"prompt_tokens":10,"completion_tokens":3}}"#,
+        r#"{"choices":{},"usage":{"prompt_tokens":10,"completion_tokens":3,"prompt_tokens_details":null}}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3,"completion_tokens_details":null}}"#,
+    ] {
+        assert_eq!(after(CHAT, &[answer]).usage(), usage, "{answer}");
+    }
+    for answer in [
+        r#"{"type":"message_delta","delta":null,"usage":{"input_tokens":10,"output_tokens":3}}"#,
+        r#"{"type":"message_delta","message":"x","usage":{"input_tokens":10,"output_tokens":3}}"#,
+        r#"{"type":"message_delta","usage":{"input_tokens":10,"output_tokens":3,"cache_creation":null}}"#,
+    ] {
+        assert_eq!(after(MESSAGES, &[answer]).usage(), usage, "{answer}");
+    }
+    let odd = after(MESSAGES, &[r#"{"type":7,"usage":{"input_tokens":10,"output_tokens":3}}"#]);
+    assert_eq!(odd.usage(), None);
+    // It was read: only what cannot be read counts by its bytes.
+    let counted = odd.count(&facts(MESSAGES));
+    assert_eq!((counted.output, odd.estimate(&facts(MESSAGES)).output), (0, 3));
+}
+
+#[test]
+fn the_first_model_with_a_name_is_the_one_that_answered() {
+    let longest = "m".repeat(256);
+    for (endpoint, of) in [
+        (CHAT, r#"{"model":"NAME","choices":[]}"#),
+        (MESSAGES, r#"{"type":"message_start","message":{"model":"NAME"}}"#),
+        (MESSAGES, r#"{"type":"message","model":"NAME"}"#),
+    ] {
+        let says = |name: &str| of.replace("NAME", name);
+        let events = [says(""), says(&"m".repeat(1_000)), says("first"), says("second")];
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        assert_eq!(after(endpoint, &events).answered_by(), Some("first"), "{of}");
+        assert_eq!(after(endpoint, &[&says(&longest)]).answered_by(), Some(&*longest), "{of}");
+    }
+}
+
+#[test]
+fn text_is_counted_wherever_it_stands() {
+    let text = "hi there, hi there";
+    let tokens = tokens::count(u64::try_from(text.len()).unwrap());
+    assert!(tokens > 1);
+    for (endpoint, event) in [
+        (CHAT, json!({"choices": [{"text": text}]})),
+        (CHAT, json!({"choices": [{"delta": {"content": text}}]})),
+        (CHAT, json!({"choices": [{"delta": {"refusal": text}}]})),
+        (MESSAGES, json!({"type": "message", "content": [{"type": "text", "text": text}]})),
+        (
+            MESSAGES,
+            json!({"type": "content_block_start", "content_block": {"type": "text", "text": text}}),
+        ),
+        (
+            MESSAGES,
+            json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}}),
+        ),
+        (
+            MESSAGES,
+            json!({"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": text}}),
+        ),
+        (
+            MESSAGES,
+            json!({"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": text}}),
+        ),
+    ] {
+        let event = event.to_string();
+        let counted = after(endpoint, &[&event]).estimate(&facts(endpoint));
+        assert!((tokens..tokens + 4).contains(&counted.output), "{event}: {counted:?}");
+    }
+}
+
+#[test]
+fn an_answer_is_over_when_it_says_why_it_stopped() {
+    for (over, endpoint, event) in [
+        (true, MESSAGES, r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#),
+        (false, MESSAGES, r#"{"type":"message_delta","delta":{"stop_reason":null}}"#),
+        (true, MESSAGES, r#"{"type":"message_delta","stop_reason":"end_turn"}"#),
+        (true, MESSAGES, r#"{"type":"message_stop"}"#),
+        (false, MESSAGES, r#"{"type":"message_start","message":{"stop_reason":null}}"#),
+        (true, CHAT, r#"{"choices":[{"finish_reason":"stop"}]}"#),
+        (false, CHAT, r#"{"choices":[{"finish_reason":null}]}"#),
+    ] {
+        assert_eq!(after(endpoint, &[event]).finished(), over, "{event}");
+    }
+}
+
+#[test]
+fn figures_from_before_the_answer_are_not_its_usage() {
+    const START: &str =
+        r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#;
+    assert_eq!(after(MESSAGES, &[START]).usage(), None);
+    assert_eq!(after(MESSAGES, &[START, r#"{"type":"message_delta","delta":{}}"#]).usage(), None);
+    let last = r#"{"type":"message_delta","usage":{"output_tokens":7}}"#;
+    let usage = Usage { input: 10, output: 7, ..Usage::default() };
+    assert_eq!(after(MESSAGES, &[START, last]).usage(), Some(usage));
+}
+
+#[test]
+fn a_figure_of_nothing_is_one_and_does_not_erase_an_earlier_one() {
+    let nothing = Usage { input: 10, ..Usage::default() };
+    assert_eq!(anthropic(&json!({"input_tokens": 10, "output_tokens": 0})).usage(), Some(nothing));
+    // The split stands where the total of it says nothing.
+    let split = json!({"input_tokens": 10, "output_tokens": 3, "cache_creation_input_tokens": 0, "cache_creation": {"ephemeral_5m_input_tokens": 7}});
+    let usage = Usage { input: 10, cache_write_5m: 7, output: 3, ..Usage::default() };
+    assert_eq!(anthropic(&split).usage(), Some(usage));
+    // DeepSeek's word for what was read from the cache.
+    let hit = json!({"prompt_tokens": 10, "completion_tokens": 3, "prompt_cache_hit_tokens": 4});
+    let usage = Usage { input: 6, cached_read: 4, output: 3, ..Usage::default() };
+    assert_eq!(openai(&hit).usage(), Some(usage));
+}
+
+#[test]
+fn an_error_of_a_message_stream_is_one_by_its_type() {
+    let (_, seen) = read(MESSAGES, "data: {\"type\":\"error\",\"error\":{\"type\":\"x\"}}\n\n");
+    assert_eq!(seen, [Seen::Error]);
 }
 
 #[test]

@@ -25,9 +25,9 @@ struct Gated {
     gate: Semaphore,
     holds: Mutex<Vec<usize>>,
     finishes: Mutex<Vec<usize>>,
-    /// How many of the next statements fail, and how.
+    /// How many of the next statements fail: all, or those of more than so many calls, which are refused.
     failures: AtomicUsize,
-    refusing: bool,
+    refusing: Option<usize>,
     given_back: AtomicUsize,
 }
 
@@ -39,7 +39,7 @@ impl Gated {
             holds: Mutex::default(),
             finishes: Mutex::default(),
             failures: AtomicUsize::new(0),
-            refusing: false,
+            refusing: None,
             given_back: AtomicUsize::new(0),
         }
     }
@@ -47,9 +47,9 @@ impl Gated {
     async fn pass(&self, calls: usize) -> Result<(), StoreError> {
         self.gate.acquire().await.unwrap().forget();
         let failing = self.failures.load(Ordering::SeqCst);
-        if failing > 0 && (!self.refusing || calls > 1) {
+        if failing > 0 && self.refusing.is_none_or(|more_than| calls > more_than) {
             self.failures.store(failing.saturating_sub(1), Ordering::SeqCst);
-            return Err(if self.refusing {
+            return Err(if self.refusing.is_some() {
                 StoreError::Refused("one of them".into())
             } else {
                 StoreError::Unavailable("away".into())
@@ -383,7 +383,7 @@ async fn where_the_store_is_away_all_are_told_and_what_may_stand_is_given_back()
 
 #[tokio::test]
 async fn one_that_the_store_does_not_take_does_not_spoil_the_others() {
-    let batches = Gated { refusing: true, ..Gated::new(0) };
+    let batches = Gated { refusing: Some(1), ..Gated::new(0) };
     let (calls, tenant) = coalescer(batches, 100);
     let mut asking: Vec<_> = (0..4).map(|_| calls.hold(&tenant, hold(1))).collect();
     for one in &mut asking {
@@ -396,4 +396,24 @@ async fn one_that_the_store_does_not_take_does_not_spoil_the_others() {
         assert_eq!(verdict.unwrap(), HoldVerdict::Granted);
     }
     assert_eq!(*calls.batches().holds.lock().unwrap(), [1, 3, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_finish_that_the_store_does_not_take_is_none_of_the_others_business() {
+    for (more_than, statements, written) in [(1, vec![1, 3, 1, 1, 1], true), (0, vec![1], false)] {
+        let batches = Gated { refusing: Some(more_than), ..Gated::new(0) };
+        batches.failures.store(1, Ordering::SeqCst);
+        let (calls, tenant) = coalescer(batches, 1_000);
+        let count = if written { 4 } else { 1 };
+        let finishes: Vec<_> = (0..count).map(|_| costing(RequestId::generate(), 0)).collect();
+        let mut writing: Vec<_> = finishes.iter().map(|one| calls.finish(&tenant, one)).collect();
+        for one in &mut writing {
+            assert!(poll!(one.as_mut()).is_pending());
+            rest().await;
+        }
+        calls.batches().gate.add_permits(OPEN);
+        let finished = join_all(writing).await;
+        assert!(finished.iter().all(|one| one.is_ok() == written), "{finished:?}");
+        assert_eq!(*calls.batches().finishes.lock().unwrap(), statements);
+    }
 }
