@@ -37,7 +37,8 @@ pub(crate) async fn made(house: &House, place: &Place) -> Org {
 /// The rows that an organization has in one table of a place.
 async fn rows_of(house: &House, org: &Org, place: &Place, table: &str) -> Vec<String> {
     let schema = place.schema(org.id);
-    let sql = format!("select to_jsonb(t)::text from {schema}.{table} t where organization_id = $1");
+    let sql =
+        format!("select to_jsonb(t)::text from {schema}.{table} t where organization_id = $1");
     let client = connect(database_of(house, place)).await;
     let rows = client.query(&sql, &[&org.id.as_uuid()]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
