@@ -7,7 +7,10 @@ use tollgate::{
     store::{Journal, Ledger},
 };
 
-use crate::fixture::{Fixture, Postgres, costing, hold};
+use crate::{
+    fixture::{Fixture, Postgres, costing, hold},
+    suite::price,
+};
 
 /// An organization that has a row in every table.
 async fn populated(f: &Postgres) -> Tenant {
@@ -43,6 +46,7 @@ pub(crate) async fn touched(client: &Client, sql: &str) -> u64 {
 async fn an_owner_sees_all_of_the_own_organization_and_a_viewer_no_money() {
     let f = Postgres::start().await;
     let ann = populated(&f).await;
+    f.agree(ann.organization_id(), 500, &[price("agreed", 1)]).await;
     let client = f.database.connect().await.unwrap();
     for (role, table, sees) in [
         ("owner", "credit_ledger", true),
@@ -54,6 +58,18 @@ async fn an_owner_sees_all_of_the_own_organization_and_a_viewer_no_money() {
         ("viewer", "credit_balances", false),
         ("member", "usage", true),
         ("member", "credit_balances", false),
+        ("owner", "price_overrides", true),
+        ("owner", "price_override_tiers", true),
+        ("owner", "price_markups", true),
+        ("admin", "price_overrides", false),
+        ("admin", "price_override_tiers", false),
+        ("admin", "price_markups", false),
+        ("member", "price_overrides", false),
+        ("member", "price_override_tiers", false),
+        ("member", "price_markups", false),
+        ("viewer", "price_overrides", false),
+        ("viewer", "price_override_tiers", false),
+        ("viewer", "price_markups", false),
     ] {
         enter(&client, &ann.clone().with_role(role.parse().unwrap()), role).await;
         let rows = touched(&client, &format!("select from tollgate.{table}")).await;
@@ -122,7 +138,7 @@ async fn every_table_and_partition_has_forced_row_security_and_no_right_to_rewri
         where table_schema = 'tollgate' and grantee <> 'tollgate_migrator' \
           and (privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE') \
             or (table_name in ('credit_ledger', 'usage', 'audit_events', 'audit_chain', 'audit_checkpoints', 'prompt_versions', \
-              'price_overrides', 'price_override_tiers') and privilege_type in ('UPDATE', 'DELETE') \
+              'prices', 'price_tiers', 'price_overrides', 'price_override_tiers', 'price_markups') and privilege_type in ('UPDATE', 'DELETE') \
               -- What it removes is a copy that nobody uses: its policies see to that.
               and (grantee, privilege_type) <> ('tollgate_mover', 'DELETE')) \
             or (select relispartition from pg_class \

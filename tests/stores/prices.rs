@@ -217,6 +217,23 @@ async fn a_price_of_tomorrow_comes_into_force_by_itself() {
 }
 
 #[tokio::test]
+async fn of_several_imports_for_one_moment_the_last_one_stands() {
+    let f = Postgres::start().await;
+    import(&f, &[price("a", 10)], &part()).await;
+    let at = ImportOptions { effective_from: Some(in_an_hour(&f).await), ..part() };
+    // Neither the dearest nor the cheapest comes last or first.
+    for input in [20, 40, 15, 30] {
+        assert_eq!(import(&f, &[price("a", input)], &at).await.added, Some(1));
+    }
+    // One moment for all four of them, as before.
+    let sql = "update tollgate.prices set effective_from = now() where effective_from > now()";
+    let admin = f.database.connect().await.unwrap();
+    assert_eq!(admin.execute(sql, &[]).await.unwrap(), 4);
+    let book = f.store.price_book().await.unwrap();
+    assert_eq!(book.get("a").unwrap().tiers[0].rates.input, 30);
+}
+
+#[tokio::test]
 async fn nothing_begins_in_the_past() {
     let f = Postgres::start().await;
     let ann = f.organization(0).await.organization_id();

@@ -266,6 +266,15 @@ async fn a_window_is_final_once_nothing_can_come_into_it() {
     };
     assert!(is_final(Some("2026-04-01")).await);
     assert!(!is_final(None).await && !is_final(Some("2090-01-01")).await);
+    // A movement bears the moment at which its statement began: for a minute one may still be on its way.
+    let admin = f.database.connect().await.unwrap();
+    let ago = async |seconds: i64| {
+        let sql = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+        let now: i64 = admin.query_one(sql, &[]).await.unwrap().get(0);
+        rfc3339_micros(now - seconds * 1_000_000)
+    };
+    assert!(!is_final(Some(&ago(30).await)).await);
+    assert!(is_final(Some(&ago(90).await)).await);
 }
 
 const WINDOW: Statement = Statement::new(
