@@ -182,6 +182,62 @@ async fn a_gateway_told_to_stop_while_its_database_is_away_writes_every_end_when
     house.close().await;
 }
 
+/// Takes a function away, as where the migration that brings it is missing, or brings it back. Connections that know it
+/// from before are cut.
+async fn takes_away(house: &House, function: &str, away: bool) {
+    let (from, to) = (function.to_owned(), format!("{function}_of_another_version"));
+    let (from, to) = if away { (from, to) } else { (to, from) };
+    let sql = format!(
+        "do $$ declare signature text; begin
+           select p.oid::regprocedure into strict signature from pg_proc p
+             where proname = '{from}' and pronamespace = 'tollgate'::regnamespace;
+           execute format('alter function %s rename to {to}', signature);
+           perform pg_terminate_backend(pid, 10000) from pg_stat_activity
+             where datname = current_database() and usename = 'tollgate_login';
+         end $$"
+    );
+    house.admin.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_migration_calls_are_refused_before_the_provider_and_go_on_with_it() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
+    takes_away(&house, "hold", true).await;
+    for dialect in BOTH {
+        for ask in [Ask::of(dialect), Ask::of(dialect).streamed()] {
+            assert_unavailable(&house, &org, &ask).await;
+        }
+    }
+    assert_eq!(house.mock.served_total().calls, 1, "nothing is sent upstream without a hold");
+    takes_away(&house, "hold", false).await;
+    until("calls go on", async || house.ask(&org, &Ask::chat()).await.status == 200).await;
+    house.check().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_end_that_a_missing_migration_keeps_from_the_books_is_written_with_it() {
+    let house = House::open().await;
+    let org = house.organization(RICH).await;
+    let [mut one, mut other] = [house.client().await, house.client().await];
+    takes_away(&house, "finish", true).await;
+    one.send(&Ask::chat().bytes(&org.token)).await;
+    other.send(&Ask::chat().streamed().bytes(&org.token)).await;
+    let (json, stream) = tokio::join!(one.answer(), other.answer());
+    let (json, stream) = (json.unwrap(), stream.unwrap());
+    assert_eq!(json.status, 503, "{}", json.text());
+    assert!(stream.status == 200 && stream.ends_in_error() && !stream.has_end());
+    assert_eq!(house.mock.served_total().completed, 2);
+    assert!(house.rows().await.is_empty());
+    takes_away(&house, "finish", false).await;
+    let rows = house.check().await;
+    assert!(rows.len() == 2 && rows.iter().all(|row| row.ending == "complete"), "{rows:?}");
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
+    house.close().await;
+}
+
 /// Answers 503 within the bound, with a time to come back.
 async fn assert_unavailable(house: &House, org: &Org, ask: &Ask) {
     let asked = Instant::now();

@@ -401,7 +401,13 @@ async fn who_may_flip_is_what_the_database_says() {
             assert_eq!(refused.json()["error"]["code"], "role_not_allowed");
         }
         // They may know why nothing goes through.
-        assert_eq!(admin(address, &caller, "GET", PATH, "").await.status, 200);
+        for path in [PATH.to_owned(), format!("{PATH}/user/bob"), format!("{PATH}/organization")] {
+            assert_eq!(
+                admin(address, &caller, "GET", &path, "").await.status,
+                200,
+                "{role} {path}"
+            );
+        }
     }
     // Without a role in the token, the membership counts, as it is now.
     let nobody = with(None);
@@ -616,8 +622,9 @@ async fn from_the_switch_to_the_cut_it_takes_milliseconds() {
         turn(house.address(), &owner, false, "user/ann").await;
     }
     took.sort();
-    // One that waits for its gateway to ask takes half of its five seconds on the average.
-    assert!(took[FLIPS / 2] < Duration::from_secs(1), "{took:?}");
+    // Mostly some ten; the bound is for a machine that has much else to do. One that waits for its gateway to ask takes
+    // half of its five seconds on the average.
+    assert!(took[FLIPS / 2] < Duration::from_millis(250), "{took:?}");
     assert!(took[FLIPS - 1] < CUT_WITHIN, "{took:?}");
     house.close().await;
 }
