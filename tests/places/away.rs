@@ -78,12 +78,15 @@ async fn without_the_main_database_those_in_another_go_on() {
     let placements = vec![(FAR.to_owned(), far_database().await)];
     let setup = Setup { placements, wait: Duration::from_secs(2), ..Setup::default() };
     let mut house = House::on_its_own(&cluster, setup).await;
-    let (near, far) = (made(&house, &Place::Row).await, made(&house, &far()).await);
+    let (near, unknown) = (made(&house, &Place::Row).await, made(&house, &far()).await);
+    let far = made(&house, &far()).await;
     for org in [&near, &far] {
         assert_eq!(house.ask(org, &Ask::chat()).await.status, 200);
     }
     cluster.stop().await.unwrap();
     assert_eq!(house.ask(&near, &Ask::chat()).await.status, 503);
+    // Its database is there, but nobody can say that it is this one: no call of it has asked before.
+    assert_eq!(house.ask(&unknown, &Ask::chat()).await.status, 503);
     for ask in [Ask::chat(), Ask::chat().streamed()] {
         let answer = house.ask(&far, &ask).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -91,7 +94,9 @@ async fn without_the_main_database_those_in_another_go_on() {
     assert!(!house.ready().await);
     cluster.restart().await.unwrap();
     house.admin = house.stranger().await;
-    until("its calls go on", async || house.ask(&near, &Ask::chat()).await.status == 200).await;
+    for org in [&near, &unknown] {
+        until("its calls go on", async || house.ask(org, &Ask::chat()).await.status == 200).await;
+    }
     until("it is ready", async || house.ready().await).await;
     house.close().await;
 }

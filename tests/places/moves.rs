@@ -6,6 +6,7 @@ use tollgate::{
     postgres::{
         Operator, Place, Places,
         cluster::{Cluster, Options},
+        membership::{self, Membership},
         migrate,
         places::{MoveError, Mover},
     },
@@ -229,4 +230,95 @@ async fn what_was_copied_once_and_has_changed_since_is_copied_again() {
     let copied = mover.move_to(id, &far()).await.unwrap().unwrap();
     assert!(copied.rows_held_up < 700, "{copied:?}");
     assert_eq!(everything(&street, id, &far()).await, before);
+}
+
+/// Has every row of a table changed on its way in (`insert`), or kept where it is (`delete`), until it is told to stop.
+async fn meddle(client: &Client, table: &str, event: &str, with: &str) {
+    let sql = format!(
+        "create function public.meddle() returns trigger language plpgsql as $$ begin {with} end $$;
+         create trigger meddle before {event} on tollgate.{table} for each row execute function public.meddle()"
+    );
+    client.batch_execute(&sql).await.unwrap();
+}
+
+async fn stop_meddling(client: &Client) {
+    client.batch_execute("drop function public.meddle() cascade").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_not_the_same_moves_nobody() {
+    let street = Street::open().await;
+    let (id, mover) = (street.resident().await, street.mover());
+    let before = everything(&street, id, &Place::Row).await;
+    let client = connect(&street.far).await;
+    for (table, with) in [
+        // Copied while calls are held up; and ahead, in ranges.
+        (
+            "memberships",
+            "new.role := case new.role when 'admin' then 'viewer' else 'admin' end; return new;",
+        ),
+        ("usage", "new.latency_ms := new.latency_ms + 1; return new;"),
+        // Not even there.
+        ("memberships", "return null;"),
+        ("usage", "return null;"),
+    ] {
+        meddle(&client, table, "insert", with).await;
+        let refused = mover.move_to(id, &far()).await.unwrap_err();
+        assert!(
+            matches!(&refused, MoveError::Differs(differs) if differs == table),
+            "{table}, {with}: {refused}"
+        );
+        // Calls go on where they were.
+        let standing = street.operator().places().standing(id).await.unwrap();
+        assert_eq!((standing.place, standing.held_up), (Place::Row, false), "{table}");
+        assert_eq!(everything(&street, id, &Place::Row).await, before, "{table}");
+        stop_meddling(&client).await;
+        // What has arrived as it is would not be copied again.
+        mover.abort(id).await.unwrap();
+    }
+    mover.move_to(id, &far()).await.unwrap().unwrap();
+    assert_eq!(everything(&street, id, &far()).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_is_not_over_while_rows_are_left_in_the_old_place() {
+    let street = Street::open().await;
+    let (id, mover) = (street.resident().await, street.mover());
+    let before = everything(&street, id, &Place::Row).await;
+    let client = connect(&street.main).await;
+    meddle(&client, "memberships", "delete", "return null;").await;
+    let left = mover.move_to(id, &far()).await.unwrap_err();
+    assert!(
+        matches!(&left, MoveError::Left { table, rows: 1 } if table == "memberships"),
+        "{left}"
+    );
+    // It has moved all the same; what is to do yet is kept, and done by the next run.
+    let standing = street.operator().places().standing(id).await.unwrap();
+    assert_eq!((standing.place, standing.moved_from), (far(), Some(Place::Row)));
+    assert_eq!(everything(&street, id, &far()).await, before);
+    stop_meddling(&client).await;
+    assert_eq!(mover.move_to(id, &far()).await.unwrap(), None);
+    let standing = street.operator().places().standing(id).await.unwrap();
+    assert_eq!((standing.place, standing.moved_from), (far(), None));
+    // The directory's own row.
+    let (client, schema) = street.look(id, &Place::Row).await;
+    assert_eq!(rows_in(&client, &schema, id).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memberships_of_litellm_go_into_a_schema_and_into_no_further_database() {
+    let street = Street::open().await;
+    let (id, mover) = (paid(&street).await, street.mover());
+    let theirs = r#"create table public."LiteLLM_OrganizationMembership" (user_id text, organization_id text, user_role text)"#;
+    connect(&street.main).await.batch_execute(theirs).await.unwrap();
+    membership::read_from(&street.main, Membership::Litellm).await.unwrap();
+    let refused = mover.move_to(id, &far()).await.unwrap_err();
+    assert!(matches!(&refused, MoveError::Memberships(source) if source == "litellm"), "{refused}");
+    let new = OrganizationId::new(Uuid::now_v7());
+    let refused = mover.create(new, "New", "UTC", &far()).await.unwrap_err();
+    assert!(matches!(refused, MoveError::Memberships(_)), "{refused}");
+    let standing = street.operator().places().standing(id).await.unwrap();
+    assert_eq!((standing.place, standing.held_up), (Place::Row, false));
+    mover.abort(id).await.unwrap();
+    mover.move_to(id, &Place::Schema).await.unwrap().unwrap();
 }
