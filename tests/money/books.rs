@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, process::Output, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tollgate::{
     Tenant,
@@ -59,15 +59,7 @@ async fn a_gateways_metrics_say_whose_books_are_broken_and_what_was_not_billed_a
     says(&gateway, &[("organizations", "2"), ("broken", "0"), ("findings", "0")]).await;
     says(&gateway, &[("holds_expired", "0"), ("unbilled_dollars_max", "0")]).await;
 
-    // A call whose gateway is gone: it may have used all that was held for it.
-    let hold = HoldRequest {
-        request_id: RequestId::generate(),
-        amount: Credits::from_nanos(1_500_000),
-        tokens: 10,
-        ttl: Duration::ZERO,
-    };
-    house.places.hold(&Tenant::new(org.id, "ann"), hold).await.unwrap();
-    house.places.sweep().await.unwrap();
+    lose_a_hold(&house, &org, 1_500_000).await;
     says(&gateway, &[("holds_expired", "1"), ("unbilled_dollars_max", "0.0015")]).await;
 
     falsify(&house, &other, 1).await;
@@ -97,6 +89,60 @@ async fn reconciled(house: &House) -> [Output; 2] {
     };
     let (text, document) = tokio::join!(run(&["reconcile"]), run(&["reconcile", "--json"]));
     [text, document]
+}
+
+/// A hold whose gateway is gone: its call may have used all of it.
+async fn lose_a_hold(house: &House, org: &Org, nanos: i64) {
+    let hold = HoldRequest {
+        request_id: RequestId::generate(),
+        amount: Credits::from_nanos(nanos),
+        tokens: 10,
+        ttl: Duration::ZERO,
+    };
+    house.places.hold(&Tenant::new(org.id, "ann"), hold).await.unwrap();
+    house.places.sweep().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_says_how_many_calls_have_no_end_and_what_they_may_have_used_unbilled() {
+    let mut house = House::open().await;
+    house.some_lost = true;
+    let org = house.organization(RICH).await;
+    house.organization(0).await;
+    let said = async |expired: u64, unbilled: &str, nanos: i64| {
+        let [text, document] = reconciled(&house).await;
+        let (posted, _, _) = house.balance(&org).await;
+        let charged = RICH - posted;
+        let [posted_dollars, charged_dollars] = [posted, charged].map(Credits::from_nanos);
+        let lost = format!(
+            "\n{expired} holds ran out of time without an end of their calls, which may have used {unbilled} dollars that were not billed, at the most."
+        );
+        let expected = format!(
+            "2 organizations. Credits: {posted_dollars} dollars, 0 of them held, 0 owed. Charged so far: {charged_dollars} dollars. \
+             Open holds: 0.{}\nAll books are right.\n",
+            if expired == 0 { "" } else { &lost }
+        );
+        assert_eq!(String::from_utf8(text.stdout).unwrap(), expected);
+        let expected = json!({
+            "ok": true,
+            "organizations": 2,
+            "credits": {"posted": posted, "held": 0, "debt": 0},
+            "charged": charged,
+            "holds_open": 0,
+            "expired": expired,
+            "unbilled_max": nanos,
+            "broken": [],
+        });
+        let document: Value = serde_json::from_slice(&document.stdout).unwrap();
+        assert_eq!(document, expected);
+    };
+    assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200);
+    said(0, "0", 0).await;
+    lose_a_hold(&house, &org, 1_500_000).await;
+    said(1, "0.0015", 1_500_000).await;
+    lose_a_hold(&house, &org, 700).await;
+    said(2, "0.0015007", 1_500_700).await;
+    house.close().await;
 }
 
 /// The command names these findings, by their organizations, and nothing else.

@@ -67,6 +67,38 @@ async fn metrics_count_each_call_each_refusal_and_each_hold_once() {
     house.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gauge_of_what_is_heard_falls_when_the_notices_are_lost_and_rises_when_they_are_back() {
+    let house = House::open().await;
+    let gateway = house.start_process().await;
+    let heard = async |expected: &str| {
+        let what = format!("tollgate_listen_connected is {expected}");
+        until(&what, async || {
+            let found = series(&gateway).await.remove("tollgate_listen_connected");
+            found.is_some_and(|found| found == expected)
+        })
+        .await;
+    };
+    heard("1").await;
+    let refuse = async |limit: i32| {
+        let sql = format!(
+            "do $$ begin execute format('alter database %I connection limit {limit}', current_database()); end $$"
+        );
+        house.admin.batch_execute(&sql).await.unwrap();
+    };
+    for _ in 0..2 {
+        refuse(0).await;
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and application_name = 'tollgate listen'";
+        house.admin.batch_execute(end).await.unwrap();
+        heard("0").await;
+        refuse(-1).await;
+        heard("1").await;
+    }
+    gateway.close().await;
+    house.close().await;
+}
+
 /// The names in `text` that stand right behind one of these.
 fn names<'a>(text: &'a str, behind: &'a [&str]) -> impl Iterator<Item = &'a str> {
     behind.iter().flat_map(move |macro_| {
