@@ -20,6 +20,8 @@ mod mutants;
 mod newer;
 mod weakened;
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::Client;
 use tollgate::postgres::{
     Schema, Seal,
@@ -48,9 +50,37 @@ async fn sealed_database() -> (testing::Database, Seal) {
     (database, seal)
 }
 
+/// How many rows each table has, and what they are.
+async fn all_rows(client: &Client) -> BTreeMap<String, (i64, Option<String>)> {
+    let tables = "select c.oid::regclass::text from pg_class c
+        where relkind in ('r', 'p', 'm') and not relispartition
+          and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)";
+    let mut rows = BTreeMap::new();
+    for table in client.query(tables, &[]).await.unwrap() {
+        let table: String = table.get(0);
+        let sql = format!(
+            "select count(*), md5(string_agg(t::text, e'\\n' order by t::text)) from {table} t"
+        );
+        let row = client.query_one(&sql, &[]).await.unwrap();
+        rows.insert(table, (row.get(0), row.get(1)));
+    }
+    rows
+}
+
+/// A row in every table.
+async fn resident(client: &Client) {
+    let id = format!("'{}'::uuid", uuid::Uuid::new_v4());
+    let rows = include_str!("../stores/canaries.sql").replace(":organization", &id);
+    client.batch_execute(&rows).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_schema_is_proven_and_nothing_is_left_behind() {
     let database = testing::database().await.unwrap();
+    let client = database.connect().await.unwrap();
+    resident(&client).await;
+    let before = all_rows(&client).await;
+    assert!(before.values().filter(|(rows, _)| *rows > 0).count() > 30, "{before:?}");
     let proof = prove::run(&database.config(), Scope::Full).await.unwrap();
     assert!(proof.holds(), "{proof}");
     assert!(proof.canaries >= 8 && proof.probes > 1000 && proof.calls > 20, "{proof}");
@@ -58,9 +88,7 @@ async fn the_schema_is_proven_and_nothing_is_left_behind() {
     let text = proof.to_string();
     assert!(text.contains("not checked: sealed claims are off") && !text.contains("P06"), "{text}");
     eprintln!("Postgres {major}.{minor}\n{proof}");
-    let client = database.connect().await.unwrap();
-    let left = client.query("select from tollgate.organizations", &[]).await.unwrap();
-    assert!(left.is_empty());
+    assert_eq!(all_rows(&client).await, before);
 }
 
 #[tokio::test]
@@ -80,9 +108,24 @@ async fn the_proof_looks_for_every_key_that_there_is() {
 #[tokio::test]
 async fn production_is_proven_without_a_write() {
     let database = testing::database().await.unwrap();
+    let client = database.connect().await.unwrap();
+    resident(&client).await;
+    let before = all_rows(&client).await;
+    // What it did not say itself, no transaction of it may do.
+    let sql = "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$";
+    client.batch_execute(sql).await.unwrap();
     let proof = prove::run(&database.config(), Scope::ReadOnly).await.unwrap();
     assert!(proof.holds(), "{proof}");
     assert!(proof.probes > 100 && proof.canaries == 0, "{proof}");
+    assert_eq!(all_rows(&client).await, before);
+    // The whole of it does write.
+    let refused = prove::run(&database.config(), Scope::Full).await.unwrap_err();
+    let code = tollgate::postgres::PostgresError::of(&refused).and_then(|error| error.code());
+    assert_eq!(
+        code,
+        Some(&tokio_postgres::error::SqlState::READ_ONLY_SQL_TRANSACTION),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

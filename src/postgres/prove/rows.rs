@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::{
+    SimpleQueryMessage,
+    error::{DbError, SqlState},
+};
 use uuid::Uuid;
 
 use super::{
@@ -223,7 +226,13 @@ impl Canary {
                 Err(failure) => failure,
             };
             execute(client, "rollback to savepoint canary").await?;
-            let Some(answer) = failure.as_db_error() else { return Err(error::failed(&failure)) };
+            let answer = failure.as_db_error();
+            // Of a database that takes no writes, such as a standby, no table would have a row: that is no finding.
+            let read_only =
+                |answer: &&DbError| *answer.code() == SqlState::READ_ONLY_SQL_TRANSACTION;
+            let Some(answer) = answer.filter(|answer| !read_only(answer)) else {
+                return Err(error::failed(&failure));
+            };
             reason = answer.message().to_owned();
             let violated = table
                 .constraints
