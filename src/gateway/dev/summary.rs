@@ -92,3 +92,42 @@ impl fmt::Display for Summary {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn its_text_has_the_address_and_for_each_organization_a_members_token() {
+        let organization = |name: &str| Organization {
+            id: OrganizationId::new(Uuid::now_v7()),
+            name: name.to_owned(),
+            tokens: Tokens {
+                owner: format!("{name}-owner"),
+                admin: format!("{name}-admin"),
+                member: format!("{name}-member"),
+                viewer: format!("{name}-viewer"),
+            },
+        };
+        let organizations = vec![organization("acme"), organization("globex")];
+        let summary = Summary {
+            url: "http://127.0.0.1:8080".to_owned(),
+            mock_url: "http://127.0.0.1:9".to_owned(),
+            organizations: organizations.clone(),
+            ..Summary::default()
+        };
+        let text = summary.to_string();
+        assert!(text.starts_with("Tollgate runs at http://127.0.0.1:8080."), "{text}");
+        assert!(text.contains("http://127.0.0.1:9 (a mock"), "{text}");
+        for Organization { id, name, tokens } in &organizations {
+            assert!(text.contains(&format!("{name} ({id});")), "{text}");
+            assert!(text.lines().any(|line| line == tokens.member), "{text}");
+        }
+        assert!(text.contains("authorization: Bearer acme-member\""), "{text}");
+        // In text or in logs, no token that could do more than call.
+        assert!(!text.contains("-owner") && !text.contains("-admin"), "{text}");
+        assert!(!format!("{summary:?}").contains("-member"));
+    }
+}
