@@ -18,18 +18,30 @@ use std::{
     io::{BufRead, BufReader},
     pin::pin,
     process::{Command, Stdio},
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
 use tokio_postgres::{NoTls, types::Type};
 use tollgate::{
+    Tenant,
+    domain::{
+        credits::Credits,
+        dialect::Endpoint,
+        finish::{Ending, Finish, Record, Settlement},
+        hold::{HoldRequest, HoldVerdict},
+        ids::{OrganizationId, PriceId, RequestId},
+        usage::Usage,
+    },
     postgres::{
-        Door, DoorRole, Parameter, Pool, PoolConfig, PostgresError, Prepared, Statement, Step,
+        Door, DoorRole, Operator, Parameter, Pool, PoolConfig, PostgresError, PostgresStore,
+        Prepared, Statement, Step,
         cluster::{Cluster, Options, testing},
     },
-    store::StoreError,
+    store::{Journal, Ledger, StoreError},
 };
+use uuid::Uuid;
 
 use self::proxy::Proxy;
 
@@ -135,6 +147,87 @@ async fn calls_and_the_door_take_one_round_trip() {
         }
         nothing_is_left_over(&pool).await;
     }
+}
+
+/// The end of a call that used all of what was held for it: settlement, usage and record.
+fn end_of(request_id: RequestId) -> Arc<Finish> {
+    let settlement = Settlement {
+        amount: Credits::from_nanos(10),
+        tokens: 10,
+        price_id: PriceId::new(Uuid::nil()),
+        markup_bps: 0,
+        release: false,
+    };
+    Arc::new(Finish {
+        request_id,
+        client_request_id: None,
+        endpoint: Endpoint::ChatCompletions,
+        model: "small".into(),
+        answered_by: None,
+        provider: Some("mock".into()),
+        stream: false,
+        ending: Ending::Complete,
+        status: 200,
+        usage: Usage { input: 10, ..Usage::default() },
+        estimated: false,
+        clamped: false,
+        settlement: Some(settlement),
+        latency: Duration::from_millis(20),
+        first_byte: None,
+        record: Some(Record {
+            request: Some("asked".into()),
+            response: Some("told".into()),
+            truncated: false,
+        }),
+    })
+}
+
+/// From how many transactions what the end of a call writes is: its row of usage, its audit event, and its movement.
+const TRANSACTIONS: &str = "
+select count(*), count(distinct transaction) from (
+    select xmin::text from tollgate.usage where request_id = $1
+    union all select xmin::text from tollgate.audit_events where request_id = $1
+    union all select xmin::text from tollgate.credit_ledger where request_id = $1 and kind = 'settle') as w (transaction)";
+
+#[tokio::test]
+async fn a_hold_is_one_round_trip_and_the_end_of_a_call_one_and_one_transaction() {
+    let database = floor().await;
+    let admin = database.connect().await.unwrap();
+    let price = "
+        insert into tollgate.prices (price_id, model, provider, mode, per_request, source)
+          values ('00000000-0000-0000-0000-000000000000', 'small', 'mock', 'chat', 0, '{}');
+        insert into tollgate.price_tiers values ('00000000-0000-0000-0000-000000000000', 0, 1000000, 0, 0, 0, 0, 0)";
+    admin.batch_execute(price).await.unwrap();
+    let operator = Operator::new(Pool::connect(config(&database, 2)).unwrap());
+    let tenant = Tenant::new(OrganizationId::new(Uuid::now_v7()), "ann");
+    let id = tenant.organization_id();
+    assert!(operator.create_organization(id, "Floor", "UTC").await.unwrap());
+    operator.grant_credits(id, Credits::from_nanos(1_000), None).await.unwrap();
+
+    let proxy = Proxy::before(database.cluster().socket_dir());
+    for prepared in [Prepared::Auto, Prepared::Never] {
+        let store = PostgresStore::new(behind(&proxy, &database, prepared));
+        for warm in [false, true] {
+            let hold = HoldRequest {
+                request_id: RequestId::generate(),
+                amount: Credits::from_nanos(10),
+                tokens: 10,
+                ttl: Duration::from_mins(5),
+            };
+            let finish = end_of(hold.request_id);
+            let (granted, hold_trips) = proxy.trips(store.hold(&tenant, hold)).await;
+            assert!(matches!(granted, Ok(HoldVerdict::Granted)), "{granted:?}");
+            let (finished, finish_trips) = proxy.trips(store.finish(&tenant, &finish)).await;
+            finished.unwrap();
+            if warm {
+                assert_eq!((hold_trips, finish_trips), (1, 1), "{prepared:?}");
+            }
+            let request = finish.request_id.as_uuid();
+            let written = admin.query_one(TRANSACTIONS, &[&request]).await.unwrap();
+            assert_eq!((written.get::<_, i64>(0), written.get::<_, i64>(1)), (3, 1));
+        }
+    }
+    assert_eq!(operator.organization(id).await.unwrap().balance.posted.nanos(), 960);
 }
 
 #[tokio::test]
