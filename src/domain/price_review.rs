@@ -318,6 +318,9 @@ mod tests {
         let book = PriceBook::default();
         let seen = review(&file([price("new", RATE_MAX, RATE_MAX + 1)]), &book, false);
         assert_eq!(seen.objections[0].reason, Reason::Implausible { class: "output" });
+        // Unless it is meant.
+        let meant = review(&file([price("new", RATE_MAX, RATE_MAX + 1)]), &book, true);
+        assert_eq!((meant.objections.len(), meant.changes.len()), (0, 1));
         assert!(
             review(&file([price("new", RATE_MAX, RATE_MAX)]), &book, false).objections.is_empty()
         );

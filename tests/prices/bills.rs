@@ -167,3 +167,28 @@ async fn a_statement_is_a_table_that_any_reader_of_rfc_4180_takes() {
     let days: Vec<_> = movements.iter().map(|row| cell(row, "day").len()).collect();
     assert_eq!(days, [10; 5]);
 }
+
+#[tokio::test]
+async fn a_statement_of_a_ledger_that_does_not_add_up_fails_and_says_where() {
+    let desk = Desk::open().await;
+    let id = with_calls(&desk).await.organization_id().to_string();
+    let client = desk.database.connect().await.unwrap();
+    let line = format!("statement --org {id} --from 2026-01-01");
+    for seq in [1, 3] {
+        let alter = async |by: i64| {
+            let sql = format!(
+                "update tollgate.credit_ledger set d_posted = d_posted + {by} where seq = {seq}"
+            );
+            client.batch_execute(&sql).await.unwrap();
+        };
+        alter(1).await;
+        for form in ["", " --json", " --csv"] {
+            let output = desk.run(&format!("{line}{form}"));
+            assert_eq!(output.status.code(), Some(1), "{form}: {}", text(&output));
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains(&format!("does not add up at movement {seq}")), "{form}: {said}");
+        }
+        alter(-1).await;
+        desk.json(&line);
+    }
+}

@@ -401,10 +401,19 @@ mod tests {
             assert_eq!(row.cells().len(), HEADER.len());
         }
         let place = |name: &str| HEADER.iter().position(|column| *column == name).unwrap();
-        let cells = Row::total("user", "=1+1", &total).cells();
-        assert_eq!(
-            (cells[place("user_id")].as_str(), cells[place("cost")].as_str()),
-            ("'=1+1", "0")
-        );
+        // What a spreadsheet takes for a formula, and what it does not.
+        for (name, expected) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@sum(1)", "'@sum(1)"),
+            ("ann=1", "ann=1"),
+        ] {
+            let cells = Row::total("user", name, &total).cells();
+            assert_eq!(
+                (cells[place("user_id")].as_str(), cells[place("cost")].as_str()),
+                (expected, "0")
+            );
+        }
     }
 }

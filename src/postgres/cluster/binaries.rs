@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_that_will_do_is_15() {
+        let oldest = Binaries::newest(installed(&[(15, 0), (14, 99)]), None).unwrap();
+        assert_eq!(oldest.version(), (15, 0));
+        let too_old = Binaries::newest(installed(&[(14, 99)]), None);
+        assert!(matches!(too_old, Err(ClusterError::TooOld { .. })), "{too_old:?}");
+    }
+
+    #[test]
     fn a_cluster_that_exists_is_served_by_its_own_major_version() {
         let same = Binaries::newest(installed(&[(15, 2), (16, 1)]), Some(15)).unwrap();
         assert_eq!(same.version(), (15, 2));
