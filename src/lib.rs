@@ -8,12 +8,12 @@
 //!
 //! | layer | needs | gives | refuses with |
 //! |---|---|---|---|
-//! | [`TenantLayer`](tenant::TenantLayer) | nothing | [`Tenant`] | 401 |
-//! | [`CallLayer`](call::CallLayer) | `Tenant` if there | [`Call`] | 400, 404, 413 |
-//! | [`ModelsLayer`](models::ModelsLayer) | `Tenant`, `Call` | – | 403 |
-//! | [`LimitsLayer`](limits::LimitsLayer) | `Tenant`; `Call` if there | – | 403, 429 |
-//! | [`CreditLayer`](credit::CreditLayer) | `Tenant`, `Call` | a hold in the `Call` | 402, 403, 429, 503 |
-//! | [`AuditLayer`](audit::AuditLayer) | `Tenant`, `Call` | what to keep, in the `Call` | – |
+//! | [`TenantLayer`](tenant::TenantLayer) | nothing | [`Tenant`] | 401, 503 |
+//! | [`CallLayer`](call::CallLayer) | `Tenant` if there | [`Call`] | 400, 404, 408, 413, 503 |
+//! | [`ModelsLayer`](models::ModelsLayer) | `Tenant`, `Call` | – | 403, 503 |
+//! | [`LimitsLayer`](limits::LimitsLayer) | `Tenant`; `Call` if there | – | 400, 403, 429, 503 |
+//! | [`CreditLayer`](credit::CreditLayer) | `Tenant`, `Call` | a hold in the `Call` | 400, 402, 403, 429, 503 |
+//! | [`AuditLayer`](audit::AuditLayer) | `Tenant`, `Call` | what to keep, in the `Call` | 403, 503 |
 //!
 //! # Features
 //! Without any, the crate is the layers and the in-memory store. `postgres` adds the store on
