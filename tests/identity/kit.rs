@@ -10,14 +10,15 @@ use std::{
 };
 
 use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    encoding::{AsDer, PublicKeyX509Der},
+    hmac as mac,
+    rand::SystemRandom,
     rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
+    signature::{KeyPair as _, RSA_PKCS1_SHA256},
 };
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use http::{Request, Response, StatusCode, header};
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tollgate::{
@@ -35,13 +36,13 @@ pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A key that signs, by other code than the code under test.
+/// A key that signs. Tokens are put together here, by no code of the crate that verifies them.
 pub(crate) struct Signer {
     pub(crate) kid: String,
     pub(crate) jwk: Value,
     /// `SubjectPublicKeyInfo`: what attackers use as a secret.
     pub(crate) public_der: Vec<u8>,
-    key: EncodingKey,
+    pair: KeyPair,
 }
 
 impl Signer {
@@ -54,9 +55,7 @@ impl Signer {
             "e": b64(public.exponent().big_endian_without_leading_zero()),
         });
         let spki: PublicKeyX509Der<'_> = public.as_der().unwrap();
-        let pkcs8: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-        let key = EncodingKey::from_rsa_pem(pem("PRIVATE KEY", pkcs8.as_ref()).as_bytes()).unwrap();
-        Self { kid: kid.to_owned(), jwk, public_der: spki.as_ref().to_vec(), key }
+        Self { kid: kid.to_owned(), jwk, public_der: spki.as_ref().to_vec(), pair }
     }
 
     pub(crate) fn header(&self) -> Value {
@@ -74,7 +73,11 @@ impl Signer {
 
     pub(crate) fn sign_encoded(&self, header: &str, payload: &str) -> String {
         let signed = format!("{header}.{payload}");
-        let signature = crypto::sign(signed.as_bytes(), &self.key, Algorithm::RS256).unwrap();
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+            .unwrap();
+        let signature = b64(signature);
         // Any token is known by its beginning, a good one by its end, too.
         logs::secret(&signature);
         format!("{signed}.{signature}")
@@ -91,10 +94,8 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
 
 pub(crate) fn hmac(header: &str, payload: &str, secret: &[u8]) -> String {
     let signed = format!("{}.{}", b64(header), b64(payload));
-    let signature =
-        crypto::sign(signed.as_bytes(), &EncodingKey::from_secret(secret), Algorithm::HS256)
-            .unwrap();
-    format!("{signed}.{signature}")
+    let signature = mac::sign(&mac::Key::new(mac::HMAC_SHA256, secret), signed.as_bytes());
+    format!("{signed}.{}", b64(signature))
 }
 
 #[expect(clippy::disallowed_methods, reason = "tokens carry wall-clock times")]
