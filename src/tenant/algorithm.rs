@@ -2,8 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use aws_lc_rs::signature::{self, RsaParameters, VerificationAlgorithm};
-
 /// A signature algorithm of JOSE. There is no HMAC here, and no `none`: a gateway that could
 /// verify with a shared secret could also sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,17 +27,6 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// What a key must be, and how the crypto library names the algorithm.
-pub(super) enum Family {
-    Rsa(&'static RsaParameters),
-    Ec {
-        curve: &'static str,
-        coordinate_bytes: usize,
-        algorithm: &'static dyn VerificationAlgorithm,
-    },
-    Ed25519,
-}
-
 impl Algorithm {
     /// The name in token headers, key sets and configuration.
     pub const fn as_str(self) -> &'static str {
@@ -56,25 +43,18 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn family(self) -> Family {
+    /// The same, as `jsonwebtoken` names it.
+    pub(super) const fn in_crate(self) -> jsonwebtoken::Algorithm {
         match self {
-            Self::Rs256 => Family::Rsa(&signature::RSA_PKCS1_2048_8192_SHA256),
-            Self::Rs384 => Family::Rsa(&signature::RSA_PKCS1_2048_8192_SHA384),
-            Self::Rs512 => Family::Rsa(&signature::RSA_PKCS1_2048_8192_SHA512),
-            Self::Ps256 => Family::Rsa(&signature::RSA_PSS_2048_8192_SHA256),
-            Self::Ps384 => Family::Rsa(&signature::RSA_PSS_2048_8192_SHA384),
-            Self::Ps512 => Family::Rsa(&signature::RSA_PSS_2048_8192_SHA512),
-            Self::Es256 => Family::Ec {
-                curve: "P-256",
-                coordinate_bytes: 32,
-                algorithm: &signature::ECDSA_P256_SHA256_FIXED,
-            },
-            Self::Es384 => Family::Ec {
-                curve: "P-384",
-                coordinate_bytes: 48,
-                algorithm: &signature::ECDSA_P384_SHA384_FIXED,
-            },
-            Self::EdDsa => Family::Ed25519,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Rs384 => jsonwebtoken::Algorithm::RS384,
+            Self::Rs512 => jsonwebtoken::Algorithm::RS512,
+            Self::Ps256 => jsonwebtoken::Algorithm::PS256,
+            Self::Ps384 => jsonwebtoken::Algorithm::PS384,
+            Self::Ps512 => jsonwebtoken::Algorithm::PS512,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::Es384 => jsonwebtoken::Algorithm::ES384,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
         }
     }
 }

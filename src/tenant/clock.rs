@@ -21,4 +21,8 @@ impl Clock {
             Self::Fixed(seconds) => seconds.load(std::sync::atomic::Ordering::Relaxed),
         }
     }
+    /// Whether it is the clock that other crates read, too.
+    pub(super) const fn is_the_systems(&self) -> bool {
+        matches!(self, Self::System)
+    }
 }

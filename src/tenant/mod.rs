@@ -10,9 +10,13 @@
 //!
 //! # Why these rules
 //!
+//! The crate `jsonwebtoken` verifies signatures, algorithms, `exp`, `nbf`, `iss` and `aud`. It leaves
+//! things open that a gateway must not: extensions (`crit`), a list for `iss`, a token of another type.
+//! Those are checked before it, by the header alone, and behind it, by the claims.
+//!
 //! A token is refused by its header before any cryptography: algorithms come from configuration
 //! ([`VerifierConfig::algorithms`]), extensions (`crit`, `b64`) are refused, keys named by the token
-//! (`jku`, `x5u`, `x5c`, `jwk`) are never looked at, and a `kid` is compared and nothing else.
+//! (`jku`, `x5u`, `x5c`, `jwk`) are never used, and a `kid` is compared and nothing else.
 //! `exp`, `iss`, `aud` and `sub` are required and typed. One byte string has one spelling: no base64
 //! padding, no key twice, nothing after the end.
 //!
@@ -64,14 +68,15 @@ mod algorithm;
 mod claims;
 mod clock;
 mod config;
+mod decoder;
 mod denial;
 mod future;
 mod headers;
 mod jwks;
-mod jws;
 mod keys;
 mod layer;
 mod service;
+mod shape;
 mod strict;
 #[cfg(test)]
 mod testing;
@@ -84,8 +89,8 @@ pub use config::{LEEWAY_MAX, VerifierConfig, VerifierError};
 pub use denial::Denial;
 pub use future::ResponseFuture;
 pub use jwks::{JwksOptions, JwksOptionsError};
-pub use jws::TOKEN_BYTES_MAX;
 pub use keys::KeySetError;
 pub use layer::TenantLayer;
 pub use service::TenantService;
+pub use shape::TOKEN_BYTES_MAX;
 pub use verifier::{KeySource, Rejection, Verifier};

@@ -2,21 +2,29 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads exactly one object. Two parsers disagree on which of two equal keys wins, so a token that
-/// has them could mean one organization here and another one elsewhere.
-pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    let value = Strict.deserialize(&mut parser).ok()?;
-    parser.end().ok()?;
-    match value {
-        Value::Object(fields) => Some(fields),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            None
+/// Exactly one object. Two parsers disagree on which of two equal keys wins, so a token that has
+/// them could mean one organization here and another one elsewhere.
+pub(super) struct Object(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Strict.deserialize(deserializer)? {
+            Value::Object(fields) => Ok(Self(fields)),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Err(D::Error::custom("not an object")),
         }
     }
+}
+
+/// Reads such an object, with nothing after its end.
+pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice(text).ok().map(|Object(fields)| fields)
 }
 
 struct Strict;

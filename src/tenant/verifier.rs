@@ -1,4 +1,4 @@
-//! Verifying a token: cache, shape, key, signature, claims.
+//! Verifying a token: cache, header, key, what `jsonwebtoken` decides, claims.
 
 use std::{fmt, sync::Arc};
 
@@ -9,10 +9,11 @@ use super::{
     claims,
     clock::Clock,
     config::{VerifierConfig, VerifierError},
+    decoder::Decoder,
     denial::Denial,
     jwks::{Awaited, Jwks, JwksOptions},
-    jws::{Jws, TOKEN_BYTES_MAX},
     keys::{Key, KeySet},
+    shape::{Header, TOKEN_BYTES_MAX},
 };
 use crate::{client::HttpClient, context::Tenant};
 
@@ -60,6 +61,7 @@ pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     config: VerifierConfig,
+    decoder: Decoder,
     keys: Keys,
     verified: Option<Cache<[u8; 32], Verified, ByBytes>>,
     clock: Clock,
@@ -119,6 +121,9 @@ impl Verifier {
     ///
     /// With a published key set this begins to fetch at once, in a task that ends with the last
     /// clone of the verifier; it must then be made inside a tokio runtime.
+    ///
+    /// The first verifier of a process names aws-lc as the crypto provider of `jsonwebtoken`, unless the
+    /// application has named one before.
     pub fn new(config: VerifierConfig, source: KeySource) -> Result<Self, VerifierError> {
         config.check()?;
         let keys = match source.0 {
@@ -135,7 +140,8 @@ impl Verifier {
         let bytes = config.cache_bytes_max;
         let entries = usize::try_from(bytes / 1024).unwrap_or(usize::MAX);
         let verified = (bytes > 0).then(|| Cache::with_weighter(entries, bytes, ByBytes));
-        Self(Arc::new(Inner { config, keys, verified, clock }))
+        let decoder = Decoder::new(&config, &clock);
+        Self(Arc::new(Inner { config, decoder, keys, verified, clock }))
     }
 
     /// With fixed keys, at a time that the test sets.
@@ -224,15 +230,21 @@ impl Inner {
     }
 
     fn verify(&self, token: &str, keys: &KeySet, now: i64) -> Result<Verified, Failure> {
-        let jws = Jws::parse(token, &self.config.algorithms)?;
-        let kid = jws.kid.as_deref();
+        let header = Header::of(token, &self.config.algorithms)?;
+        let kid = header.kid.as_deref();
         let key = keys.find(kid).ok_or_else(|| match kid {
             Some(kid) => Failure::UnknownKid(kid.into()),
             // The issuer has several keys, and the token does not say which.
             None => Failure::Denied(Denial::KeyId),
         })?;
-        key.verify(jws.algorithm, jws.signed(), &jws.signature()?)?;
-        let read = claims::read(jws.payload()?, &self.config, now)?;
+        // Where the system's clock stands before 1970, or less than the leeway after it, `jsonwebtoken` panics.
+        // Ours then says the end of time, at which every token is over.
+        let leeway = i64::try_from(self.config.leeway.as_secs()).unwrap_or(i64::MAX);
+        if !(leeway..i64::MAX).contains(&now) {
+            return Err(Denial::Expired.into());
+        }
+        let payload = key.decode(token, header.algorithm, &self.decoder)?;
+        let read = claims::read(payload, &self.config, now)?;
         Ok(Verified { tenant: read.tenant, key: Arc::clone(key), ends: read.ends })
     }
 }

@@ -1,16 +1,20 @@
 //! One entry of a published key set: is it a key that we may verify with?
+//!
+//! `jsonwebtoken` takes any bytes for a key and finds out at the first token. So the crypto library reads each key
+//! here once: a key that verifies nothing must not count as one of the issuer's.
 
-use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519 as ED25519_SIGNATURES,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, VerificationAlgorithm,
+};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 
 use super::Key;
-use crate::tenant::{
-    algorithm::{Algorithm, Family},
-    jws::is_kid,
-};
+use crate::tenant::{algorithm::Algorithm, shape::is_kid};
 
-/// Small exponents make some forgeries cheap, large ones make verifying dear; issuers use this one.
+/// 65537. Small exponents make some forgeries cheap, large ones make verifying slow; issuers use this one.
 const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
@@ -44,37 +48,43 @@ pub(super) fn usable(text: &str, allowed: &[Algorithm]) -> Option<Key> {
     if !for_signatures {
         return None;
     }
-    let parsed: Vec<_> = allowed
+    let (decoding, family) = jwk.decoding()?;
+    let named =
+        |algorithm: &Algorithm| jwk.alg.as_deref().is_none_or(|alg| alg == algorithm.as_str());
+    let algorithms: Vec<_> = allowed
         .iter()
-        .filter(|algorithm| jwk.alg.as_deref().is_none_or(|alg| alg == algorithm.as_str()))
-        .filter_map(|algorithm| Some((*algorithm, jwk.parse(*algorithm)?)))
+        .filter(|algorithm| family.contains(algorithm) && named(algorithm))
+        .copied()
         .collect();
-    if parsed.is_empty() { None } else { Some(Key { kid: jwk.kid.map(Into::into), parsed }) }
+    let is_usable = !algorithms.is_empty();
+    is_usable.then(|| Key { kid: jwk.kid.map(Into::into), algorithms, decoding })
 }
 
+/// The algorithms that a key of this type and curve can be used with.
+const RSA: &[Algorithm] = &[
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+];
+const P256: &[Algorithm] = &[Algorithm::Es256];
+const P384: &[Algorithm] = &[Algorithm::Es384];
+const ED25519: &[Algorithm] = &[Algorithm::EdDsa];
+
 impl Jwk {
-    fn parse(&self, algorithm: Algorithm) -> Option<ParsedPublicKey> {
-        match (self.kty.as_str(), algorithm.family()) {
-            ("RSA", Family::Rsa(parameters)) => self.rsa(parameters),
-            ("EC", Family::Ec { curve, coordinate_bytes, algorithm })
-                if self.crv.as_deref() == Some(curve) =>
-            {
-                let coordinate = |text: Option<&String>| {
-                    bytes(text).filter(|bytes| bytes.len() == coordinate_bytes)
-                };
-                let uncompressed =
-                    [vec![4], coordinate(self.x.as_ref())?, coordinate(self.y.as_ref())?].concat();
-                ParsedPublicKey::new(algorithm, uncompressed).ok()
-            }
-            ("OKP", Family::Ed25519) if self.crv.as_deref() == Some("Ed25519") => {
-                ParsedPublicKey::new(&ED25519, bytes(self.x.as_ref()).filter(|x| x.len() == 32)?)
-                    .ok()
-            }
+    fn decoding(&self) -> Option<(DecodingKey, &'static [Algorithm])> {
+        match (self.kty.as_str(), self.crv.as_deref()) {
+            ("RSA", _) => Some((self.rsa()?, RSA)),
+            ("EC", Some("P-256")) => Some((self.ec(32, &ECDSA_P256_SHA256_FIXED)?, P256)),
+            ("EC", Some("P-384")) => Some((self.ec(48, &ECDSA_P384_SHA384_FIXED)?, P384)),
+            ("OKP", Some("Ed25519")) => Some((self.ed()?, ED25519)),
             _ => None,
         }
     }
 
-    fn rsa(&self, parameters: &'static RsaParameters) -> Option<ParsedPublicKey> {
+    fn rsa(&self) -> Option<DecodingKey> {
         let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
         // Some issuers write the sign byte of ASN.1 in front.
         let n = n.strip_prefix(&[0]).unwrap_or(&n);
@@ -83,7 +93,27 @@ impl Jwk {
         if e != RSA_EXPONENT || !RSA_BITS.contains(&bits) {
             return None;
         }
-        RsaPublicKeyComponents { n, e: &e }.to_parsed_public_key(parameters).ok()
+        let components = RsaPublicKeyComponents { n, e: &e };
+        components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()?;
+        Some(DecodingKey::from_rsa_raw_components(n, &e))
+    }
+
+    fn ec(
+        &self,
+        coordinate_bytes: usize,
+        curve: &'static dyn VerificationAlgorithm,
+    ) -> Option<DecodingKey> {
+        let coordinate =
+            |text: Option<&String>| bytes(text).filter(|bytes| bytes.len() == coordinate_bytes);
+        let point = [vec![4], coordinate(self.x.as_ref())?, coordinate(self.y.as_ref())?].concat();
+        ParsedPublicKey::new(curve, &point).ok()?;
+        Some(DecodingKey::from_ec_der(&point))
+    }
+
+    fn ed(&self) -> Option<DecodingKey> {
+        let x = bytes(self.x.as_ref()).filter(|x| x.len() == 32)?;
+        ParsedPublicKey::new(&ED25519_SIGNATURES, &x).ok()?;
+        Some(DecodingKey::from_ed_der(&x))
     }
 }
 
