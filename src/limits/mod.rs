@@ -16,6 +16,9 @@
 //! leaves the least. They are the caller's: those of the provider describe an account that it shares with
 //! others, and are removed.
 //!
+//! The crate `governor` decides whether a rate has room for a call ([`rate`](crate::domain::rate)). What is kept
+//! between calls is ours: one moment for each rate of each limit, in shards with a lock each.
+//!
 //! The policy's kill switch is obeyed too (403). Budgets and credits are not looked at: the hold
 //! statement of `CreditLayer` enforces them on live rows. Counts live in this process: of several, tell each
 //! how many there are and which one it is ([`LimitsLayer::replica`]).

@@ -1,11 +1,11 @@
 //! Rates: a bucket that refills steadily, as a pure function of time.
 //!
-//! # Why not `governor`
-//! A call's tokens are known only at its end, so what was taken too much must be given back, and
-//! what a second limit refuses must not stay taken from a first. `governor` can do neither. This is
-//! the same algorithm (GCRA: one number, the moment at which the bucket is full again), and a
-//! property test holds it against `governor` wherever that has an answer.
+//! `governor` decides: its arithmetic (GCRA) says whether a bucket has so many units, and when it is full again.
+//! That moment is all that is kept of a bucket. `governor` leaves it to its store, which is ours, because a
+//! call asks for more than one decision. What a second limit refuses must not stay taken from a first one. And
+//! a call's tokens are known only at its end, so what was taken too much must be given back.
 
+mod gcra;
 mod replica;
 
 use std::{num::NonZeroU32, time::Duration};
@@ -19,38 +19,23 @@ const MINUTE: Nanos = 60_000_000_000;
 
 /// So many units a minute, and as many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota(NonZeroU32);
+pub struct Quota(governor::Quota);
 
 impl Quota {
     /// So many units a minute.
-    pub const fn per_minute(units: NonZeroU32) -> Self {
-        Self(units)
+    pub fn per_minute(units: NonZeroU32) -> Self {
+        Self(gcra::quota(units))
     }
 
     /// The units a minute.
     pub const fn units(self) -> u32 {
-        self.0.get()
+        self.0.burst_size().get()
     }
 
     /// How long `units` take to refill. Rounded down, so that a full bucket gives exactly its quota.
     fn refill(self, units: u64) -> Nanos {
-        scaled(units, MINUTE, u64::from(self.0.get()))
+        gcra::refill(self.0, units)
     }
-
-    /// How many units refill in `nanos`.
-    fn units_in(self, nanos: Nanos) -> u32 {
-        u32::try_from(scaled(nanos, u64::from(self.0.get()), MINUTE)).unwrap_or(u32::MAX)
-    }
-}
-
-/// `value × factor ÷ divisor`, rounded down; in 64 bits where they suffice, which is nearly always.
-fn scaled(value: u64, factor: u64, divisor: u64) -> u64 {
-    if let Some(product) = value.checked_mul(factor) {
-        return product.checked_div(divisor).unwrap_or(u64::MAX);
-    }
-    let product = u128::from(value).saturating_mul(u128::from(factor));
-    let quotient = product.checked_div(u128::from(divisor));
-    quotient.and_then(|quotient| u64::try_from(quotient).ok()).unwrap_or(u64::MAX)
 }
 
 /// How much is left of a quota. A new one is full.
@@ -80,14 +65,14 @@ impl Bucket {
     /// The bucket after `units` have been taken at `now`. The old one is unchanged, so that whoever
     /// asks several buckets can take from all of them or from none.
     pub fn take(self, quota: Quota, units: u64, now: Nanos) -> Result<(Self, Taken), Short> {
-        if units > u64::from(quota.units()) {
-            return Err(Short::Never);
-        }
-        let full_at = self.full_at.max(now).saturating_add(quota.refill(units));
-        match full_at.saturating_sub(now).checked_sub(MINUTE) {
-            None | Some(0) => Ok((Self { full_at }, Taken { units, quota, refilled_at: full_at })),
-            Some(wait) => Err(Short::Wait(Duration::from_nanos(wait))),
-        }
+        let full_in = self.until_full_nanos(now);
+        let full_in = match u32::try_from(units).map(NonZeroU32::new) {
+            Ok(Some(units)) => gcra::take(quota.0, units, full_in)?,
+            Ok(None) => full_in,
+            Err(_) => return Err(Short::Never),
+        };
+        let full_at = now.saturating_add(full_in);
+        Ok((Self { full_at }, Taken { units, quota, refilled_at: full_at }))
     }
 
     /// The bucket once it is known how many units were really used.
@@ -108,17 +93,12 @@ impl Bucket {
 
     /// How many units could be taken at `now`.
     pub fn remaining(self, quota: Quota, now: Nanos) -> u32 {
-        quota.units_in(MINUTE.saturating_sub(self.until_full_nanos(now)))
+        gcra::remaining(quota.0, self.until_full_nanos(now))
     }
 
     /// How long until the bucket is full.
     pub const fn until_full(self, now: Nanos) -> Duration {
         Duration::from_nanos(self.until_full_nanos(now))
-    }
-
-    /// Whether the bucket is full: forgetting it changes nothing.
-    pub const fn is_full(self, now: Nanos) -> bool {
-        self.full_at <= now
     }
 
     const fn until_full_nanos(self, now: Nanos) -> Nanos {
