@@ -9,6 +9,7 @@ use std::{fmt, str::FromStr};
 use tokio_postgres::Config;
 
 use super::{
+    declared::Memberships,
     error, migrate,
     pool::Pool,
     schema::Schema,
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::store::StoreError;
 
-const FROM_TOLLGATE: &str = include_str!("sql/membership_from_tollgate.sql");
-const FROM_LITELLM: &str = include_str!("sql/membership_from_litellm.sql");
+const ADMIT_TO_LITELLM: &str = include_str!("sql/admit_to_litellm.sql");
+const LEAVE_LITELLM: &str = include_str!("sql/leave_litellm.sql");
 const SOURCE: Statement = Statement::new(include_str!("sql/membership_source.sql"), &[]);
 const CHECK: Statement = Statement::new(include_str!("sql/check_membership.sql"), &[]);
 
@@ -115,12 +116,17 @@ pub async fn read_in(
     schema: &Schema,
     source: Membership,
 ) -> Result<(), StoreError> {
-    let client = migrate::alone(config).await?;
-    let sql = match source {
-        Membership::Tollgate => FROM_TOLLGATE,
-        Membership::Litellm => FROM_LITELLM,
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let mut client = migrate::alone(config).await?;
+    let (before, memberships) = match source {
+        Membership::Tollgate => (LEAVE_LITELLM, Memberships::Tollgate),
+        Membership::Litellm => (ADMIT_TO_LITELLM, Memberships::Litellm),
     };
-    client.batch_execute(&schema.read(sql)).await.map_err(|error| error::failed(&error))
+    let transaction = client.transaction().await.map_err(failed)?;
+    for sql in [before, memberships.functions()] {
+        transaction.batch_execute(&schema.read(sql)).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)
 }
 
 /// The word for the source that the pool's schema reads. For an administrator.

@@ -157,4 +157,8 @@ async fn litellm_may_change_its_table_as_it_likes_and_the_check_says_so() {
         // Nobody gets a role by it.
         assert!(beside.role("bob").await.is_err(), "{change}");
     }
+    // A migration neither fails without their table nor changes where memberships are read from.
+    migrate::run(&beside.database.config()).await.unwrap();
+    let problem = beside.problem(Membership::Litellm).await;
+    assert!(problem.contains("cannot be read from `litellm`"), "{problem}");
 }

@@ -12,15 +12,15 @@ use crate::{
 };
 
 #[test]
-fn every_migration_of_the_folder_is_embedded_in_order() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgres/sql/migrations");
+fn every_step_of_the_folder_is_embedded_in_order() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgres/sql/steps");
     let mut files: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     let version = |name: &str| name.split("__").next().unwrap()[1..].parse::<u32>().unwrap();
     files.sort_by_key(|name| version(name));
-    let embedded: Vec<&str> = MIGRATIONS.iter().map(|(name, _)| *name).collect();
+    let embedded: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
     assert_eq!(files, embedded);
 }
 
@@ -28,8 +28,8 @@ fn every_migration_of_the_folder_is_embedded_in_order() {
 async fn a_database_is_migrated_once_however_often_it_is_asked_for() {
     let database = testing::empty_database().await.unwrap();
     let pool = Pool::connect(PoolConfig::new(database.config())).unwrap();
-    assert_eq!(status(&pool).await.unwrap(), Status::Missing(MIGRATIONS.len()));
-    assert_eq!(run(&database.config()).await.unwrap(), MIGRATIONS.len());
+    assert_eq!(status(&pool).await.unwrap(), Status::Missing(STEPS.len()));
+    assert_eq!(run(&database.config()).await.unwrap(), STEPS.len());
     assert_eq!(run(&database.config()).await.unwrap(), 0);
     assert_eq!(status(&pool).await.unwrap(), Status::UpToDate);
 }
@@ -41,7 +41,7 @@ async fn two_that_migrate_at_once_share_the_work() {
     let (first, second) = tokio::join!(run(&first), run(&second));
     let mut applied = [first.unwrap(), second.unwrap()];
     applied.sort_unstable();
-    assert_eq!(applied, [0, MIGRATIONS.len()]);
+    assert_eq!(applied, [0, STEPS.len()]);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_failed_migration_leaves_nothing_half_done() {
         ),
     ];
     for _ in 0..2 {
-        let error = run_these(&database.config(), &Schema::SHARED, &broken).await.unwrap_err();
+        let error = apply(&database.config(), &Schema::SHARED, &broken).await.err().unwrap();
         assert!(matches!(error, StoreError::Refused(_)), "{error}");
         assert!(error.to_string().contains("V2__bad"), "{error}");
     }
@@ -78,7 +78,8 @@ async fn a_failed_migration_leaves_nothing_half_done() {
     let row = client.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1), row.get(2)), (true, true, vec![1_i32]));
     let mended = [broken[0], ("V2__bad", "create table tollgate.whole (v int)")];
-    assert_eq!(run_these(&database.config(), &Schema::SHARED, &mended).await.unwrap(), 1);
+    let (_, applied) = apply(&database.config(), &Schema::SHARED, &mended).await.unwrap();
+    assert_eq!(applied.steps, 1);
 }
 
 #[tokio::test]
@@ -87,9 +88,8 @@ async fn a_migration_cannot_touch_another_schema() {
     let client = database.connect().await.unwrap();
     client.batch_execute("create schema theirs; create table theirs.data (v int)").await.unwrap();
     for sql in ["drop table theirs.data", "create table theirs.ours (v int)"] {
-        let error = run_these(&database.config(), &Schema::SHARED, &[("V1__stray", sql)])
-            .await
-            .unwrap_err();
+        let error =
+            apply(&database.config(), &Schema::SHARED, &[("V1__stray", sql)]).await.err().unwrap();
         assert!(
             error.to_string().contains("permission denied")
                 || error.to_string().contains("must be owner"),
@@ -101,14 +101,10 @@ async fn a_migration_cannot_touch_another_schema() {
 #[tokio::test]
 async fn a_changed_migration_is_refused() {
     let database = testing::empty_database().await.unwrap();
-    run_these(
-        &database.config(),
-        &Schema::SHARED,
-        &[("V1__first", "create table tollgate.a (v int)")],
-    )
-    .await
-    .unwrap();
-    let changed = run_these(
+    apply(&database.config(), &Schema::SHARED, &[("V1__first", "create table tollgate.a (v int)")])
+        .await
+        .unwrap();
+    let changed = apply(
         &database.config(),
         &Schema::SHARED,
         &[("V1__first", "create table tollgate.b (v int)")],
@@ -139,7 +135,7 @@ async fn roles_that_were_there_before_are_no_more_than_ours_would_be() {
     let refused = run(&config).await.unwrap_err().to_string();
     assert!(refused.contains("tollgate_login") && refused.contains("BYPASSRLS"), "{refused}");
     client.batch_execute("alter role tollgate_login nobypassrls").await.unwrap();
-    assert_eq!(run(&config).await.unwrap(), MIGRATIONS.len());
+    assert_eq!(run(&config).await.unwrap(), STEPS.len());
     client.batch_execute("set session authorization tollgate_login").await.unwrap();
     let unasked = client.batch_execute("select from tollgate.usage").await.unwrap_err();
     assert_eq!(unasked.code().unwrap().code(), "42501");
@@ -158,7 +154,7 @@ async fn a_login_made_by_hand_has_no_right_before_it_becomes_somebody() {
         let unable = "grant tollgate_member to tollgate_login with set false";
         client.batch_execute(unable).await.unwrap();
     }
-    assert_eq!(run(&config).await.unwrap(), MIGRATIONS.len());
+    assert_eq!(run(&config).await.unwrap(), STEPS.len());
     client.batch_execute("set session authorization tollgate_login").await.unwrap();
     let unasked = client.batch_execute("select from tollgate.usage").await.unwrap_err();
     assert_eq!(unasked.code().unwrap().code(), "42501");
@@ -184,47 +180,21 @@ async fn a_login_that_somebody_else_let_inherit_is_refused() {
     assert!(refused.contains("tollgate_login") && refused.contains("inherit"), "{refused}");
     let taken = "revoke tollgate_owner from tollgate_login granted by somebody";
     client.batch_execute(taken).await.unwrap();
-    assert_eq!(run(&config).await.unwrap(), MIGRATIONS.len());
+    assert_eq!(run(&config).await.unwrap(), STEPS.len());
 }
 
 #[tokio::test]
-async fn a_schema_of_an_organizations_own_gets_the_same_and_a_wall() {
+async fn a_schema_of_an_organizations_own_gets_a_wall() {
     let database = testing::database().await.unwrap();
     let own = Schema::of(OrganizationId::new(Uuid::now_v7()));
     assert!(own_schemas(&database.config()).await.unwrap().is_empty());
-    assert_eq!(run_in(&database.config(), &own).await.unwrap(), MIGRATIONS.len());
+    assert_eq!(run_in(&database.config(), &own).await.unwrap(), STEPS.len());
     assert_eq!(run_in(&database.config(), &own).await.unwrap(), 0);
     assert_eq!(own_schemas(&database.config()).await.unwrap(), std::slice::from_ref(&own));
     let pool = Pool::connect(PoolConfig::new(database.config())).unwrap();
     assert_eq!(status(&pool.in_schema(own.clone())).await.unwrap(), Status::UpToDate);
 
     let client = database.connect().await.unwrap();
-    // Column by column, constraint by constraint, policy by policy: but for the wall, and for its name.
-    for described in [
-        "select c.relname || ' ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || a.attnotnull || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
-           from pg_class c join pg_attribute a on a.attrelid = c.oid left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-           where c.relnamespace = $1::text::regnamespace and c.relkind in ('r', 'p', 'i', 'I', 'v')",
-        "select conrelid::regclass || ' ' || pg_get_constraintdef(oid) from pg_constraint
-           where connamespace = $1::text::regnamespace and conname <> 'only_organization'",
-        "select c.relname || ' ' || p.polname || p.polcmd::text || p.polroles::regrole[]::text || coalesce(pg_get_expr(polqual, polrelid), '')
-             || coalesce(pg_get_expr(polwithcheck, polrelid), '')
-           from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = $1::text::regnamespace",
-        "select relname || coalesce(relacl::text, '') || relrowsecurity || relforcerowsecurity || relowner::regrole
-           from pg_class where relnamespace = $1::text::regnamespace",
-        "select oid::regprocedure || ' ' || proowner::regrole || proacl::text || prosecdef || coalesce(proconfig::text, '') || prosrc
-             || coalesce(pg_get_function_sqlbody(oid), '')
-           from pg_proc where pronamespace = $1::text::regnamespace and proname <> 'only_organization'",
-    ] {
-        let mut found = Vec::new();
-        for schema in [&Schema::SHARED, &own] {
-            let rows = client.query(described, &[&schema.name()]).await.unwrap();
-            let texts = rows.iter().map(|row| row.get::<_, &str>(0).replace(own.name(), "tollgate"));
-            let mut texts: Vec<String> = texts.collect();
-            texts.sort();
-            found.push(texts);
-        }
-        assert!(found[0].len() > 10 && found[0] == found[1], "{described}");
-    }
     let foreign = format!(
         "insert into {own}.organizations (organization_id, name) values (gen_random_uuid(), 'x')"
     );
@@ -234,4 +204,56 @@ async fn a_schema_of_an_organizations_own_gets_the_same_and_a_wall() {
     let rightful =
         format!("insert into {own}.organizations (organization_id, name) values ('{id}', 'x')");
     client.batch_execute(&rightful).await.unwrap();
+}
+
+/// A database as a version of before the first release set it up, with a row in it.
+async fn set_up_before_the_first_release() -> testing::Database {
+    let database = testing::empty_database().await.unwrap();
+    apply(
+        &database.config(),
+        &Schema::SHARED,
+        &[("V1__claims", "create table tollgate.kept (v int)")],
+    )
+    .await
+    .unwrap();
+    let client = database.connect().await.unwrap();
+    client.batch_execute("insert into tollgate.kept values (1)").await.unwrap();
+    database
+}
+
+#[tokio::test]
+async fn a_database_of_before_the_first_release_is_refused_and_stays_as_it_is() {
+    let database = set_up_before_the_first_release().await;
+    let client = database.connect().await.unwrap();
+    let before = declared::tests::facts(&client, &Schema::SHARED).await;
+    let error = run(&database.config()).await.unwrap_err().to_string();
+    assert!(
+        error.contains(
+            "a history that this program does not know (step 1 is `claims`, not `baseline`)"
+        ),
+        "{error}"
+    );
+    assert!(error.contains("Nothing was changed"), "{error}");
+    let pool = Pool::connect(PoolConfig::new(database.config())).unwrap();
+    let error = status(&pool).await.unwrap_err().to_string();
+    assert!(error.contains("a history that this program does not know"), "{error}");
+    assert_eq!(declared::tests::facts(&client, &Schema::SHARED).await, before);
+    let kept = client.query_one("select v from tollgate.kept", &[]).await.unwrap();
+    assert_eq!(kept.get::<_, i32>(0), 1);
+}
+
+#[tokio::test]
+async fn a_program_that_is_older_than_the_database_changes_nothing_in_it() {
+    let database = testing::database().await.unwrap();
+    let client = database.connect().await.unwrap();
+    let newer = "insert into tollgate.schema_history (version, name, applied_on, checksum) \
+            values (9999, 'later', '2030-01-01T00:00:00Z', '1');
+        create or replace function tollgate.is_platform() returns boolean language sql stable return false;
+        grant delete on tollgate.usage to tollgate_owner";
+    client.batch_execute(newer).await.unwrap();
+    let before = declared::tests::facts(&client, &Schema::SHARED).await;
+    assert_eq!(run(&database.config()).await.unwrap(), 0);
+    assert_eq!(declared::tests::facts(&client, &Schema::SHARED).await, before);
+    let pool = Pool::connect(PoolConfig::new(database.config())).unwrap();
+    assert_eq!(status(&pool).await.unwrap(), Status::UpToDate);
 }

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 mod config;
+mod declared;
 mod door;
 mod error;
 mod hosts;

@@ -118,8 +118,8 @@ impl fmt::Debug for Schema {
 /// `sql` with another schema in the place of `tollgate`: wherever a name is looked up in it, or the schema itself
 /// is meant, and nowhere else. Roles, channels, settings and words that only begin like it stay.
 ///
-/// The migrations' checksums are those of the texts that come out of here: for a text that was released, it must
-/// always come to the same.
+/// The checksums of steps are those of the texts that come out of here: a step that was released must always come
+/// to the same text.
 fn in_schema(sql: &str, schema: &str) -> String {
     let mut written = String::with_capacity(sql.len().saturating_add(sql.len() / 4));
     let mut rest = sql;

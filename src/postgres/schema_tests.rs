@@ -79,20 +79,17 @@ fn count(text: &str, word: &str) -> usize {
 }
 
 /// Where `tollgate` is the program, a source of memberships, the mark of a message, or any schema of ours.
-const MEAN_SOMETHING_ELSE: [&str; 9] = [
+const MEAN_SOMETHING_ELSE: [&str; 6] = [
     "`tollgate migrate`",
-    "`tollgate`",
     "'tollgate move'",
     "return 'tollgate'",
     "(true, 'tollgate'",
-    "$tollgate$",
     "(tollgate\\w*",
     "in tollgate'",
-    "read from tollgate",
 ];
 
 #[test]
-fn every_statement_and_migration_can_be_read_for_another_schema() {
+fn every_statement_and_declared_text_can_be_read_for_another_schema() {
     let mut found = Vec::new();
     texts(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgres/sql")), &mut found);
     assert!(found.len() > 50);

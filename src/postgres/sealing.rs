@@ -7,6 +7,7 @@
 use tokio_postgres::{Client, Config, types::Type};
 
 use super::{
+    declared::Claims,
     error::{self, PostgresError},
     migrate,
     pool::Pool,
@@ -17,8 +18,6 @@ use super::{
 };
 use crate::store::StoreError;
 
-const ON: &str = include_str!("sql/sealing_on.sql");
-const OFF: &str = include_str!("sql/sealing_off.sql");
 const WRITE_KEYS: &str = include_str!("sql/write_seal_keys.sql");
 const FORGET_KEYS: &str = include_str!("sql/forget_seal_keys.sql");
 const ACCEPT_KEY: &str = include_str!("sql/accept_seal_key.sql");
@@ -147,8 +146,8 @@ async fn change(
         let accept = transaction.prepare_typed(&schema.read(ACCEPT_KEY), &types).await?;
         transaction.execute_raw(&accept, parameters.into_iter().map(Quiet)).await?;
     }
-    let mode = if accepted.is_empty() { OFF } else { ON };
-    transaction.batch_execute(&schema.read(mode)).await?;
+    let claims = if accepted.is_empty() { Claims::Open } else { Claims::Sealed };
+    transaction.batch_execute(&schema.read(claims.functions())).await?;
     transaction.commit().await
 }
 

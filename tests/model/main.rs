@@ -1,7 +1,7 @@
 //! The life of holds, in every order that two gateways, a provider, and a server that may crash at any moment can
 //! bring about.
 //!
-//! What the statements do is what `V21__holds.sql` and `V22__finishes.sql` do, without their text: each is one step, and
+//! What the statements do is what the functions `hold` and `finish` do, without their text: each is one step, and
 //! commits asynchronously, but for a finish, which is told as written once everything up to it is on disk. A crash of
 //! the server takes it back to what is on disk; one of a gateway, its calls with it.
 #![expect(

@@ -248,7 +248,10 @@ create table tollgate.notes (organization_id uuid not null, note_id uuid not nul
 alter table tollgate.notes owner to tollgate_migrator;
 alter table tollgate.notes enable row level security, force row level security;
 alter table tollgate.notes add constraint astray foreign key (team_id) references tollgate.teams (team_id);
-select tollgate.admit_mover();
+grant select, insert, delete on tollgate.notes to tollgate_mover;
+create policy notes_select_mover on tollgate.notes for select to tollgate_mover using (organization_id = (select tollgate.current_organization_id()));
+create policy notes_insert_mover on tollgate.notes for insert to tollgate_mover with check (organization_id = (select tollgate.current_organization_id()) and (select tollgate.is_away()));
+create policy notes_delete_mover on tollgate.notes for delete to tollgate_mover using (organization_id = (select tollgate.current_organization_id()) and (select tollgate.is_away()));
 --> C14 teams.teams_team_id_idx: is unique over all organizations: organization_id does not lead it
 --> C15 notes.astray: may point at a row of another organization in teams
 

@@ -103,8 +103,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "C24",
         "seals",
-        "the keys are for tollgate_rls_helper alone, as the migrations made the table; tollgate migrate with --seal-key \
-         or --unseal makes the functions anew",
+        "the keys are for tollgate_rls_helper alone: tollgate migrate brings their rights into force, and with --seal-key or \
+         --unseal replaces the functions",
     ),
     check(
         "C25",
@@ -119,7 +119,7 @@ pub const CHECKS: &[Check] = &[
     check(
         "C27",
         "moves_with_its_organization",
-        "select tollgate.admit_mover(), as `tollgate migrate` does at its end",
+        "run `tollgate migrate`: it gives the mover its rights on every table that has organizations",
     ),
     check(
         "C28",

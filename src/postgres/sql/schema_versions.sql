@@ -1,2 +1,2 @@
--- The migrations that this database has.
-select version from tollgate.schema_history
+-- The steps that this database has. No parameters.
+select version, name from tollgate.schema_history
