@@ -56,7 +56,7 @@ const POLICIES: &str = "
   with p as (
     select p.polname, c.relname, p.polcmd, p.polroles[1]::regrole::text as role,
            case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' end as verb,
-           p.polroles[1] = c.relowner as is_owners, c.relname in ('prices', 'price_tiers', 'seal_keys') as reference
+           p.polroles[1] = c.relowner as is_owners, c.relname in ('prices', 'price_tiers', 'seal_keys', 'schema_history') as reference
       from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = 'tollgate'::regnamespace)
   select 'policies dropped', format('drop policy %I on tollgate.%I', polname, relname), relname::text,
          -- An owner needs no right that could be left without a policy.
@@ -123,7 +123,7 @@ async fn every_policy_that_forgets_the_role_is_found() {
 /// Every verb on every table, taken from who has it and given to who has not.
 const RIGHTS: &str = "
   with t as (select oid, relname, relowner, relacl, relispartition from pg_class
-             where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') and relname <> 'schema_history'),
+             where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p')),
   have as (
     select t.oid, a.grantee, a.privilege_type as verb, null::name as col from t cross join lateral aclexplode(t.relacl) a where a.grantee <> t.relowner
     union all
@@ -156,7 +156,7 @@ const FLAGS: &str = "
   select change, format('alter table tollgate.%I %s', relname, change), relname::text, says
     from pg_class cross join (values ('no force row level security', 'row security is not forced'), ('disable row level security', 'row security is off'),
                                      ('owner to current_user', 'belongs to ')) as c (change, says)
-    where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') and relname <> 'schema_history'
+    where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p')
       and not (relispartition and change ~ 'owner')";
 
 #[tokio::test]

@@ -183,6 +183,7 @@ const FOUND_IN: [(&str, usize); 6] = [
 const UNSAID: &[&str] = &[
     " in tollgate",
     "(key_id IS NOT NULL)",
+    "(version IS NOT NULL)",
     ": ",
     "CHECK ((organization_id = %I.only_organization()))",
     "MEMBER WITH ADMIN OPTION",

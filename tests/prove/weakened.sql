@@ -15,9 +15,21 @@ alter table tollgate.notes enable row level security, force row level security;
 
 grant update on tollgate.schema_history to tollgate_login;
 --> C03 schema_history: tollgate_login may update the history of migrations
+--> C03 schema_history: tollgate_login may update, and no policy of that verb is for this role
 
 grant select on tollgate.schema_history to public;
 --> C03 schema_history: PUBLIC may select the history of migrations
+--> C03 schema_history: PUBLIC may select, and no policy of that verb is for this role
+
+grant select on tollgate.schema_history to tollgate_owner;
+create policy schema_history_select_owner on tollgate.schema_history for select to tollgate_owner using (version is not null);
+--> C03 schema_history: tollgate_owner may select the history of migrations
+
+alter policy schema_history_insert_migrator on tollgate.schema_history with check (version > 0);
+--> C03 schema_history: is not as it must be, or is missing: schema_history_insert_migrator
+
+alter table tollgate.schema_history disable row level security;
+--> C01 schema_history: row security is off
 
 grant select (key_id, inner_pad) on tollgate.seal_keys to tollgate_platform;
 --> C03 seal_keys.inner_pad: tollgate_platform may select, and no policy of that verb is for this role

@@ -268,7 +268,7 @@ async fn the_organization_leads_every_key_index_and_reference() {
                             and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)
         union all
         select c.relname || ' is not forced' from pg_class c
-          where c.relnamespace = 'tollgate'::regnamespace and c.relkind in ('r', 'p') and c.relname <> 'schema_history'
+          where c.relnamespace = 'tollgate'::regnamespace and c.relkind in ('r', 'p')
             and not (c.relrowsecurity and c.relforcerowsecurity)
         union all
         select c.relname || ' is granted, and is a partition' from pg_class c

@@ -2,7 +2,7 @@
 -- another key would refuse it too, or with a reference that points nowhere. Table, key, statement.
 with tab as (
   select oid, relname::text from pg_class
-    where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') and not relispartition and relname <> 'schema_history'),
+    where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') and not relispartition),
 col as (
   select a.attrelid, a.attnum, a.attname, not a.attnotnull as may_miss,
          format(case a.atttypid

@@ -5,8 +5,7 @@ use tokio_postgres::types::ToSql;
 use super::{
     Ground,
     checks::{
-        BOOKKEEPING, GLOBAL_KEYS, PAST_ROW_SECURITY, REFERENCE_TABLES, UNENTERED, WITHOUT_A_LOOK,
-        names,
+        GLOBAL_KEYS, HISTORY, PAST_ROW_SECURITY, REFERENCE_TABLES, UNENTERED, WITHOUT_A_LOOK, names,
     },
     keys,
     report::Proof,
@@ -29,11 +28,10 @@ pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), 
     let version: i32 = counts.try_get(2).map_err(failed)?;
 
     let lists =
-        [REFERENCE_TABLES, BOOKKEEPING, PAST_ROW_SECURITY, GLOBAL_KEYS, UNENTERED, WITHOUT_A_LOOK];
-    let [reference, bookkeeping, past, global, unentered, unlooking] = &lists.map(names);
+        [REFERENCE_TABLES, HISTORY, PAST_ROW_SECURITY, GLOBAL_KEYS, UNENTERED, WITHOUT_A_LOOK];
+    let [reference, history, past, global, unentered, unlooking] = &lists.map(names);
     let sql = include_str!("../sql/prove/catalog.sql");
-    let lists: [&(dyn ToSql + Sync); 6] =
-        [reference, bookkeeping, past, global, unentered, unlooking];
+    let lists: [&(dyn ToSql + Sync); 6] = [reference, history, past, global, unentered, unlooking];
     let mut rows = ground.query(sql, &lists).await?;
     if version >= PARAMETER_RIGHTS_SINCE {
         let sql = include_str!("../sql/prove/catalog_since_15.sql");

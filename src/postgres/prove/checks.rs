@@ -182,11 +182,12 @@ pub(super) const REFERENCE_TABLES: &[(&str, &str)] = &[
         "seal_keys",
         "what claims are sealed with: the gateways' own, and nobody reads it but who verifies",
     ),
+    ("schema_history", "which migrations ran; the login reads it for readiness"),
 ];
 
-/// Tables that are not the gateway's own data.
-pub(super) const BOOKKEEPING: &[(&str, &str)] =
-    &[("schema_history", "which migrations ran; the login reads it for readiness")];
+/// Tables of what was done to the schema: only a migration writes them, and only the login reads them besides.
+pub(super) const HISTORY: &[(&str, &str)] =
+    &[("schema_history", "one organization's people have no use for it")];
 
 /// Functions that may go past row security, as the helper's role.
 pub(super) const PAST_ROW_SECURITY: &[(&str, &str)] = &[

@@ -10,12 +10,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::{
-    Ground,
-    checks::{BOOKKEEPING, names},
-    execute, ident, literal,
-    report::Proof,
-};
+use super::{Ground, execute, ident, literal, report::Proof};
 use crate::{
     postgres::{Seal, error},
     store::StoreError,
@@ -99,7 +94,7 @@ pub(super) async fn plant(
     }
     let query = include_str!("../sql/prove/columns.sql");
     let mut tables = BTreeMap::new();
-    for row in ground.query(query, &[&names(BOOKKEEPING)]).await? {
+    for row in ground.query(query, &[]).await? {
         let name: String = row.try_get(0).map_err(failed)?;
         let text: &str = row.try_get(1).map_err(failed)?;
         let table: Table =

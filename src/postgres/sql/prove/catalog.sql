@@ -18,7 +18,7 @@ tab as (
   select t.oid, t.relname, t.relkind, t.relispartition, t.relrowsecurity, t.relforcerowsecurity, t.relacl, t.relowner,
          t.relname = any ($1) as reference, (select a.attnum from pg_attribute a
            where a.attrelid = t.oid and a.attname = 'organization_id' and a.atttypid = 'uuid'::regtype and a.attnotnull and not a.attisdropped) as tenant
-    from rel t where t.relkind in ('r', 'p') and not t.relname = any ($2)),
+    from rel t where t.relkind in ('r', 'p')),
 pol as (
   select p.*, t.relname, t.reference, t.tenant,
          case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' end as verb,
@@ -57,6 +57,15 @@ found (code, object, detail) as (
     from acl a where a.relname = any ($2)
       and not (a.verb = 'select' and a.grantee in (select oid from role where rolname = 'tollgate_login'))
   union all
+  select 'C03', 'schema_history', format('is not as it must be, or is missing: %s', w.name)
+    from (values ('schema_history_select_login', 'r', '{tollgate_login}', '(version IS NOT NULL)', null),
+                 ('schema_history_select_migrator', 'r', '{tollgate_migrator}', '(version IS NOT NULL)', null),
+                 ('schema_history_insert_migrator', 'a', '{tollgate_migrator}', null, '(version IS NOT NULL)')) as w (name, verb, roles, qual, checks)
+    where not exists (
+      select from pol p where p.relname = 'schema_history'
+        and (p.polname::text, p.polcmd::text, p.polroles::regrole[]::text) = (w.name, w.verb, w.roles)
+        and (p.qual, p.checks) is not distinct from (w.qual, w.checks))
+  union all
   select 'C04', relname || '.' || polname,
          case when verb is null then 'is for all verbs' when polroles = '{0}' then 'is for PUBLIC'
               when cardinality(polroles) > 1 then 'is for several roles'
@@ -79,7 +88,7 @@ found (code, object, detail) as (
   union all
   select 'C05', relname || '.' || polname, 'does not ask what the claims say'
     from pol
-    where not (reference and verb = 'select') and relname <> 'seal_keys' and not exists (
+    where not (reference and verb = 'select') and not (relname = 'seal_keys' or relname = any ($2)) and not exists (
       select from pg_depend d join fun on fun.oid = d.refobjid
         where d.classid = 'pg_policy'::regclass and d.objid = pol.oid and d.refclassid = 'pg_proc'::regclass
           and (fun.proname in ('current_organization_id', 'is_platform')

@@ -1,5 +1,4 @@
--- The columns of every table, and the constraints of each, as one document a table.
--- $1 tables that get no rows.
+-- The columns of every table of organizations, and the constraints of each, as one document a table. No parameters.
 select t.relname::text, jsonb_build_object(
   'columns', (select jsonb_agg(jsonb_build_object('name', a.attname, 'kind', format_type(a.atttypid, null),
                                                   'free', not a.attnotnull or a.atthasdef or a.attidentity <> '',
@@ -14,6 +13,6 @@ select t.relname::text, jsonb_build_object(
                                 join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.attnum))), '[]')
                     from pg_constraint k where k.conrelid = t.oid and k.contype in ('c', 'f', 'p')))::text
   from pg_class t
-  where t.relnamespace = 'tollgate'::regnamespace and t.relkind in ('r', 'p') and not t.relispartition and not t.relname = any ($1)
+  where t.relnamespace = 'tollgate'::regnamespace and t.relkind in ('r', 'p') and not t.relispartition
     and exists (select from pg_attribute a where a.attrelid = t.oid and a.attname = 'organization_id' and not a.attisdropped)
   order by t.relname

@@ -2,7 +2,7 @@
 -- unique indexes that are none of these. Partitions have those of their table.
 with tab as (
   select oid, relname::text from pg_class
-    where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') and not relispartition and relname <> 'schema_history')
+    where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') and not relispartition)
 select t.relname, replace(pg_get_constraintdef(k.oid), 'tollgate.', '')
   from pg_constraint k join tab t on t.oid = k.conrelid
   where k.contype in ('p', 'u', 'f', 'x') and k.conparentid = 0

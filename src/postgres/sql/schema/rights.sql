@@ -133,8 +133,9 @@ declare
     ('audit_checkpoints', 'owner admin', 'select', null, null),
     ('audit_checkpoints', 'ledger', 'select insert', null, null),
 
-    -- Which steps the database has: for the gateway's readiness.
-    ('schema_history', 'login', 'select', null, null)
+    -- Which steps the database has. The gateway reads them for its readiness, and a migration adds to them.
+    ('schema_history', 'login migrator', 'select', null, 'version is not null'),
+    ('schema_history', 'migrator', 'insert', null, 'version is not null')
   ) as line (relation, roles, verbs, columns, condition));
   -- Tables that belong to no organization: their condition is the whole rule.
   without_organization constant text[] := array['seal_keys', 'prices', 'price_tiers', 'schema_history'];
@@ -215,7 +216,7 @@ begin
                     case when w.verb <> 'insert' then format('using (%s)', w.rule) end,
                     case when w.verb in ('insert', 'update') then format('with check (%s)', w.rule) end)
         from jsonb_to_recordset(wanted) as w (relation text, role text, verb text, policy text, rule text)
-        where w.relation = relation_name and w.rule is not null
+        where w.relation = relation_name
     loop
       execute statement;
     end loop;
@@ -249,6 +250,10 @@ begin
       execute statement;
     end loop;
     drop table tollgate.compared;
+    -- Behind its policies. The table of the history is not made by our steps, which the history is about.
+    if exists (select from pg_class c where c.oid = to_regclass(format('tollgate.%I', relation_name)) and not (c.relrowsecurity and c.relforcerowsecurity)) then
+      execute format('alter table tollgate.%I enable row level security, force row level security', relation_name);
+    end if;
   end loop;
 end
 $tables$;
