@@ -70,9 +70,9 @@ const PRICE: Statement = Statement::new(
     "with price as (
        insert into tollgate.prices (price_id, model, provider, mode, per_request, source)
          values ('00000000-0000-0000-0000-000000000000', 'gpt-4o-mini', 'openai', 'chat', 0, '{}')
-         returning price_id)
-     insert into tollgate.price_tiers (price_id, from_input_tokens, input, cached_read, cache_write_5m, cache_write_1h, output, reasoning)
-       select price_id, 0, 150000000, 75000000, 150000000, 150000000, 600000000, 600000000 from price",
+         returning price_id, effective_from)
+     insert into tollgate.price_tiers (price_id, from_input_tokens, input, cached_read, cache_write_5m, cache_write_1h, output, reasoning, effective_from)
+       select price_id, 0, 150000000, 75000000, 150000000, 150000000, 600000000, 600000000, effective_from from price",
     &[],
 );
 const BUDGETS: Statement = Statement::new("select organization_id from tollgate.budgets", &[]);

@@ -383,6 +383,20 @@ alter table tollgate.teams drop constraint teams_organization_id_name_key;
 drop index tollgate.credit_ledger_request;
 --> C29 credit_ledger: has no UNIQUE INDEX USING btree (organization_id, request_id, kind) WHERE (request_id IS NOT NULL)
 
+alter policy settings_select_owner on tollgate.settings using (organization_id = (select tollgate.current_organization_id())
+  and (select tollgate.current_org_role()) = 'owner' and name in (select t.name from tollgate.teams t));
+--> C30 settings.settings_select_owner: reads tollgate.teams
+
+create or replace function tollgate.is_away() returns boolean language sql stable parallel safe
+  return not exists (select from tollgate.organizations where organization_id = tollgate.current_organization_id() and placement = 'row');
+--> C31 tollgate.is_away(): depends on tollgate.organizations, which depends on it
+--> C31 tollgate.organizations: depends on tollgate.is_away(), which depends on it
+
+alter table tollgate.prompt_templates add column live integer;
+alter table tollgate.prompt_templates add constraint live foreign key (organization_id, template_id, live) references tollgate.prompt_versions;
+--> C31 tollgate.prompt_templates: depends on tollgate.prompt_versions, which depends on it
+--> C31 tollgate.prompt_versions: depends on tollgate.prompt_templates, which depends on it
+
 -- in a schema of its own
 alter table tollgate.settings drop constraint only_organization;
 --> C26 settings: may have rows of every organization, in the schema of one

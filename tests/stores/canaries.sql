@@ -38,7 +38,7 @@ insert into tollgate.model_routes (organization_id, model, position, provider, u
 insert into tollgate.guardrails (organization_id, guardrail_id, name, stage, kind) values (:organization, :organization, 'canary', 'request', 'k');
 insert into tollgate.prompt_templates (organization_id, template_id, name) values (:organization, :organization, 'canary');
 insert into tollgate.prompt_versions (organization_id, template_id, version, messages) values (:organization, :organization, 1, '[]');
-update tollgate.prompt_templates set version_live = 1 where organization_id = :organization;
+insert into tollgate.prompt_versions_live (organization_id, template_id, version) values (:organization, :organization, 1);
 insert into tollgate.break_glass_grants (organization_id, grant_id, granted_to, granted_by, reason, expires_at)
   values (:organization, :organization, 'staff', 'chief', 'canary', now() + interval '1 hour');
 insert into tollgate.usage_daily (organization_id, day, scope, scope_id, model, provider, calls, calls_unfinished, input_tokens,

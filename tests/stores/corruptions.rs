@@ -32,7 +32,9 @@ const TABLES: [&str; 6] =
 const PRICE: &str = "
     insert into tollgate.prices (price_id, model, provider, mode, per_request, source)
       values ('00000000-0000-0000-0000-000000000000', 'small', 'mock', 'chat', 0, '{}') on conflict do nothing;
-    insert into tollgate.price_tiers values ('00000000-0000-0000-0000-000000000000', 0, 1000000, 0, 0, 0, 0, 0)
+    insert into tollgate.price_tiers
+      select price_id, 0, 1000000, 0, 0, 0, 0, 0, effective_from from tollgate.prices
+        where price_id = '00000000-0000-0000-0000-000000000000'
       on conflict do nothing";
 /// Where it is noon, about: no window ends while a test runs.
 const NOON: &str = "

@@ -59,7 +59,10 @@ async fn in_an_hour(f: &Postgres) -> Moment {
 
 /// Lets an hour go by for everything that was put off until then.
 async fn an_hour_later(f: &Postgres) {
-    let sql = "update tollgate.prices set effective_from = clock_timestamp() where effective_from > clock_timestamp();
+    let sql = "with begun as (
+          update tollgate.prices set effective_from = clock_timestamp() where effective_from > clock_timestamp()
+            returning price_id, effective_from)
+          update tollgate.price_tiers t set effective_from = begun.effective_from from begun where t.price_id = begun.price_id;
         update tollgate.price_overrides set effective_from = clock_timestamp() where effective_from > clock_timestamp();
         update tollgate.price_markups set effective_from = clock_timestamp() where effective_from > clock_timestamp()";
     f.database.connect().await.unwrap().batch_execute(sql).await.unwrap();
@@ -169,7 +172,7 @@ async fn two_files_at_once_are_judged_one_after_the_other() {
         let (one, two) = tokio::join!(import(&f, &near, &options), import(&f, &far, &options));
         assert_eq!((one.added.is_some(), two.review.changes.len()), (true, 1));
         let admin = f.database.connect().await.unwrap();
-        let sql = "select input from tollgate.prices join tollgate.price_tiers using (price_id) where model = $1 \
+        let sql = "select input from tollgate.prices join tollgate.price_tiers using (price_id, effective_from) where model = $1 \
             order by effective_from, created_at";
         let rows = admin.query(sql, &[&model]).await.unwrap();
         let history: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();

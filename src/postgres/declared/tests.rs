@@ -130,7 +130,7 @@ async fn whatever_differs_in_a_catalog_is_seen() {
         "alter table tollgate.teams no force row level security",
         "alter table tollgate.teams disable row level security",
         "alter table tollgate.teams drop constraint teams_name_check",
-        "alter table tollgate.prompt_templates alter constraint prompt_templates_version_live deferrable initially deferred",
+        "alter table tollgate.api_keys alter constraint api_keys_organization_id_team_id_fkey deferrable initially deferred",
         "alter table tollgate.teams owner to tollgate_ledger",
         "comment on table tollgate.teams is 'theirs'",
         "drop index tollgate.credit_holds_open",

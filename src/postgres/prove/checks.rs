@@ -132,6 +132,16 @@ pub const CHECKS: &[Check] = &[
         "alter table … add, in these words; rows that it refuses have been written past it",
     ),
     check(
+        "C30",
+        "policy_reads_no_table",
+        "compare a column of the policy's own table, or ask a function: distributed engines refuse a policy that reads another table",
+    ),
+    check(
+        "C31",
+        "no_circle",
+        "break the circle: a string body binds nothing, and a table of its own can refer to both; distributed engines refuse circles",
+    ),
+    check(
         "P00",
         "canaries",
         "make the canary row possible: see prove/rows.rs for columns that need a value of their own",

@@ -3,7 +3,7 @@
 -- $4 unique indexes that may be global; $5 functions of the ledger that put no claims into force; $6 functions that need
 -- not look whether the organization is being moved.
 -- C22 gives the expressions that call a function; the caller looks where in them it is called.
-with
+with recursive
 space as (select oid, nspname, nspowner, nspacl from pg_namespace where nspname = 'tollgate'),
 role as (
   select oid, rolname, rolname = 'tollgate_rls_helper' as helper, rolname = 'tollgate_migrator' as migrator
@@ -35,6 +35,32 @@ fun as (select p.* from pg_proc p join space on p.pronamespace = space.oid),
 facl as (
   select p.oid, p.proowner, a.grantee, a.is_grantable
     from fun p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee <> p.proowner),
+-- What depends on what: tables on those that they reference, on what their policies, checks and defaults use, and functions
+-- on what their bodies bind.
+edge (dependent_class, dependent, class, object) as (
+  select 'pg_class'::regclass, k.conrelid, 'pg_class'::regclass, k.confrelid
+    from pg_constraint k join tab t on t.oid = k.conrelid where k.contype = 'f' and k.conrelid <> k.confrelid and not t.relispartition
+  union
+  select 'pg_class'::regclass, p.polrelid, d.refclassid::regclass, d.refobjid
+    from pg_policy p join tab t on t.oid = p.polrelid join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refobjid <> p.polrelid
+    where d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)
+  union
+  select 'pg_class'::regclass, k.conrelid, d.refclassid::regclass, d.refobjid
+    from pg_constraint k join tab t on t.oid = k.conrelid join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+    where d.refclassid = 'pg_proc'::regclass
+  union
+  select 'pg_class'::regclass, a.adrelid, d.refclassid::regclass, d.refobjid
+    from pg_attrdef a join tab t on t.oid = a.adrelid join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+    where d.refclassid = 'pg_proc'::regclass
+  union
+  select 'pg_proc'::regclass, f.oid, d.refclassid::regclass, d.refobjid
+    from fun f join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = f.oid
+    where d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)),
+reached (dependent_class, dependent, class, object) as (
+  select * from edge
+  union
+  select r.dependent_class, r.dependent, e.class, e.object
+    from reached r join edge e on e.dependent_class = r.class and e.dependent = r.object),
 person as (select * from role where rolname in ('tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer', 'tollgate_platform')),
 found (code, object, detail) as (
   select 'C01', relname::text, case when relrowsecurity then 'row security is not forced' else 'row security is off' end
@@ -280,5 +306,13 @@ found (code, object, detail) as (
     from fun f join facl on facl.oid = f.oid
     where f.proowner in (select oid from role where rolname = 'tollgate_ledger') and f.provolatile = 'v' and strpos(f.prosrc, '.stay(') = 0
       and not f.proname = any ($6)
+  union all
+  select 'C30', p.relname || '.' || p.polname, format('reads %s', d.refobjid::regclass)
+    from pol p join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass and d.refobjid <> p.polrelid
+  union all
+  select 'C31', case e.dependent_class when 'pg_class'::regclass then e.dependent::regclass::text else e.dependent::regprocedure::text end,
+         format('depends on %s, which depends on it', case e.class when 'pg_class'::regclass then e.object::regclass::text else e.object::regprocedure::text end)
+    from edge e
+    where exists (select from reached r where r.dependent_class = e.class and r.dependent = e.object and r.class = e.dependent_class and r.object = e.dependent)
 )
 select distinct code, object, detail from found order by code, object, detail

@@ -69,8 +69,7 @@ declare
 
     -- Every role reads the list prices that are in force. The operator reads all of them and adds new ones.
     ('prices', 'owner admin member viewer ledger', 'select', null, in_force),
-    ('price_tiers', 'owner admin member viewer ledger', 'select', null,
-     'price_id in (select p.price_id from tollgate.prices p where p.effective_from <= now())'),
+    ('price_tiers', 'owner admin member viewer ledger', 'select', null, in_force),
     ('prices', 'platform', 'select insert', null, '(select tollgate.is_platform())'),
     ('price_tiers', 'platform', 'select insert', null, '(select tollgate.is_platform())'),
     -- The operator agrees on prices. Of the organization's people only the owners, who pay, read them.
@@ -115,6 +114,8 @@ declare
     ('prompt_templates', 'member viewer', 'select', null, null),
     ('prompt_versions', 'owner admin', 'select insert', null, null),
     ('prompt_versions', 'member viewer', 'select', null, null),
+    ('prompt_versions_live', 'owner admin', 'select insert update delete', null, null),
+    ('prompt_versions_live', 'member viewer', 'select', null, null),
 
     ('usage', 'owner admin viewer', 'select', null, null),
     ('usage', 'member', 'select', null, mine),

@@ -144,13 +144,14 @@ create table if not exists tollgate.prices (
   output_tokens_max bigint check (output_tokens_max >= 0),
   effective_from timestamptz not null default clock_timestamp(),
   source jsonb not null,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  unique (price_id, effective_from)
 );
 alter table tollgate.prices enable row level security, force row level security;
 create index if not exists prices_model on tollgate.prices (model, effective_from);
 
 create table if not exists tollgate.price_tiers (
-  price_id uuid not null references tollgate.prices,
+  price_id uuid not null,
   from_input_tokens bigint not null check (from_input_tokens >= 0),
   input bigint not null check (input >= 0),
   cached_read bigint not null check (cached_read >= 0),
@@ -158,7 +159,9 @@ create table if not exists tollgate.price_tiers (
   cache_write_1h bigint not null check (cache_write_1h >= 0),
   output bigint not null check (output >= 0),
   reasoning bigint not null check (reasoning >= 0),
-  primary key (price_id, from_input_tokens)
+  effective_from timestamptz not null,
+  primary key (price_id, from_input_tokens),
+  foreign key (price_id, effective_from) references tollgate.prices (price_id, effective_from)
 );
 alter table tollgate.price_tiers enable row level security, force row level security;
 
@@ -401,7 +404,6 @@ create table if not exists tollgate.prompt_templates (
   organization_id uuid not null references tollgate.organizations,
   template_id uuid not null,
   name text not null check (name <> ''),
-  version_live integer,
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp(),
   updated_by text,
@@ -423,16 +425,17 @@ create table if not exists tollgate.prompt_versions (
 );
 alter table tollgate.prompt_versions enable row level security, force row level security;
 
-do $live$
-begin
-  if not exists (select from pg_catalog.pg_constraint where conname = 'prompt_templates_version_live'
-                 and connamespace = 'tollgate'::regnamespace) then
-    alter table tollgate.prompt_templates add constraint prompt_templates_version_live
-      foreign key (organization_id, template_id, version_live) references tollgate.prompt_versions deferrable initially immediate;
-  end if;
-end
-$live$;
-create index if not exists prompt_templates_live on tollgate.prompt_templates (organization_id, template_id, version_live);
+create table if not exists tollgate.prompt_versions_live (
+  organization_id uuid not null,
+  template_id uuid not null,
+  version integer not null,
+  updated_at timestamptz not null default clock_timestamp(),
+  updated_by text,
+  primary key (organization_id, template_id),
+  foreign key (organization_id, template_id, version) references tollgate.prompt_versions
+);
+alter table tollgate.prompt_versions_live enable row level security, force row level security;
+create index if not exists prompt_versions_live_version on tollgate.prompt_versions_live (organization_id, template_id, version);
 
 create table if not exists tollgate.usage (
   organization_id uuid not null,

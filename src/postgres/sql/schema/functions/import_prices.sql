@@ -62,8 +62,8 @@ begin
       returning price_id, source
   ),
   tiers as (
-    insert into tollgate.price_tiers (price_id, from_input_tokens, input, cached_read, cache_write_5m, cache_write_1h, output, reasoning)
-      select a.price_id, t.from_input_tokens, t.input, t.cached_read, t.cache_write_5m, t.cache_write_1h, t.output, t.reasoning
+    insert into tollgate.price_tiers (price_id, from_input_tokens, input, cached_read, cache_write_5m, cache_write_1h, output, reasoning, effective_from)
+      select a.price_id, t.from_input_tokens, t.input, t.cached_read, t.cache_write_5m, t.cache_write_1h, t.output, t.reasoning, v_from
         from added a
         cross join lateral jsonb_to_recordset(a.source -> 'tiers') as t (
           from_input_tokens bigint, input bigint, cached_read bigint, cache_write_5m bigint, cache_write_1h bigint, output bigint, reasoning bigint)

@@ -15,13 +15,15 @@ create table tollgate.prices (
   -- The imported JSON. An import compares it with its own to see whether the price has changed.
   source jsonb not null,
   -- Of two versions with the same `effective_from`, the one that was created later is in force.
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  -- A foreign key names both columns, so that tiers come into force with their price.
+  unique (price_id, effective_from)
 );
 alter table tollgate.prices enable row level security, force row level security;
 create index prices_model on tollgate.prices (model, effective_from);
 
 create table tollgate.price_tiers (
-  price_id uuid not null references tollgate.prices,
+  price_id uuid not null,
   from_input_tokens bigint not null check (from_input_tokens >= 0),
   input bigint not null check (input >= 0),
   cached_read bigint not null check (cached_read >= 0),
@@ -29,7 +31,10 @@ create table tollgate.price_tiers (
   cache_write_1h bigint not null check (cache_write_1h >= 0),
   output bigint not null check (output >= 0),
   reasoning bigint not null check (reasoning >= 0),
-  primary key (price_id, from_input_tokens)
+  -- The price's own, so that the policy of this table reads no other table.
+  effective_from timestamptz not null,
+  primary key (price_id, from_input_tokens),
+  foreign key (price_id, effective_from) references tollgate.prices (price_id, effective_from)
 );
 alter table tollgate.price_tiers enable row level security, force row level security;
 

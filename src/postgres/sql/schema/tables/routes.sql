@@ -55,8 +55,6 @@ create table tollgate.prompt_templates (
   organization_id uuid not null references tollgate.organizations,
   template_id uuid not null,
   name text not null check (name <> ''),
-  -- The version that a call by name uses. Null until there is one.
-  version_live integer,
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp(),
   updated_by text,
@@ -79,7 +77,16 @@ create table tollgate.prompt_versions (
 );
 alter table tollgate.prompt_versions enable row level security, force row level security;
 
--- Deferrable, because a move fills and empties the two tables, which point at each other, in one transaction.
-alter table tollgate.prompt_templates add constraint prompt_templates_version_live
-  foreign key (organization_id, template_id, version_live) references tollgate.prompt_versions deferrable initially immediate;
-create index prompt_templates_live on tollgate.prompt_templates (organization_id, template_id, version_live);
+-- The version of a template that a call by name uses; without a row there is none yet. A table of its own, because a column
+-- of `prompt_templates` would make the two tables point at each other.
+create table tollgate.prompt_versions_live (
+  organization_id uuid not null,
+  template_id uuid not null,
+  version integer not null,
+  updated_at timestamptz not null default clock_timestamp(),
+  updated_by text,
+  primary key (organization_id, template_id),
+  foreign key (organization_id, template_id, version) references tollgate.prompt_versions
+);
+alter table tollgate.prompt_versions_live enable row level security, force row level security;
+create index prompt_versions_live_version on tollgate.prompt_versions_live (organization_id, template_id, version);
