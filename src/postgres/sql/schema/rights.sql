@@ -4,6 +4,10 @@
 -- right and makes the policy of that table, verb and role, so that neither exists without the other. The second list is
 -- about functions: name, owner and callers.
 --
+-- Conditions call functions in sub-selects, which are evaluated once a statement. A bare stable function would be evaluated
+-- once for each partition, and for each row where it is no index condition: `cargo bench --bench rls` then rises from 1.6 to
+-- 6 times the cost of no row security, and more where claims are sealed.
+--
 -- Rights and policies of our roles and of PUBLIC that no line names are taken away. What an administrator has given
 -- to other roles stays. Nothing is locked where the lists and the catalog agree. Runs as tollgate_migrator, in the
 -- transaction that creates the functions. Takes no parameters.
