@@ -35,8 +35,8 @@ impl Connection {
         let (client, connection) = config.user("tollgate_login").connect(NoTls).await.unwrap();
         tokio::spawn(async move { drop(connection.await) });
         let claims = client.prepare(CLAIMS).await.unwrap();
-        let hold = include_str!("../../src/postgres/sql/hold.sql");
-        let finish = include_str!("../../src/postgres/sql/finish.sql");
+        let hold = include_str!("../../src/postgres/sql/statements/calls/hold.sql");
+        let finish = include_str!("../../src/postgres/sql/statements/calls/finish.sql");
         let hold = client.prepare(hold).await.unwrap();
         let finish = client.prepare(finish).await.unwrap();
         Self { client, claims, hold, finish }

@@ -18,8 +18,9 @@ use super::{
 };
 use crate::{domain::role::Role, store::StoreError};
 
-const ENTER: Statement = Statement::new(include_str!("sql/enter.sql"), &[Type::TEXT, Type::TEXT]);
-const LEAVE: Statement = Statement::new(include_str!("sql/leave.sql"), &[]);
+const ENTER: Statement =
+    Statement::new(include_str!("sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
+const LEAVE: Statement = Statement::new(include_str!("sql/statements/calls/leave.sql"), &[]);
 /// Constant, so that it cannot fail: what is pipelined behind a failed one would be committed alone.
 const BEGIN: &str = "begin";
 const COMMIT: &str = "commit";

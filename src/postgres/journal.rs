@@ -21,7 +21,7 @@ use crate::{
 };
 
 const FINISH: Statement = Statement::new(
-    include_str!("sql/finish.sql"),
+    include_str!("sql/statements/calls/finish.sql"),
     &[
         Type::UUID,       // organization
         Type::TEXT,       // claims

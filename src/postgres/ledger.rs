@@ -24,7 +24,7 @@ use crate::{
 };
 
 const HOLD: Statement = Statement::new(
-    include_str!("sql/hold.sql"),
+    include_str!("sql/statements/calls/hold.sql"),
     &[
         Type::UUID,       // organization
         Type::TEXT,       // claims
@@ -37,16 +37,20 @@ const HOLD: Statement = Statement::new(
         Type::UUID_ARRAY, // keys
     ],
 );
-const GIVE_BACK: Statement =
-    Statement::new(include_str!("sql/give_back.sql"), &[Type::UUID, Type::TEXT, Type::UUID_ARRAY]);
+const GIVE_BACK: Statement = Statement::new(
+    include_str!("sql/statements/calls/give_back.sql"),
+    &[Type::UUID, Type::TEXT, Type::UUID_ARRAY],
+);
 const RENEW: Statement = Statement::new(
-    include_str!("sql/renew.sql"),
+    include_str!("sql/statements/calls/renew.sql"),
     &[Type::UUID, Type::TEXT, Type::UUID_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY, Type::INT8],
 );
-const EXPIRE: Statement =
-    Statement::new(include_str!("sql/expire.sql"), &[Type::UUID, Type::TEXT, Type::INT4]);
+const EXPIRE: Statement = Statement::new(
+    include_str!("sql/statements/calls/expire.sql"),
+    &[Type::UUID, Type::TEXT, Type::INT4],
+);
 const OVERDUE: Statement =
-    Statement::new(include_str!("sql/overdue_organizations.sql"), &[Type::INT8]);
+    Statement::new(include_str!("sql/statements/calls/overdue_organizations.sql"), &[Type::INT8]);
 
 /// How many holds one expiry ends: it has the balance locked.
 const EXPIRE_MAX: i32 = 100;

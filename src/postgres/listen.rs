@@ -20,8 +20,8 @@ use tokio_postgres::{
 use super::{error::PostgresError, hosts, timeline::Timelines, tls::Tls};
 use crate::domain::ids::OrganizationId;
 
-const LISTEN: &str = include_str!("sql/listen.sql");
-const LISTENING: &str = include_str!("sql/listening.sql");
+const LISTEN: &str = include_str!("sql/statements/calls/listen.sql");
+const LISTENING: &str = include_str!("sql/statements/calls/listening.sql");
 const CHANNEL: &str = "tollgate_policy";
 
 /// How long making the connection may take, and any answer on it.

@@ -18,10 +18,12 @@ use super::{
 };
 use crate::store::StoreError;
 
-const ADMIT_TO_LITELLM: &str = include_str!("sql/admit_to_litellm.sql");
-const LEAVE_LITELLM: &str = include_str!("sql/leave_litellm.sql");
-const SOURCE: Statement = Statement::new(include_str!("sql/membership_source.sql"), &[]);
-const CHECK: Statement = Statement::new(include_str!("sql/check_membership.sql"), &[]);
+const ADMIT_TO_LITELLM: &str = include_str!("sql/statements/memberships/admit_to_litellm.sql");
+const LEAVE_LITELLM: &str = include_str!("sql/statements/memberships/leave_litellm.sql");
+const SOURCE: Statement =
+    Statement::new(include_str!("sql/statements/memberships/membership_source.sql"), &[]);
+const CHECK: Statement =
+    Statement::new(include_str!("sql/statements/memberships/check_membership.sql"), &[]);
 
 /// A source of memberships.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -26,16 +26,17 @@ use super::{
 use crate::store::StoreError;
 
 const HISTORY: &str = "tollgate.schema_history";
-const BOOTSTRAP: &str = include_str!("sql/bootstrap.sql");
-const BEFORE: &str = include_str!("sql/before_migrations.sql");
-const BECOME_MIGRATOR: &str = include_str!("sql/become_migrator.sql");
-const EXTEND_PARTITIONS: &str = include_str!("sql/extend_partitions.sql");
+const BOOTSTRAP: &str = include_str!("sql/statements/migrate/bootstrap.sql");
+const BEFORE: &str = include_str!("sql/statements/migrate/before_migrations.sql");
+const BECOME_MIGRATOR: &str = include_str!("sql/statements/migrate/become_migrator.sql");
+const EXTEND_PARTITIONS: &str = include_str!("sql/statements/migrate/extend_partitions.sql");
 const STAND_IN: &str = include_str!("sql/schema/stand_in_for_supabase.sql");
-const CREATE_SCHEMA: &str = include_str!("sql/create_schema.sql");
+const CREATE_SCHEMA: &str = include_str!("sql/statements/migrate/create_schema.sql");
 const OWN_SCHEMA: &str = include_str!("sql/schema/own_schema.sql");
-const OWN_SCHEMAS: &str = include_str!("sql/own_schemas.sql");
-const HAS_HISTORY: &str = include_str!("sql/has_history.sql");
-const VERSIONS: Statement = Statement::new(include_str!("sql/schema_versions.sql"), &[]);
+const OWN_SCHEMAS: &str = include_str!("sql/statements/migrate/own_schemas.sql");
+const HAS_HISTORY: &str = include_str!("sql/statements/migrate/has_history.sql");
+const VERSIONS: Statement =
+    Statement::new(include_str!("sql/statements/migrate/schema_versions.sql"), &[]);
 
 macro_rules! steps {
     ($($name:literal),* $(,)?) => {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 const STANDING: Statement =
-    Statement::new(include_str!("sql/standing.sql"), &[Type::UUID, Type::TEXT]);
+    Statement::new(include_str!("sql/statements/calls/standing.sql"), &[Type::UUID, Type::TEXT]);
 
 impl PolicyStore for PostgresStore {
     fn standing<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Standing> {

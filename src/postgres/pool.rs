@@ -20,7 +20,7 @@ use super::{
 };
 use crate::store::StoreError;
 
-const FLUSH: Statement = Statement::new(include_str!("sql/flush.sql"), &[]);
+const FLUSH: Statement = Statement::new(include_str!("sql/statements/calls/flush.sql"), &[]);
 const PING: Statement = Statement::new("select", &[]);
 /// How often a statement that lost against another one is sent, in all.
 pub(super) const ATTEMPTS_MAX: u32 = 4;

@@ -17,9 +17,12 @@ use crate::{
     store::{PriceStore, StoreError, StoreFuture},
 };
 
-const PRICE_BOOK: Statement = Statement::new(include_str!("sql/price_book.sql"), &[]);
-pub(super) const AGREEMENT: Statement =
-    Statement::new(include_str!("sql/agreement.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+const PRICE_BOOK: Statement =
+    Statement::new(include_str!("sql/statements/prices/price_book.sql"), &[]);
+pub(super) const AGREEMENT: Statement = Statement::new(
+    include_str!("sql/statements/prices/agreement.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT],
+);
 
 impl PriceStore for PostgresStore {
     fn price_book(&self) -> StoreFuture<'_, PriceBook> {

@@ -18,14 +18,15 @@ use super::{
 };
 use crate::store::StoreError;
 
-const WRITE_KEYS: &str = include_str!("sql/write_seal_keys.sql");
-const FORGET_KEYS: &str = include_str!("sql/forget_seal_keys.sql");
-const ACCEPT_KEY: &str = include_str!("sql/accept_seal_key.sql");
-const BECOME_READER: &str = include_str!("sql/become_key_reader.sql");
+const WRITE_KEYS: &str = include_str!("sql/statements/seals/write_seal_keys.sql");
+const FORGET_KEYS: &str = include_str!("sql/statements/seals/forget_seal_keys.sql");
+const ACCEPT_KEY: &str = include_str!("sql/statements/seals/accept_seal_key.sql");
+const BECOME_READER: &str = include_str!("sql/statements/seals/become_key_reader.sql");
 const RESET_ROLE: &str = "set local role none";
-const KEPT_KEYS: &str = include_str!("sql/kept_seal_keys.sql");
-const STATE: Statement = Statement::new(include_str!("sql/sealing.sql"), &[]);
-const CHECK: Statement = Statement::new(include_str!("sql/check_sealing.sql"), &[Type::TEXT]);
+const KEPT_KEYS: &str = include_str!("sql/statements/seals/kept_seal_keys.sql");
+const STATE: Statement = Statement::new(include_str!("sql/statements/seals/sealing.sql"), &[]);
+const CHECK: Statement =
+    Statement::new(include_str!("sql/statements/seals/check_sealing.sql"), &[Type::TEXT]);
 
 /// What the database is to accept from now on.
 #[derive(Clone, Debug)]

@@ -19,16 +19,22 @@ use crate::{
     store::{Flipped, StoreError, StoreFuture, SwitchStore, Switchboard, SwitchesOn},
 };
 
-const SWITCHES: Statement = Statement::new(include_str!("sql/switches.sql"), &[Type::UUID]);
-const SUSPENSION: Statement = Statement::new(include_str!("sql/suspension.sql"), &[Type::UUID]);
-const KILL_SWITCHES: Statement =
-    Statement::new(include_str!("sql/kill_switches.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+const SWITCHES: Statement =
+    Statement::new(include_str!("sql/statements/limits/switches.sql"), &[Type::UUID]);
+const SUSPENSION: Statement =
+    Statement::new(include_str!("sql/statements/limits/suspension.sql"), &[Type::UUID]);
+const KILL_SWITCHES: Statement = Statement::new(
+    include_str!("sql/statements/limits/kill_switches.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT],
+);
 const TURN_ON: Statement = Statement::new(
-    include_str!("sql/turn_switch_on.sql"),
+    include_str!("sql/statements/limits/turn_switch_on.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
 );
-const TURN_OFF: Statement =
-    Statement::new(include_str!("sql/turn_switch_off.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+const TURN_OFF: Statement = Statement::new(
+    include_str!("sql/statements/limits/turn_switch_off.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT],
+);
 
 /// How many may be on in one organization: all of them are read whenever one changes.
 const ON_MAX: i64 = 1_000;

@@ -12,7 +12,7 @@ use std::{
 
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
-const TIMELINE: &str = include_str!("sql/timeline.sql");
+const TIMELINE: &str = include_str!("sql/statements/calls/timeline.sql");
 
 /// The highest timeline of one address's servers that was seen.
 #[derive(Debug, Default)]

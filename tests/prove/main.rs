@@ -94,7 +94,7 @@ async fn the_schema_is_proven_and_nothing_is_left_behind() {
 #[tokio::test]
 async fn the_proof_looks_for_every_key_that_there_is() {
     let client = testing::database().await.unwrap().connect().await.unwrap();
-    let keys = include_str!("../../src/postgres/sql/prove/keys.sql");
+    let keys = include_str!("../../src/postgres/sql/statements/prove/keys.sql");
     let there: Vec<String> = (client.query(keys, &[]).await.unwrap().iter())
         .map(|row| format!("{}: {}", row.get::<_, &str>(0), row.get::<_, &str>(1)))
         .collect();

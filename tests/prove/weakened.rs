@@ -232,8 +232,8 @@ fn everything_that_the_proof_can_say_is_provoked() {
         }
     }
     let catalog = [
-        include_str!("../../src/postgres/sql/prove/catalog.sql"),
-        include_str!("../../src/postgres/sql/prove/catalog_since_15.sql"),
+        include_str!("../../src/postgres/sql/statements/prove/catalog.sql"),
+        include_str!("../../src/postgres/sql/statements/prove/catalog_since_15.sql"),
     ];
     let mut unsaid = BTreeSet::new();
     for text in catalog.into_iter().flat_map(texts) {

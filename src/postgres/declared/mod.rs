@@ -85,7 +85,8 @@ const FUNCTIONS: Functions = functions![
     "extend_partitions",
 ];
 const RIGHTS: &str = include_str!("../sql/schema/rights.sql");
-const VARIANTS: Statement = Statement::new(include_str!("../sql/variants.sql"), &[]);
+const VARIANTS: Statement =
+    Statement::new(include_str!("../sql/statements/migrate/variants.sql"), &[]);
 
 /// How claims are read: the functions `jwt`, `verified` and `sealing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,11 +20,11 @@ use crate::{
 };
 
 const WINDOW: Statement = Statement::new(
-    include_str!("../sql/account_window.sql"),
+    include_str!("../sql/statements/credits/account_window.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
 const LINES: Statement = Statement::new(
-    include_str!("../sql/account_lines.sql"),
+    include_str!("../sql/statements/credits/account_lines.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::INT8, Type::INT4],
 );
 

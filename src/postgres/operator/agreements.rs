@@ -20,11 +20,13 @@ use crate::{
 };
 
 const AGREE: Statement = Statement::new(
-    include_str!("../sql/agree_prices.sql"),
+    include_str!("../sql/statements/prices/agree_prices.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::BOOL],
 );
-const SET_MARKUP: Statement =
-    Statement::new(include_str!("../sql/set_markup.sql"), &[Type::UUID, Type::INT4, Type::TEXT]);
+const SET_MARKUP: Statement = Statement::new(
+    include_str!("../sql/statements/prices/set_markup.sql"),
+    &[Type::UUID, Type::INT4, Type::TEXT],
+);
 
 /// When an agreement begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,12 +16,16 @@ use crate::{
     store::{Balance, StoreError},
 };
 
-const LIST: Statement =
-    Statement::new(include_str!("../sql/list_organizations.sql"), &[Type::UUID, Type::INT8]);
-const RECONCILE: Statement =
-    Statement::new(include_str!("../sql/reconcile.sql"), &[Type::UUID, Type::TEXT]);
+const LIST: Statement = Statement::new(
+    include_str!("../sql/statements/operate/list_organizations.sql"),
+    &[Type::UUID, Type::INT8],
+);
+const RECONCILE: Statement = Statement::new(
+    include_str!("../sql/statements/credits/reconcile.sql"),
+    &[Type::UUID, Type::TEXT],
+);
 const CHECK_PRICES: Statement = Statement::new(
-    include_str!("../sql/check_prices.sql"),
+    include_str!("../sql/statements/credits/check_prices.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::UUID, Type::INT4],
 );
 

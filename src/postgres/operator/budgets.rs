@@ -22,16 +22,19 @@ use crate::{
 };
 
 const SET: Statement = Statement::new(
-    include_str!("../sql/set_budget.sql"),
+    include_str!("../sql/statements/budgets/set_budget.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8, Type::INT8],
 );
 const REMOVE: Statement = Statement::new(
-    include_str!("../sql/remove_budget.sql"),
+    include_str!("../sql/statements/budgets/remove_budget.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-const SHOW: Statement = Statement::new(include_str!("../sql/show_budgets.sql"), &[Type::UUID]);
-const EVENTS: Statement =
-    Statement::new(include_str!("../sql/budget_events.sql"), &[Type::UUID, Type::INT8]);
+const SHOW: Statement =
+    Statement::new(include_str!("../sql/statements/budgets/show_budgets.sql"), &[Type::UUID]);
+const EVENTS: Statement = Statement::new(
+    include_str!("../sql/statements/budgets/budget_events.sql"),
+    &[Type::UUID, Type::INT8],
+);
 
 /// Whose budget it is, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,12 +21,13 @@ use crate::{
 };
 
 const SET: Statement = Statement::new(
-    include_str!("../sql/set_rate_limit.sql"),
+    include_str!("../sql/statements/limits/set_rate_limit.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8, Type::INT8, Type::INT8],
 );
-const SHOW: Statement = Statement::new(include_str!("../sql/show_rate_limits.sql"), &[Type::UUID]);
+const SHOW: Statement =
+    Statement::new(include_str!("../sql/statements/limits/show_rate_limits.sql"), &[Type::UUID]);
 const REMOVE: Statement = Statement::new(
-    include_str!("../sql/remove_rate_limit.sql"),
+    include_str!("../sql/statements/limits/remove_rate_limit.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
 

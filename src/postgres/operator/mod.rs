@@ -39,20 +39,25 @@ use crate::{
 };
 
 const CREATE: Statement = Statement::new(
-    include_str!("../sql/create_organization.sql"),
+    include_str!("../sql/statements/operate/create_organization.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-const SHOW: Statement = Statement::new(include_str!("../sql/show_organization.sql"), &[Type::UUID]);
+const SHOW: Statement =
+    Statement::new(include_str!("../sql/statements/operate/show_organization.sql"), &[Type::UUID]);
 const SUSPEND: Statement = Statement::new(
-    include_str!("../sql/suspend_organization.sql"),
+    include_str!("../sql/statements/operate/suspend_organization.sql"),
     &[Type::UUID, Type::BOOL, Type::TEXT],
 );
-const SET_POLICY: Statement =
-    Statement::new(include_str!("../sql/set_policy.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
-const SET_ROLE: Statement =
-    Statement::new(include_str!("../sql/set_role.sql"), &[Type::UUID, Type::TEXT, Type::TEXT]);
+const SET_POLICY: Statement = Statement::new(
+    include_str!("../sql/statements/operate/set_policy.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT],
+);
+const SET_ROLE: Statement = Statement::new(
+    include_str!("../sql/statements/memberships/set_role.sql"),
+    &[Type::UUID, Type::TEXT, Type::TEXT],
+);
 const GRANT: Statement = Statement::new(
-    include_str!("../sql/grant_credits.sql"),
+    include_str!("../sql/statements/credits/grant_credits.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::TEXT],
 );
 

@@ -27,13 +27,16 @@ use crate::{
     store::StoreError,
 };
 
-const IMPORT: Statement =
-    Statement::new(include_str!("../sql/import_prices.sql"), &[Type::TEXT, Type::TEXT]);
-const BOOK_AT: Statement = Statement::new(include_str!("../sql/price_book_at.sql"), &[Type::TEXT]);
+const IMPORT: Statement = Statement::new(
+    include_str!("../sql/statements/prices/import_prices.sql"),
+    &[Type::TEXT, Type::TEXT],
+);
+const BOOK_AT: Statement =
+    Statement::new(include_str!("../sql/statements/prices/price_book_at.sql"), &[Type::TEXT]);
 const SCHEDULED: Statement =
-    Statement::new(include_str!("../sql/scheduled_prices.sql"), &[Type::TEXT]);
+    Statement::new(include_str!("../sql/statements/prices/scheduled_prices.sql"), &[Type::TEXT]);
 const CALLED: Statement = Statement::new(
-    include_str!("../sql/models_called.sql"),
+    include_str!("../sql/statements/prices/models_called.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT_ARRAY, Type::INT8, Type::UUID, Type::INT4],
 );
 

@@ -26,15 +26,17 @@ use crate::{
 };
 
 const WINDOW: Statement = Statement::new(
-    include_str!("../sql/window.sql"),
+    include_str!("../sql/statements/credits/window.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
 const CALLS: Statement = Statement::new(
-    include_str!("../sql/settled_calls.sql"),
+    include_str!("../sql/statements/credits/settled_calls.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::INT8, Type::INT8, Type::UUID, Type::INT4],
 );
-const NAMED: Statement =
-    Statement::new(include_str!("../sql/prices_named.sql"), &[Type::UUID, Type::UUID_ARRAY]);
+const NAMED: Statement = Statement::new(
+    include_str!("../sql/statements/prices/prices_named.sql"),
+    &[Type::UUID, Type::UUID_ARRAY],
+);
 
 /// Calls that are read in one statement.
 const SLICE: i32 = 2_000;

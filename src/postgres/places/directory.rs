@@ -13,12 +13,12 @@ use crate::{
     store::StoreError,
 };
 
-const PLACED: Statement = Statement::new(include_str!("../sql/places/placed.sql"), &[]);
+const PLACED: Statement = Statement::new(include_str!("../sql/statements/places/placed.sql"), &[]);
 const PLACE_OF: Statement =
-    Statement::new(include_str!("../sql/places/place_of.sql"), &[Type::UUID]);
+    Statement::new(include_str!("../sql/statements/places/place_of.sql"), &[Type::UUID]);
 
 const STANDING: Statement =
-    Statement::new(include_str!("../sql/places/standing_of.sql"), &[Type::UUID]);
+    Statement::new(include_str!("../sql/statements/places/standing_of.sql"), &[Type::UUID]);
 
 /// All organizations that are not in the shared tables, with their places.
 pub(super) async fn placed(main: &Door) -> Result<Vec<(OrganizationId, Place)>, StoreError> {

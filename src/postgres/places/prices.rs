@@ -13,9 +13,12 @@ use crate::{
     store::StoreError,
 };
 
-const ROWS: Statement = Statement::new(include_str!("../sql/places/price_rows.sql"), &[]);
-const ADD: Statement =
-    Statement::new(include_str!("../sql/places/add_price_rows.sql"), &[Type::TEXT, Type::TEXT]);
+const ROWS: Statement =
+    Statement::new(include_str!("../sql/statements/places/price_rows.sql"), &[]);
+const ADD: Statement = Statement::new(
+    include_str!("../sql/statements/places/add_price_rows.sql"),
+    &[Type::TEXT, Type::TEXT],
+);
 
 impl Places {
     /// Puts the prices of the main database into all other places. Where one is away, the others get them

@@ -16,8 +16,9 @@ use crate::{
     store::StoreError,
 };
 
-const IN_USE: Statement = Statement::new(include_str!("../sql/places/in_use.sql"), &[]);
-const AT_REST: Statement = Statement::new(include_str!("../sql/places/at_rest.sql"), &[Type::UUID]);
+const IN_USE: Statement = Statement::new(include_str!("../sql/statements/places/in_use.sql"), &[]);
+const AT_REST: Statement =
+    Statement::new(include_str!("../sql/statements/places/at_rest.sql"), &[Type::UUID]);
 
 impl Places {
     /// Adds to the proof of a place what is in it that should be elsewhere. Organizations that are just being moved

@@ -17,7 +17,7 @@ const PARAMETER_RIGHTS_SINCE: i32 = 150_000;
 
 pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let counts = include_str!("../sql/prove/counts.sql");
+    let counts = include_str!("../sql/statements/prove/counts.sql");
     let counts = ground.query_one(counts, &[]).await?;
     let count = |index| -> Result<usize, StoreError> {
         let count: i64 = counts.try_get(index).map_err(failed)?;
@@ -30,11 +30,11 @@ pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), 
     let lists =
         [REFERENCE_TABLES, HISTORY, PAST_ROW_SECURITY, GLOBAL_KEYS, UNENTERED, WITHOUT_A_LOOK];
     let [reference, history, past, global, unentered, unlooking] = &lists.map(names);
-    let sql = include_str!("../sql/prove/catalog.sql");
+    let sql = include_str!("../sql/statements/prove/catalog.sql");
     let lists: [&(dyn ToSql + Sync); 6] = [reference, history, past, global, unentered, unlooking];
     let mut rows = ground.query(sql, &lists).await?;
     if version >= PARAMETER_RIGHTS_SINCE {
-        let sql = include_str!("../sql/prove/catalog_since_15.sql");
+        let sql = include_str!("../sql/statements/prove/catalog_since_15.sql");
         rows.extend(ground.query(sql, &[]).await?);
     }
     for row in rows {

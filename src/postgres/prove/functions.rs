@@ -168,7 +168,8 @@ fn text_of(answer: &[SimpleQueryMessage]) -> Vec<String> {
 
 async fn functions(ground: &Ground<'_>, role: &str) -> Result<Vec<Function>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let rows = ground.query(include_str!("../sql/prove/functions.sql"), &[&role]).await?;
+    let rows =
+        ground.query(include_str!("../sql/statements/prove/functions.sql"), &[&role]).await?;
     let function = |row: &tokio_postgres::Row| {
         let names: Vec<String> = row.try_get(2)?;
         let kinds: Vec<String> = row.try_get(3)?;
@@ -239,7 +240,7 @@ struct Watch {
 async fn watch(ground: &Ground<'_>, canaries: &Canaries) -> Result<Option<Watch>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
     let none: Vec<&str> = Vec::new();
-    let user = ground.query_one(include_str!("../sql/prove/user.sql"), &[&none]).await?;
+    let user = ground.query_one(include_str!("../sql/statements/prove/user.sql"), &[&none]).await?;
     let past: bool = user.try_get(0).map_err(failed)?;
     let tables = canaries.other.rows.keys().map(|name| {
         format!(

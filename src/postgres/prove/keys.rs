@@ -10,7 +10,7 @@ use crate::{postgres::error, store::StoreError};
 const KEYS: &str = include_str!("keys.txt");
 
 pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), StoreError> {
-    let rows = ground.query(include_str!("../sql/prove/keys.sql"), &[]).await?;
+    let rows = ground.query(include_str!("../sql/statements/prove/keys.sql"), &[]).await?;
     let there: Result<HashSet<(&str, &str)>, _> =
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect();
     let there = there.map_err(|error| error::failed(&error))?;

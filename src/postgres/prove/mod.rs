@@ -95,7 +95,7 @@ async fn within_with(
     seal: Option<&Seal>,
 ) -> Result<Proof, StoreError> {
     let ground = Ground { client, schema };
-    ground.execute(include_str!("../sql/prove/prepare.sql")).await?;
+    ground.execute(include_str!("../sql/statements/prove/prepare.sql")).await?;
     let mut proof = Proof::default();
     if !matches!(scope, Scope::Table(_) | Scope::Functions) {
         catalog::check(&ground, &mut proof).await?;

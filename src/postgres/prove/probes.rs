@@ -53,7 +53,7 @@ pub(super) async fn roles(
     proof: &mut Proof,
 ) -> Result<(Vec<&'static str>, i32), StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let asked = include_str!("../sql/prove/user.sql");
+    let asked = include_str!("../sql/statements/prove/user.sql");
     let user = ground.query_one(asked, &[&ROLES.as_slice()]).await?;
     let may: Vec<String> = user.try_get(2).map_err(failed)?;
     let (may, not): (Vec<_>, Vec<_>) =
@@ -110,7 +110,8 @@ pub(super) async fn read(
     proof.roles_were_tried();
     forged::keys(ground, &roles, proof).await?;
     proof.unchecked("writing and functions: read-only");
-    let names = ground.query(include_str!("../sql/prove/tenant_tables.sql"), &[]).await?;
+    let names =
+        ground.query(include_str!("../sql/statements/prove/tenant_tables.sql"), &[]).await?;
     let stranger = Uuid::new_v4();
     for role in roles {
         for claims in [None, Some(claims(stranger, "canary", role_of(role)))] {
@@ -195,7 +196,9 @@ async fn updatable(
     only: Option<&str>,
 ) -> Result<BTreeMap<String, String>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
-    let rows = ground.query(include_str!("../sql/prove/updatable.sql"), &[&role, &only]).await?;
+    let rows = ground
+        .query(include_str!("../sql/statements/prove/updatable.sql"), &[&role, &only])
+        .await?;
     rows.iter()
         .map(|row| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)))
         .collect()

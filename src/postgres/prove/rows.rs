@@ -83,7 +83,7 @@ pub(super) async fn plant(
 ) -> Result<Option<Canaries>, StoreError> {
     let failed = |error: tokio_postgres::Error| error::failed(&error);
     let none: Vec<&str> = Vec::new();
-    let user = ground.query_one(include_str!("../sql/prove/user.sql"), &[&none]).await?;
+    let user = ground.query_one(include_str!("../sql/statements/prove/user.sql"), &[&none]).await?;
     let past: bool = user.try_get(0).map_err(failed)?;
     let migrator: bool = user.try_get(1).map_err(failed)?;
     if !past && !migrator {
@@ -92,7 +92,7 @@ pub(super) async fn plant(
         );
         return Ok(None);
     }
-    let query = include_str!("../sql/prove/columns.sql");
+    let query = include_str!("../sql/statements/prove/columns.sql");
     let mut tables = BTreeMap::new();
     for row in ground.query(query, &[]).await? {
         let name: String = row.try_get(0).map_err(failed)?;
@@ -107,7 +107,7 @@ pub(super) async fn plant(
     if ground.schema.owner().is_some() {
         // Where only one organization may have rows, the two that are invented may while this lasts.
         execute(ground.client, "set local role tollgate_migrator").await?;
-        ground.execute(include_str!("../sql/prove/open_own_schema.sql")).await?;
+        ground.execute(include_str!("../sql/statements/prove/open_own_schema.sql")).await?;
         if past {
             execute(ground.client, "set local role none").await?;
         }

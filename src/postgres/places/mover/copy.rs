@@ -20,7 +20,7 @@ use crate::store::StoreError;
 
 /// How often what has come meanwhile is copied before calls are held up.
 const PASSES_MAX: usize = 8;
-const DEFER: &str = include_str!("../../sql/places/defer.sql");
+const DEFER: &str = include_str!("../../sql/statements/places/defer.sql");
 
 /// A copy that is being made.
 pub(super) struct Copy<'a> {

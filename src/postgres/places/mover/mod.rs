@@ -42,14 +42,14 @@ use crate::{
 };
 
 const CREATE: Statement = Statement::new(
-    include_str!("../../sql/create_organization.sql"),
+    include_str!("../../sql/statements/operate/create_organization.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
 const ENLIST: Statement = Statement::new(
-    include_str!("../../sql/places/enlist.sql"),
+    include_str!("../../sql/statements/places/enlist.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-const DROP_SCHEMA: &str = include_str!("../../sql/places/drop_schema.sql");
+const DROP_SCHEMA: &str = include_str!("../../sql/statements/places/drop_schema.sql");
 
 /// Moves organizations between these places, and creates them there. Cheap to clone.
 #[derive(Clone)]

@@ -10,23 +10,23 @@ use crate::{
 };
 
 const KEYS: Statement = Statement::new(
-    include_str!("../../sql/places/move_keys.sql"),
+    include_str!("../../sql/statements/places/move_keys.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );
 const MARKS: Statement = Statement::new(
-    include_str!("../../sql/places/move_marks.sql"),
+    include_str!("../../sql/statements/places/move_marks.sql"),
     &[Type::UUID, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::BOOL_ARRAY],
 );
 const OUT: Statement = Statement::new(
-    include_str!("../../sql/places/move_out.sql"),
+    include_str!("../../sql/statements/places/move_out.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT4, Type::INT8],
 );
 const IN: Statement = Statement::new(
-    include_str!("../../sql/places/move_in.sql"),
+    include_str!("../../sql/statements/places/move_in.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT_ARRAY],
 );
 const CLEAR: Statement = Statement::new(
-    include_str!("../../sql/places/move_clear.sql"),
+    include_str!("../../sql/statements/places/move_clear.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
 

@@ -13,11 +13,11 @@ use crate::{
     store::StoreError,
 };
 
-const SETTINGS: &str = include_str!("../../sql/places/mover_session.sql");
+const SETTINGS: &str = include_str!("../../sql/statements/places/mover_session.sql");
 const LOCK: Statement =
-    Statement::new(include_str!("../../sql/places/mover_lock.sql"), &[Type::TEXT]);
+    Statement::new(include_str!("../../sql/statements/places/mover_lock.sql"), &[Type::TEXT]);
 const ENTER: Statement =
-    Statement::new(include_str!("../../sql/enter.sql"), &[Type::TEXT, Type::TEXT]);
+    Statement::new(include_str!("../../sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
 /// By this name moves know each other.
 const APPLICATION: &str = "tollgate move";
 const MOVER: &str = "tollgate_mover";

@@ -12,9 +12,9 @@ use crate::{
 };
 
 const STANDING: Statement =
-    Statement::new(include_str!("../../sql/places/standing_of.sql"), &[Type::UUID]);
+    Statement::new(include_str!("../../sql/statements/places/standing_of.sql"), &[Type::UUID]);
 const STAND: Statement = Statement::new(
-    include_str!("../../sql/places/stand.sql"),
+    include_str!("../../sql/statements/places/stand.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::BOOL],
 );
 const HERE: &str = "row";

@@ -15,15 +15,17 @@ use crate::{
 };
 
 const SELF_OUT: Statement =
-    Statement::new(include_str!("../../sql/places/move_self_out.sql"), &[Type::UUID]);
-const SELF_IN: Statement =
-    Statement::new(include_str!("../../sql/places/move_self_in.sql"), &[Type::UUID, Type::TEXT]);
+    Statement::new(include_str!("../../sql/statements/places/move_self_out.sql"), &[Type::UUID]);
+const SELF_IN: Statement = Statement::new(
+    include_str!("../../sql/statements/places/move_self_in.sql"),
+    &[Type::UUID, Type::TEXT],
+);
 const ROWS_HERE: Statement =
-    Statement::new(include_str!("../../sql/places/rows_here.sql"), &[Type::UUID]);
+    Statement::new(include_str!("../../sql/statements/places/rows_here.sql"), &[Type::UUID]);
 const DELIST: Statement =
-    Statement::new(include_str!("../../sql/places/delist.sql"), &[Type::UUID]);
+    Statement::new(include_str!("../../sql/statements/places/delist.sql"), &[Type::UUID]);
 const SCHEMA_IS_THERE: Statement =
-    Statement::new(include_str!("../../sql/places/schema_is_there.sql"), &[]);
+    Statement::new(include_str!("../../sql/statements/places/schema_is_there.sql"), &[]);
 
 /// The two ends of a move.
 struct Ends {

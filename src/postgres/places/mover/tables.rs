@@ -8,7 +8,8 @@ use crate::{
     store::StoreError,
 };
 
-const MOVABLE: Statement = Statement::new(include_str!("../../sql/places/movable.sql"), &[]);
+const MOVABLE: Statement =
+    Statement::new(include_str!("../../sql/statements/places/movable.sql"), &[]);
 
 /// A table with rows of organizations.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use crate::{
     store::StoreError,
 };
 
-const WRITERS: Statement = Statement::new(include_str!("../../sql/places/writers.sql"), &[]);
+const WRITERS: Statement =
+    Statement::new(include_str!("../../sql/statements/places/writers.sql"), &[]);
 
 /// Calls wait meanwhile, and are refused after ten seconds.
 const WAIT_MAX: Duration = Duration::from_secs(6);
