@@ -111,16 +111,16 @@ impl PolicyStore for NoStanding {
 
 /// What was counted since the last time, by the names of the metrics and the values of their labels: a counter's or a
 /// gauge's value, or how many values a histogram was given.
-pub(crate) fn counted(metrics: &Snapshotter) -> BTreeMap<String, f64> {
+pub(crate) fn counted(metrics: &Snapshotter) -> BTreeMap<String, String> {
     let all = metrics.snapshot().into_vec().into_iter();
     let named = all.map(|(key, _, _, value)| {
         let (_, key) = key.into_parts();
         let labels = key.labels().map(metrics::Label::value);
         let name: Vec<&str> = std::iter::once(key.name()).chain(labels).collect();
         let value = match value {
-            DebugValue::Counter(value) => f64::from(u32::try_from(value).unwrap()),
-            DebugValue::Gauge(value) => value.into_inner(),
-            DebugValue::Histogram(values) => f64::from(u32::try_from(values.len()).unwrap()),
+            DebugValue::Counter(value) => value.to_string(),
+            DebugValue::Gauge(value) => value.to_string(),
+            DebugValue::Histogram(values) => values.len().to_string(),
         };
         (name.join(" "), value)
     });

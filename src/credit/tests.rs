@@ -1,4 +1,4 @@
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode, header};
 use metrics_util::debugging::DebuggingRecorder;
@@ -187,7 +187,13 @@ async fn each_verdict_is_counted_by_its_word_and_an_open_hold_until_its_call_end
         (Some(HoldVerdict::Conflict), "conflict"),
         (None, "error"),
     ] {
-        let opens = if verdict == Some(HoldVerdict::Granted) { 1.0 } else { 0.0 };
+        let (opens, closes) =
+            if verdict == Some(HoldVerdict::Granted) { ("1", "-1") } else { ("none", "none") };
+        let open = |seen: &BTreeMap<String, String>| {
+            seen.get("tollgate_holds_open")
+                .filter(|open| *open != "0")
+                .map_or("none".into(), String::clone)
+        };
         let ledger = verdict.map_or_else(Verdicts::away, Verdicts::always);
         let call = Call::new(facts(Endpoint::ChatCompletions));
         drop(answer(layer(&ledger), &call).await);
@@ -195,14 +201,14 @@ async fn each_verdict_is_counted_by_its_word_and_an_open_hold_until_its_call_end
         let name = format!("tollgate_holds_total {word}");
         let verdicts = seen
             .iter()
-            .filter(|(name, value)| name.starts_with("tollgate_holds_total") && **value > 0.0);
-        assert_eq!(verdicts.collect::<Vec<_>>(), [(&name, &1.0)]);
-        assert_eq!(seen.get("tollgate_hold_seconds"), Some(&1.0));
-        assert_eq!(seen.get("tollgate_holds_open").copied().unwrap_or_default(), opens);
+            .filter(|(name, value)| name.starts_with("tollgate_holds_total") && *value != "0");
+        assert_eq!(verdicts.collect::<Vec<_>>(), [(&name, &"1".to_owned())]);
+        assert_eq!(seen.get("tollgate_hold_seconds").map(String::as_str), Some("1"));
+        assert_eq!(open(&seen), opens);
         // What a snapshot has told, the next one does not tell again: less than none is one that is closed.
         drop(call);
         let seen = counted(&metrics.snapshotter());
-        assert_eq!(seen.get("tollgate_holds_open").copied().unwrap_or_default(), -opens, "{word}");
+        assert_eq!(open(&seen), closes, "{word}");
     }
 }
 

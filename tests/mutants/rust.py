@@ -136,7 +136,7 @@ def noticed(program, id, filters, seconds):
     """The first test that fails, "hangs", "dies", or None."""
     # What cargo would set.
     environment = {"RUST_TEST_THREADS": "4", **os.environ, "CARGO_PKG_NAME": "tollgate", "TOLLGATE_MUTANT": str(id)}
-    ran = subprocess.Popen([program, *filters], cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    ran = subprocess.Popen([program, *filters], cwd=pathlib.Path(program).parents[3], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
 
     hung = threading.Event()
 

@@ -371,6 +371,7 @@ fn settings_count_nothing_where_they_are_known_and_an_unknown_field_counts() {
 
 /// The bound of each form of a body and its estimate, to the token: a hold is made by them.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_each_form_of_a_body_is_bound_by_is_known_to_the_token() {
     let known = |fields: &Value| {
         let mut body =

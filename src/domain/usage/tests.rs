@@ -312,8 +312,8 @@ fn what_is_unknown_or_empty_passes_as_other() {
 
 /// What one event of a stream comes to, behind these.
 fn after(endpoint: Endpoint, events: &[&str]) -> Meter {
-    let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-    read(endpoint, &stream).0
+    let stream: Vec<String> = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    read(endpoint, &stream.concat()).0
 }
 
 #[test]

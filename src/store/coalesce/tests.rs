@@ -412,8 +412,8 @@ async fn a_finish_that_the_store_does_not_take_is_none_of_the_others_business() 
             rest().await;
         }
         calls.batches().gate.add_permits(OPEN);
-        let finished = join_all(writing).await;
-        assert!(finished.iter().all(|one| one.is_ok() == written), "{finished:?}");
+        let answers = join_all(writing).await;
+        assert!(answers.iter().all(|one| one.is_ok() == written), "{answers:?}");
         assert_eq!(*calls.batches().finishes.lock().unwrap(), statements);
     }
 }
