@@ -225,6 +225,45 @@ async fn a_call_that_has_not_been_held_for_owes_nothing() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_only_recorded_is_counted_from_when_its_answer_began() {
+    for begun in [false, true] {
+        let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+        let (sender, streaming) = stream();
+        sender.send(Ok(DELTA.into())).await.unwrap();
+        let answer = Arc::new(Mutex::new(begun.then_some(streaming)));
+        let provider = service_fn(move |request: Request<RequestBody>| {
+            let keeping = Keeping { keep: Keep::Metadata, capture_bytes_max: 0 };
+            Call::of(&request).unwrap().keep(keeping);
+            let answer = answer.lock().unwrap().take();
+            async move {
+                match answer {
+                    Some(answer) => Ok::<_, Infallible>(answer),
+                    None => std::future::pending().await,
+                }
+            }
+        });
+        let gateway = layer(&recorder).kill_switch(switch.clone()).layer_over(provider);
+        let mut call = task::spawn(gateway.oneshot(request(CHAT_STREAM)));
+        if begun {
+            let mut body = call.await.unwrap().into_body();
+            drop(body.frame().await);
+            switch.cut(ORGANIZATION, &all());
+            drop(text(body).await);
+        } else {
+            assert_pending!(call.poll());
+            switch.cut(ORGANIZATION, &all());
+            assert_eq!(call.await.unwrap().status(), 403);
+        }
+        let finish = recorder.only_finish().await;
+        assert_eq!((finish.ending, finish.settlement), (Ending::Cut, None));
+        assert_eq!(
+            (finish.usage.input > 0, finish.usage.output),
+            (begun, if begun { 2 } else { 0 })
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_had_failed_before_is_not_paid() {
     let (recorder, switch) = (Recorder::open(), KillSwitch::default());
     // Also where it is the client who leaves in the middle of the provider's error.

@@ -225,3 +225,17 @@ async fn heartbeats_tell_what_has_gone_by_of_an_open_stream() {
     }
     drop(body);
 }
+
+#[tokio::test]
+async fn usage_that_came_before_a_stream_broke_is_not_that_of_the_whole() {
+    const SO_FAR: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi there, hi there\"}}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":1}}\n\n";
+    let recorder = Recorder::open();
+    let (sender, streaming) = stream();
+    let gateway = gateway(&recorder, Disconnect::Drain, [streaming]);
+    send(&sender, SO_FAR).await;
+    sender.send(Err(std::io::Error::other("gone"))).await.unwrap();
+    drop(text(gateway.oneshot(request(CHAT_STREAM)).await.unwrap().into_body()).await);
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.estimated), (Ending::Failed, true));
+    assert!(finish.usage.output > 1, "{finish:?}");
+}

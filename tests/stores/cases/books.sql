@@ -50,6 +50,38 @@ select told.findings();
 select told.books();
 --> 0 0 0 24 1 1 7 {"balance is missing"}
 
+## A balance that no movement speaks of is found
+select told.organization(0);
+update tollgate.credit_balances set posted = 5, held = 3, debt = 2, seq = 1 where organization_id = told.org();
+select told.findings();
+--> debt 2, ledger says 0
+--> held 3, ledger says 0
+--> held 3, open holds come to 0
+--> posted 5, ledger says 0
+--> seq 1, ledger has 0 movements up to 0
+
+## Holds that ran out are added up, each by what it could have cost and was not charged
+select told.organization(100);
+select told.hold('a', 30, 1);
+--> granted 70
+select told.hold('b', 40, 1);
+--> granted 30
+select told.renew('{a,b}', '{10,25}', '{1,1}');
+--> a
+--> b
+select told.give_back('{a,b}');
+--> 2
+select told.books();
+--> 65 0 0 35 0 2 35 {}
+select told.hold('c', 20, 1);
+--> granted 45
+select told.renew('{c}', '{190}', '{1}');
+--> c
+select told.give_back('{c}');
+--> 1
+select told.books();
+--> 0 0 125 100 0 3 35 {}
+
 ## Bounds: what a constraint keeps is looked at all the same
 select told.sample();
 alter table tollgate.credit_balances drop constraint credit_balances_check, drop constraint credit_balances_held_check, drop constraint credit_balances_debt_check;
@@ -166,6 +198,9 @@ insert into tollgate.credit_holds (organization_id, request_id, amount, tokens, 
 select told.findings();
 --> held 30, open holds come to 35
 --> hold new is open, ledger holds 0 for it
+update tollgate.credit_holds set status = 'expired', charged = 3, refund = 2 where organization_id = told.org() and request_id = told.id('new');
+select told.findings();
+--> hold new: charged 3 and owed 0, ledger says 0 and 0
 
 ## A budget holds what open holds come to, in tokens and credits, in each window
 select told.sample();
@@ -214,6 +249,22 @@ update tollgate.credit_holds set held_in = 0 where organization_id = told.org() 
 select told.findings();
 --> budget of organization , day from today: holds 7 tokens and 30 credits, open holds come to 0 and 0
 --> budget of team red, month from its first: holds 7 tokens and 30 credits, open holds come to 0 and 0
+
+## A window without a call holds and has used nothing
+select told.organization(1000);
+insert into tollgate.budget_usage (organization_id, scope, scope_id, window_kind, window_start, used, held, credits_used, credits_held) values (told.org(), 'user', 'ann', 'day', '2020-01-02', 2, 3, 4, 5);
+select told.findings();
+--> budget of user ann, day from 2020-01-02: 2 tokens and 4 credits used, its calls come to 0 and 0
+--> budget of user ann, day from 2020-01-02: holds 3 tokens and 5 credits, open holds come to 0 and 0
+
+## Only the window of a hold's own scope, name, kind and beginning is its window
+select told.organization(1000);
+insert into tollgate.credit_holds (organization_id, request_id, amount, tokens, day, month, user_id, held_in, expires_at) values (told.org(), told.id('new'), 0, 5, '2020-01-01', '2020-01-01', told.id('x')::text, 16, now());
+insert into tollgate.budget_usage (organization_id, scope, scope_id, window_kind, window_start, used, held, credits_used, credits_held) select told.org(), scope, scope_id, kind, start::date, 0, 0, 0, 0 from (values ('user', told.id('x')::text, 'month', '2020-01-01'), ('user', told.id('x')::text, 'day', '2020-01-02'), ('user', 'other', 'day', '2020-01-01'), ('team', told.id('x')::text, 'day', '2020-01-01')) as w (scope, scope_id, kind, start);
+select told.findings();
+--> hold new is held in budget day of user x, which has no row
+insert into tollgate.budget_usage (organization_id, scope, scope_id, window_kind, window_start, used, held, credits_used, credits_held) values (told.org(), 'user', told.id('x')::text, 'day', '2020-01-01', 0, 5, 0, 0);
+select told.findings();
 
 ## Every window of every scope is looked at
 select told.organization(1000);
@@ -274,6 +325,12 @@ select told.findings();
 --> hold done is settled and has 2 usage rows
 --> hold back is released and has 2 usage rows
 
+select told.sample();
+insert into tollgate.usage select organization_id, arrived_at + interval '1 second', request_id, recorded_at, user_id, team_id, client_request_id, endpoint, model, answered_by, provider, stream, ending, status, input_tokens, cached_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, estimated, clamped, cost, price_id, latency_ms, first_byte_ms, key_id, markup_bps from tollgate.usage where organization_id = told.org() and request_id = told.id('done');
+select told.findings();
+--> hold done is settled and has 2 usage rows
+--> usage done costs 40, ledger took 20 and is owed 0
+
 ## What a usage row costs is what the ledger took and is owed
 select told.sample();
 update tollgate.usage set cost = cost + 1 where organization_id = told.org();
@@ -312,6 +369,11 @@ select told.findings();
 update tollgate.usage set cost = 9 where organization_id = told.org();
 select told.findings();
 --> usage a costs 9, ledger took 8 and is owed 0
+update tollgate.credit_holds set used = 9 where organization_id = told.org();
+select told.findings();
+--> usage a costs 9, ledger took 8 and is owed 0
+update tollgate.credit_holds set used = 10 where organization_id = told.org();
+select told.findings();
 
 ## A hundred findings are told and no more
 select told.organization(1000);

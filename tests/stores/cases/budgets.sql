@@ -91,6 +91,7 @@ select told.budget('key', 'k', 'month', null, 100);
 delete from tollgate.budgets where organization_id = told.org() and window_kind = 'day';
 select told.hold('h', 1, 1, 'ann', 'red', 'k');
 --> granted 992
+select told.broken();
 select * from told.holds;
 --> a open 1 1 used 0 0 ended 0 0 0 0 ann red k 1 0 0 5
 --> b open 1 1 used 0 0 ended 0 0 0 0 ann red k 2 0 0 5

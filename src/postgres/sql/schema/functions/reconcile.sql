@@ -13,7 +13,7 @@ begin
   balance as materialized (select * from tollgate.credit_balances where organization_id = p_organization_id),
   movement as materialized (select * from tollgate.credit_ledger where organization_id = p_organization_id),
   one_hold as materialized (select * from tollgate.credit_holds where organization_id = p_organization_id),
-  one_usage as materialized (select u.request_id, u.cost, u.price_id from tollgate.usage u where u.organization_id = p_organization_id),
+  one_usage as materialized (select u.request_id, u.cost from tollgate.usage u where u.organization_id = p_organization_id),
   sums as (
     select coalesce(sum(d_posted), 0) as posted, coalesce(sum(d_held), 0) as held, coalesce(sum(d_debt), 0) as debt,
            count(*) as movements, coalesce(max(m.seq), 0) as last_seq,
@@ -26,7 +26,7 @@ begin
   per_request as (
     select m.request_id, sum(-m.d_posted) filter (where m.kind <> 'hold') as charged, sum(m.d_debt) as debt, sum(m.d_held) as held
       from movement m where m.request_id is not null group by m.request_id),
-  usages as (select u.request_id, count(*) as n, sum(u.cost) as cost, bool_or(u.price_id is not null) as priced from one_usage u group by u.request_id),
+  usages as (select u.request_id, count(*) as n, sum(u.cost) as cost from one_usage u group by u.request_id),
   -- Each hold in each window that it could count in.
   in_windows as (
     select w.scope, w.scope_id, w.kind, w.start, sum(h.tokens_used) as used, sum(h.charged + h.debt) as credits_used,
