@@ -187,3 +187,36 @@ fn refused(tokens: Option<Denial>, requests: Option<Denial>, in_flight: Option<D
     let longest = denials.reduce(|one, two| if two.lasts_longer_than(one) { two } else { one });
     longest.unwrap_or(Denial::UNKNOWN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_denials_the_one_that_lasts_longer_is_told() {
+        let wait = |seconds| Denial::Wait { what: "requests", wait: Duration::from_secs(seconds) };
+        let too_large = |tokens_max| Denial::TooLarge { tokens_max };
+        for (one, other, longer) in [
+            (wait(2), wait(1), true),
+            (wait(1), wait(2), false),
+            (wait(1), wait(1), false),
+            // The one that lets less pass, and a wait is over some time.
+            (too_large(1), too_large(2), true),
+            (too_large(2), too_large(1), false),
+            (too_large(1), too_large(1), false),
+            (too_large(1), wait(9), true),
+            (wait(9), too_large(1), false),
+        ] {
+            assert_eq!(one.lasts_longer_than(other), longer, "{one:?} and {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_replica_without_a_part_of_a_rate_still_lets_pass_what_takes_nothing_of_it() {
+        let share = Share { quota: None, largest: 1 };
+        let bucket = Bucket::default();
+        assert!(matches!(share.take(bucket, 0, Nanos::default()), Ok((_, None))));
+        assert!(matches!(share.take(bucket, 1, Nanos::default()), Err(Short::Wait(_))));
+        assert!(matches!(share.take(bucket, 2, Nanos::default()), Err(Short::Never)));
+    }
+}

@@ -214,6 +214,21 @@ mod tests {
         let slow = of(reading(2, 4, 30), reading(100, 0, 8));
         assert_eq!(slow.tightest(narrow), of(slow.requests, narrow.tokens));
         assert_eq!(narrow.tightest(slow), of(slow.requests, narrow.tokens));
+        // Of two that bind alike, the one that was read first.
+        let (one, other) = (of(reading(10, 4, 1), None), of(reading(20, 4, 1), None));
+        assert_eq!(one.tightest(other), one);
+    }
+
+    #[test]
+    fn the_time_of_day_is_asked_for_only_where_a_header_says_it() {
+        let never = || -> i64 { panic!("nobody speaks of it") };
+        let mut headers = HeaderMap::new();
+        let none = Readings { requests: None, tokens: None };
+        none.replace_in(&mut headers, Dialect::Anthropic, never);
+        let some = Reading { limit: 2, remaining: 1, reset: Duration::from_secs(1) };
+        let some = Readings { requests: Some(some), tokens: None };
+        some.replace_in(&mut headers, Dialect::OpenAi, never);
+        assert_eq!(headers.len(), 3);
     }
 
     #[test]
@@ -225,6 +240,10 @@ mod tests {
             (1_500, "1.500s"),
             (60_000, "1m0s"),
             (1_050, "1.050s"),
+            (1_009, "1.009s"),
+            (1_010, "1.010s"),
+            (1_099, "1.099s"),
+            (1_100, "1.100s"),
             (59_009, "59.009s"),
             (360_250, "6m0.250s"),
             (u64::MAX, "307445734561825m51.615s"),
