@@ -36,7 +36,7 @@ MONEY = [
     CASES, ALIKE, ("stores", "budgets::", "edges::in_postgres", "fuzz::the_books_balance_whatever"),
     ("stores", "operator::", "limits::", "statements::", "rebill::", "sweep::"),
 ]
-BOOKS = [CASES, ("stores", "rebill::", "statements::"), ALIKE, ("stores", "budgets::", "edges::in_postgres")]
+BOOKS = [CASES, ("stores", "reconcile::"), ("stores", "rebill::", "statements::")]
 MOVER = [
     CASES, ("places", "moves::"), ("places", "stale::", "caps::", "away::", "residence::", "crowd::"),
     ("places", "switches::", "death::", "calls::"),

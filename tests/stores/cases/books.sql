@@ -265,6 +265,10 @@ select told.findings();
 --> hold new is held in budget day of user x, which has no row
 insert into tollgate.budget_usage (organization_id, scope, scope_id, window_kind, window_start, used, held, credits_used, credits_held) values (told.org(), 'user', told.id('x')::text, 'day', '2020-01-01', 0, 5, 0, 0);
 select told.findings();
+update tollgate.credit_holds set tokens_used = 2 where organization_id = told.org();
+select told.findings();
+--> budget of user x, day from 2020-01-01: 0 tokens and 0 credits used, its calls come to 2 and 0
+--> budget of user x, month from 2020-01-01: 0 tokens and 0 credits used, its calls come to 2 and 0
 
 ## Every window of every scope is looked at
 select told.organization(1000);
