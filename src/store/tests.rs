@@ -167,6 +167,23 @@ async fn each_of_many_callers_of_one_organization_has_a_standing_of_its_own() {
 }
 
 #[tokio::test]
+async fn nobody_is_known_by_a_name_that_others_have_in_other_organizations() {
+    let (store, anybody) = stored();
+    let policies = Policies::cached(Arc::new(store), Policies::TTL_MAX);
+    let name = |n: u32| format!("person {n}");
+    for n in 0..64 {
+        policies.get(&Tenant::new(anybody.organization_id(), name(n))).await.unwrap();
+    }
+    // So often that hashes begin alike many times.
+    for other in 0..5_000 {
+        let organization = OrganizationId::new(uuid::Uuid::from_u128(other));
+        for n in 0..64 {
+            assert!(policies.peek(&Tenant::new(organization, name(n))).is_none(), "{n} of {other}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_tokens_role_goes_before_the_membership_tables() {
     let (store, tenant) = stored();
     store.set_role(tenant.organization_id(), tenant.user_id(), Role::Viewer).unwrap();

@@ -176,3 +176,49 @@ fn script(character: char) -> u32 {
         _ => u32::from(character).checked_shr(8).unwrap_or(0).saturating_add(4),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_change_between_blocks_that_do_not_go_together() {
+        for (text, changes) in [
+            ("only ASCII", 0),
+            ("\u{e9}\u{161}\u{1e3f}", 0),
+            ("\u{3b1}\u{1f00}", 0),
+            ("\u{2192}\u{fe0f}\u{1f600}", 0),
+            ("\u{4e2d}\u{3042}\u{ac00}\u{ff01}", 0),
+            ("\u{43f}\u{440}", 0),
+            // What is ASCII in between is no script.
+            ("\u{e9} and \u{e9}", 0),
+            ("\u{e9}\u{3b1}", 1),
+            ("\u{3b1} and \u{2192}", 1),
+            ("\u{2192}\u{4e2d}", 1),
+            ("\u{4e2d}\u{43f}", 1),
+            ("\u{43f}\u{5d0}\u{43f}\u{5d0}", 3),
+        ] {
+            assert_eq!(script_changes(text), changes, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_in_a_way_of_its_own_costs_little() {
+        for (text, bytes) in [
+            ("abc", 3),
+            ("\u{4e2d}\u{6587}", 0),
+            ("\u{4e2d}a", 0),
+            ("\u{43f}", 2),
+            ("\u{4e2d}\u{43f}", 5),
+        ] {
+            assert_eq!(dear_bytes(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_counted_up_to_its_bound_and_not_beyond() {
+        let mut counter = Counter::new(Tokenizer::O200k);
+        assert!(counter.may_count(&"\u{e9}".repeat(SEGMENT_BYTES_MAX / 2)));
+        assert!(!counter.may_count(&"\u{4e2d}".repeat(SEGMENT_BYTES_MAX / 3 + 1)));
+    }
+}

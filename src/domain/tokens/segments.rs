@@ -33,7 +33,7 @@ pub(super) fn may_cut(text: &str, at: usize) -> bool {
     };
     match next {
         ' ' | '\t' => !before.is_whitespace(),
-        _ if before == '\n' => !next.is_whitespace() && next != '/',
+        _ if before == '\n' => !next.is_whitespace(),
         _ => is_cjk_letter(before) && ends_cjk(next),
     }
 }
@@ -75,6 +75,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_text_may_be_cut_where_a_piece_always_ends() {
+        for (text, at, may) in [
+            ("a b", 1, true),
+            ("a\tb", 1, true),
+            ("  b", 1, false),
+            ("a/", 1, true),
+            ("a'", 1, false),
+            ("\na", 1, true),
+            ("\n/", 1, false),
+            ("\n\u{e9}", 1, true),
+            ("\n\u{2003}", 1, false),
+            ("\u{e9} ", 2, true),
+            ("\u{2003} ", 3, false),
+            ("\u{e9}\u{e9}", 2, false),
+            ("\u{4e2d},", 3, true),
+            ("\u{4e2d}'", 3, false),
+            ("\u{4e2d}a", 3, false),
+            ("\u{4e2d}\u{3002}", 3, true),
+            ("\u{e9}", 1, false),
+            ("ab", 0, false),
+            ("ab", 2, false),
+        ] {
+            assert_eq!(may_cut(text, at), may, "{text:?} before byte {at}");
+        }
+    }
 
     /// Characters from everywhere, those that the rules name above all.
     fn characters() -> impl Strategy<Value = char> {

@@ -417,3 +417,28 @@ async fn a_finish_that_the_store_does_not_take_is_none_of_the_others_business() 
         assert_eq!(*calls.batches().finishes.lock().unwrap(), statements);
     }
 }
+
+#[tokio::test]
+async fn a_hold_that_the_store_does_not_take_is_asked_for_once() {
+    let batches = Gated { refusing: Some(0), ..Gated::new(OPEN) };
+    batches.failures.store(1, Ordering::SeqCst);
+    let (calls, tenant) = coalescer(batches, 100);
+    assert!(matches!(calls.hold(&tenant, hold(1)).await, Err(StoreError::Refused(_))));
+    assert_eq!(*calls.batches().holds.lock().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn one_statement_writes_as_many_ends_as_it_takes_holds() {
+    let (calls, tenant) = coalescer(Gated::new(0), 0);
+    let finishes: Vec<_> = (0..71).map(|_| costing(RequestId::generate(), 0)).collect();
+    let mut writing: Vec<_> = finishes.iter().map(|one| calls.finish(&tenant, one)).collect();
+    for one in &mut writing {
+        assert!(poll!(one.as_mut()).is_pending());
+    }
+    rest().await;
+    calls.batches().gate.add_permits(OPEN);
+    assert!(join_all(writing).await.iter().all(Result::is_ok));
+    let statements = calls.batches().finishes.lock().unwrap().clone();
+    assert_eq!(statements.iter().sum::<usize>(), 71);
+    assert_eq!(statements.iter().max(), Some(&64), "{statements:?}");
+}
