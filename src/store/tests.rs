@@ -172,13 +172,16 @@ async fn nobody_is_known_by_a_name_that_others_have_in_other_organizations() {
     let policies = Policies::cached(Arc::new(store), Policies::TTL_MAX);
     let name = |n: u32| format!("person {n}");
     for n in 0..64 {
-        policies.get(&Tenant::new(anybody.organization_id(), name(n))).await.unwrap();
+        policies.get(&Tenant::new(anybody.organization_id(), &name(n))).await.unwrap();
     }
     // So often that hashes begin alike many times.
-    for other in 0..5_000 {
+    for other in 0..500 {
         let organization = OrganizationId::new(uuid::Uuid::from_u128(other));
         for n in 0..64 {
-            assert!(policies.peek(&Tenant::new(organization, name(n))).is_none(), "{n} of {other}");
+            assert!(
+                policies.peek(&Tenant::new(organization, &name(n))).is_none(),
+                "{n} of {other}"
+            );
         }
     }
 }

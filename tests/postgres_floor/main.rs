@@ -196,7 +196,8 @@ async fn a_hold_is_one_round_trip_and_the_end_of_a_call_one_and_one_transaction(
     let price = "
         insert into tollgate.prices (price_id, model, provider, mode, per_request, source)
           values ('00000000-0000-0000-0000-000000000000', 'small', 'mock', 'chat', 0, '{}');
-        insert into tollgate.price_tiers values ('00000000-0000-0000-0000-000000000000', 0, 1000000, 0, 0, 0, 0, 0)";
+        insert into tollgate.price_tiers
+          select price_id, 0, 1000000, 0, 0, 0, 0, 0, effective_from from tollgate.prices where model = 'small'";
     admin.batch_execute(price).await.unwrap();
     let operator = Operator::new(Pool::connect(config(&database, 2)).unwrap());
     let tenant = Tenant::new(OrganizationId::new(Uuid::now_v7()), "ann");
