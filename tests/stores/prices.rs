@@ -60,11 +60,11 @@ async fn in_an_hour(f: &Postgres) -> Moment {
 /// Lets an hour go by for everything that was put off until then.
 async fn an_hour_later(f: &Postgres) {
     let sql = "with begun as (
-          update tollgate.prices set effective_from = clock_timestamp() where effective_from > clock_timestamp()
+          update tollgate.prices set effective_from = now() where effective_from > now()
             returning price_id, effective_from)
           update tollgate.price_tiers t set effective_from = begun.effective_from from begun where t.price_id = begun.price_id;
-        update tollgate.price_overrides set effective_from = clock_timestamp() where effective_from > clock_timestamp();
-        update tollgate.price_markups set effective_from = clock_timestamp() where effective_from > clock_timestamp()";
+        update tollgate.price_overrides set effective_from = now() where effective_from > now();
+        update tollgate.price_markups set effective_from = now() where effective_from > now()";
     f.database.connect().await.unwrap().batch_execute(sql).await.unwrap();
 }
 
@@ -229,9 +229,7 @@ async fn of_several_imports_for_one_moment_the_last_one_stands() {
         assert_eq!(import(&f, &[price("a", input)], &at).await.added, Some(1));
     }
     // One moment for all four of them, as before.
-    let sql = "update tollgate.prices set effective_from = now() where effective_from > now()";
-    let admin = f.database.connect().await.unwrap();
-    assert_eq!(admin.execute(sql, &[]).await.unwrap(), 4);
+    an_hour_later(&f).await;
     let book = f.store.price_book().await.unwrap();
     assert_eq!(book.get("a").unwrap().tiers[0].rates.input, 30);
 }
