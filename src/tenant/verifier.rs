@@ -243,7 +243,8 @@ impl Inner {
         if !(leeway..i64::MAX).contains(&now) {
             return Err(Denial::Expired.into());
         }
-        let payload = key.decode(token, header.algorithm, &self.decoder)?;
+        let decoding = key.decoding(header.algorithm)?;
+        let payload = self.decoder.decode(token, header.algorithm, decoding)?;
         let read = claims::read(payload, &self.config, now)?;
         Ok(Verified { tenant: read.tenant, key: Arc::clone(key), ends: read.ends })
     }

@@ -34,7 +34,7 @@ fn decode(header: &Value, claims: &Value) -> Result<Map<String, Value>, Denial> 
     let token = sign(0, &header.to_string(), &claims.to_string());
     let keys = KeySet::parse(set(&[jwk(0, "a")]).as_bytes(), &[Algorithm::Rs256]).unwrap();
     let decoder = Decoder::new(&rules(), &Clock::System);
-    keys.find(None).unwrap().decode(&token, Algorithm::Rs256, &decoder)
+    decoder.decode(&token, Algorithm::Rs256, keys.find(None).unwrap().decoding(Algorithm::Rs256)?)
 }
 
 #[test]

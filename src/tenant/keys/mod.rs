@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::{algorithm::Algorithm, decoder::Decoder, denial::Denial};
+use super::{algorithm::Algorithm, denial::Denial};
 
 /// The most keys that a published set may have.
 const KEYS_MAX: usize = 32;
@@ -24,15 +24,10 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The payload of a token that this key has signed, by an algorithm that this key is for.
-    pub(super) fn decode(
-        &self,
-        token: &str,
-        algorithm: Algorithm,
-        decoder: &Decoder,
-    ) -> Result<Map<String, Value>, Denial> {
+    /// What verifies signatures of this algorithm, if this key is for it.
+    pub(super) fn decoding(&self, algorithm: Algorithm) -> Result<&DecodingKey, Denial> {
         if self.algorithms.contains(&algorithm) {
-            decoder.decode(token, algorithm, &self.decoding)
+            Ok(&self.decoding)
         } else {
             Err(Denial::Algorithm)
         }
