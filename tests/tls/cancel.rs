@@ -1,5 +1,6 @@
 //! Cancel requests travel on connections of their own: within TLS, or not at all.
 
+use tokio::task::JoinSet;
 use tokio_postgres::Client as Session;
 
 use crate::{
@@ -44,14 +45,22 @@ impl Case {
     async fn leave_a_statement(&self) {
         let lock = "begin; lock table tollgate.kill_switches in access exclusive mode";
         self.admin.batch_execute(lock).await.unwrap();
-        let mut client = Client::open(self.gateway.address).await;
         let request = format!(
             "GET /admin/v1/kill-switches HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\n\r\n",
             self.org.token
         );
-        client.send(request.as_bytes()).await;
+        let address = self.gateway.address;
+        let mut asking = JoinSet::new();
+        asking.spawn(async move {
+            // One that is refused before it came to its statement asks again.
+            loop {
+                let mut client = Client::open(address).await;
+                client.send(request.as_bytes()).await;
+                client.head().await;
+            }
+        });
         until("the statement waits", async || self.waiting().await > 0).await;
-        drop(client);
+        asking.shutdown().await;
         until("it does not wait any more", async || self.waiting().await == 0).await;
         self.admin.batch_execute("rollback").await.unwrap();
     }

@@ -89,6 +89,7 @@ impl Front {
 
 impl Shared {
     async fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
+        client.set_nodelay(true)?;
         let mut first = [0; 8];
         if client.read_exact(&mut first).await.is_err() {
             self.count(|seen| seen.hung_up += 1);
@@ -98,7 +99,9 @@ impl Shared {
         let manner = self.manner.lock().unwrap().clone();
         match manner {
             Manner::Passes(address) => {
-                self.pass(client, first, asked, TcpStream::connect(address).await?).await
+                let server = TcpStream::connect(address).await?;
+                server.set_nodelay(true)?;
+                self.pass(client, first, asked, server).await
             }
             Manner::PassesPlain(socket) => {
                 self.pass(client, first, asked, UnixStream::connect(socket).await?).await
