@@ -264,6 +264,29 @@ async fn a_call_that_is_only_recorded_is_counted_from_when_its_answer_began() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_only_recorded_is_counted_where_half_of_its_answer_came() {
+    let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+    let (sender, mut answer) = stream();
+    answer.headers_mut().clear();
+    sender.send(Ok("{".into())).await.unwrap();
+    let half = once(answer);
+    let provider = service_fn(move |request: Request<RequestBody>| {
+        let keeping = Keeping { keep: Keep::Metadata, capture_bytes_max: 0 };
+        Call::of(&request).unwrap().keep(keeping);
+        let half = half();
+        async move { Ok::<_, Infallible>(half.await) }
+    });
+    let gateway = layer(&recorder).kill_switch(switch.clone()).layer_over(provider);
+    let mut call = task::spawn(gateway.oneshot(request(CHAT)));
+    assert_pending!(call.poll());
+    switch.cut(ORGANIZATION, &all());
+    assert_eq!(call.await.unwrap().status(), 403);
+    let finish = recorder.only_finish().await;
+    assert_eq!((finish.ending, finish.settlement), (Ending::Cut, None));
+    assert!(finish.usage.input > 0);
+}
+
+#[tokio::test]
 async fn a_provider_that_had_failed_before_is_not_paid() {
     let (recorder, switch) = (Recorder::open(), KillSwitch::default());
     // Also where it is the client who leaves in the middle of the provider's error.

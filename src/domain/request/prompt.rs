@@ -266,10 +266,6 @@ impl<'m> Prompt<'m> {
                 media.add(&image_url(reader, &mut detail)?);
                 Ok(())
             }
-            "source" => {
-                media.add(&self.aside(|prompt| prompt.field(reader, &key))?);
-                Ok(())
-            }
             _ => self.field(reader, &key),
         })?;
         match (kind.as_deref(), source.as_deref()) {

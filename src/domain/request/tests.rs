@@ -177,7 +177,9 @@ fn tools_that_the_provider_runs_are_refused_and_tools_that_the_client_runs_are_n
     {
         assert!(with(json!({"type": kind, "name": "x"})).is_ok(), "{kind}");
     }
-    assert!(with(json!({"name": "x", "input_schema": {}})).is_ok());
+    for kind in [json!({"name": "x"}), json!({"type": null, "name": "x", "input_schema": {}})] {
+        assert!(with(kind.clone()).is_ok(), "{kind}");
+    }
 }
 
 #[test]
@@ -216,12 +218,13 @@ fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
     let image =
         json!({"type": "image", "source": {"type": "base64", "data": "A".repeat(1_000_000)}});
     let result = json!({"type": "tool_result", "tool_use_id": "t", "content": [image]});
+    let document = json!({"type": "document", "source": {"type": "content", "content": [image]}});
     let facts = read_value(
         Endpoint::Messages,
-        &json!({"model": "m", "messages": [{"content": [result, image]}]}),
+        &json!({"model": "m", "messages": [{"content": [result, image, document]}]}),
     )
     .unwrap();
-    assert!((4_784 * 2..12_000).contains(&facts.input_bound));
+    assert!((4_784 * 3..17_000).contains(&facts.input_bound));
 
     // What only looks like a picture is text, byte for byte.
     let text = json!({"type": "text", "text": "x", "source": {"data": "A".repeat(100_000)}});

@@ -358,17 +358,20 @@ fn windows_that_are_over_are_forgotten_unless_something_is_held_in_them() {
 
 #[test]
 fn windows_that_are_over_are_forgotten_once_there_are_many_and_not_before() {
-    let mut account = with(1_000);
-    let last = u64::try_from(WINDOWS_MAX).unwrap() * 2;
-    for day in 0..=last {
-        let request_id = arrived(AT_MS + day * DAY_MS);
-        let request = HoldRequest { request_id, amount: Credits::ZERO, tokens: 1, ttl: MINUTE };
-        assert_eq!(account.hold(&request, &Budgets::default()), HoldVerdict::Granted);
-        account.settle(request_id, &settlement(0, 1)).unwrap();
-        // A day and a month more, before those that are over are looked for.
-        assert!(account.windows.len() <= WINDOWS_MAX + 2, "day {day}");
-        if day == 1 {
-            assert_eq!(tokens(&account)[0], (1, 0), "yesterday is remembered while there is room");
+    // Whichever day of a month it is when there are as many as there may be.
+    for from in 0..31 {
+        let mut account = with(1_000);
+        let last = u64::try_from(WINDOWS_MAX).unwrap() * 2;
+        for day in 0..=last {
+            let request_id = arrived(AT_MS + (from + day) * DAY_MS);
+            let request = HoldRequest { request_id, amount: Credits::ZERO, tokens: 1, ttl: MINUTE };
+            assert_eq!(account.hold(&request, &Budgets::default()), HoldVerdict::Granted);
+            account.settle(request_id, &settlement(0, 1)).unwrap();
+            // A day and a month more, before those that are over are looked for.
+            assert!(account.windows.len() <= WINDOWS_MAX + 2, "day {day} from {from}");
+            if (from, day) == (0, 1) {
+                assert_eq!(tokens(&account)[0], (1, 0), "remembered while there is room");
+            }
         }
     }
 }
