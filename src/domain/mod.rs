@@ -13,6 +13,7 @@ pub mod output;
 pub(crate) mod percent;
 pub mod policy;
 pub mod price;
+pub mod price_bounds;
 pub mod price_file;
 pub mod price_review;
 pub mod rate;

@@ -8,14 +8,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use super::{
     credits::Credits,
     price::{ModelPrice, PriceBook},
+    price_bounds::{PER_REQUEST, implausible},
     price_file::{PriceFile, SkipReason},
 };
 
-/// Nano-dollars per million tokens beyond which a price is a mistake of the unit: a thousand dollars.
-/// The dearest published one is below it.
-pub const RATE_MAX: i64 = 1_000_000_000_000;
-/// The same for a request: ten dollars.
-pub const PER_REQUEST_MAX: Credits = Credits::from_nanos(10_000_000_000);
 /// A price that changes by more than this factor, up or down, is a jump.
 pub const JUMP_FACTOR: i64 = 10;
 
@@ -115,8 +111,6 @@ impl fmt::Display for Reason {
     }
 }
 
-const PER_REQUEST: &str = "per_request";
-
 /// Holds a list against the prices in force. Jumps are no objection where they are accepted.
 pub fn review(file: &PriceFile, in_force: &PriceBook, accept_jumps: bool) -> Review {
     let mut review = Review::default();
@@ -164,13 +158,6 @@ impl Review {
     }
 }
 
-/// The first class that costs more than any model does.
-pub fn implausible(price: &ModelPrice) -> Option<&'static str> {
-    let classes = price.tiers.iter().flat_map(|tier| tier.rates.by_class());
-    let mut dear = classes.filter(|(_, rate)| *rate > RATE_MAX).map(|(class, _)| class);
-    dear.next().or_else(|| (price.per_request > PER_REQUEST_MAX).then_some(PER_REQUEST))
-}
-
 /// Whether two prices of a model are the same, whatever their rows are called.
 fn is_same(one: &ModelPrice, other: &ModelPrice) -> bool {
     ModelPrice { price_id: one.price_id, ..other.clone() } == *one
@@ -214,6 +201,7 @@ mod tests {
     use crate::domain::{
         ids::PriceId,
         price::{Rates, Tier},
+        price_bounds::{PER_REQUEST_MAX, RATE_MAX},
         price_file::{Skipped, built_in},
     };
 
@@ -237,16 +225,6 @@ mod tests {
 
     fn reasons(review: &Review) -> Vec<String> {
         review.objections.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn the_dearest_price_that_is_believed_is_the_bound_itself() {
-        assert_eq!(implausible(&price("new", RATE_MAX, 1)), None);
-        assert_eq!(implausible(&price("new", RATE_MAX.saturating_add(1), 1)), Some("input"));
-        let request = |per_request| ModelPrice { per_request, ..price("new", 1, 1) };
-        assert_eq!(implausible(&request(PER_REQUEST_MAX)), None);
-        let more = Credits::from_nanos(PER_REQUEST_MAX.nanos().saturating_add(1));
-        assert_eq!(implausible(&request(more)), Some(PER_REQUEST));
     }
 
     #[test]

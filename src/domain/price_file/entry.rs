@@ -10,7 +10,7 @@ use crate::domain::{
     ids::PriceId,
     json::{JsonError, Kind, Reader},
     price::{ModelPrice, Rates, Tier},
-    price_review::implausible,
+    price_bounds::implausible,
 };
 
 /// USD per token to nano-dollars per million tokens.
