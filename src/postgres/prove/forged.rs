@@ -3,19 +3,18 @@
 use uuid::Uuid;
 
 use super::{
-    Ground, ident, literal,
-    probes::{Answer, Try, attempt, become_role, claims, judge, role_of, sent},
+    Ground,
+    answer::{Answer, attempt, judge},
+    ident, literal,
     report::Proof,
+    roles::{PEOPLE, become_role, claims, role_of, sent},
     rows::Canaries,
+    tries::Try,
 };
 use crate::{clock::unix_millis, postgres::Seal, store::StoreError};
 
 /// Longer than a seal is good, or may be good for.
 const FAR_OFF_MS: i64 = 600_000;
-/// The roles that statements of people run as.
-pub(super) const PEOPLE: [&str; 5] =
-    ["tollgate_owner", "tollgate_admin", "tollgate_member", "tollgate_viewer", "tollgate_platform"];
-
 /// Claims of the other organization that no gateway has sealed now, each with a word for it.
 pub(super) fn forms(seal: &Seal, canaries: &Canaries, role: &str) -> Vec<(&'static str, String)> {
     let of = |organization, user| claims(organization, user, role_of(role)).to_string();

@@ -7,8 +7,9 @@
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::{
-    Ground, execute, forged, literal, probes,
+    Ground, execute, forged, literal,
     report::Proof,
+    roles,
     rows::{Canaries, Canary},
 };
 use crate::{
@@ -27,7 +28,7 @@ pub(super) async fn run(
     canaries: &Canaries,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
-    let (roles, _) = probes::roles(ground, proof).await?;
+    let (roles, _) = roles::roles(ground, proof).await?;
     // Comparing all rows needs a user that sees them; the answers are judged by everyone.
     let watch = watch(ground, canaries).await?;
     if watch.is_none() {
@@ -66,7 +67,7 @@ async fn call(
     proof.calls = proof.calls.saturating_add(1);
     let client = ground.client;
     execute(client, "savepoint call").await?;
-    probes::become_role(client, role, Some(&own_claims(canaries, role))).await?;
+    roles::become_role(client, role, Some(&own_claims(canaries, role))).await?;
     let answer = client.simple_query(sql).await;
     match answer {
         Err(error) if error.code().is_none() => return Err(error::failed(&error)),
@@ -122,7 +123,7 @@ async fn call_forged(
         };
         execute(client, "savepoint call").await?;
         // Where it takes none, those in force count.
-        probes::become_role(client, role, (!takes_claims).then_some(claims.as_str())).await?;
+        roles::become_role(client, role, (!takes_claims).then_some(claims.as_str())).await?;
         match client.simple_query(&function.call(ground, canaries, true, &claims)).await {
             Err(error) => match error.code() {
                 None => return Err(error::failed(&error)),
@@ -149,8 +150,8 @@ async fn call_forged(
 
 fn own_claims(canaries: &Canaries, role: &str) -> String {
     let own = &canaries.own;
-    let claims = probes::claims(own.organization, &own.marker, probes::role_of(role));
-    probes::sent(canaries.seal.as_ref(), &claims)
+    let claims = roles::claims(own.organization, &own.marker, roles::role_of(role));
+    roles::sent(canaries.seal.as_ref(), &claims)
 }
 
 /// What a function says that has nothing to say.

@@ -10,7 +10,10 @@
 //! An organization's own schema is proven in the same way, and that it takes no row of another one.
 //!
 //! Everything is read from the catalog, so a new table is proven, or found wanting, without a change here.
+//!
+#![doc = include_str!("../../../docs/isolation.md")]
 
+mod answer;
 mod catalog;
 mod checks;
 mod forged;
@@ -19,7 +22,9 @@ mod keys;
 mod newer;
 mod probes;
 mod report;
+mod roles;
 mod rows;
+mod tries;
 
 use tokio_postgres::{Client, Config, Row, types::ToSql};
 

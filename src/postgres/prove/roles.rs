@@ -1,0 +1,91 @@
+//! The roles that the proof acts as, and the claims that it sends with them.
+
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::{
+    Ground,
+    checks::{OPERATORS_TABLES, names},
+    execute, literal,
+    report::Proof,
+};
+use crate::{
+    postgres::{Seal, error, seal::Sealed},
+    store::StoreError,
+};
+
+/// Whom the gateway and people act as; the owner of the tables too.
+pub(super) const ROLES: [&str; 9] = [
+    "tollgate_login",
+    "tollgate_owner",
+    "tollgate_admin",
+    "tollgate_member",
+    "tollgate_viewer",
+    "tollgate_platform",
+    "tollgate_ledger",
+    MOVER,
+    "tollgate_migrator",
+];
+pub(super) const MOVER: &str = "tollgate_mover";
+
+/// The roles that statements of people run as.
+pub(super) const PEOPLE: [&str; 5] =
+    ["tollgate_owner", "tollgate_admin", "tollgate_member", "tollgate_viewer", "tollgate_platform"];
+
+/// Those of the roles that this user may become, and the server's version.
+pub(super) async fn roles(
+    ground: &Ground<'_>,
+    proof: &mut Proof,
+) -> Result<(Vec<&'static str>, i32), StoreError> {
+    let failed = |error: tokio_postgres::Error| error::failed(&error);
+    let asked = include_str!("../sql/statements/prove/user.sql");
+    let user = ground.query_one(asked, &[&ROLES.as_slice()]).await?;
+    let may: Vec<String> = user.try_get(2).map_err(failed)?;
+    let (may, not): (Vec<_>, Vec<_>) =
+        ROLES.into_iter().partition(|role| may.iter().any(|one| one == role));
+    for role in not {
+        proof.unchecked(format!("what {role} can do: this user cannot become it"));
+    }
+    Ok((may, user.try_get(4).map_err(failed)?))
+}
+
+/// Becomes a role with these claims, or none.
+pub(super) async fn become_role(
+    client: &Client,
+    role: &str,
+    claims: Option<&str>,
+) -> Result<(), StoreError> {
+    let claims = claims.unwrap_or_default();
+    let sql = format!(
+        "set local role none; select set_config('request.jwt.claims', {}, true), set_config('role', {}, true)",
+        literal(claims),
+        literal(role)
+    );
+    execute(client, &sql).await
+}
+
+pub(super) fn claims(organization: Uuid, user: &str, role: &str) -> Value {
+    json!({"organization_id": organization, "sub": user, "role_in_organization": role})
+}
+
+/// Claims as they are sent: sealed now, where they must be.
+pub(super) fn sent(seal: Option<&Seal>, claims: &Value) -> String {
+    Sealed::new(seal, &claims.to_string()).text().into_owned()
+}
+
+/// The role that a token would have for this database role.
+pub(super) fn role_of(role: &str) -> &str {
+    match role {
+        "tollgate_admin" => "admin",
+        "tollgate_member" => "member",
+        "tollgate_viewer" => "viewer",
+        "tollgate_platform" => "platform",
+        _ => "owner",
+    }
+}
+
+/// Whether the operator's staff may see rows of every organization there.
+pub(super) fn operators(role: &str, table: &str) -> bool {
+    role == "tollgate_platform" && names(OPERATORS_TABLES).contains(&table)
+}
