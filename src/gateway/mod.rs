@@ -13,6 +13,7 @@ pub mod dev;
 mod dev_tokens;
 mod installation;
 pub mod issuer;
+mod metrics_list;
 mod observe;
 mod ready;
 mod request_id;

@@ -135,7 +135,7 @@ fn every_metric_that_is_recorded_is_described_and_none_is_described_that_is_not(
         "metrics::histogram!(",
         "Key::from_static_parts(",
     ]);
-    let described = sorted(&["describe_counter!(", "describe_gauge!(", "describe_histogram!("]);
+    let described = sorted(&["name: "]);
     assert!(recorded.len() > 20, "{recorded:?}");
     assert_eq!(recorded, described);
 }
