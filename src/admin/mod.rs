@@ -12,6 +12,8 @@
 //! | `DELETE` there | turns it off, where it is on |
 //!
 //! A suspended organization is answered as any other: its owner must be able to take it back.
+//!
+#![doc = include_str!("../../docs/kill-switch.md")]
 
 mod kill_switches;
 #[cfg(test)]

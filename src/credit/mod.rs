@@ -53,6 +53,8 @@
 //!
 //! [`Tenant`]: crate::Tenant
 //! [`Call`]: crate::Call
+//!
+#![doc = include_str!("../../docs/credits.md")]
 
 mod estimate;
 #[cfg(test)]

@@ -50,6 +50,8 @@
 //! [`Tenant`]: crate::Tenant
 //! [`Call`]: crate::Call
 //! [`RateLimit`]: crate::domain::policy::RateLimit
+//!
+#![doc = include_str!("../../docs/limits.md")]
 
 mod counts;
 mod future;

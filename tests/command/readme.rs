@@ -1,5 +1,5 @@
-//! The README's commands, run as they stand there: each block by a shell, in its order, against one `tollgate dev`. A
-//! new line in a block is run by itself; a new block, or a command in the text, has to be entered here.
+//! The commands of the README and of the operator's pages, run as they stand there: each block by a shell, against one
+//! `tollgate dev`. A new line in a block is run by itself; a new block, or a command in the text, has to be entered here.
 
 use std::{
     fs,
@@ -15,7 +15,19 @@ use uuid::Uuid;
 
 use crate::kit::{Dev, Folder, serving};
 
-const README: &str = include_str!("../../README.md");
+/// Each page by its name.
+const PAGES: [(&str, &str); 10] = [
+    ("README", include_str!("../../README.md")),
+    ("operating", include_str!("../../docs/operating.md")),
+    ("limits", include_str!("../../docs/limits.md")),
+    ("credits", include_str!("../../docs/credits.md")),
+    ("isolation", include_str!("../../docs/isolation.md")),
+    ("placements", include_str!("../../docs/placements.md")),
+    ("kill-switch", include_str!("../../docs/kill-switch.md")),
+    ("prices", include_str!("../../docs/prices.md")),
+    ("guarantees", include_str!("../../docs/guarantees.md")),
+    ("speed", include_str!("../../docs/speed.md")),
+];
 /// Where the README's gateway listens. Here it is a free port.
 const LISTENS: &str = "http://127.0.0.1:8080";
 /// Shells that wait for one another, on a machine that has other things to do.
@@ -51,27 +63,28 @@ enum Run {
 }
 use Run::{Here, Not, There};
 
-/// The blocks, in their order: the heading above each, and its first words.
-const BLOCKS: [(&str, &str, Run); 11] = [
+/// The blocks, in the order in which they are run: the page of each, and its first words.
+const BLOCKS: [(&str, &str, Run); 16] = [
     (
-        "Two commands",
+        "README",
         "cargo run --release -- dev",
         There(
             "command/dev.rs",
             "dev_serves_calls_probes_and_tokens_and_the_books_are_right_afterwards",
         ),
     ),
-    ("Two commands", "cargo test", Not("it is what runs this")),
-    ("A first call", "ORG=$(cargo run", Here("", &["HTTP/1.1 200", "\"content\":\"hello"])),
-    ("A first call", "cargo run -q --release -- reconcile", Here("", &["All books are right."])),
+    ("README", "cargo test", Not("it is what runs this")),
+    ("README", "ORG=$(cargo run", Here("", &["HTTP/1.1 200", "\"content\":\"hello"])),
+    ("README", "cargo run -q --release -- reconcile", Here("", &["All books are right."])),
+    ("operating", "tollgate migrate", Here("", &["Isolation holds.", "Acme"])),
     (
-        "Rates",
+        "limits",
         "tollgate limits set",
         Here("", &["User ada: 200 requests", "gpt-4o*: 100000 tokens a minute, 8 calls"]),
     ),
-    ("Credits and budgets", "tollgate credits grant", Here("", &["a day", "a month"])),
+    ("credits", "tollgate credits grant", Here("", &["a day", "a month"])),
     (
-        "Proof of isolation",
+        "isolation",
         "cargo run -q --release -- prove",
         // Before there is a further database.
         Here(
@@ -80,14 +93,18 @@ const BLOCKS: [(&str, &str, Run); 11] = [
         ),
     ),
     (
-        "Placements",
+        "placements",
         "tollgate org create",
         // `migrate` first, as the comment there says.
         Here("tollgate migrate; ORG=$OTHER;", &["not being moved", "Placed in database:big"]),
     ),
-    ("The kill switch", "OWNER=$(cargo run", Here("", &["a leaked key"])),
-    ("Sealed claims", "openssl rand", Here("", &["Claims must be sealed"])),
-    ("Prices, bills and statements", "tollgate prices import", Here("ID=$ORG;", &[])),
+    ("kill-switch", "OWNER=$(cargo run", Here("", &["a leaked key"])),
+    ("kill-switch", "tollgate org suspend", Here("", &[])),
+    ("isolation", "openssl rand", Here("", &["Claims must be sealed"])),
+    ("prices", "tollgate prices import", Here("", &["gpt-4o-mini"])),
+    ("prices", "tollgate prices set-override", Here("", &["gpt-4o"])),
+    ("prices", "tollgate prices rebill", Here("", &[])),
+    ("prices", "tollgate statement", Here("", &[])),
 ];
 
 /// Commands within the text.
@@ -111,8 +128,8 @@ const WITHIN: [(&str, Run); 12] = [
         There("command/seals.rs", "a_key_is_changed_for_another_while_calls_go_on"),
     ),
     (
-        "tollgate org suspend ID [--team ID | --user NAME | --key ID] [--reason TEXT]",
-        There("command/switches.rs", "a_team_and_a_key_are_suspended_and_resumed_by_the_operator"),
+        "tollgate prove --read-only",
+        There("tls/encrypted.rs", "every_command_talks_to_the_database_within_tls_only"),
     ),
     (
         "tollgate migrate",
@@ -139,36 +156,29 @@ const WITHIN: [(&str, Run); 12] = [
     ),
 ];
 
-/// The shell's blocks: the heading above each, and its text.
+/// The shell's blocks: the page of each, and its text.
 fn blocks() -> Vec<(&'static str, &'static str)> {
-    let (mut found, mut heading) = (Vec::new(), "");
-    let mut rest = README;
-    while let Some((line, after)) = rest.split_once('\n') {
-        rest = after;
-        if let Some(title) = line.strip_prefix("## ") {
-            heading = title;
-        } else if let Some(language) = line.strip_prefix("```") {
-            let (block, after) = rest.split_once("\n```").unwrap();
-            rest = after;
-            if language == "sh" {
-                found.push((heading, block));
-            }
-        }
-    }
-    found
+    let of_page = |(page, text): (&'static str, &'static str)| {
+        let opened = text.split("```sh\n").skip(1);
+        opened.map(move |rest| (page, rest.split_once("\n```").unwrap().0))
+    };
+    PAGES.into_iter().flat_map(of_page).collect()
 }
 
 #[test]
-fn every_command_in_the_readme_is_run_by_a_test() {
+fn every_command_on_a_page_is_run_by_a_test() {
     let blocks = blocks();
-    let known: Vec<_> = BLOCKS.iter().map(|(heading, first, _)| (*heading, *first)).collect();
-    for (heading, block) in &blocks {
-        let listed = known.iter().any(|(at, first)| at == heading && block.starts_with(first));
-        assert!(listed, "say in BLOCKS how this is run:\n## {heading}\n{block}");
+    for (page, block) in &blocks {
+        let listed = BLOCKS.iter().any(|(at, first, _)| at == page && block.starts_with(first));
+        assert!(listed, "say in BLOCKS how this is run, of {page}:\n{block}");
     }
-    assert_eq!(blocks.len(), BLOCKS.len(), "a block that is listed is not in the README");
+    for (page, first, _) in &BLOCKS {
+        let there = blocks.iter().filter(|(at, block)| at == page && block.starts_with(first));
+        assert_eq!(there.count(), 1, "not in {page}: {first}");
+    }
 
-    let within = README.split('`').skip(1).step_by(2).filter(|text| {
+    let words = PAGES.iter().flat_map(|(_, text)| text.split('`').skip(1).step_by(2));
+    let within = words.filter(|text| {
         let mut words = text.split_whitespace();
         matches!(words.next(), Some("tollgate" | "cargo" | "curl" | ".ci/run" | "openssl"))
     });
@@ -177,7 +187,7 @@ fn every_command_in_the_readme_is_run_by_a_test() {
         assert!(listed, "say in WITHIN how this is run: {command}");
     }
     for (text, _) in &WITHIN {
-        assert!(within.clone().any(|command| command == *text), "not in the README: {text}");
+        assert!(within.clone().any(|command| command == *text), "on no page: {text}");
     }
 
     let runs = BLOCKS.iter().map(|(.., run)| run).chain(WITHIN.iter().map(|(_, run)| run));
@@ -194,13 +204,15 @@ fn every_command_in_the_readme_is_run_by_a_test() {
     }
 }
 
-/// A block in a shell that knows the words of the README.
+/// A block in a shell that knows the words of the pages.
 async fn shell(folder: &Folder, dev: &Dev, before: &str, block: &str) -> Output {
     let here = folder.path();
     // In production the organization's id is written out.
     let block = block.replace(LISTENS, &dev.url("")).replace("--org ID", "--org $ORG");
     // The move above it has come to its end, so that there is nothing to undo.
     let block = block.replace("--abort ", "--abort || test $? = 1; ");
+    // A day that is always to come.
+    let block = block.replace("2027-01-01", "2999-01-01");
     let mut shell = Command::new("/bin/sh");
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -222,7 +234,7 @@ async fn shell(folder: &Folder, dev: &Dev, before: &str, block: &str) -> Output 
 }
 
 #[tokio::test]
-async fn the_readme_holds_what_it_says_from_its_first_line_to_its_last() {
+async fn each_page_holds_what_it_says_from_its_first_line_to_its_last() {
     let tools = ["curl", "openssl", "python3"];
     let found = |tool: &str| std::process::Command::new(tool).arg("--help").output().is_ok();
     if !testing::has("curl, openssl and python3", tools.into_iter().all(found)) {
@@ -247,13 +259,19 @@ async fn the_readme_holds_what_it_says_from_its_first_line_to_its_last() {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain/prices/model_prices.json");
     fs::copy(list, here.join("prices.json")).unwrap();
 
-    for ((heading, block), (.., run)) in blocks().into_iter().zip(&BLOCKS) {
+    let agreed = r#"{"tollgate_prices": 1, "models": {"gpt-4o": {"usd_per_million_tokens": {"input": 2, "output": 8}}}}"#;
+    fs::write(here.join("agreed.json"), agreed).unwrap();
+
+    let blocks = blocks();
+    for (page, first, run) in &BLOCKS {
         let Here(before, words) = run else { continue };
+        let of_it = |(at, block): &&(&str, &str)| at == page && block.starts_with(first);
+        let (_, block) = blocks.iter().find(of_it).unwrap();
         let output = shell(&folder, &dev, before, block).await;
         let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
-        assert!(output.status.success(), "## {heading}\n{block}\n{said}");
+        assert!(output.status.success(), "{page}:\n{block}\n{said}");
         for word in *words {
-            assert!(said.contains(word), "## {heading}, {word}:\n{block}\n{said}");
+            assert!(said.contains(word), "{page}, {word}:\n{block}\n{said}");
         }
     }
     // One of the organizations is in the further database now.

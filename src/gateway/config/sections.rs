@@ -43,7 +43,8 @@ pub struct Server {
     /// Default `30s`. How long open calls may go on after a signal to stop; then they are cut.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
-    /// Default `15s`. How long the writing of endings may take after the last call.
+    /// Default `15s`. How long may pass after the last call: up to half of it for answers that are drained for clients that
+    /// have left, the rest for writing the ends of calls.
     #[serde(with = "humantime_serde")]
     pub finish_grace: Duration,
 }

@@ -3,6 +3,8 @@
 //!
 //! The main database has the directory: `organizations` has a row of every organization there, wherever its other
 //! rows are. [`Places`] sends each call to where its organization is, and a [`Mover`] moves one.
+//!
+#![doc = include_str!("../../../docs/placements.md")]
 
 mod anywhere;
 mod directory;
