@@ -16,7 +16,7 @@ fn documented() -> Vec<&'static str> {
 
 /// As [`documented`], each with the statuses that it refuses with.
 fn table() -> Vec<(&'static str, Vec<&'static str>)> {
-    let source = include_str!("../src/lib.rs");
+    let source = include_str!("../../src/lib.rs");
     let rows = source.lines().filter_map(|line| line.strip_prefix("//! | [`"));
     rows.filter_map(|row| {
         let refuses = row.trim_end_matches([' ', '|']).rsplit('|').next()?;
@@ -28,7 +28,7 @@ fn table() -> Vec<(&'static str, Vec<&'static str>)> {
 /// The layers of the README's drawing, outermost first, each with the statuses that stand behind it.
 fn drawn() -> Vec<(&'static str, Vec<&'static str>)> {
     let lines =
-        include_str!("../README.md").lines().filter_map(|line| Some(line.split_once("──► ")?.1));
+        include_str!("../../README.md").lines().filter_map(|line| Some(line.split_once("──► ")?.1));
     lines
         .filter_map(|line| {
             let (layer, rest) = line.split_once("Layer ")?;
@@ -75,8 +75,8 @@ async fn one_layer_goes_around_a_service_as_the_readme_says() {
     assert_eq!(gateway.oneshot(Request::new(())).await.unwrap().status(), 401);
 
     // These lines, but for where they are broken.
-    let block = include_str!("../README.md").split_once("```rust\n").unwrap().1;
+    let block = include_str!("../../README.md").split_once("```rust\n").unwrap().1;
     let block = block.split_once("```").unwrap().0;
     let close = |text: &str| text.split_whitespace().collect::<String>();
-    assert!(close(include_str!("compose.rs")).contains(&close(block)), "{block}");
+    assert!(close(include_str!("stack.rs")).contains(&close(block)), "{block}");
 }
