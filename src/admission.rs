@@ -2,7 +2,9 @@
 //!
 //! Layers that decide by something that may have to be fetched (a policy, a hold) all have the same
 //! two steps. Each layer wraps this future in an opaque one of its own; what they decide stays with
-//! them.
+//! them. [`decide`] is the shape of those that have nothing to do with the answer.
+
+pub(crate) mod decide;
 
 use std::{
     error::Error,

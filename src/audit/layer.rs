@@ -9,8 +9,14 @@ use crate::{
 /// Applies [`Audit`]. See the [module docs](super).
 #[derive(Clone, Debug)]
 pub struct AuditLayer {
-    policies: Policies,
-    capture_bytes_max: usize,
+    settings: Settings,
+}
+
+/// What is kept, and how much of it.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) policies: Policies,
+    pub(super) capture_bytes_max: usize,
 }
 
 impl AuditLayer {
@@ -18,7 +24,7 @@ impl AuditLayer {
 
     /// Keeps what the policy of the caller's organization lets it keep.
     pub const fn new(policies: Policies) -> Self {
-        Self { policies, capture_bytes_max: Self::CAPTURE_BYTES_MAX }
+        Self { settings: Settings { policies, capture_bytes_max: Self::CAPTURE_BYTES_MAX } }
     }
 
     /// Keeps the same for everybody.
@@ -30,7 +36,7 @@ impl AuditLayer {
     /// is left out and the record says so. A call in flight holds up to twice as much in memory.
     #[must_use]
     pub const fn capture_bytes_max(mut self, bytes: usize) -> Self {
-        self.capture_bytes_max = bytes;
+        self.settings.capture_bytes_max = bytes;
         self
     }
 }
@@ -39,6 +45,6 @@ impl<S> Layer<S> for AuditLayer {
     type Service = Audit<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Audit::new(inner, self.policies.clone(), self.capture_bytes_max)
+        Audit::new(inner, self.settings.clone())
     }
 }

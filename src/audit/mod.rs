@@ -31,12 +31,11 @@
 //! [`Tenant`]: crate::Tenant
 //! [`Call`]: crate::Call
 
-mod future;
 mod layer;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use future::ResponseFuture;
+pub use crate::admission::decide::ResponseFuture;
 pub use layer::AuditLayer;
 pub use service::Audit;

@@ -3,26 +3,45 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::ResponseFuture;
+use super::{ResponseFuture, layer::Settings};
 use crate::{
-    admission::{self, Admission, CALL_LAYER, TENANT_LAYER},
+    admission::{self, decide::Decide},
     body::ResponseBody,
     context::{Call, Keeping, Tenant},
     refusal::Refusal,
-    store::Policies,
+    store::Standing,
 };
 
 /// Marks calls for the audit log. See the [module docs](super).
 #[derive(Clone, Debug)]
 pub struct Audit<S> {
     inner: S,
-    policies: Policies,
-    capture_bytes_max: usize,
+    settings: Settings,
 }
 
 impl<S> Audit<S> {
-    pub(super) const fn new(inner: S, policies: Policies, capture_bytes_max: usize) -> Self {
-        Self { inner, policies, capture_bytes_max }
+    pub(super) const fn new(inner: S, settings: Settings) -> Self {
+        Self { inner, settings }
+    }
+}
+
+impl Settings {
+    fn mark(&self, call: &Call, standing: &Standing) {
+        let Self { capture_bytes_max, .. } = *self;
+        call.keep(Keeping { keep: standing.policy.keep, capture_bytes_max });
+    }
+}
+
+impl Decide for Settings {
+    fn known(&self, tenant: &Tenant, call: &Call) -> Option<Result<(), Refusal>> {
+        self.mark(call, &self.policies.peek_for(tenant, Some(call))?);
+        Some(Ok(()))
+    }
+
+    async fn ask(self, tenant: Tenant, call: Call) -> Result<(), Refusal> {
+        let standing = admission::standing(&self.policies, &tenant, Some(&call)).await?;
+        self.mark(&call, &standing);
+        Ok(())
     }
 }
 
@@ -39,25 +58,6 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let Some(tenant) = Tenant::of(&request) else {
-            return Admission::refuse(Refusal::Miswired(TENANT_LAYER), request, ()).into();
-        };
-        let Some(call) = Call::of(&request) else {
-            return Admission::refuse(Refusal::Miswired(CALL_LAYER), request, ()).into();
-        };
-        let capture_bytes_max = self.capture_bytes_max;
-        if let Some(standing) = self.policies.peek_for(tenant, Some(call)) {
-            call.keep(Keeping { keep: standing.policy.keep, capture_bytes_max });
-            return Admission::decided((Ok(()), ()), &mut self.inner, request).into();
-        }
-        let (policies, tenant, call) = (self.policies.clone(), tenant.clone(), call.clone());
-        let asking = Box::pin(async move {
-            let standing = admission::standing(&policies, &tenant, Some(&call)).await;
-            let marked = standing.map(|standing| {
-                call.keep(Keeping { keep: standing.policy.keep, capture_bytes_max });
-            });
-            (marked, ())
-        });
-        Admission::ask(asking, admission::take_ready(&mut self.inner), request).into()
+        ResponseFuture::by(&self.settings, &mut self.inner, request)
     }
 }

@@ -59,13 +59,12 @@
 mod estimate;
 #[cfg(test)]
 mod estimate_tests;
-mod future;
 mod layer;
 mod reserve;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use future::ResponseFuture;
+pub use crate::admission::decide::ResponseFuture;
 pub use layer::CreditLayer;
 pub use service::Credit;

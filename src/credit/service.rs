@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::{ResponseFuture, layer::Settings};
 use crate::{
-    admission::{self, Admission, CALL_LAYER, TENANT_LAYER},
+    admission::decide::Decide,
     body::ResponseBody,
     context::{Call, Tenant},
     refusal::Refusal,
@@ -27,6 +27,17 @@ impl<S> Credit<S> {
     }
 }
 
+impl Decide for Arc<Settings> {
+    /// Never: only the ledger can say whether credits can be held.
+    fn known(&self, _: &Tenant, _: &Call) -> Option<Result<(), Refusal>> {
+        None
+    }
+
+    async fn ask(self, tenant: Tenant, call: Call) -> Result<(), Refusal> {
+        self.reserve(&tenant, &call).await
+    }
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Credit<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
@@ -40,14 +51,6 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let Some(tenant) = Tenant::of(&request) else {
-            return Admission::refuse(Refusal::Miswired(TENANT_LAYER), request, ()).into();
-        };
-        let Some(call) = Call::of(&request) else {
-            return Admission::refuse(Refusal::Miswired(CALL_LAYER), request, ()).into();
-        };
-        let (settings, tenant, call) = (Arc::clone(&self.settings), tenant.clone(), call.clone());
-        let asking = Box::pin(async move { (settings.reserve(&tenant, &call).await, ()) });
-        Admission::ask(asking, admission::take_ready(&mut self.inner), request).into()
+        ResponseFuture::by(&self.settings, &mut self.inner, request)
     }
 }

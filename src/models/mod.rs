@@ -52,13 +52,12 @@
 //! [`Call`]: crate::Call
 
 mod decision;
-mod future;
 mod layer;
 pub mod listing;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use future::ResponseFuture;
+pub use crate::admission::decide::ResponseFuture;
 pub use layer::ModelsLayer;
 pub use service::Models;

@@ -5,10 +5,11 @@ use tower_service::Service;
 
 use super::{ResponseFuture, decision, layer::Rule};
 use crate::{
-    admission::{self, Admission, CALL_LAYER, TENANT_LAYER},
+    admission::{self, CALL_LAYER, decide::Decide},
     body::ResponseBody,
     context::{Call, Tenant},
     refusal::Refusal,
+    store::Policies,
 };
 
 /// Lets calls for allowed models through. See the [module docs](super).
@@ -21,6 +22,19 @@ pub struct Models<S> {
 impl<S> Models<S> {
     pub(super) const fn new(inner: S, rule: Rule) -> Self {
         Self { inner, rule }
+    }
+}
+
+/// By the policy of the caller's organization.
+impl Decide for Policies {
+    fn known(&self, tenant: &Tenant, call: &Call) -> Option<Result<(), Refusal>> {
+        let standing = self.peek_for(tenant, Some(call))?;
+        Some(decision::by_standing(&standing, &call.facts().model))
+    }
+
+    async fn ask(self, tenant: Tenant, call: Call) -> Result<(), Refusal> {
+        let standing = admission::standing(&self, &tenant, Some(&call)).await?;
+        decision::by_standing(&standing, &call.facts().model)
     }
 }
 
@@ -37,31 +51,13 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let Some(call) = Call::of(&request) else {
-            return Admission::refuse(Refusal::Miswired(CALL_LAYER), request, ()).into();
-        };
-        let policies = match &self.rule {
-            Rule::Everyone(list) => {
-                let verdict = decision::by_list(list, &call.facts().model);
-                return Admission::decided((verdict, ()), &mut self.inner, request).into();
+        let decision = match (&self.rule, Call::of(&request)) {
+            (Rule::EachOrganization(policies), Some(_)) => {
+                return ResponseFuture::by(policies, &mut self.inner, request);
             }
-            Rule::EachOrganization(policies) => policies,
+            (Rule::Everyone(list), Some(call)) => decision::by_list(list, &call.facts().model),
+            (_, None) => Err(Refusal::Miswired(CALL_LAYER)),
         };
-        let Some(tenant) = Tenant::of(&request) else {
-            return Admission::refuse(Refusal::Miswired(TENANT_LAYER), request, ()).into();
-        };
-        if let Some(standing) = policies.peek_for(tenant, Some(call)) {
-            let verdict = decision::by_standing(&standing, &call.facts().model);
-            return Admission::decided((verdict, ()), &mut self.inner, request).into();
-        }
-        let (policies, tenant, call) = (policies.clone(), tenant.clone(), call.clone());
-        let asking = Box::pin(async move {
-            let standing = admission::standing(&policies, &tenant, Some(&call)).await;
-            (
-                standing.and_then(|standing| decision::by_standing(&standing, &call.facts().model)),
-                (),
-            )
-        });
-        Admission::ask(asking, admission::take_ready(&mut self.inner), request).into()
+        ResponseFuture::decided(decision, &mut self.inner, request)
     }
 }
