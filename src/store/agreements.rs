@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quick_cache::sync::Cache;
-use tokio::time::Instant;
-
-use super::{PriceStore, StoreError};
+use super::{PriceStore, StoreError, cache::Cached};
 use crate::{
     context::Tenant,
     domain::{ids::OrganizationId, price::Agreement},
@@ -14,70 +11,24 @@ use crate::{
 /// The agreements of one store.
 pub(super) struct Agreements {
     store: Arc<dyn PriceStore>,
-    entries: Cache<OrganizationId, Entry>,
-    /// When the store last was away for whom, so that those who waited for that answer share it.
-    failures: Cache<OrganizationId, Instant>,
-    ttl: Duration,
-}
-
-#[derive(Clone)]
-struct Entry {
-    agreement: Arc<Agreement>,
-    fetched: Instant,
+    agreements: Cached<OrganizationId, Arc<Agreement>>,
 }
 
 impl Agreements {
     pub(super) const TTL_MAX: Duration = Duration::from_secs(30);
-    const ENTRIES_MAX: usize = 200_000;
-    const FAILURES_MAX: usize = 1_000;
 
     pub(super) fn cached(store: Arc<dyn PriceStore>, ttl: Duration) -> Self {
-        let entries = Cache::new(Self::ENTRIES_MAX);
-        let failures = Cache::new(Self::FAILURES_MAX);
-        Self { store, entries, failures, ttl: ttl.min(Self::TTL_MAX) }
+        Self { store, agreements: Cached::new("prices", ttl.min(Self::TTL_MAX), |_| true) }
     }
 
     pub(super) fn peek(&self, organization: OrganizationId) -> Option<Arc<Agreement>> {
-        let entry = self.entries.get(&organization)?;
-        self.believes(&entry).then_some(entry.agreement)
+        self.agreements.peek(&organization)
     }
 
     pub(super) async fn get(&self, tenant: &Tenant) -> Result<Arc<Agreement>, StoreError> {
+        let read = async { self.store.agreement(tenant).await.map(Arc::new) };
         let organization = tenant.organization_id();
-        if let Some(entry) = self.entries.get(&organization) {
-            if self.believes(&entry) {
-                return Ok(entry.agreement);
-            }
-            drop(self.entries.remove_if(&organization, |entry| !self.believes(entry)));
-        }
-        // Also the age of what is read now: it is of no later moment.
-        let asked = Instant::now();
-        let guard = match self.entries.get_value_or_guard_async(&organization).await {
-            Ok(entry) => return Ok(entry.agreement),
-            Err(guard) => guard,
-        };
-        // Whoever asked for all of us was told that the store is away.
-        if self.failures.get(&organization).is_some_and(|failed| failed >= asked) {
-            return Err(StoreError::Unavailable("the prices could not be read just now".into()));
-        }
-        match self.store.agreement(tenant).await {
-            Ok(agreement) => {
-                let agreement = Arc::new(agreement);
-                // Also for those who wait for it.
-                drop(guard.insert(Entry { agreement: Arc::clone(&agreement), fetched: asked }));
-                Ok(agreement)
-            }
-            Err(error) => {
-                if error.is_transient() {
-                    self.failures.insert(organization, Instant::now());
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn believes(&self, entry: &Entry) -> bool {
-        entry.fetched.elapsed() < self.ttl
+        self.agreements.get(&organization, || organization, read).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! tests and benches. `postgres` implements the same traits; one behaviour suite runs over both.
 
 mod agreements;
+mod cache;
 pub mod coalesce;
 mod memory;
 mod policies;

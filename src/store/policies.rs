@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use quick_cache::{Equivalent, sync::Cache};
-use tokio::time::Instant;
+use quick_cache::Equivalent;
 
-use super::{PolicyStore, StoreError};
+use super::{PolicyStore, StoreError, cache::Cached};
 use crate::{
     context::{Call, Standing, Tenant},
     domain::{
@@ -28,19 +27,14 @@ pub struct Policies(Source);
 #[derive(Clone)]
 enum Source {
     Fixed(Arc<Policy>),
-    Cached(Arc<Cached>),
+    OfStore(Arc<OfStore>),
 }
 
-struct Cached {
+struct OfStore {
     /// Tells these policies from all others of the process.
     number: u64,
     store: Arc<dyn PolicyStore>,
-    entries: Cache<Key, Entry>,
-    /// When the store last was away for whom, so that those who waited for that answer share it.
-    failures: Cache<Key, Instant>,
-    /// How often something was forgotten: what was being read meanwhile may be of before.
-    forgotten: AtomicU64,
-    ttl: Duration,
+    standings: Cached<Key, Standing>,
 }
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -65,26 +59,17 @@ struct KeyRef<'a> {
     user_id: &'a str,
 }
 
-#[derive(Clone)]
-struct Entry {
-    standing: Standing,
-    fetched: Instant,
-}
-
 impl Policies {
     /// How long a policy is believed: at most thirty seconds.
     pub const TTL_MAX: Duration = Duration::from_secs(30);
-    const ENTRIES_MAX: usize = 200_000;
-    const FAILURES_MAX: usize = 1_000;
 
     /// The policies of this store, believed for `ttl` (at most [`TTL_MAX`](Self::TTL_MAX)).
     pub fn cached(store: Arc<dyn PolicyStore>, ttl: Duration) -> Self {
-        let entries = Cache::new(Self::ENTRIES_MAX);
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        let ttl = ttl.min(Self::TTL_MAX);
-        let failures = Cache::new(Self::FAILURES_MAX);
-        let forgotten = AtomicU64::new(0);
-        Self(Source::Cached(Arc::new(Cached { number, store, entries, failures, forgotten, ttl })))
+        // A kill switch that is on may be turned off before the next call.
+        let lasts = |standing: &Standing| standing.suspended.is_none();
+        let standings = Cached::new("policy", ttl.min(Self::TTL_MAX), lasts);
+        Self(Source::OfStore(Arc::new(OfStore { number, store, standings })))
     }
 
     /// One policy for everybody: for a single layer in front of one's own service.
@@ -96,7 +81,7 @@ impl Policies {
     pub fn peek(&self, tenant: &Tenant) -> Option<Standing> {
         match &self.0 {
             Source::Fixed(policy) => Some(Standing::under(Arc::clone(policy), tenant.role())),
-            Source::Cached(cached) => cached.peek(tenant),
+            Source::OfStore(known) => known.peek(tenant),
         }
     }
 
@@ -104,21 +89,21 @@ impl Policies {
     pub async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
         match &self.0 {
             Source::Fixed(policy) => Ok(Standing::under(Arc::clone(policy), tenant.role())),
-            Source::Cached(cached) => cached.get(tenant).await,
+            Source::OfStore(known) => known.get(tenant).await,
         }
     }
 
     /// [`peek`](Self::peek), once a call: what a layer has learned here, those further in take from
     /// the call.
     pub(crate) fn peek_for(&self, tenant: &Tenant, call: Option<&Call>) -> Option<Standing> {
-        let (Source::Cached(cached), Some(call)) = (&self.0, call) else {
+        let (Source::OfStore(known), Some(call)) = (&self.0, call) else {
             return self.peek(tenant);
         };
-        if let Some(standing) = call.standing(cached.number, tenant) {
+        if let Some(standing) = call.standing(known.number, tenant) {
             return Some(standing.clone());
         }
-        let standing = cached.peek(tenant)?;
-        call.learn(cached.number, tenant, &standing);
+        let standing = known.peek(tenant)?;
+        call.learn(known.number, tenant, &standing);
         Some(standing)
     }
 
@@ -129,8 +114,8 @@ impl Policies {
         call: Option<&Call>,
     ) -> Result<Standing, StoreError> {
         let standing = self.get(tenant).await?;
-        if let (Source::Cached(cached), Some(call)) = (&self.0, call) {
-            call.learn(cached.number, tenant, &standing);
+        if let (Source::OfStore(known), Some(call)) = (&self.0, call) {
+            call.learn(known.number, tenant, &standing);
         }
         Ok(standing)
     }
@@ -142,73 +127,28 @@ impl Policies {
 
     /// Forgets what is known of these organizations, in one go: it takes as long as for one.
     pub fn forget_those(&self, are: impl Fn(OrganizationId) -> bool) {
-        if let Source::Cached(cached) = &self.0 {
-            // Counted first: an answer that comes after the count is not kept, one that came before is
-            // there to be taken out.
-            cached.forgotten.fetch_add(1, Ordering::SeqCst);
-            cached.entries.retain(|key, _| !are(key.organization_id));
+        if let Source::OfStore(known) = &self.0 {
+            known.standings.forget(|key| are(key.organization_id));
         }
     }
 }
 
-impl Cached {
+impl OfStore {
     fn peek(&self, tenant: &Tenant) -> Option<Standing> {
-        let entry = self.entries.get(&KeyRef::of(tenant))?;
-        entry.is_believed(self.ttl).then(|| entry.standing_of(tenant))
+        self.standings.peek(&KeyRef::of(tenant)).map(|standing| of_caller(standing, tenant))
     }
 
     async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
-        let key = KeyRef::of(tenant);
-        if let Some(entry) = self.entries.get(&key) {
-            if entry.is_believed(self.ttl) {
-                return Ok(entry.standing_of(tenant));
-            }
-            drop(self.entries.remove_if(&key, |entry| !entry.is_believed(self.ttl)));
-        }
-        let key = Key::from(key);
-        // Also the age of what is read now: it is of no later moment.
-        let asked = Instant::now();
-        let guard = match self.entries.get_value_or_guard_async(&key).await {
-            Ok(entry) => return Ok(entry.standing_of(tenant)),
-            Err(guard) => guard,
-        };
-        // Whoever asked for all of us was told that the store is away. Asked once more by each in
-        // turn, a store that says nothing would keep the last of them for minutes.
-        if self.failures.get(&key).is_some_and(|failed| failed >= asked) {
-            return Err(StoreError::Unavailable("the policy could not be read just now".into()));
-        }
-        let before = self.forgotten.load(Ordering::SeqCst);
-        match self.store.standing(tenant).await {
-            Ok(standing) => {
-                let entry = Entry { standing, fetched: asked };
-                // Also for those who wait for it.
-                drop(guard.insert(entry.clone()));
-                // Forgetting finds only what is there: what was on its way is taken out here.
-                if self.forgotten.load(Ordering::SeqCst) != before {
-                    drop(self.entries.remove_if(&key, |_| true));
-                }
-                Ok(entry.standing_of(tenant))
-            }
-            Err(error) => {
-                if error.is_transient() {
-                    self.failures.insert(key.clone(), Instant::now());
-                }
-                Err(error)
-            }
-        }
+        // The store is not called before it is this caller's turn to read.
+        let (key, read) = (KeyRef::of(tenant), async { self.store.standing(tenant).await });
+        let standing = self.standings.get(&key, || key.into(), read).await?;
+        Ok(of_caller(standing, tenant))
     }
 }
 
-impl Entry {
-    /// A kill switch that is on is believed by nobody but those who asked at the same time: it may be
-    /// turned off before the next call.
-    fn is_believed(&self, ttl: Duration) -> bool {
-        self.standing.suspended.is_none() && self.fetched.elapsed() < ttl
-    }
-
-    fn standing_of(&self, tenant: &Tenant) -> Standing {
-        Standing { role: tenant.role().or(self.standing.role), ..self.standing.clone() }
-    }
+/// The token's own role comes first. It is not part of the key.
+fn of_caller(standing: Standing, tenant: &Tenant) -> Standing {
+    Standing { role: tenant.role().or(standing.role), ..standing }
 }
 
 impl<'a> KeyRef<'a> {
@@ -247,6 +187,8 @@ impl fmt::Debug for Policies {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+
+    use tokio::time::Instant;
 
     use super::*;
     use crate::{store::MemoryStore, testing};
