@@ -9,7 +9,7 @@ use super::{
     credits::Credits,
     price::{ModelPrice, PriceBook},
     price_bounds::{PER_REQUEST, implausible},
-    price_file::{PriceFile, SkipReason},
+    price_file::{PriceFile, SkipReason, is_most},
 };
 
 /// A price that changes by more than this factor, up or down, is a jump.
@@ -24,6 +24,8 @@ pub struct Review {
     pub unchanged: usize,
     /// The models with a price in force that the list leaves out.
     pub missing: Vec<Missing>,
+    /// The entries that are left out; the prices in force stay.
+    pub left_out: Vec<Objection>,
     /// What speaks against the list; nothing, if it may be taken.
     pub objections: Vec<Objection>,
 }
@@ -121,18 +123,15 @@ pub fn review(file: &PriceFile, in_force: &PriceBook, accept_jumps: bool) -> Rev
             continue;
         }
         if !accept_jumps {
-            let jumps = before.into_iter().flat_map(|before| jumps(before, price));
-            let implausible = implausible(price).map(|class| Reason::Implausible { class });
-            let reasons = jumps.chain(implausible);
-            review
-                .objections
-                .extend(reasons.map(|reason| Objection { model: price.model.clone(), reason }));
+            let of_model = |reason| Objection { model: price.model.clone(), reason };
+            review.objections.extend(doubts(before, price).into_iter().map(of_model));
         }
         review.changes.push(Change { before: before.cloned(), after: price.clone() });
     }
     let priced: BTreeSet<&str> = file.prices.iter().map(|price| price.model.as_str()).collect();
     let skipped = |model: &str| {
-        file.skipped.iter().find(|skipped| skipped.model == model).map(|skipped| skipped.reason)
+        let skipped = file.skipped.iter().find(|skipped| skipped.model == model);
+        skipped.map(|skipped| skipped.reason.clone())
     };
     review.missing = in_force
         .iter()
@@ -152,10 +151,33 @@ impl Review {
         });
         let objections = dropped.map(|missing| Objection {
             model: missing.model.clone(),
-            reason: Reason::InUse { skipped: missing.skipped },
+            reason: Reason::InUse { skipped: missing.skipped.clone() },
         });
         self.objections.extend(objections);
     }
+
+    /// Leaves out what is objected to, so that the price in force stays, and takes the rest. For lists of other people's,
+    /// which always have some entry that is wrong. Where that is so of most of the list, or it does not even name a model
+    /// that is in use, it is a mistake as a whole: then nothing is left out.
+    pub fn leave_out(&mut self) {
+        let named =
+            |objection: &Objection| !matches!(objection.reason, Reason::InUse { skipped: None });
+        let wrong: BTreeSet<String> =
+            self.objections.iter().map(|objection| objection.model.clone()).collect();
+        let good = self.changes.iter().filter(|change| !wrong.contains(&change.after.model));
+        let all = good.count().saturating_add(self.unchanged).saturating_add(wrong.len());
+        if is_most(wrong.len(), all) || !self.objections.iter().all(named) {
+            return;
+        }
+        self.changes.retain(|change| !wrong.contains(&change.after.model));
+        self.left_out.append(&mut self.objections);
+    }
+}
+
+/// Why a new price cannot be meant.
+fn doubts(before: Option<&Arc<ModelPrice>>, price: &ModelPrice) -> Vec<Reason> {
+    let jumps = before.into_iter().flat_map(|before| jumps(before, price));
+    jumps.chain(implausible(price).map(|class| Reason::Implausible { class })).collect()
 }
 
 /// Whether two prices of a model are the same, whatever their rows are called.
@@ -266,6 +288,25 @@ mod tests {
     }
 
     #[test]
+    fn one_wrong_entry_of_other_peoples_list_is_left_out_and_the_others_are_taken() {
+        let book = PriceBook::new(["a", "b", "c"].map(|model| price(model, 100, 100)));
+        let list = file([price("a", 100, 101), price("b", 100, 102), price("c", 100, 1_001)]);
+        let mut seen = review(&list, &book, false);
+        assert_eq!((seen.changes.len(), seen.objections.len()), (3, 1));
+        seen.leave_out();
+        let changed: Vec<_> = seen.changes.iter().map(|change| &*change.after.model).collect();
+        assert_eq!((changed, seen.objections.len()), (vec!["a", "b"], 0));
+        let left_out: Vec<_> = seen.left_out.iter().map(ToString::to_string).collect();
+        assert!(left_out.len() == 1 && left_out[0].starts_with("c: output jumps"), "{left_out:?}");
+        // Where most are such, something is wrong with all of them.
+        let list = file([price("a", 100, 101), price("b", 100, 1_001), price("c", 100, 1_001)]);
+        let mut seen = review(&list, &book, false);
+        seen.leave_out();
+        assert_eq!((seen.left_out.len(), seen.objections.len()), (0, 2));
+        assert_eq!(review(&list, &book, true).objections, []);
+    }
+
+    #[test]
     fn a_jump_hides_neither_in_a_tier_nor_in_the_price_of_a_request() {
         let mut tiered = price("a", 1_000_000_000, 1_000_000_000);
         tiered.tiers.push(Tier {
@@ -320,6 +361,16 @@ mod tests {
         whole.object_to_missing(&in_use, false);
         assert_eq!(whole.objections.len(), 2);
         assert!(reasons(&whole)[1].contains("not marked as free"), "{whole:?}");
+        // A list of other people's that names none of them is no list of these prices.
+        whole.leave_out();
+        assert_eq!((whole.objections.len(), whole.left_out.len()), (2, 0));
+        let mut list = file([price("used", 1, 1), price("idle", 1, 1)]);
+        list.skipped.push(Skipped { model: "zero".into(), reason: SkipReason::Zero });
+        let mut one = review(&list, &book, false);
+        one.object_to_missing(&in_use, false);
+        assert_eq!(one.objections.len(), 1);
+        one.leave_out();
+        assert_eq!((one.objections.len(), one.left_out.len()), (0, 1), "{one:?}");
         // A part of all prices says nothing about models that it does not name.
         let mut part = seen;
         part.object_to_missing(&in_use, true);

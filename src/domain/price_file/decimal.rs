@@ -35,6 +35,35 @@ pub fn usd(text: &str) -> Result<i64, DecimalError> {
 
 /// `text` × 10^`shift` as a whole number: `1.25e-05` with a shift of 15 is 12,500,000,000.
 pub(super) fn scaled(text: &str, shift: i32) -> Result<i64, DecimalError> {
+    let (digits, power) = parts(text)?;
+    whole(&digits, power.saturating_add(shift))
+}
+
+/// As [`scaled`], of a number that was computed with floats. A float is sure to keep fifteen digits: the others are
+/// rounded away, so that `2.9999900000000002e-06` is 2,999,990,000.
+pub(super) fn scaled_float(text: &str, shift: i32) -> Result<i64, DecimalError> {
+    let (mut digits, mut power) = parts(text)?;
+    if let Some((kept, [first, ..])) = digits.as_bytes().split_at_checked(FLOAT_DIGITS) {
+        let up = i64::from(*first >= b'5');
+        let kept: i64 = std::str::from_utf8(kept)
+            .ok()
+            .and_then(|kept| kept.parse().ok())
+            .ok_or(DecimalError::TooLarge)?;
+        let cut = digits.len().saturating_sub(FLOAT_DIGITS);
+        digits = kept.saturating_add(up).to_string();
+        let significant = digits.trim_end_matches('0').len();
+        let zeros = digits.len().saturating_sub(significant);
+        digits.truncate(significant);
+        power = power.saturating_add(length(cut.saturating_add(zeros))?);
+    }
+    whole(&digits, power.saturating_add(shift))
+}
+
+/// The decimal digits that a double keeps, whatever the number.
+const FLOAT_DIGITS: usize = 15;
+
+/// The significant digits of a number, none for zero, and the power of ten of the last one.
+fn parts(text: &str) -> Result<(String, i32), DecimalError> {
     if text.starts_with('-') {
         return Err(DecimalError::Negative);
     }
@@ -54,21 +83,25 @@ pub(super) fn scaled(text: &str, shift: i32) -> Result<i64, DecimalError> {
     let digits = format!("{whole}{decimals}");
     let significant = digits.trim_end_matches('0');
     let zeros = digits.len().saturating_sub(significant.len());
-    let significant = significant.trim_start_matches('0');
-    if significant.is_empty() {
+    let significant = significant.trim_start_matches('0').to_owned();
+    let power = exponent.saturating_add(length(zeros)?).saturating_sub(length(decimals.len())?);
+    Ok((significant, power))
+}
+
+fn whole(digits: &str, power: i32) -> Result<i64, DecimalError> {
+    if digits.is_empty() {
         return Ok(0);
     }
-    let length = |bytes: usize| i32::try_from(bytes).map_err(|_| DecimalError::TooLarge);
-    let power = exponent
-        .saturating_add(shift)
-        .saturating_add(length(zeros)?)
-        .saturating_sub(length(decimals.len())?);
     let power = u32::try_from(power).map_err(|_| DecimalError::TooFine)?;
-    let digits: i64 = significant.parse().map_err(|_| DecimalError::TooLarge)?;
+    let digits: i64 = digits.parse().map_err(|_| DecimalError::TooLarge)?;
     10_i64
         .checked_pow(power)
         .and_then(|factor| digits.checked_mul(factor))
         .ok_or(DecimalError::TooLarge)
+}
+
+fn length(bytes: usize) -> Result<i32, DecimalError> {
+    i32::try_from(bytes).map_err(|_| DecimalError::TooLarge)
 }
 
 fn exponent_of(text: &str) -> Result<i32, DecimalError> {

@@ -1,8 +1,8 @@
 //! One model's fields, and the price they make.
 
 use super::{
-    FieldFault, FieldProblem, SkipReason,
-    decimal::{DecimalError, scaled, usd},
+    FieldFault, FieldProblem, SkipReason, costs,
+    decimal::{DecimalError, scaled, scaled_float},
     id_of,
 };
 use crate::domain::{
@@ -15,6 +15,12 @@ use crate::domain::{
 
 /// USD per token to nano-dollars per million tokens.
 const PER_TOKEN: i32 = 15;
+/// USD to nano-dollars.
+const PER_REQUEST: i32 = 9;
+
+const SEARCH: &str = "search_context_cost_per_query";
+const IMAGE_TOKEN: &str = "input_cost_per_image_token";
+const OFF_PEAK: &str = "off_peak_pricing";
 
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -26,8 +32,14 @@ pub(super) struct Entry {
     input_tokens_max: Option<u64>,
     output_tokens_max: Option<u64>,
     tokens_max: Option<u64>,
-    /// `output_vector_size` and the like do not matter, but a charge that nobody meters does.
-    unmetered: bool,
+    /// The dearest of the fees of a search, by how much it reads.
+    search: Option<i64>,
+    /// What a token of a picture in the prompt costs; it is charged as a token of text.
+    image_token: i64,
+    /// The prices at certain hours.
+    off_peak: Option<Box<Entry>>,
+    /// Costs above zero that are not prices of ours.
+    further: Vec<String>,
     free: bool,
 }
 
@@ -38,6 +50,8 @@ struct Classes {
     cached_read: Option<i64>,
     write_short: Option<i64>,
     write_long: Option<i64>,
+    /// For twelve hours: nothing here tells it from the one-hour write.
+    write_longest: Option<i64>,
     output: Option<i64>,
     reasoning: Option<i64>,
 }
@@ -56,9 +70,17 @@ impl Entry {
                 Kind::Number => entry.take(&field, reader.number()?),
                 Kind::Bool => entry.take(&field, if reader.bool()? { "true" } else { "false" }),
                 Kind::Null => return reader.skip(),
+                Kind::Object if field == SEARCH => entry.take_search(reader)?,
+                Kind::Object if field == OFF_PEAK => {
+                    entry.off_peak = Some(Box::new(Self::read(reader, model, faults)?));
+                    Ok(())
+                }
                 // Overlooked, it would be priced by what is left.
                 Kind::Array | Kind::Object => {
                     reader.skip()?;
+                    if costs::is_cost(&field) {
+                        entry.further.push(field.as_ref().into());
+                    }
                     if entry.is_read(&field) { Err(DecimalError::Malformed) } else { Ok(()) }
                 }
             };
@@ -75,9 +97,8 @@ impl Entry {
         matches!(
             field,
             "input_cost_per_request"
-                | "citation_cost_per_token"
-                | "output_cost_per_image_token"
-                | "output_cost_per_video_token"
+                | "input_cost_per_query"
+                | IMAGE_TOKEN
                 | "max_input_tokens"
                 | "max_output_tokens"
                 | "max_tokens"
@@ -95,19 +116,75 @@ impl Entry {
             "max_input_tokens" => self.input_tokens_max = tokens(value)?,
             "max_output_tokens" => self.output_tokens_max = tokens(value)?,
             "max_tokens" => self.tokens_max = tokens(value)?,
-            "input_cost_per_request" => self.per_request = Some(usd(value)?),
-            // Pictures and films are output tokens to the provider's count, and dearer ones.
-            "citation_cost_per_token"
-            | "output_cost_per_image_token"
-            | "output_cost_per_video_token" => self.unmetered |= scaled(value, PER_TOKEN)? > 0,
+            "input_cost_per_request" | "input_cost_per_query" => {
+                let fee = scaled_float(value, PER_REQUEST)?;
+                let fees = self.per_request.unwrap_or(0).checked_add(fee);
+                self.per_request = Some(fees.ok_or(DecimalError::TooLarge)?);
+            }
+            IMAGE_TOKEN => self.image_token = scaled_float(value, PER_TOKEN)?,
+            SEARCH => self.search = Some(scaled_float(value, PER_REQUEST)?),
             _ => {
                 let (class, above) = split_tier(field);
                 if let Some(slot) = self.slot(class, above) {
-                    *slot = Some(scaled(value, PER_TOKEN)?);
+                    *slot = Some(scaled_float(value, PER_TOKEN)?);
+                } else if costs::is_cost(field) && scaled_float(value, PER_TOKEN) != Ok(0) {
+                    self.further.push(field.into());
                 }
             }
         }
         Ok(())
+    }
+
+    /// A fee for each of several sizes: the dearest one, since the size is not asked for.
+    fn take_search(
+        &mut self,
+        reader: &mut Reader<'_>,
+    ) -> Result<Result<(), DecimalError>, JsonError> {
+        let mut taken = Ok(());
+        reader.object(|reader, _| {
+            let fee = match reader.kind()? {
+                Kind::String => scaled_float(&reader.string()?.decoded(), PER_REQUEST),
+                Kind::Number => scaled_float(reader.number()?, PER_REQUEST),
+                Kind::Null | Kind::Bool | Kind::Array | Kind::Object => {
+                    reader.skip()?;
+                    Err(DecimalError::Malformed)
+                }
+            };
+            match fee {
+                Ok(fee) => self.search = self.search.max(Some(fee)),
+                Err(problem) => taken = Err(problem),
+            }
+            Ok::<(), JsonError>(())
+        })?;
+        Ok(taken)
+    }
+
+    /// A field by which a call may cost more than what is read here.
+    fn unmetered(&self, model: &str) -> Option<&str> {
+        let unknown =
+            self.further.iter().find(|field| !costs::cannot_occur(field, model, &self.mode));
+        let input = self.first().and_then(|classes| classes.input).unwrap_or(0);
+        let dearer = self.off_peak.as_ref().is_some_and(|hours| !self.covers(hours));
+        let researches = self.search.is_some_and(|fee| fee > 0) && costs::researches(model);
+        unknown
+            .map(String::as_str)
+            .or((self.image_token > input && self.mode != "embedding").then_some(IMAGE_TOKEN))
+            .or(dearer.then_some(OFF_PEAK))
+            .or(researches.then_some(SEARCH))
+    }
+
+    /// Whether no price of `hours` is above the price at all other hours.
+    fn covers(&self, hours: &Self) -> bool {
+        let known = |(above, dearer): &(u64, Classes)| {
+            let (_, classes) = self.classes.iter().find(|(from, _)| from == above)?;
+            let pairs = classes.all().into_iter().zip(dearer.all());
+            Some(pairs.into_iter().all(|(usual, then)| then.is_none() || then <= usual))
+        };
+        hours.classes.iter().all(|tier| known(tier).unwrap_or(false))
+    }
+
+    fn first(&self) -> Option<&Classes> {
+        self.classes.iter().find(|(above, _)| *above == 0).map(|(_, classes)| classes)
     }
 
     /// Where the price of a class goes; `None` for a field that is no price of ours.
@@ -119,6 +196,7 @@ impl Entry {
             }
             "cache_creation_input_token_cost" => |classes| &mut classes.write_short,
             "cache_creation_input_token_cost_above_1hr" => |classes| &mut classes.write_long,
+            "cache_creation_input_token_cost_above_12hr" => |classes| &mut classes.write_longest,
             "output_cost_per_token" => |classes| &mut classes.output,
             "output_cost_per_reasoning_token" => |classes| &mut classes.reasoning,
             _ => return None,
@@ -136,7 +214,7 @@ impl Entry {
         model: &str,
     ) -> Result<Result<ModelPrice, SkipReason>, FieldFault> {
         self.classes.sort_unstable_by_key(|(above, _)| *above);
-        let base = match self.base() {
+        let base = match self.base(model) {
             Ok(base) => base,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -151,12 +229,19 @@ impl Entry {
             let from_input_tokens = if *above == 0 { 0 } else { above.saturating_add(1) };
             tiers.push(Tier { from_input_tokens, rates });
         }
+        let search = self.search.filter(|_| costs::searches(model, &self.provider));
+        let too_large = FieldProblem::Number(DecimalError::TooLarge);
+        let per_request = self
+            .per_request
+            .unwrap_or(0)
+            .checked_add(search.unwrap_or(0))
+            .ok_or_else(|| FieldFault::new(model, SEARCH, too_large))?;
         let mut price = ModelPrice {
             price_id: PriceId::new(uuid::Uuid::nil()),
             model: model.into(),
             provider: self.provider,
             mode: self.mode,
-            per_request: Credits::from_nanos(self.per_request.unwrap_or(0)),
+            per_request: Credits::from_nanos(per_request),
             tiers,
             input_tokens_max: self.input_tokens_max.or(self.tokens_max),
             output_tokens_max: self.output_tokens_max.or(self.tokens_max),
@@ -169,15 +254,14 @@ impl Entry {
     }
 
     /// Input and output of the first tier, which every price must have.
-    fn base(&self) -> Result<(i64, i64), SkipReason> {
+    fn base(&self, model: &str) -> Result<(i64, i64), SkipReason> {
         if !matches!(self.mode.as_str(), "chat" | "responses" | "completion" | "embedding") {
             return Err(SkipReason::Mode);
         }
-        if self.unmetered {
-            return Err(SkipReason::Unmetered);
+        if let Some(field) = self.unmetered(model) {
+            return Err(SkipReason::Unmetered { field: field.to_owned() });
         }
-        let classes =
-            self.classes.first().filter(|(above, _)| *above == 0).map(|(_, classes)| *classes);
+        let classes = self.first();
         let input = classes.and_then(|classes| classes.input).ok_or(SkipReason::NoInputPrice)?;
         let output = classes.and_then(|classes| classes.output);
         let embeds = self.mode == "embedding";
@@ -191,6 +275,12 @@ impl Entry {
 }
 
 impl Classes {
+    const fn all(&self) -> [Option<i64>; 7] {
+        let Self { input, cached_read, write_short, write_long, write_longest, output, reasoning } =
+            *self;
+        [input, cached_read, write_short, write_long, write_longest, output, reasoning]
+    }
+
     /// All classes, the missing ones by the rules of the module. `None` where one does not fit.
     fn rates(&self, (base_input, base_output): (i64, i64), claude: bool) -> Option<Rates> {
         let known = |price: Option<i64>| price.filter(|price| *price > 0);
@@ -207,7 +297,9 @@ impl Classes {
             input,
             cached_read: known(self.cached_read).unwrap_or(input),
             cache_write_5m,
-            cache_write_1h: known(self.write_long).unwrap_or(long).max(cache_write_5m),
+            cache_write_1h: known(self.write_long.max(self.write_longest))
+                .unwrap_or(long)
+                .max(cache_write_5m),
             output,
             reasoning: known(self.reasoning).unwrap_or(output),
         })

@@ -1,12 +1,11 @@
 //! Prices from a file: text in, whole numbers out, nothing guessed as free.
 //!
 //! Numbers are decimal text in a string or a JSON number; none passes through a float, and one that is
-//! negative, malformed or finer than 1e-15 USD a token makes the **whole file** an error, which names
-//! every field that is at fault. There are two formats.
+//! negative, malformed or finer than 1e-15 USD a token is a fault. There are two formats.
 //!
 //! # Ours
-//! [`Format::Tollgate`]: USD per million tokens, nothing unknown and nothing guessed. `docs/prices.md`
-//! has all of it.
+//! [`Format::Tollgate`]: USD per million tokens, nothing unknown and nothing guessed. One fault makes the **whole file**
+//! an error, which names every field that is at fault. `docs/prices.md` has all of it.
 //!
 //! # LiteLLM's
 //! [`Format::LiteLlm`]: an object of models, each an object of fields. Prices are USD per token. What
@@ -20,7 +19,9 @@
 //! | `cache_creation_input_token_cost_above_1hr` | one-hour write; without it: 2 × input for Claude models, else the five-minute write |
 //! | `output_cost_per_reasoning_token` | reasoning; without it: output |
 //! | any of these with `_above_200k_tokens` and the like | a tier from that many input tokens on |
-//! | `input_cost_per_request` | per request |
+//! | `cache_creation_input_token_cost_above_12hr` | one-hour write, where it is dearer |
+//! | `input_cost_per_request`, `input_cost_per_query` | per request |
+//! | `search_context_cost_per_query` | per request, the dearest size, for models that search on every call |
 //! | `max_input_tokens`, `max_output_tokens`, `max_tokens` | the model's bounds |
 //!
 //! Zero for a class counts as "not known", and a cache write is never cheaper than plain input: the
@@ -30,8 +31,14 @@
 //!
 //! A model whose price is missing, zero or beyond belief, or that also charges for something that is
 //! not metered here, is skipped, and the file says why; `"free": true` (ours, not LiteLLM's) says that
-//! zero is meant.
+//! zero is meant. A cost field that is not known is such a charge, unless it is zero or on the reviewed list of
+//! those that no call here can cause (`costs.rs`).
+//!
+//! The list is other people's data, written by programs that compute with floats. So digits beyond the fifteenth are
+//! rounded away, and a model with a faulty field is skipped as well. Faults in more than half of the models make the
+//! whole file an error.
 
+mod costs;
 mod decimal;
 mod draft;
 mod entry;
@@ -106,6 +113,12 @@ pub struct PriceFile {
     pub skipped: Vec<Skipped>,
 }
 
+/// A list of other people's always has some entry that is wrong: such entries are left out. Where most are wrong, the list
+/// is a mistake as a whole.
+pub(super) const fn is_most(wrong: usize, all: usize) -> bool {
+    wrong.saturating_mul(2) > all
+}
+
 /// A model that a file names but does not price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
@@ -116,7 +129,7 @@ pub struct Skipped {
 }
 
 /// Why a model has no price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
     /// It is for something that no endpoint here serves.
@@ -132,11 +145,22 @@ pub enum SkipReason {
     #[error("its price is zero, and it is not marked as free")]
     Zero,
     /// It charges for more than tokens and requests.
-    #[error("it also charges for something that is not metered here")]
-    Unmetered,
+    #[error("it also charges for something that is not metered here: {field}")]
+    Unmetered {
+        /// What the file calls it.
+        field: String,
+    },
     /// A price that is a mistake: of the unit, as a rule.
     #[error("it costs more than any model does")]
     Implausible,
+    /// A field of it is not what it has to be.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Its name.
+        field: String,
+        /// What is wrong with it.
+        problem: FieldProblem,
+    },
 }
 
 impl PriceFile {
@@ -168,22 +192,42 @@ impl PriceFile {
     pub fn parse(json: &[u8]) -> Result<Self, PriceFileError> {
         let mut file = Self::default();
         let mut faults = Vec::new();
+        let mut entries = 0_usize;
         let mut reader = Reader::new(json)?;
         reader.object(|reader, model| {
             // LiteLLM's own documentation of its fields, in the place of a model.
             if model == "sample_spec" {
                 return reader.skip();
             }
+            entries = entries.saturating_add(1);
+            let before = faults.len();
             let entry = Entry::read(reader, &model, &mut faults)?;
             match entry.price(&model) {
-                Ok(Ok(price)) => file.prices.push(price),
-                Ok(Err(reason)) => file.skipped.push(Skipped { model: model.into_owned(), reason }),
+                Ok(Ok(price)) if faults.len() == before => file.prices.push(price),
+                Ok(Err(reason)) if faults.len() == before => {
+                    file.skipped.push(Skipped { model: model.into_owned(), reason });
+                }
+                Ok(_) => {}
                 Err(fault) => faults.push(fault),
             }
             Ok::<(), JsonError>(())
         })?;
         reader.end()?;
-        if faults.is_empty() { Ok(file) } else { Err(PriceFileError::Fields(faults)) }
+        // The first fault of a model names it.
+        let mut of_models: Vec<&FieldFault> = Vec::new();
+        for fault in &faults {
+            if of_models.last().is_none_or(|last| last.model != fault.model) {
+                of_models.push(fault);
+            }
+        }
+        if is_most(of_models.len(), entries) {
+            return Err(PriceFileError::Fields(faults));
+        }
+        file.skipped.extend(of_models.into_iter().map(|fault| {
+            let FieldFault { model, field, problem } = fault.clone();
+            Skipped { model, reason: SkipReason::Field { field, problem } }
+        }));
+        Ok(file)
     }
 
     /// All prices of the file, by model.

@@ -78,7 +78,7 @@ fn unreadable(error: &PriceFileError, output: Output) -> Result<ExitCode, Failur
 }
 
 fn text_of(file: &PriceFile, import: &Import) -> String {
-    let Review { changes, unchanged, missing, objections } = &import.review;
+    let Review { changes, unchanged, missing, left_out, objections } = &import.review;
     let mut text = match import.added {
         _ if !objections.is_empty() => {
             let mut text = "Refused: the prices in force stay as they are.".to_owned();
@@ -101,6 +101,14 @@ fn text_of(file: &PriceFile, import: &Import) -> String {
             skipped.map(|skipped| format!("{}: {}", skipped.model, skipped.reason)),
             SHOWN_MAX,
         );
+    }
+    if !left_out.is_empty() {
+        let count = format_args!(
+            "{} reasons to leave entries out; the prices in force stay:",
+            left_out.len()
+        );
+        write_line(&mut text, count);
+        list(&mut text, left_out.iter(), SHOWN_MAX);
     }
     if !missing.is_empty() {
         let kept =
@@ -138,7 +146,7 @@ fn write_line(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 fn json_of_import(file: &PriceFile, import: &Import, dry_run: bool) -> Value {
-    let Review { changes, unchanged, missing, objections } = &import.review;
+    let Review { changes, unchanged, missing, left_out, objections } = &import.review;
     let changes: Vec<Value> = changes
         .iter()
         .map(|change| {
@@ -157,7 +165,9 @@ fn json_of_import(file: &PriceFile, import: &Import, dry_run: bool) -> Value {
         "skipped": file.skipped.iter()
             .map(|skipped| with_reason(&skipped.model, Some(skipped.reason.to_string()))).collect::<Vec<_>>(),
         "missing": missing.iter()
-            .map(|missing| with_reason(&missing.model, missing.skipped.map(|reason| reason.to_string()))).collect::<Vec<_>>(),
+            .map(|missing| with_reason(&missing.model, missing.skipped.as_ref().map(ToString::to_string))).collect::<Vec<_>>(),
+        "left_out": left_out.iter()
+            .map(|entry| with_reason(&entry.model, Some(entry.reason.to_string()))).collect::<Vec<_>>(),
         "refused": objections.iter()
             .map(|objection| with_reason(&objection.model, Some(objection.reason.to_string()))).collect::<Vec<_>>(),
     })
