@@ -59,14 +59,22 @@ pub struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    keys: Keys<'a>,
+    /// Nothing where it is not looked for keys that an object has twice.
+    keys: Option<Keys<'a>>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader before the first value.
     pub fn new(text: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
-        Ok(Self { text, at: 0, depth: 0, keys: Keys::default() })
+        Ok(Self { text, at: 0, depth: 0, keys: Some(Keys::default()) })
+    }
+
+    /// Looks for no keys that an object has twice: for a glance at a text that is read in full as well.
+    #[must_use]
+    pub(crate) fn glancing(mut self) -> Self {
+        self.keys = None;
+        self
     }
 
     /// What comes next, without reading it.
@@ -100,7 +108,7 @@ impl<'a> Reader<'a> {
         mut field: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.enter(Kind::Object)?;
-        let mut scope = self.keys.open();
+        let mut scope = self.keys.as_ref().map_or_else(Scope::default, Keys::open);
         if !self.take(b'}') {
             loop {
                 let key = self.key(&mut scope)?;
@@ -110,7 +118,9 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        self.keys.close(&scope);
+        if let Some(keys) = &mut self.keys {
+            keys.close(&scope);
+        }
         self.depth = self.depth.saturating_sub(1);
         Ok(())
     }
@@ -226,9 +236,11 @@ impl<'a> Reader<'a> {
         if self.kind()? != Kind::String {
             return Err(self.syntax());
         }
-        let key = self.string()?;
-        self.keys.add(scope, key)?;
-        if self.take(b':') { Ok(key.decoded()) } else { Err(self.syntax()) }
+        let key = self.string()?.decoded();
+        if let Some(keys) = &mut self.keys {
+            keys.add(scope, &key)?;
+        }
+        if self.take(b':') { Ok(key) } else { Err(self.syntax()) }
     }
 
     fn enter(&mut self, kind: Kind) -> Result<(), JsonError> {

@@ -46,12 +46,6 @@ impl<'a> Text<'a> {
         decoded.push_str(rest);
         Cow::Owned(decoded)
     }
-
-    /// Whether the decoded strings are the same.
-    pub(super) fn same_as(&self, other: &Self) -> bool {
-        self.decoded_bytes == other.decoded_bytes
-            && (self.raw == other.raw || self.decoded() == other.decoded())
-    }
 }
 
 /// The character that an escape stands for, and the text behind it. `escape` starts behind a

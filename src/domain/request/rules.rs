@@ -82,7 +82,8 @@ impl<'m> Rules<'m> {
 
 /// The model that a body names. Nothing where there is none, or none that can be read: reading the whole
 /// body says what is wrong with it.
-pub(super) fn model(mut reader: Reader<'_>) -> Cow<'_, str> {
+pub(super) fn model(reader: Reader<'_>) -> Cow<'_, str> {
+    let mut reader = reader.glancing();
     let mut found = Found::Nothing;
     let search = reader.object(|reader, key| {
         if key != "model" {
