@@ -78,7 +78,7 @@ pub struct ServedBy(pub Arc<str>);
 pub struct Report {
     /// How it ended.
     pub ending: Ending,
-    /// What it used.
+    /// The call's usage.
     pub usage: Usage,
 }
 

@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// An amount of money in nano-dollars (1e-9 USD). Prices go down to 1e-8 USD a token, so a
-/// whole number is always exact; an `i64` reaches 9.2 billion dollars.
+/// An amount of money in whole nano-dollars (1e-9 USD). An `i64` reaches 9.2 billion dollars. A call's
+/// cost is rounded up to a whole number once; after that all sums are exact.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -17,7 +17,7 @@ const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
 impl Credits {
     /// Zero dollars.
     pub const ZERO: Self = Self(0);
-    /// The largest amount there is; a cost above it is refused, never wrapped.
+    /// The largest amount. A higher cost is refused; it never wraps around.
     pub const MAX: Self = Self(i64::MAX);
 
     /// An amount in nano-dollars.
@@ -67,10 +67,10 @@ pub enum ParseCreditsError {
     /// Something other than digits and one point.
     #[error("not an amount of dollars: write it as 12 or 12.50")]
     Malformed,
-    /// More than nine decimals: it would have to be rounded, and money is not rounded on input.
+    /// More than nine decimals. The amount would have to be rounded, and input is never rounded.
     #[error("finer than a nano-dollar: at most nine decimals")]
     TooFine,
-    /// Beyond 9.2 billion dollars.
+    /// More than 9.2 billion dollars.
     #[error("the amount is too large")]
     TooLarge,
 }

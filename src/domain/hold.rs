@@ -1,4 +1,4 @@
-//! Setting credits and budget tokens aside before a call, and what the ledger may answer.
+//! Requests to set credits and budget tokens aside for a call, heartbeats, and the ledger's verdicts.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ pub enum HoldVerdict {
     Granted,
     /// The free balance does not cover the amount, or there is an unpaid debt.
     Insufficient {
-        /// What was free.
+        /// The free balance.
         available: Credits,
         /// The call would fit if other calls held nothing, so it may fit once they release their holds.
         may_wait: bool,

@@ -17,7 +17,7 @@ pub struct Policy {
     pub models: AllowList,
     /// Default: no limit.
     pub rates: Rates,
-    /// Default: no limit. A snapshot for early refusals; the hold statement enforces them exactly.
+    /// Default: no limit. A snapshot, for early refusals. The hold statement enforces budgets exactly.
     pub budgets: Budgets,
     /// Default: the model's own maximum. The output cap of calls that set none. It is also sent upstream.
     pub output_tokens_default: Option<NonZeroU32>,
@@ -71,7 +71,7 @@ pub struct Rates {
     pub requests_per_minute: Option<NonZeroU32>,
     /// Tokens per minute, input and output together.
     pub tokens_per_minute: Option<NonZeroU32>,
-    /// Calls whose answer has not ended yet.
+    /// The most calls whose answer has not ended yet.
     pub calls_in_flight: Option<NonZeroU32>,
 }
 
@@ -133,10 +133,10 @@ pub enum Disconnect {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
-    /// Both, up to the capture bound.
+    /// Prompts and responses, up to the capture bound.
     #[default]
     Full,
-    /// Neither: figures only.
+    /// Neither prompts nor responses, only figures.
     Metadata,
 }
 

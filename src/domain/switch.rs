@@ -17,7 +17,7 @@ use super::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Switch {
-    /// All of the organization.
+    /// All calls of the organization.
     Organization,
     /// The calls of a team.
     Team(TeamId),
@@ -39,9 +39,7 @@ impl Switch {
         let wrong = |expected| NoSuchSwitch { scope, expected };
         match scope {
             Scope::Organization if id.is_empty() => Ok(Self::Organization),
-            Scope::Organization => {
-                Err(wrong("no id: the switch is for the caller's own organization"))
-            }
+            Scope::Organization => Err(wrong("no id, because it is the caller's own organization")),
             Scope::Team => id.parse().map(Self::Team).map_err(|_| wrong("a UUID")),
             Scope::Key => id.parse().map(Self::Key).map_err(|_| wrong("a UUID")),
             // Postgres text cannot hold a NUL.
@@ -64,7 +62,7 @@ impl Switch {
         }
     }
 
-    /// The id as it stands in tables, claims and paths. Empty for the whole organization.
+    /// The id as tables, claims and paths spell it. Empty for the whole organization.
     pub fn scope_id(&self) -> Box<str> {
         match self {
             Self::Organization => "".into(),
@@ -75,7 +73,7 @@ impl Switch {
     }
 }
 
-/// There can be no switch for this id.
+/// The id is not valid in this scope, so there can be no switch for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a {scope}: expected {expected}")]
 pub struct NoSuchSwitch {

@@ -45,7 +45,7 @@ pub enum StoreError {
     #[error("no such organization")]
     UnknownOrganization,
     /// The caller's role does not permit this. Not worth a retry.
-    #[error("the caller's role does not include this")]
+    #[error("the caller's role does not permit this")]
     Forbidden,
     /// The store refused the statement for a reason that a retry does not change.
     #[error("the store refused: {0}")]

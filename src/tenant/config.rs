@@ -64,7 +64,7 @@ impl VerifierConfig {
         } else if self.algorithms.is_empty() {
             Err(VerifierError::Config("no algorithm is allowed"))
         } else if pointers.into_iter().flatten().any(|pointer| !pointer.starts_with('/')) {
-            Err(VerifierError::Config("a claim is named by a JSON pointer, which begins with `/`"))
+            Err(VerifierError::Config("a claim must be a JSON pointer, which begins with `/`"))
         } else if self.leeway > LEEWAY_MAX {
             Err(VerifierError::Config("the leeway is more than 30 s"))
         } else {
