@@ -75,8 +75,8 @@ impl Tenant {
     /// A tenant with the whole verified payload, which Postgres sees as `request.jwt.claims`.
     ///
     /// The five facts are written into the payload under fixed names (`organization_id`, `sub`,
-    /// `team_id`, `key_id`, `role_in_organization`), so that row-level security need not know which
-    /// claims the token's issuer uses.
+    /// `team_id`, `key_id`, `role_in_organization`). Row-level security then need not know which claims
+    /// the token's issuer uses.
     pub fn from_claims(identity: Identity<'_>, mut payload: Map<String, Value>) -> Self {
         let Identity { organization_id, user_id, team_id, key_id, role } = identity;
         payload.insert("organization_id".into(), organization_id.to_string().into());

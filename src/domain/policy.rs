@@ -17,7 +17,7 @@ pub struct Policy {
     pub models: AllowList,
     /// Default: no limit.
     pub rates: Rates,
-    /// Default: no limit. A snapshot, for early refusals. The hold statement enforces budgets exactly.
+    /// Default: no limit. The ledger enforces budgets exactly when it takes a hold, not by this snapshot.
     pub budgets: Budgets,
     /// Default: the model's own maximum. The output cap of calls that set none. It is also sent upstream.
     pub output_tokens_default: Option<NonZeroU32>,

@@ -52,7 +52,7 @@ impl Key {
     }
 }
 
-/// A key is a hash already.
+/// Writes one number, because a key is a hash already.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
@@ -63,7 +63,7 @@ impl Hash for Key {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AsItIs(u64);
 
-/// For maps by [`Key`].
+/// The hasher of maps by [`Key`].
 pub(super) type BuildAsItIs = BuildHasherDefault<AsItIs>;
 
 impl Hasher for AsItIs {

@@ -21,8 +21,8 @@ pub(super) struct Attempts {
     pub(super) ended: u64,
     /// Whether the last fetch that ended has succeeded.
     pub(super) succeeded: bool,
-    /// When the last fetch for an unknown key id began. Scheduled fetches do not start the cooldown:
-    /// a key rotation right after one would go unnoticed until the cooldown is over.
+    /// When the last fetch for an unknown key id began. Scheduled fetches do not start the cooldown.
+    /// Otherwise a key rotation right after one would go unnoticed until the cooldown is over.
     asked_at: Option<Instant>,
 }
 
