@@ -1,8 +1,8 @@
-//! The future that layers share: decide, and then let the request through or answer it.
+//! The response future that layers share: it decides, and then lets the request through or refuses it.
 //!
-//! Layers that decide by something that may have to be fetched (a policy, a hold) all have the same
-//! two steps. Each layer wraps this future in an opaque one of its own; what they decide stays with
-//! them. [`decide`] is the shape of those that have nothing to do with the answer.
+//! A layer's decision may need something that has to be fetched, such as a policy or a hold. Each
+//! layer wraps this future in an opaque future of its own and brings its own decision. Layers that
+//! leave the response alone use the simpler form in [`decide`].
 
 pub(crate) mod decide;
 
@@ -25,17 +25,17 @@ use crate::{
     store::{Policies, Standing, StoreError},
 };
 
-/// What a layer decided, and what it keeps for the answer, whoever gives it.
+/// A layer's decision, and what the layer keeps for the response: the inner service's or the refusal.
 pub(crate) type Verdict<T> = (Result<(), Refusal>, T);
 
-/// A verdict that needs I/O: the only thing that is boxed.
+/// A verdict that needs I/O. No other future here is boxed.
 pub(crate) type Asking<T> = Pin<Box<dyn Future<Output = Verdict<T>> + Send>>;
 
-/// The names of the layers that another may miss, as the log gives them.
+/// The names that the log gives when a layer further out is missing.
 pub(crate) const TENANT_LAYER: &str = "TenantLayer";
 pub(crate) const CALL_LAYER: &str = "CallLayer";
 
-/// Decides, then calls `S` in the same poll, or answers.
+/// Decides, and then calls `S` in the same poll or answers with the refusal.
 #[pin_project]
 pub(crate) struct Admission<S, F, B, T> {
     #[pin]
@@ -66,7 +66,7 @@ impl<S, F, B, T> Admission<S, F, B, T> {
         Self { state: State::Refusing { refusal, request, kept: Some(kept) } }
     }
 
-    /// Waits for the verdict; `ready` must be the instance that was made ready.
+    /// Waits for the verdict. `ready` must be the instance that `poll_ready` made ready.
     pub(crate) const fn ask(asking: Asking<T>, ready: S, request: Request<B>) -> Self {
         Self { state: State::Asking { asking, next: Some((ready, request)) } }
     }
@@ -76,7 +76,7 @@ impl<S, B, T> Admission<S, S::Future, B, T>
 where
     S: Service<Request<B>>,
 {
-    /// Goes by a verdict that is there already; `ready` must be the instance that was made ready.
+    /// Applies a verdict that is already known. `ready` must be the instance that `poll_ready` made ready.
     pub(crate) fn decided((verdict, kept): Verdict<T>, ready: &mut S, request: Request<B>) -> Self {
         match verdict {
             Ok(()) => {
@@ -92,7 +92,7 @@ where
     S: Service<Request<B>, Response = Response<R>, Future = F>,
     F: Future<Output = Result<Response<R>, S::Error>>,
 {
-    /// The answer, and what the layer kept.
+    /// The response, and what the layer kept for it.
     type Output = Result<(Response<ResponseBody<R>>, Option<T>), S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -101,7 +101,7 @@ where
             match this.state.as_mut().project() {
                 StateProject::Asking { asking, next } => {
                     let (verdict, kept) = ready!(asking.as_mut().poll(cx));
-                    // Empty only where a caller polls on after the inner service panicked.
+                    // `None` only if the inner service panicked and the future is polled again.
                     let Some((mut ready, request)) = next.take() else { return Poll::Pending };
                     match verdict {
                         Ok(()) => {
@@ -135,13 +135,13 @@ impl<S, F, B, T> fmt::Debug for Admission<S, F, B, T> {
     }
 }
 
-/// Takes the instance that `poll_ready` made ready; the clone left behind starts over.
+/// Takes the instance that `poll_ready` made ready, and leaves a clone that has to be made ready again.
 pub(crate) fn take_ready<S: Clone>(service: &mut S) -> S {
     let clone = service.clone();
     mem::replace(service, clone)
 }
 
-/// The caller's standing from the store. A fault of ours is logged here, once, and is 503.
+/// The caller's standing, from the cache or the store. A store error is logged here, once, and becomes a refusal.
 pub(crate) async fn standing(
     policies: &Policies,
     tenant: &Tenant,
@@ -150,7 +150,7 @@ pub(crate) async fn standing(
     policies.get_for(tenant, call).await.map_err(|error| fault(&error, tenant, call))
 }
 
-/// What the client gets for a store's error.
+/// The refusal for a store error.
 #[cold]
 pub(crate) fn fault(error: &StoreError, tenant: &Tenant, call: Option<&Call>) -> Refusal {
     if matches!(error, StoreError::UnknownOrganization) {
@@ -166,12 +166,13 @@ pub(crate) fn fault(error: &StoreError, tenant: &Tenant, call: Option<&Call>) ->
     Refusal::Unavailable
 }
 
-/// The token holds, but its organization is not in this database: it gets what an organization
-/// gets that may use no model at all. That is true, and a stolen or stale token learns from it
-/// neither which organizations nor which models there are.
+/// The refusal for a valid token whose organization is not in this database.
+///
+/// It is the same refusal that an organization without any allowed model gets. A stolen or stale token
+/// therefore cannot find out which organizations or models exist.
 #[cold]
 pub(crate) fn unknown_organization(tenant: &Tenant, call: Option<&Call>) -> Refusal {
-    tracing::warn!(organization_id = %tenant.organization_id(), "a valid token of an organization that is not in the store");
+    tracing::warn!(organization_id = %tenant.organization_id(), "a valid token names an unknown organization");
     match call {
         Some(call) => Refusal::ModelNotAllowed(call.facts().model.clone()),
         None => Refusal::Suspended(Scope::Organization),

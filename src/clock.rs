@@ -2,11 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the Unix epoch. A clock before 1970 reads as the end of time, so that what ends by the clock
-/// has ended, rather than never.
+/// Milliseconds since the Unix epoch. A system clock before 1970 gives `i64::MAX`: everything with an expiry date has
+/// then expired, instead of never expiring.
 #[expect(
     clippy::disallowed_methods,
-    reason = "what a token, a seal or a metric says of its time is wall-clock time; nothing else reads this"
+    reason = "the dates of tokens, seals and metrics are wall-clock times; nothing else reads this clock"
 )]
 pub(crate) fn unix_millis() -> i64 {
     SystemTime::now()
@@ -16,7 +16,7 @@ pub(crate) fn unix_millis() -> i64 {
         .unwrap_or(i64::MAX)
 }
 
-/// As [`unix_millis`], in seconds.
+/// Seconds since the Unix epoch; otherwise as [`unix_millis`].
 pub(crate) fn unix_seconds() -> i64 {
     match unix_millis() {
         i64::MAX => i64::MAX,

@@ -1,8 +1,9 @@
 //! Tollgate: Tower layers that let many organizations share one LLM gateway safely.
 //!
-//! Each layer wraps any inner service, works alone, answers refusals as responses and never touches
-//! the inner service's errors. What a layer needs from one further out is one typed fact in the
-//! request's extensions; if it is missing, the answer is 500 and the log names the layer to add.
+//! Each layer wraps any inner service and works alone. It answers refusals as responses and passes
+//! the inner service's errors through unchanged. A layer that needs a fact from a layer further out
+//! reads it, typed, from the request's extensions. Without that fact, the answer is 500 and the log
+//! names the layer to add.
 //!
 //! The whole stack, outermost first ([`stack()`] builds it):
 //!
@@ -16,7 +17,7 @@
 //! | [`AuditLayer`](audit::AuditLayer) | `Tenant`, `Call` | what to keep, in the `Call` | 403, 503 |
 //!
 //! # Features
-//! Without any, the crate is the layers and the in-memory store. `postgres` adds the store on
+//! Without any feature, the crate is the layers and the in-memory store. `postgres` adds the store on
 //! Postgres, `axum` the extractors, `server` (default) the `tollgate` command.
 
 #[cfg(feature = "server")]

@@ -23,11 +23,11 @@ pub struct Stack {
     audit: AuditLayer,
 }
 
-/// What [`Stack`] makes of a service.
+/// A service `S`, wrapped by [`Stack`].
 pub type Stacked<S> = TenantService<Calls<Models<Limits<Credit<Audit<S>>>>>>;
 
-/// The whole stack: `verifier` says who calls, `policies` and `prices` what they may do and what it
-/// costs, `ledger` holds the money, `finisher` writes the end of each call.
+/// The whole stack. `verifier` identifies callers. `policies` says what they may do, and `prices` what
+/// a call costs. `ledger` sets credits aside, and `finisher` writes the end of each call.
 ///
 /// The inner service takes `Request<RequestBody>` and is cloned for every call.
 pub fn stack(

@@ -1,4 +1,4 @@
-//! The one shape of a layer that lets a call through or refuses it, and has nothing to do with the answer.
+//! The common form of a layer that lets a call through or refuses it, and leaves the response alone.
 
 use std::{
     pin::Pin,
@@ -18,10 +18,10 @@ use crate::{
 
 /// A layer's decision about a call.
 pub(crate) trait Decide: Clone + Send + 'static {
-    /// The decision, where everything that it needs is at hand. `None`: it has to be asked for.
+    /// The decision, if everything that it needs is cached. `None`: use [`ask`](Self::ask).
     fn known(&self, tenant: &Tenant, call: &Call) -> Option<Result<(), Refusal>>;
 
-    /// The decision, by asking the store.
+    /// Decides after asking the store.
     fn ask(
         self,
         tenant: Tenant,
@@ -41,7 +41,7 @@ impl<S, B> ResponseFuture<S, S::Future, B>
 where
     S: Service<Request<B>>,
 {
-    /// Lets the request through or answers it, as it was decided.
+    /// Applies a decision: lets the request through or refuses it.
     pub(crate) fn decided(
         decision: Result<(), Refusal>,
         inner: &mut S,
@@ -50,7 +50,7 @@ where
         Self { admission: Admission::decided((decision, ()), inner, request) }
     }
 
-    /// Decides about the call of this request. `inner` must be the instance that was made ready.
+    /// Decides about the call of this request. `inner` must be the instance that `poll_ready` made ready.
     pub(crate) fn by(decide: &impl Decide, inner: &mut S, request: Request<B>) -> Self
     where
         S: Clone,

@@ -12,7 +12,7 @@ pub struct AuditLayer {
     settings: Settings,
 }
 
-/// What is kept, and how much of it.
+/// What is kept, and how many bytes of it.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) policies: Policies,
@@ -32,8 +32,8 @@ impl AuditLayer {
         Self::new(Policies::fixed(Policy { keep, ..Policy::default() }))
     }
 
-    /// Default 1 MiB. The most bytes of a prompt, and of a response, that are kept; what is beyond
-    /// is left out and the record says so. A call in flight holds up to twice as much in memory.
+    /// Default 1 MiB. The most bytes of a prompt, and of a response, that are kept. A longer text is cut
+    /// off, and the record says so. A call in flight takes up to twice as much memory.
     #[must_use]
     pub const fn capture_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.capture_bytes_max = bytes;

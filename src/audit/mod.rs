@@ -1,9 +1,9 @@
-//! Marks a call for the audit log: that a record is written, and what may be in it.
+//! Marks a call for the audit log: asks for a record, and says what it may contain.
 //!
 //! Reads [`Tenant`] (set by `TenantLayer`) and [`Call`] (set by `CallLayer`); leaves responses alone.
 //! It writes nothing itself: `CallLayer`, which sees the end, writes the record in the same
-//! transaction as the settlement. Where the policy cannot be read the call is refused with 503, for a
-//! call that nobody can account for must not be made.
+//! transaction as the settlement. If the policy cannot be read, the call is refused with 503, since a
+//! call that cannot be recorded properly must not be made.
 //!
 //! ```
 //! # use http::{Request, Response};

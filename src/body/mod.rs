@@ -1,4 +1,5 @@
-//! The bodies that layers pass on: a response body that is the inner one or our own answer.
+//! The bodies that layers pass on: the edited request body, and a response body that is the inner
+//! service's or ours.
 
 mod request;
 mod response;

@@ -13,8 +13,8 @@ use crate::{context::Call, domain::request::apply_edits};
 
 /// The caller's body as it goes upstream.
 ///
-/// Layers between `CallLayer` and the inner service may still add edits to the [`Call`] (the output
-/// cap that a hold relies on), so the bytes are made when the inner service first asks for them.
+/// Layers between `CallLayer` and the inner service may still add edits to the [`Call`], such as the
+/// output cap on which a hold relies. So the bytes are made when the inner service first asks for them.
 #[derive(Debug)]
 pub struct RequestBody {
     state: State,
@@ -32,7 +32,7 @@ impl RequestBody {
         Self { state: State::Unread { original, call } }
     }
 
-    /// All of it at once, with the edits made.
+    /// The whole body at once, with the edits applied.
     pub fn into_bytes(self) -> Bytes {
         match self.state {
             State::Unread { original, call } => {
@@ -65,8 +65,8 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         let length = match &self.state {
-            // Made twice where it is asked for before the first poll: `&self` cannot keep the result,
-            // and an edit is a copy of a few kilobytes.
+            // Before the first poll, this makes the bytes a second time: `&self` cannot keep them, and the
+            // edited copy is only a few kilobytes.
             State::Unread { original, call } => {
                 apply_edits(original, call.facts().endpoint, call.edits()).len()
             }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-/// The inner service's body, untouched, or an answer of ours.
+/// The inner service's body, unchanged, or our own answer.
 #[pin_project]
 #[derive(Debug)]
 pub struct ResponseBody<B> {
@@ -30,7 +30,7 @@ impl<B> ResponseBody<B> {
         Self { kind: Kind::Inner(inner) }
     }
 
-    /// These bytes in one frame; none where they are empty.
+    /// A body with these bytes in one frame, or without a frame if they are empty.
     pub fn full(bytes: Bytes) -> Self {
         Self { kind: Kind::Full(if bytes.is_empty() { None } else { Some(bytes) }) }
     }

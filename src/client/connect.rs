@@ -1,4 +1,4 @@
-//! Connecting: name look-up, TCP and TLS under one time limit.
+//! Connects: name look-up, TCP and TLS within one time limit.
 
 use std::{
     io,
@@ -17,9 +17,8 @@ use tower_service::Service;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Connects to `http` and `https` origins. The time limit stands here because that of
-/// `HttpConnector` ends with TCP: a peer that accepts and then says nothing would hold the TLS
-/// handshake for ever.
+/// Connects to `http` and `https` origins within a time limit. The limit of `HttpConnector` covers only
+/// TCP: a peer that accepts the connection and then stays silent would block the TLS handshake for ever.
 #[derive(Clone)]
 pub(super) struct Connector {
     inner: HttpsConnector<HttpConnector>,

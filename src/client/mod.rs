@@ -1,12 +1,12 @@
 //! The one pooled HTTP client of this crate: for key sets and for upstream providers.
 //!
-//! HTTP/1.1 and HTTP/2 (by ALPN) over TCP or TLS, with `TCP_NODELAY`, so that a small request or an
-//! event of a stream is not held back by Nagle's algorithm. Follows no redirects, keeps no cookies,
-//! decompresses nothing, and retries only what never left this process.
+//! HTTP/1.1 and HTTP/2 (by ALPN) over TCP or TLS, with `TCP_NODELAY`, so that Nagle's algorithm does
+//! not delay a small request or an event of a stream. Follows no redirects, keeps no cookies,
+//! decompresses nothing, and retries only requests that never left this process.
 //!
-//! TLS trusts the roots of the operating system, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR`
-//! name. The crypto provider is passed explicitly: the process-wide default of `rustls` is left to
-//! the program that embeds this crate.
+//! TLS trusts the root certificates of the operating system, or those that `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR` name. The crypto provider is passed explicitly, so that the program that embeds this
+//! crate may choose the process-wide default of `rustls`.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -46,16 +46,16 @@ use tower_service::Service;
 
 use self::connect::Connector;
 
-/// How the client connects and how long it keeps what it has connected.
+/// How the client connects, and how long it keeps idle connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientOptions {
     /// 5 s: name look-up, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// 60 s: how long an idle connection is kept.
+    /// 60 s: how long an idle connection stays open.
     pub idle_timeout: Duration,
-    /// 512: how many idle connections are kept for one host.
+    /// 512: the most idle connections for one host.
     pub idle_per_host_max: usize,
-    /// 20 s: how often an HTTP/2 connection in use is asked whether it still lives.
+    /// 20 s: how often an HTTP/2 connection in use is pinged, to detect a dead peer.
     pub ping_interval: Duration,
 }
 
@@ -77,10 +77,10 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client with a pool of its own. Reads the trusted roots from the file system, once.
+    /// A client with a pool of its own. Reads the trusted root certificates from the file system, once.
     ///
-    /// Where there are none, a warning is logged and every `https` request will fail, but plain
-    /// `http` (a local mock, a mesh that adds TLS itself) works.
+    /// If there are none, the client logs a warning and every `https` request fails. Plain `http` still
+    /// works, for a local mock or a mesh that adds TLS itself.
     pub fn new(options: ClientOptions) -> Self {
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -93,15 +93,15 @@ impl HttpClient {
         Self { pool }
     }
 
-    /// Sends a request to the absolute URI in it; resolves when the answer's head is there.
+    /// Sends a request to its absolute URI. Resolves when the answer's head arrives.
     ///
-    /// The answer's body streams. There is no time limit beyond that for connecting: the caller
-    /// knows how long an answer may take. Dropping the future gives the request up.
+    /// The answer's body is streamed. Only connecting has a time limit here, since the caller knows how
+    /// long an answer may take. Dropping the future cancels the request.
     pub fn send(&self, request: Request<Full<Bytes>>) -> Sending {
         Sending { inner: self.pool.request(request) }
     }
 
-    /// Sends a request and reads the whole answer, of at most `body_bytes_max`, within `timeout`.
+    /// Sends a request and reads the whole answer within `timeout`. Its body may have `body_bytes_max` bytes.
     pub async fn fetch(
         &self,
         request: Request<Full<Bytes>>,
@@ -173,23 +173,23 @@ impl fmt::Debug for Sending {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// No connection: nothing has been sent.
+    /// There is no connection, so nothing has been sent.
     #[error("cannot connect")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The connection broke before the answer's head; the request may or may not have arrived.
+    /// The connection broke before the answer's head. The request may have arrived.
     #[error("the connection broke before the answer")]
     Send(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The answer's body broke off or is longer than allowed.
+    /// The answer's body broke off, or is longer than allowed.
     #[error("the answer's body broke off or is too long")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// No complete answer in time.
+    /// There was no complete answer in time.
     #[error("no complete answer in time")]
     TimedOut,
 }
 
 impl ClientError {
-    /// Whether nothing of the request can have reached the other side, so that repeating it
-    /// anywhere cannot do it twice.
+    /// Whether no part of the request can have reached the server, so that a retry, there or elsewhere,
+    /// cannot run it twice.
     pub const fn is_unsent(&self) -> bool {
         matches!(self, Self::Connect(_))
     }

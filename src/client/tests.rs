@@ -8,7 +8,7 @@ use tokio::{
 
 use super::*;
 
-/// Answers whatever it reads with these bytes, and keeps the connection open.
+/// Answers anything that it reads with these bytes, and keeps the connection open.
 async fn server(answer: &'static str) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -90,7 +90,7 @@ async fn a_tls_handshake_that_nobody_answers_ends_with_the_connect_timeout() {
         let refused = tokio::select! {
             refused = &mut sending => refused,
             _silent = greeted => {
-                // The rest of the time passes at once.
+                // A paused clock skips the rest of the time limit.
                 tokio::time::pause();
                 let refused = sending.await;
                 tokio::time::resume();

@@ -1,4 +1,4 @@
-//! What is asked, and what the layers have set aside for it.
+//! One model call: what is asked for, and what the layers have set aside for it.
 
 use std::{
     fmt,
@@ -21,11 +21,11 @@ use crate::domain::{
     usage::Usage,
 };
 
-/// One model call, from the request's first byte to the answer's last: the unit of work that the
+/// One model call, from the request's first byte to the answer's last byte: the unit of work that the
 /// layers share. Cheap to clone; all clones are the same call.
 ///
-/// Layers further in add to it ([`set_hold`](Self::set_hold), [`keep`](Self::keep),
-/// [`at_end`](Self::at_end)); `CallLayer`, which made it, ends it exactly once.
+/// `CallLayer` makes the call and ends it exactly once. Layers further in add to it
+/// ([`set_hold`](Self::set_hold), [`keep`](Self::keep), [`at_end`](Self::at_end)).
 #[derive(Clone)]
 pub struct Call(Arc<Shared>);
 
@@ -54,13 +54,13 @@ pub struct Hold {
     pub amount: Credits,
     /// The budget tokens that are held.
     pub tokens: i64,
-    /// What the usage will be priced by.
+    /// The price that the usage will be settled at.
     pub price: Quote,
     /// What happens when the client leaves.
     pub disconnect: Disconnect,
 }
 
-/// What the audit log is to keep of a call.
+/// What the audit log keeps of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keeping {
     /// Prompts and responses, or figures only.
@@ -69,23 +69,23 @@ pub struct Keeping {
     pub capture_bytes_max: usize,
 }
 
-/// Which upstream served a call: put into the **response's** extensions by the inner service.
+/// Which upstream served a call. The inner service puts it into the **response's** extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedBy(pub Arc<str>);
 
-/// What a call came to, for those that wait for its end.
+/// The outcome of a call, for the callbacks at its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
     /// How it ended.
     pub ending: Ending,
-    /// What it used.
+    /// The call's usage.
     pub usage: Usage,
 }
 
-/// Something to be told when a call ends. Dropped without being told only where the process ends
-/// or the call never reached the layer that made it.
+/// A callback for the end of a call. It is dropped without being run only if the process ends, or if
+/// no `CallLayer` made the call.
 pub trait AtEnd: Send {
-    /// The call has ended; nothing more is coming.
+    /// Runs when the call has ended and its answer is over.
     fn ended(self: Box<Self>, report: &Report);
 }
 
@@ -106,7 +106,7 @@ impl Call {
         Self::since(Instant::now(), request_id, facts)
     }
 
-    /// As [`with_id`](Self::with_id), for a call whose body took its time to be read.
+    /// As [`with_id`](Self::with_id), for a call that arrived earlier, before its body was read.
     pub(crate) fn since(started: Instant, request_id: RequestId, facts: CallFacts) -> Self {
         Self(Arc::new(Shared {
             request_id,
@@ -142,7 +142,7 @@ impl Call {
         self.0.request_id
     }
 
-    /// What is asked.
+    /// The facts about what is asked for.
     pub fn facts(&self) -> &CallFacts {
         &self.0.facts
     }
@@ -152,67 +152,67 @@ impl Call {
         self.0.started
     }
 
-    /// What a layer further out has learned from the policies of this number about this very tenant.
+    /// The standing that a layer further out has read for this very tenant, from the policies with this number.
     pub(crate) fn standing(&self, source: u64, tenant: &Tenant) -> Option<&Standing> {
         self.0.learned.get()?.answer(source, tenant)
     }
 
-    /// Spares the layers further in the same question. The first answer stands; others ask anew.
+    /// Keeps a standing for the layers further in. Only the first one is kept; other sources or tenants are read again.
     pub(crate) fn learn(&self, source: u64, tenant: &Tenant, standing: &Standing) {
         self.0.learned.get_or_init(|| Learned::new(source, tenant.clone(), standing.clone()));
     }
 
-    /// Send this output cap upstream, because the caller set none.
+    /// Sends this output cap upstream, because the caller set none.
     pub fn cap_output(&self, cap: NonZeroU32) {
         self.work().edits.output_cap = Some(cap);
     }
 
-    /// Ask the provider for usage in the stream.
+    /// Asks the provider to report usage in the stream.
     pub fn include_usage(&self) {
         self.work().edits.include_usage = true;
     }
 
-    /// What changes in the body before it goes upstream.
+    /// The edits to the body before it goes upstream.
     pub fn edits(&self) -> Edits {
         self.work().edits
     }
 
-    /// Credits have been set aside: from now on this call must be settled.
+    /// Records the hold. From now on this call must be settled.
     pub fn set_hold(&self, hold: Hold) {
         self.work().hold = Some(hold);
     }
 
-    /// What has been set aside.
+    /// The hold, if there is one.
     pub fn hold(&self) -> Option<Hold> {
         self.work().hold.clone()
     }
 
-    /// A record of this call is to be written.
+    /// Asks for a record of this call.
     pub fn keep(&self, keeping: Keeping) {
         self.work().keeping = Some(keeping);
     }
 
-    /// What is to be recorded, if anything.
+    /// What the record keeps, if one is to be written.
     pub fn keeping(&self) -> Option<Keeping> {
         self.work().keeping
     }
 
-    /// An answer has begun, and this much of it was seen so far.
+    /// Records the usage so far of an answer that has begun.
     pub(crate) fn note_seen(&self, seen: Usage) {
         self.work().seen = Some(seen);
     }
 
-    /// What was seen so far, if an answer has begun: what the call used if nothing more comes.
+    /// The usage so far, if an answer has begun. It is the call's usage if nothing more arrives.
     pub(crate) fn seen(&self) -> Option<Usage> {
         self.work().seen
     }
 
-    /// Be told when the call ends. What is told last is told first.
+    /// Registers a callback for the end of the call. Callbacks run in reverse order of registration.
     pub fn at_end(&self, waiting: impl AtEnd + 'static) {
         self.work().at_end.push(Box::new(waiting));
     }
 
-    /// The client left; whatever the provider still says, nobody hears it.
+    /// Records that the client has left, so that nobody reads the rest of the answer.
     pub(crate) fn client_leaves(&self) {
         self.work().client_left = true;
     }
@@ -221,7 +221,7 @@ impl Call {
         self.work().client_left
     }
 
-    /// Tells all that wait, once: a second call finds nobody.
+    /// Runs all callbacks, once. A second call finds none.
     pub fn tell_ended(&self, report: &Report) {
         let mut waiting = std::mem::take(&mut self.work().at_end);
         while let Some(one) = waiting.pop() {
@@ -229,14 +229,14 @@ impl Call {
         }
     }
 
-    // A poisoned lock only means that some thread panicked between two field writes that do not
-    // depend on each other.
+    // A poisoned lock can still be used: the fields do not depend on each other, so a panic between two
+    // writes does no harm.
     fn work(&self) -> MutexGuard<'_, Work> {
         self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Names the call, never its content.
+/// Shows which call it is, never its content.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")

@@ -1,4 +1,4 @@
-//! What an organization may do and what the caller is in it: asked for once a call.
+//! The standing of a caller: what the organization may do, and the caller's role in it. Read once per call.
 
 use std::sync::Arc;
 
@@ -9,33 +9,33 @@ use crate::domain::{
     scope::Scope,
 };
 
-/// What an organization may do, what the caller is in it, and what holds for this caller.
+/// What an organization may do, the caller's role in it, and the rates and switches that apply to the caller.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
     /// The organization's policy.
     pub policy: Arc<Policy>,
-    /// The caller's role: the token's, else the membership table's, else unknown.
+    /// The caller's role: from the token, else from the membership table, else unknown.
     pub role: Option<Role>,
-    /// Rates beside the policy's own that this caller meets.
+    /// The rates that apply to this caller in addition to the policy's own.
     pub rates: Arc<[RateLimit]>,
-    /// The kill switch is on: the widest scope of this caller for which it is.
+    /// The widest scope of this caller in which a kill switch is on.
     pub suspended: Option<Scope>,
 }
 
 impl Standing {
-    /// The standing of everybody under one policy, in the role that the tenant has.
+    /// A standing by this policy alone, in this role.
     pub fn under(policy: Arc<Policy>, role: Option<Role>) -> Self {
         let suspended = policy.suspended.then_some(Scope::Organization);
         Self { policy, role, rates: Arc::default(), suspended }
     }
 }
 
-/// A standing that a layer has learned, for the layers further in: one snapshot judges all of a call.
+/// A standing that a layer has read, kept for the layers further in: all layers judge a call by one snapshot.
 #[derive(Debug)]
 pub(super) struct Learned {
-    /// Which policies were asked: layers may have been given different ones.
+    /// The number of the policies that gave it. Layers may have been given different ones.
     source: u64,
-    /// Who they were asked about; kept, so that its address stays its own.
+    /// The tenant that it is about. Kept alive, so that no other tenant can get the same address.
     tenant: Tenant,
     standing: Standing,
 }
@@ -45,7 +45,7 @@ impl Learned {
         Self { source, tenant, standing }
     }
 
-    /// The standing, where the same policies are asked about the very same tenant.
+    /// The standing, if it came from these policies for this very tenant.
     pub(super) fn answer(&self, source: u64, tenant: &Tenant) -> Option<&Standing> {
         (self.source == source && self.tenant.is(tenant)).then_some(&self.standing)
     }

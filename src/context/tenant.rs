@@ -12,8 +12,8 @@ use crate::domain::{
 
 /// Who is calling: the organization, and the person in it, as a verified token says.
 ///
-/// Cheap to clone. Made by `TenantLayer`, or by [`Tenant::new`] where another authenticator stands
-/// in front.
+/// Cheap to clone. Made by `TenantLayer`, or by [`Tenant::new`] if another authenticator stands in
+/// front.
 #[derive(Clone)]
 pub struct Tenant(Arc<Facts>);
 
@@ -26,7 +26,7 @@ struct Facts {
     claims: Box<str>,
 }
 
-/// The facts that a verified token gives, wherever it keeps them.
+/// The facts from a verified token, whichever claims hold them.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
     /// The organization.
@@ -42,7 +42,7 @@ pub struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// A person of this organization, of whom no more is known.
+    /// A person of this organization, without team, key or role.
     pub const fn new(organization_id: OrganizationId, user_id: &'a str) -> Self {
         Self { organization_id, user_id, team_id: None, key_id: None, role: None }
     }
@@ -72,11 +72,11 @@ impl Tenant {
         Self::from_claims(Identity { key_id: Some(key_id), ..self.identity() }, self.payload())
     }
 
-    /// A tenant with the whole verified payload, which Postgres will see as `request.jwt.claims`.
+    /// A tenant with the whole verified payload, which Postgres sees as `request.jwt.claims`.
     ///
     /// The five facts are written into the payload under fixed names (`organization_id`, `sub`,
-    /// `team_id`, `key_id`, `role_in_organization`), wherever the token's issuer keeps them, so that
-    /// row-level security reads one spelling.
+    /// `team_id`, `key_id`, `role_in_organization`). Row-level security then need not know which claims
+    /// the token's issuer uses.
     pub fn from_claims(identity: Identity<'_>, mut payload: Map<String, Value>) -> Self {
         let Identity { organization_id, user_id, team_id, key_id, role } = identity;
         payload.insert("organization_id".into(), organization_id.to_string().into());
@@ -118,7 +118,7 @@ impl Tenant {
         self.0.key_id
     }
 
-    /// The person's role, if the token names one; else the membership table decides.
+    /// The person's role, if the token names one. Else the membership table decides.
     pub fn role(&self) -> Option<Role> {
         self.0.role
     }
@@ -143,7 +143,7 @@ impl Tenant {
     }
 }
 
-/// Names the organization and the person, never the rest of the token.
+/// Shows the organization and the person, never the rest of the token.
 impl fmt::Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tenant")

@@ -1,4 +1,4 @@
-//! The dearest that a call can come to: facts in, figures out.
+//! The upper bound of a call's cost, as a pure function of its facts.
 
 use std::num::NonZeroU32;
 
@@ -13,16 +13,16 @@ use crate::{
     refusal::Refusal,
 };
 
-/// What is to be held for a call.
+/// The credits and tokens to hold for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Estimate {
     pub(super) amount: Credits,
     pub(super) tokens: i64,
-    /// The output cap that must be sent upstream for the amount to hold.
+    /// The output cap to send upstream, without which the amount would be no upper bound.
     pub(super) send_cap: Option<NonZeroU32>,
 }
 
-/// The figures, or 400 where they fit no amount of money.
+/// The estimate, or 400 on overflow.
 pub(super) fn of(
     facts: &CallFacts,
     policy: &Policy,
@@ -39,14 +39,14 @@ pub(super) fn of(
         Some(Estimate { amount, tokens, send_cap: bound.send })
     };
     figures().ok_or_else(|| Refusal::InvalidBody {
-        // The one that is larger is the one to lower.
+        // The message names the larger of the two factors as the one to lower.
         field: Some(if bound.per_answer >= facts.answers { "max_tokens" } else { "n" }.into()),
-        message: "The call could cost more than any amount of credits. Lower its output cap or the number of answers.".into(),
+        message: "The call could cost more than the largest amount of credits. Lower its output cap or the number of answers.".into(),
     })
 }
 
-/// Whether a price can be gone by. One without tiers, or with a negative rate, would make calls free
-/// or pay for them.
+/// Whether a price is valid. Without a tier from 0, calls would be free; a negative rate would pay the
+/// caller.
 pub(super) fn is_sound(price: &ModelPrice) -> bool {
     price.per_request >= Credits::ZERO
         && price.tiers.first().is_some_and(|tier| tier.from_input_tokens == 0)

@@ -1,4 +1,4 @@
-//! What is held is exactly the dearest that the call can come to, and a price that cannot be gone by is told.
+//! The amount that is held equals the largest possible cost of the call, and invalid prices are recognized.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ fn a_call_beyond_any_amount_is_refused_by_the_larger_of_its_two_factors() {
     assert_eq!(refused(2, u64::MAX), "n");
     assert_eq!(refused(1 << 32, 1 << 32), "max_tokens");
     assert_eq!(refused(1 << 31, 1 << 33), "n");
-    // The amount fits and the tokens do not.
+    // The amount does not overflow, but the tokens do.
     let free = ModelPrice {
         tiers: vec![Tier { from_input_tokens: 0, rates: Rates::default() }],
         ..price("small")

@@ -11,7 +11,7 @@ pub struct CreditLayer {
     settings: Arc<Settings>,
 }
 
-/// Behind one pointer: a service is cloned for every call.
+/// Behind one pointer, because a service is cloned for every call.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) ledger: Arc<dyn Ledger>,
@@ -24,7 +24,7 @@ pub(super) struct Settings {
 impl CreditLayer {
     const HOLD_TTL: Duration = Duration::from_mins(15);
 
-    /// Holds credits in this ledger, by these policies and prices.
+    /// Takes holds in this ledger, by these policies and prices.
     pub fn new(ledger: impl Ledger, policies: Policies, prices: Prices) -> Self {
         let output_tokens_default = NonZeroU32::new(4096).unwrap_or(NonZeroU32::MIN);
         let ledger = Arc::new(ledger);
@@ -39,16 +39,17 @@ impl CreditLayer {
         }
     }
 
-    /// Default 15 minutes. How long a hold stands when nobody finishes its call, as after a crash.
+    /// Default 15 minutes. How long a hold stands if nothing finishes its call, as after a crash.
     ///
-    /// Must be longer than the longest call: a hold that expires under a running call is charged with
-    /// what was known of it, and only the finish makes that right.
+    /// Without [`Heartbeats`](crate::call::Heartbeats) to renew holds, it must be longer than the longest
+    /// call. A hold that expires during its call is charged the usage that was known. The finish then
+    /// charges the rest.
     #[must_use]
     pub fn hold_ttl(self, ttl: Duration) -> Self {
         self.set(|settings| settings.hold_ttl = ttl)
     }
 
-    /// Default 4096. The output cap of calls for which caller, policy and price book set none. Sent
+    /// Default 4096. The output cap of a call if caller, policy and price book set none. It is sent
     /// upstream.
     #[must_use]
     pub fn output_tokens_default(self, tokens: NonZeroU32) -> Self {

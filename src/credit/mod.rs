@@ -1,15 +1,16 @@
-//! Holds credits and budget tokens before a call: nothing is sent that could not be paid for.
+//! Holds credits and budget tokens before a call, so that no call is sent that could not be paid for.
 //!
 //! Reads [`Tenant`] (set by `TenantLayer`) and [`Call`] (set by `CallLayer`); leaves responses alone.
-//! It puts the hold into the call, and `CallLayer`, which sees the end, settles it. The amount is the
-//! dearest that the call can come to: its input bound and its output cap times the answers asked for,
-//! at the dearest rates that could apply. Where the caller sets no cap, the policy's, the model's or a
-//! configured one is used **and sent upstream**, or the hold would bind nobody. A stream is asked to
-//! report its usage.
+//! It puts the hold into the call, and `CallLayer`, which sees the end, settles it.
 //!
-//! Refuses with 402 where credits do not cover the call, 429 where a token budget does not, 403 where
-//! the organization is suspended or the model has no price (unknown is never free), and 503 where the
-//! ledger cannot answer: no verdict, no call.
+//! The amount is an upper bound of the call's cost, at the highest rates that could apply. It counts the
+//! upper bound of the input, and the output cap times the number of answers. If the caller sets no cap,
+//! the policy's, the model's or the configured one is used **and sent upstream**, since the provider
+//! would not keep to the bound otherwise. The layer asks a stream to report its usage.
+//!
+//! Refuses with 402 if credits do not cover the call, and with 429 if a token budget does not. Refuses
+//! with 403 if the organization is suspended, or if the model has no price: an unknown price never means
+//! free. Refuses with 503 if the ledger cannot answer: without a verdict no call is made.
 //!
 //! ```
 //! # use http::{Request, Response};
@@ -19,7 +20,7 @@
 //! # use tollgate::domain::price::{ModelPrice, PriceBook, Rates, Tier};
 //! # use tollgate::store::{Ledger, Policies, Prices, StoreFuture};
 //! # use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! /// A purse of 500,000 nano-dollars.
+//! /// A ledger with a balance of 500,000 nano-dollars.
 //! struct Purse;
 //! impl Ledger for Purse {
 //!     fn hold<'a>(&'a self, _: &'a Tenant, request: HoldRequest) -> StoreFuture<'a, HoldVerdict> {

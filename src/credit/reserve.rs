@@ -1,4 +1,4 @@
-//! From the facts of a call to a hold in it, or a refusal.
+//! Takes a hold for a call by its facts, or refuses the call.
 
 use std::time::{Duration, Instant};
 
@@ -19,12 +19,12 @@ use crate::{
     store::StoreError,
 };
 
-/// When those are to come back whom only other calls' holds were in the way of.
+/// `retry-after` for a call that would fit once other calls release their holds.
 const SOON: Duration = Duration::from_secs(1);
 
 impl Settings {
-    /// Sets credits aside for `call`. When this is `Ok` the call has its hold, and must be let go in
-    /// the same poll: nothing stands between a hold and the call that will settle it.
+    /// Sets credits aside for `call`. When this is `Ok`, the call has its hold. The caller must let it
+    /// through in the same poll, so that nothing comes between a hold and the call that settles it.
     pub(super) async fn reserve(&self, tenant: &Tenant, call: &Call) -> Result<(), Refusal> {
         let price = self.price_of(tenant, call).await?;
         let policy = match self.policies.peek_for(tenant, Some(call)) {
@@ -41,7 +41,7 @@ impl Settings {
         let asked = Instant::now();
         let answer = self.ledger.hold(tenant, request).await;
         metrics::histogram!("tollgate_hold_seconds").record(asked.elapsed());
-        // A name with fixed labels is made at compile time.
+        // The common case apart: a metric with literal labels is built at compile time.
         match word(&answer) {
             "granted" => metrics::counter!("tollgate_holds_total", "verdict" => "granted"),
             verdict => metrics::counter!("tollgate_holds_total", "verdict" => verdict),
@@ -57,8 +57,8 @@ impl Settings {
         }
     }
 
-    /// The price of the model that the caller names, as it is agreed with the organization. Whoever
-    /// answers in the end: it is what the caller was promised, and what the hold stands for.
+    /// The organization's price of the model that the caller names, whichever model answers in the end.
+    /// The caller was promised that price, and the hold is computed from it.
     async fn price_of(&self, tenant: &Tenant, call: &Call) -> Result<Quote, Refusal> {
         let model = call.facts().model.as_str();
         let agreement = match self.prices.peek(tenant) {
@@ -72,7 +72,7 @@ impl Settings {
             return Err(Refusal::ModelNotAllowed(model.into()));
         };
         if !estimate::is_sound(quote.price()) {
-            tracing::error!(model, price_id = %quote.price_id(), "a price that cannot be gone by: its model is refused");
+            tracing::error!(model, price_id = %quote.price_id(), "invalid price (no tier from 0, or a negative amount): calls to this model are refused");
             return Err(Refusal::ModelNotAllowed(model.into()));
         }
         Ok(quote)
@@ -91,7 +91,7 @@ fn granted(call: &Call, estimate: Estimate, price: Quote, disconnect: Disconnect
     call.at_end(Open::new());
 }
 
-/// An open hold, as the gauge sees it.
+/// Counts an open hold in the gauge until it is dropped.
 struct Open;
 
 impl Open {
@@ -119,13 +119,13 @@ fn refusal_of(verdict: &HoldVerdict, tenant: &Tenant, call: &Call) -> Refusal {
         }
         HoldVerdict::BudgetExceeded(exceeded) => {
             let Exceeded { retry_after, may_wait, .. } = *exceeded;
-            // What others hold may be back long before the window ends.
+            // Other calls may release their holds long before the window ends.
             let retry_after = if may_wait { retry_after.min(SOON) } else { retry_after };
             Refusal::BudgetExceeded(Exceeded { retry_after, ..*exceeded })
         }
         HoldVerdict::Suspended(scope) => Refusal::Suspended(*scope),
         HoldVerdict::UnknownOrganization => admission::unknown_organization(tenant, Some(call)),
-        // Our ids are fresh for every call, so the only thing known is that nothing is held by this one.
+        // Every call has a new id, so a conflict should not happen. All we know is that this call holds nothing.
         HoldVerdict::Conflict | HoldVerdict::Granted => {
             tracing::error!(
                 organization_id = %tenant.organization_id(),

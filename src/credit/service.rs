@@ -28,7 +28,7 @@ impl<S> Credit<S> {
 }
 
 impl Decide for Arc<Settings> {
-    /// Never: only the ledger can say whether credits can be held.
+    /// Always `None`: only the ledger can say whether credits can be held.
     fn known(&self, _: &Tenant, _: &Call) -> Option<Result<(), Refusal>> {
         None
     }

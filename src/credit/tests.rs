@@ -205,7 +205,7 @@ async fn each_verdict_is_counted_by_its_word_and_an_open_hold_until_its_call_end
         assert_eq!(verdicts.collect::<Vec<_>>(), [(&name, &"1".to_owned())]);
         assert_eq!(seen.get("tollgate_hold_seconds").map(String::as_str), Some("1"));
         assert_eq!(open(&seen), opens);
-        // What a snapshot has told, the next one does not tell again: less than none is one that is closed.
+        // Each snapshot reports only the change since the last one, so a closed hold shows as a negative gauge.
         drop(call);
         let seen = counted(&metrics.snapshotter());
         assert_eq!(open(&seen), closes, "{word}");
@@ -228,7 +228,7 @@ async fn a_model_without_a_sound_price_is_refused_and_never_free() {
     assert_eq!(ledger.times(), 0);
 }
 
-/// Prices of a store in which this is agreed with the organization.
+/// Prices from a store with this agreement for the organization.
 fn agreed(tenant: &Tenant, agreement: Agreement) -> Prices {
     let store = MemoryStore::default();
     assert!(store.create_organization(tenant.organization_id()));
@@ -257,7 +257,7 @@ async fn what_is_agreed_with_the_organization_is_what_is_held_and_settled() {
         assert_eq!(gateway.oneshot(request(&tenant, &call)).await.unwrap().status(), 200);
         assert_eq!(ledger.asked().amount, Credits::from_nanos(amount));
         let hold = call.hold().unwrap();
-        // The very figure: nothing was written to a cache, and all of the output was used.
+        // Cost and hold are equal: nothing was written to a cache, and all of the output was used.
         assert_eq!(
             (hold.price.markup_bps(), hold.price.cost(&usage)),
             (markup_bps, Ok(hold.amount))
@@ -296,7 +296,7 @@ async fn a_price_that_changes_during_a_call_does_not_change_the_call() {
     assert_eq!(next.hold().unwrap().price.cost(&usage), Ok(Credits::from_nanos(450)));
 }
 
-/// A store that cannot say what is agreed.
+/// A store whose agreements cannot be read.
 struct Away;
 
 impl PriceStore for Away {

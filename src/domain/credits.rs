@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// An amount of money in nano-dollars (1e-9 USD). Prices go down to 1e-8 USD a token, so a
-/// whole number is always exact; an `i64` reaches 9.2 billion dollars.
+/// An amount of money in whole nano-dollars (1e-9 USD). An `i64` reaches 9.2 billion dollars. A call's
+/// cost is rounded up to a whole number once; after that all sums are exact.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -15,9 +15,9 @@ pub struct Credits(i64);
 const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
 
 impl Credits {
-    /// Nothing.
+    /// Zero dollars.
     pub const ZERO: Self = Self(0);
-    /// The largest amount there is; a cost above it is refused, never wrapped.
+    /// The largest amount. A higher cost is refused; it never wraps around.
     pub const MAX: Self = Self(i64::MAX);
 
     /// An amount in nano-dollars.
@@ -30,7 +30,7 @@ impl Credits {
         self.0
     }
 
-    /// The sum, or `None` where it does not fit.
+    /// The sum, or `None` on overflow.
     pub const fn checked_add(self, other: Self) -> Option<Self> {
         match self.0.checked_add(other.0) {
             Some(sum) => Some(Self(sum)),
@@ -38,7 +38,7 @@ impl Credits {
         }
     }
 
-    /// The difference, or `None` where it does not fit.
+    /// The difference, or `None` on overflow.
     pub const fn checked_sub(self, other: Self) -> Option<Self> {
         match self.0.checked_sub(other.0) {
             Some(difference) => Some(Self(difference)),
@@ -47,7 +47,7 @@ impl Credits {
     }
 }
 
-/// Dollars with nine decimals at the most: `12`, `0.25`, `-0.000000001`.
+/// Dollars with at most nine decimals: `12`, `0.25`, `-0.000000001`.
 impl fmt::Display for Credits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let magnitude = self.0.unsigned_abs();
@@ -67,10 +67,10 @@ pub enum ParseCreditsError {
     /// Something other than digits and one point.
     #[error("not an amount of dollars: write it as 12 or 12.50")]
     Malformed,
-    /// More than nine decimals: it would have to be rounded, and money is not rounded on input.
-    #[error("finer than a nano-dollar: nine decimals at the most")]
+    /// More than nine decimals. The amount would have to be rounded, and input is never rounded.
+    #[error("finer than a nano-dollar: at most nine decimals")]
     TooFine,
-    /// Beyond 9.2 billion dollars.
+    /// More than 9.2 billion dollars.
     #[error("the amount is too large")]
     TooLarge,
 }
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// Any amount, and often one at an edge.
+    /// Any amount, often one near a boundary.
     fn nanos() -> impl Strategy<Value = i64> {
         let near = |edge: i64| (-2_i64..=2).prop_map(move |by| edge.saturating_add(by));
         prop_oneof![any::<i64>(), near(i64::MIN), near(0), near(i64::MAX), near(1_000_000_000)]

@@ -1,4 +1,4 @@
-//! Setting credits and budget tokens aside before a call, and what the ledger may answer.
+//! Requests to set credits and budget tokens aside for a call, heartbeats, and the ledger's verdicts.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use serde::Serialize;
 
 use super::{credits::Credits, ids::RequestId, scope::Scope};
 
-/// What is to be set aside for one call.
+/// The credits and tokens to set aside for one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRequest {
-    /// The call; repeating the same request with the same amount changes nothing.
+    /// The call. Repeating the request with the same amount changes nothing.
     pub request_id: RequestId,
     /// An upper bound of what the call can cost.
     pub amount: Credits,
-    /// An upper bound of the tokens it can use, for daily and monthly budgets.
+    /// An upper bound of the tokens that the call can use, for daily and monthly budgets.
     pub tokens: i64,
     /// How long the hold stands without a finish before it may be expired.
     pub ttl: Duration,
 }
 
-/// What was seen so far of a call that goes on: what it is charged if nothing more is heard of it.
+/// The usage of an open call so far. If neither another heartbeat nor a finish follows, this is its charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The call.
     pub request_id: RequestId,
-    /// What it has come to so far.
+    /// Its cost so far.
     pub used: Credits,
-    /// The tokens of it.
+    /// Its tokens so far.
     pub tokens: i64,
 }
 
@@ -75,35 +75,35 @@ impl Unit {
 pub struct Exceeded {
     /// Whose budget.
     pub scope: Scope,
-    /// Of which window.
+    /// The budget's window.
     pub window: Window,
-    /// In what.
+    /// The unit that the budget counts.
     pub unit: Unit,
-    /// Until that window ends.
+    /// The time until that window ends.
     pub retry_after: Duration,
-    /// Only what other calls hold is in the way: it may come back.
+    /// The call would fit if other calls held nothing, so it may fit once they release their holds.
     pub may_wait: bool,
 }
 
 /// The ledger's answer to a [`HoldRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldVerdict {
-    /// Set aside (or set aside before, by the same request).
+    /// The amount is set aside, now or before by the same request.
     Granted,
     /// The free balance does not cover the amount, or there is an unpaid debt.
     Insufficient {
-        /// What was free.
+        /// The free balance.
         available: Credits,
-        /// Only what other calls hold is in the way: it may come back.
+        /// The call would fit if other calls held nothing, so it may fit once they release their holds.
         may_wait: bool,
     },
     /// A budget does not cover the call.
     BudgetExceeded(Exceeded),
-    /// The kill switch is on, for this scope of the caller.
+    /// A kill switch is on in this scope of the caller.
     Suspended(Scope),
     /// No such organization in this database.
     UnknownOrganization,
-    /// The request id was used before for something else, or is already finished.
+    /// The request id was used before for another hold, or its call is already finished.
     Conflict,
 }
 

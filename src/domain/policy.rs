@@ -1,5 +1,5 @@
-//! What an organization may do. A snapshot, cached for at most 30 s and disposable: the hold
-//! statement decides on money and on the kill switch from the live rows.
+//! What an organization may do. A policy is a snapshot that is cached for at most 30 s. It need not be
+//! exact: for credits and the kill switch, the hold statement decides from the live rows.
 
 use std::num::NonZeroU32;
 
@@ -17,9 +17,9 @@ pub struct Policy {
     pub models: AllowList,
     /// Default: no limit.
     pub rates: Rates,
-    /// Default: no limit. A snapshot for early refusals; the hold statement enforces them exactly.
+    /// Default: no limit. The ledger enforces budgets exactly when it takes a hold, not by this snapshot.
     pub budgets: Budgets,
-    /// Default: the model's own maximum. Output cap for callers that set none; also sent upstream.
+    /// Default: the model's own maximum. The output cap of calls that set none. It is also sent upstream.
     pub output_tokens_default: Option<NonZeroU32>,
     /// Default [`Disconnect::Drain`].
     pub disconnect: Disconnect,
@@ -34,7 +34,7 @@ pub enum AllowList {
     /// Every model that has a price.
     #[default]
     All,
-    /// The named ones. A trailing `*` stands for any ending: `gpt-4o*`.
+    /// The named models. A trailing `*` is a wildcard: `gpt-4o*`.
     Only(Vec<String>),
 }
 
@@ -71,19 +71,19 @@ pub struct Rates {
     pub requests_per_minute: Option<NonZeroU32>,
     /// Tokens per minute, input and output together.
     pub tokens_per_minute: Option<NonZeroU32>,
-    /// Calls whose answer has not ended yet.
+    /// The most calls whose answer has not ended yet.
     pub calls_in_flight: Option<NonZeroU32>,
 }
 
-/// Rates of one scope, beside the policy's own: what one caller meets.
+/// Rates of one scope that apply to a caller, in addition to the policy's own rates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// Whose rates these are.
     pub scope: Scope,
-    /// Which one of that scope; empty for the organization. Never [`Scope::EACH`]: what each is given on its
-    /// own is counted under its own id.
+    /// The id in that scope; empty for the organization. A caller never meets [`Scope::EACH`]: a wildcard
+    /// limit is counted under the caller's own id.
     pub scope_id: String,
-    /// The models that count: a name, where a trailing `*` stands for any ending.
+    /// The models whose calls count: a name, or a prefix with the wildcard `*` at its end.
     pub model_pattern: String,
     /// The rates.
     #[serde(flatten)]
@@ -91,7 +91,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// The pattern that every model fits.
+    /// The pattern that matches every model.
     pub const EVERY_MODEL: &'static str = "*";
 
     /// Whether calls of this model count.
@@ -100,7 +100,7 @@ impl RateLimit {
     }
 }
 
-/// A name is itself, and a trailing `*` stands for any ending.
+/// Whether a model matches a pattern: exactly, or by its prefix if the pattern ends in `*`.
 fn matches(pattern: &str, model: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(stem) => model.starts_with(stem),
@@ -122,10 +122,10 @@ pub struct Budgets {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Disconnect {
-    /// Read on to the provider's true usage, within a bound of time, and charge that.
+    /// Drain the provider's answer, within a time limit, and charge the usage that the provider reports.
     #[default]
     Drain,
-    /// Hang up on the provider and charge the input and what was seen of the output.
+    /// Close the connection to the provider, and charge the input and the output that was seen.
     Cancel,
 }
 
@@ -133,10 +133,10 @@ pub enum Disconnect {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
-    /// Both, up to the capture bound.
+    /// Prompts and responses, up to the capture bound.
     #[default]
     Full,
-    /// Neither: figures only.
+    /// Neither prompts nor responses, only figures.
     Metadata,
 }
 

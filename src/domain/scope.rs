@@ -1,28 +1,28 @@
-//! Whom a limit, a budget or a switch is about inside an organization.
+//! Scopes: whom a limit, a budget or a kill switch applies to inside an organization.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Whom it is about. The order is the one in which rows are locked and switches are read.
+/// Whom a limit, a budget or a kill switch applies to. Rows are locked and switches are read in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// All of it together.
+    /// The whole organization together.
     Organization,
     /// One of its teams.
     Team,
     /// One of its people: a token's `sub`.
     User,
-    /// One of its programs' keys.
+    /// One of the keys of its programs.
     Key,
 }
 
 impl Scope {
     /// All scopes, in their order.
     pub const ALL: [Self; 4] = [Self::Organization, Self::Team, Self::User, Self::Key];
-    /// In place of an id: each of that scope, on its own, that has none of its own. Also those
-    /// who have never called before.
+    /// Wildcard id: applies separately to every team, user or key without an entry of its own,
+    /// including new ones.
     pub const EACH: &'static str = "*";
 
     /// The word used in SQL, on the command line and in JSON.

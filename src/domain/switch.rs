@@ -1,4 +1,4 @@
-//! Kill switches: whom one stops, and who is stopped by those that are on.
+//! Kill switches: whose calls each one stops, and whether a caller is stopped.
 
 use std::{collections::HashSet, fmt};
 
@@ -7,7 +7,7 @@ use super::{
     scope::Scope,
 };
 
-/// One kill switch of an organization, by whom it stops. On or off is not part of it.
+/// One kill switch of an organization, named by whose calls it stops. Its state (on or off) is not part of it.
 ///
 /// ```
 /// # use tollgate::domain::{scope::Scope, switch::Switch};
@@ -17,7 +17,7 @@ use super::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Switch {
-    /// All of the organization.
+    /// All calls of the organization.
     Organization,
     /// The calls of a team.
     Team(TeamId),
@@ -28,31 +28,31 @@ pub enum Switch {
 }
 
 impl Switch {
-    /// The longest name of a person, in bytes.
+    /// The longest `sub` of a person, in bytes.
     pub const USER_BYTES_MAX: usize = 512;
 
-    /// The switch for this id in this scope; the whole organization has none.
+    /// The switch for this id in this scope. For the whole organization the id is empty.
     ///
     /// # Errors
-    /// Nobody can have that id in a token.
+    /// No token can carry that id.
     pub fn read(scope: Scope, id: &str) -> Result<Self, NoSuchSwitch> {
         let wrong = |expected| NoSuchSwitch { scope, expected };
         match scope {
             Scope::Organization if id.is_empty() => Ok(Self::Organization),
-            Scope::Organization => Err(wrong("no id, for it is the caller's own")),
+            Scope::Organization => Err(wrong("no id, because it is the caller's own organization")),
             Scope::Team => id.parse().map(Self::Team).map_err(|_| wrong("a UUID")),
             Scope::Key => id.parse().map(Self::Key).map_err(|_| wrong("a UUID")),
-            // Postgres takes no NUL.
+            // Postgres text cannot hold a NUL.
             Scope::User
                 if id.is_empty() || id.len() > Self::USER_BYTES_MAX || id.contains('\0') =>
             {
-                Err(wrong("the `sub` of a token, of 512 bytes at the most"))
+                Err(wrong("the `sub` of a token, at most 512 bytes"))
             }
             Scope::User => Ok(Self::User(id.into())),
         }
     }
 
-    /// Whom it stops.
+    /// The scope that it stops.
     pub const fn scope(&self) -> Scope {
         match self {
             Self::Organization => Scope::Organization,
@@ -62,7 +62,7 @@ impl Switch {
         }
     }
 
-    /// The id as tables, claims and paths have it; empty for the whole organization.
+    /// The id as tables, claims and paths spell it. Empty for the whole organization.
     pub fn scope_id(&self) -> Box<str> {
         match self {
             Self::Organization => "".into(),
@@ -73,7 +73,7 @@ impl Switch {
     }
 }
 
-/// There can be no switch for this id.
+/// The id is not valid in this scope, so there can be no switch for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a {scope}: expected {expected}")]
 pub struct NoSuchSwitch {
@@ -91,7 +91,7 @@ pub struct Switches {
 }
 
 impl Switches {
-    /// Turns one on as well.
+    /// Turns a switch on.
     pub fn insert(&mut self, switch: Switch) {
         match switch {
             Switch::Organization => self.organization = true,
@@ -107,7 +107,7 @@ impl Switches {
         }
     }
 
-    /// Turns one off.
+    /// Turns a switch off.
     pub fn remove(&mut self, switch: &Switch) {
         match switch {
             Switch::Organization => self.organization = false,
@@ -123,7 +123,7 @@ impl Switches {
         }
     }
 
-    /// Whether none is on.
+    /// Whether no switch is on.
     pub fn is_empty(&self) -> bool {
         !self.organization && self.teams.is_empty() && self.users.is_empty() && self.keys.is_empty()
     }
@@ -154,7 +154,7 @@ impl FromIterator<Switch> for Switches {
     }
 }
 
-/// How many there are, not who: names of people stay out of logs.
+/// Shows how many switches are on, not for whom: names of people stay out of logs.
 impl fmt::Debug for Switches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Switches")

@@ -1,4 +1,4 @@
-//! What one limit has granted, and what it still grants.
+//! What one limit has granted, and what it can still grant.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::domain::{
     rate::{Bucket, Nanos, Quota, Replica, Short, Taken},
 };
 
-/// The rates of one limit, as far as this replica grants them.
+/// This replica's share of the rates of one limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rates {
     pub(super) requests: Option<Share>,
@@ -16,21 +16,21 @@ pub(super) struct Rates {
     pub(super) in_flight_max: Option<u32>,
 }
 
-/// What this replica grants of a rate.
+/// This replica's share of one rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
-    /// None where all of it falls to other replicas.
+    /// `None` if the whole rate goes to other replicas.
     quota: Option<Quota>,
-    /// The most that any replica grants: more at once can never pass.
+    /// The largest share of any replica. A call that needs more can never pass.
     largest: u32,
 }
 
 /// Which rate refused a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denial {
-    /// It is used up; it will cover this call after that time.
+    /// The rate is used up. It will cover this call after `wait`.
     Wait { what: &'static str, wait: Duration },
-    /// The call could use more tokens than a whole minute's, which are these.
+    /// The call could use more tokens than a whole minute allows, which is `tokens_max`.
     TooLarge { tokens_max: u32 },
 }
 
@@ -42,9 +42,10 @@ pub(super) struct Counts {
     in_flight: u32,
 }
 
-/// A call's end is not known in advance: what `retry-after` says where too many are open.
+/// `retry-after` if too many calls are in flight. A guess, because the end of a call is not known in advance.
 const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
-/// What falls to other replicas is not here in a minute either; but by then the call may meet them.
+/// `retry-after` if only other replicas could grant the call. A minute changes nothing here, but the retry may reach
+/// one of them.
 const ELSEWHERE_WAIT: Duration = Duration::from_mins(1);
 
 impl Rates {
@@ -58,7 +59,7 @@ impl Rates {
         }
     }
 
-    /// Whether nothing is limited.
+    /// Whether no rate is limited.
     pub(super) const fn are_unlimited(&self) -> bool {
         self.requests.is_none() && self.tokens.is_none() && self.in_flight_max.is_none()
     }
@@ -70,7 +71,7 @@ impl Share {
         Self { quota, largest: replica.largest_share(units) }
     }
 
-    /// The bucket after this call, or how long it waits.
+    /// The bucket after this call, or how long the call has to wait.
     fn take(
         self,
         bucket: Bucket,
@@ -85,7 +86,7 @@ impl Share {
             None => Err(Short::Wait(ELSEWHERE_WAIT)),
             Some(quota) => match bucket.take(quota, units, now) {
                 Ok((bucket, taken)) => Ok((bucket, Some(taken))),
-                // Another replica grants one more.
+                // The share of another replica is larger by one.
                 Err(Short::Never) => Err(Short::Wait(ELSEWHERE_WAIT)),
                 Err(wait) => Err(wait),
             },
@@ -105,10 +106,10 @@ impl Share {
 }
 
 impl Denial {
-    /// In place of a denial that must be there.
+    /// A stand-in for a denial that should exist but was not found.
     pub(super) const UNKNOWN: Self = Self::Wait { what: "requests", wait: IN_FLIGHT_WAIT };
 
-    /// Of several the one to tell is the one that lasts longest: when it is over, the others are too.
+    /// Of several denials, the one that lasts longest is reported: when it is over, the others are over too.
     pub(super) fn lasts_longer_than(self, other: Self) -> bool {
         match (self, other) {
             (Self::Wait { wait: one, .. }, Self::Wait { wait: two, .. }) => one > two,
@@ -119,8 +120,8 @@ impl Denial {
 }
 
 impl Counts {
-    /// The counts with this call in them, and what it took of the tokens. All or nothing: every rate is
-    /// asked before anything is taken.
+    /// The counts after this call, and the tokens that it took. All or nothing: every rate is checked
+    /// before anything is taken.
     pub(super) fn admit(
         self,
         rates: &Rates,
@@ -138,7 +139,7 @@ impl Counts {
             None => Ok((self.requests, None)),
             Some(share) => share.take(self.requests, 1, now).map_err(|short| match short {
                 Short::Wait(wait) => Denial::Wait { what: "requests", wait },
-                // One request is no large one: it is the replicas that are many.
+                // One request exceeds the share only if there are more replicas than requests per minute.
                 Short::Never => Denial::Wait { what: "requests", wait: ELSEWHERE_WAIT },
             }),
         };
@@ -158,7 +159,7 @@ impl Counts {
         }
     }
 
-    /// A call has ended: what it took of the tokens becomes what it used, if that is known.
+    /// Ends a call. If its usage is known, the tokens that it took are corrected to it.
     pub(super) fn leave(&mut self, taken: Option<Taken>, used: Option<u64>, now: Nanos) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let (Some(taken), Some(used)) = (taken, used) {
@@ -166,7 +167,7 @@ impl Counts {
         }
     }
 
-    /// What is left of these rates.
+    /// What is left of each of these rates.
     pub(super) fn readings(&self, rates: &Rates, now: Nanos) -> Readings {
         Readings {
             requests: rates.requests.map(|share| share.read(self.requests, now)),
@@ -174,7 +175,7 @@ impl Counts {
         }
     }
 
-    /// How long until these counts are those of somebody who has never called; none while a call is in flight.
+    /// How long until these counts equal those of a new caller. `None` while a call is in flight.
     pub(super) fn until_idle(&self, now: Nanos) -> Option<Duration> {
         let until_full = self.requests.until_full(now).max(self.tokens.until_full(now));
         (self.in_flight == 0).then_some(until_full)
@@ -200,7 +201,7 @@ mod tests {
             (wait(2), wait(1), true),
             (wait(1), wait(2), false),
             (wait(1), wait(1), false),
-            // The one that lets less pass, and a wait is over some time.
+            // The smaller maximum lasts longer, and a wait ends while a maximum stays.
             (too_large(1), too_large(2), true),
             (too_large(2), too_large(1), false),
             (too_large(1), too_large(1), false),

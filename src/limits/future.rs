@@ -14,10 +14,10 @@ use crate::{
     domain::{dialect::Dialect, ids::RequestId},
 };
 
-/// What the layer keeps until the answer's head is there.
+/// What the layer keeps until the response's head arrives.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// Only where there is no call to give it to.
+    /// Present only if there is no [`Call`](crate::Call) to hand the permit to.
     pub(super) permit: Option<Permit>,
     pub(super) readings: Readings,
 }
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// The time of day from where it is read already: a request id begins with it.
+/// The time of day, taken from a new request id, which begins with it.
 fn time_of_day_ms() -> i64 {
     RequestId::generate().arrived_ms()
 }

@@ -1,7 +1,7 @@
-//! The rate-limit headers of the vendors' dialects.
+//! The rate-limit headers in each vendor's dialect.
 //!
-//! Anthropic also has headers of its own for input and for output tokens. There are no limits of either here,
-//! only of both together, so these are not written: whoever reads one would wait for a limit that there is not.
+//! Anthropic also has separate headers for input tokens and for output tokens. Tollgate limits only their sum and
+//! does not write those headers: a client would wait for a limit that does not exist.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::{dialect::Dialect, instant::rfc3339};
 
-/// What is left of the limits that a call meets.
+/// What is left of the limits that apply to a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Readings {
     pub(super) requests: Option<Reading>,
@@ -52,8 +52,8 @@ static ANTHROPIC_TOKENS: Names = Names {
 };
 
 impl Reading {
-    /// The one that leaves less; of two that leave as much, the one that takes longer to refill: whoever waits
-    /// for the other would meet this one still.
+    /// The reading with the smaller remainder. At equal remainders, the one that takes longer to refill: a caller
+    /// that waits only for the other one would still be refused.
     fn tighter(self, other: Self) -> Self {
         let binding = |reading: &Self| (Reverse(reading.remaining), reading.reset);
         if binding(&other) > binding(&self) { other } else { self }
@@ -61,7 +61,7 @@ impl Reading {
 }
 
 impl Readings {
-    /// Of each kind of rate the reading that binds.
+    /// For each kind of rate, the tighter reading.
     pub(super) fn tightest(self, other: Self) -> Self {
         let tightest = |one: Option<Reading>, other: Option<Reading>| match (one, other) {
             (Some(one), Some(other)) => Some(one.tighter(other)),
@@ -73,9 +73,9 @@ impl Readings {
         }
     }
 
-    /// Puts these readings in the place of whatever the inner service said about its own limits.
+    /// Replaces the inner service's rate-limit headers with these readings.
     ///
-    /// `now_ms` is the time of day, which only one of the dialects speaks of.
+    /// `now_ms` gives the time of day, which only Anthropic's headers need.
     pub(super) fn replace_in(
         &self,
         headers: &mut HeaderMap,
@@ -97,7 +97,7 @@ impl Readings {
         for (names, reading) in [(requests, self.requests), (tokens, self.tokens)] {
             if let Some(reading) = reading {
                 let mut insert = |name: &HeaderName, value: Short| {
-                    // Digits, letters and points only: it always is a value.
+                    // Always valid: the text has only digits, letters and punctuation.
                     if let Ok(value) = HeaderValue::from_bytes(value.bytes()) {
                         headers.insert(name, value);
                     }
@@ -129,7 +129,7 @@ fn remove_foreign(headers: &mut HeaderMap) {
     }
 }
 
-/// A duration as one dialect writes it: `12ms`, `1s`, `1.500s`, `6m0s`; rounded up to a millisecond.
+/// A duration as OpenAI writes it: `12ms`, `1s`, `1.500s`, `6m0s`. Rounded up to a millisecond.
 fn duration(duration: Duration) -> Short {
     let millis = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
     let millis = duration.as_secs().saturating_mul(1_000).saturating_add(millis);
@@ -155,14 +155,14 @@ fn duration(duration: Duration) -> Short {
     *text.push(b"s")
 }
 
-/// A moment as the other writes it; rounded up to a second.
+/// A moment as Anthropic writes it, in RFC 3339. Rounded up to a second.
 fn moment(now_ms: i64, reset: Duration) -> Short {
     let reset_ms = i64::try_from(reset.as_millis()).unwrap_or(i64::MAX);
     let moment = rfc3339(now_ms.saturating_add(reset_ms).saturating_add(999).div_euclid(1_000));
     *Short::default().push(moment.as_bytes())
 }
 
-/// A short text that is put together without an allocation: there are six in every answer.
+/// A short text that is built without an allocation. An answer has up to six of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Short {
     bytes: [u8; 32],
@@ -182,7 +182,7 @@ impl Short {
         self.push(&[b'0' | digit])
     }
 
-    /// What is too long is left out; nothing here is.
+    /// Appends a text. A text that does not fit is dropped, but none here is that long.
     fn push(&mut self, text: &[u8]) -> &mut Self {
         let end = self.length.saturating_add(text.len());
         if let Some(room) = self.bytes.get_mut(self.length..end) {
@@ -214,7 +214,7 @@ mod tests {
         let slow = of(reading(2, 4, 30), reading(100, 0, 8));
         assert_eq!(slow.tightest(narrow), of(slow.requests, narrow.tokens));
         assert_eq!(narrow.tightest(slow), of(slow.requests, narrow.tokens));
-        // Of two that bind alike, the one that was read first.
+        // Of two equally tight readings, the first one is kept.
         let (one, other) = (of(reading(10, 4, 1), None), of(reading(20, 4, 1), None));
         assert_eq!(one.tightest(other), one);
     }

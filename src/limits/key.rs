@@ -1,13 +1,13 @@
-//! What a limit is counted under.
+//! The keys under which limits are counted.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use crate::domain::{ids::OrganizationId, policy::RateLimit};
 
-/// One limit of one organization: a digest of whose it is, 128 bits under a secret of this process.
+/// Identifies one limit of one organization: a 128-bit hash of its owner, keyed by a secret of this process.
 ///
-/// A digest, because names are long and there may be a million: those who know no secret cannot find two
-/// that meet, and among a million none do by chance (one in 10²⁶).
+/// Hashed, because names are long and there may be a million keys. Without the secret nobody can construct a
+/// collision. The probability of one among a million keys is one in 10²⁶.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     shard: u64,
@@ -19,25 +19,25 @@ pub(super) struct Key {
 pub(super) struct Keys(RandomState);
 
 impl Keys {
-    /// The rates in an organization's policy.
+    /// The key of the rates in an organization's policy.
     pub(super) fn of_policy(&self, organization: OrganizationId) -> Key {
         let mut hasher = self.0.build_hasher();
         organization.hash(&mut hasher);
         key(hasher)
     }
 
-    /// A rate limit beside them.
+    /// The key of a rate limit outside the policy.
     pub(super) fn of_limit(&self, organization: OrganizationId, limit: &RateLimit) -> Key {
         let RateLimit { scope, scope_id, model_pattern, .. } = limit;
         let mut hasher = self.0.build_hasher();
-        // Each text ends in a byte that is in none, so different limits are different bytes.
+        // `Hash` ends each text with a byte that no text contains, so different limits write different bytes.
         (organization, scope, scope_id, model_pattern).hash(&mut hasher);
         key(hasher)
     }
 }
 
-/// The hasher is a keyed function of all that was written (`SipHash`): of two different inputs it makes two
-/// independent halves.
+/// `SipHash` is a keyed function of everything that was written. With one more byte it gives a second half that is
+/// independent of the first.
 fn key(mut hasher: impl Hasher) -> Key {
     let shard = hasher.finish();
     hasher.write_u8(0);
@@ -45,25 +45,25 @@ fn key(mut hasher: impl Hasher) -> Key {
 }
 
 impl Key {
-    /// One of so many shards. Independent of the hash, which tells keys in a shard apart.
+    /// The index of the key's shard. It is independent of `hash`, which distinguishes the keys within a shard.
     pub(super) fn shard(self, shards: usize) -> usize {
         let shards = u64::try_from(shards).unwrap_or(u64::MAX);
         usize::try_from(self.shard.checked_rem(shards).unwrap_or_default()).unwrap_or_default()
     }
 }
 
-/// A key is a hash already.
+/// Writes one number, because a key is a hash already.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
 }
 
-/// Hands on the one number that a [`Key`] writes.
+/// A hasher that returns the one number that a [`Key`] writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AsItIs(u64);
 
-/// For maps by [`Key`].
+/// The hasher of maps by [`Key`].
 pub(super) type BuildAsItIs = BuildHasherDefault<AsItIs>;
 
 impl Hasher for AsItIs {
@@ -72,7 +72,7 @@ impl Hasher for AsItIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // No key writes bytes; what did would still be told apart.
+        // No key writes bytes. If one did, different bytes would still give different hashes.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }

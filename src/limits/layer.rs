@@ -16,7 +16,7 @@ pub struct LimitsLayer {
     settings: Arc<Settings>,
 }
 
-/// Behind one pointer: a service is cloned for every call.
+/// Behind one pointer, because a service is cloned for every call.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) policies: Policies,
@@ -29,8 +29,8 @@ pub(super) struct Settings {
 impl LimitsLayer {
     const KEYS_MAX: usize = 1_000_000;
 
-    /// Holds organizations to the rates in their policies, and their teams, people, keys and models to
-    /// theirs. A changed rate counts from the next call on, with what has been used under the old one.
+    /// Enforces the rates in organizations' policies, and those of their teams, people, keys and models.
+    /// A changed rate applies from the next call on. Usage under the old rate still counts.
     pub fn new(policies: Policies) -> Self {
         Self {
             settings: Arc::new(Settings {
@@ -43,31 +43,32 @@ impl LimitsLayer {
         }
     }
 
-    /// Default: none. Where the model's own output maximum stands, for calls whose caller and policy
-    /// set no cap; the same book as `CreditLayer`'s, so that both reckon with the same figure.
+    /// Default: none. The prices that name each model's output maximum, which bounds a call if neither
+    /// caller nor policy sets a cap. Pass those of `CreditLayer`, so that both layers use the same bound.
     #[must_use]
     pub fn prices(self, prices: Prices) -> Self {
         self.set(|settings| settings.prices = Some(prices))
     }
 
-    /// Default 4096. The output tokens that a call is reckoned with where caller, policy and price
-    /// book set none; the same as `CreditLayer`'s.
+    /// Default 4096. The output tokens to assume for a call if caller, policy and price book set no cap.
+    /// Use the value of `CreditLayer`.
     #[must_use]
     pub fn output_tokens_default(self, tokens: NonZeroU32) -> Self {
         self.set(|settings| settings.output_tokens_default = tokens)
     }
 
-    /// Default [`Replica::ALONE`]. Which of several processes that share the load this one is: each grants
-    /// its share of every limit.
+    /// Default [`Replica::ALONE`]. Which of several processes that share the load this one is. Each
+    /// process grants its share of every limit.
     #[must_use]
     pub fn replica(self, replica: Replica) -> Self {
         self.set(|settings| settings.replica = replica)
     }
 
-    /// Default 1,000,000. Of about how many limits the counts are kept: each organization, team, person and
-    /// key with a limit that has called within a minute is one. At the default they take some 60 MB.
-    /// Those are forgotten whose buckets are full and who have no call in flight; where there are more,
-    /// those that would be full the soonest. Starts the counts anew.
+    /// Default 1,000,000, which takes some 60 MB. For about how many limits the counts are kept. Each
+    /// organization, team, person and key that has a limit and has called within a minute needs one.
+    ///
+    /// A count with full buckets and no call in flight is forgotten. If there are too many others, those
+    /// that would be full soonest are forgotten. This method resets all counts.
     #[must_use]
     pub fn keys_max(self, keys: usize) -> Self {
         self.set(|settings| settings.limiter = Arc::new(Limiter::new(keys)))

@@ -1,4 +1,4 @@
-//! What everybody has used, and who may use more.
+//! The counts of all limits, and the decision whether a call may pass.
 
 use std::{
     fmt,
@@ -24,47 +24,47 @@ use crate::{
     },
 };
 
-/// A limit that a call meets.
+/// A limit that applies to a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Met<'a> {
     pub(super) key: Key,
     pub(super) rates: Rates,
-    /// None for the rates in the policy.
+    /// `None` for the rates in the policy.
     pub(super) limit: Option<&'a RateLimit>,
 }
 
-/// What came of asking several limits at once.
+/// The joint answer of all limits that apply to a call.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     pub(super) admitted: Result<Permit, Refused<'a>>,
-    /// Of each kind of rate, what is left where the least is left.
+    /// For each kind of rate, the smallest remainder among the limits that apply.
     pub(super) readings: Readings,
 }
 
-/// Which limit refused: of several the one that lasts longest.
+/// The limit that refused the call. If several did, the one whose denial lasts longest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused<'a> {
     pub(super) denial: Denial,
     pub(super) limit: Option<&'a RateLimit>,
 }
 
-/// The counts of everybody.
+/// The counts of all limits.
 ///
-/// Split into shards with a lock each, held for a few additions and never across an await. A call that meets
-/// several limits takes the locks of all of them, in the order of the shards: it is counted by all or by none,
-/// and no two calls wait for each other.
+/// They are split into shards. Each shard has a lock, which is held for a few additions and never across an await. A
+/// call with several limits locks all their shards, in the order of the shards. So all limits count the call or none
+/// does, and calls cannot deadlock.
 pub(super) struct Limiter {
     keys: Keys,
     shards: Box<[Mutex<Shard>]>,
     epoch: Instant,
-    /// When the next shard is to be tidied, and which one it is.
+    /// When the next shard is due to be tidied. `tidy_next` says which one it is.
     tidy_at: AtomicU64,
     tidy_next: AtomicUsize,
     tidy_every: Nanos,
 }
 
-/// A call in flight. It has left when this is dropped; its tokens are corrected when it is told of the
-/// call's end.
+/// A call in flight. The call leaves its limits when the permit is dropped or learns of the call's end.
+/// The report at the end also corrects the call's tokens.
 #[derive(Debug)]
 pub(super) struct Permit {
     limiter: Arc<Limiter>,
@@ -72,14 +72,14 @@ pub(super) struct Permit {
     has_left: bool,
 }
 
-/// What was taken from each limit. Most calls meet one.
+/// What was taken from each limit. Most calls have one limit.
 #[derive(Debug)]
 enum Parts {
     One(Part),
     Many(Box<[Part]>),
 }
 
-/// What was taken from one limit. Its key is known as long as the call is in flight.
+/// What was taken from one limit. Its key is not forgotten while the call is in flight.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     key: Key,
@@ -87,12 +87,13 @@ struct Part {
 }
 
 impl Limiter {
-    /// A shard's share of the keys: so far below what it takes that hardly one is full before all are.
+    /// The average number of keys in a shard. It is far enough below [`Shard::KEYS_MAX`] that hardly any shard is full
+    /// before all are.
     const KEYS_PER_SHARD: usize = 800;
-    /// Whoever has called and calls no more is idle after a minute: so often each shard is tidied.
+    /// How often each shard is tidied. A caller that has stopped calling is idle after a minute.
     const TIDY_EVERY: Nanos = 60_000_000_000;
 
-    /// Counts of about this many keys; never of an eighth more.
+    /// Keeps counts for about `keys_max` keys, and never for an eighth more.
     pub(super) fn new(keys_max: usize) -> Self {
         let shards = keys_max.div_ceil(Self::KEYS_PER_SHARD).max(1);
         let each_max = if shards == 1 { keys_max } else { Shard::KEYS_MAX };
@@ -114,7 +115,7 @@ impl Limiter {
         &self.keys
     }
 
-    /// Lets a call in that meets one limit and could use `tokens`, or takes nothing.
+    /// Admits a call with one limit that could use up to `tokens`, or takes nothing.
     pub(super) fn admit<'a>(self: &Arc<Self>, met: &Met<'a>, tokens: u64) -> Answer<'a> {
         let Met { key, ref rates, limit } = *met;
         let now = self.now();
@@ -135,7 +136,7 @@ impl Limiter {
         }
     }
 
-    /// Lets a call in that meets these limits, each another, and could use `tokens`; or takes nothing from any.
+    /// Admits a call with these limits, all different, that could use up to `tokens`; or takes nothing from any limit.
     pub(super) fn admit_by_all<'a>(self: &Arc<Self>, met: &[Met<'a>], tokens: u64) -> Answer<'a> {
         let now = self.now();
         let mut locked = Locked::by_all(self, met);
@@ -159,7 +160,7 @@ impl Limiter {
         Answer { admitted: Ok(self.permit(parts)), readings }
     }
 
-    /// How many keys are known.
+    /// How many keys have counts.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
@@ -169,7 +170,7 @@ impl Limiter {
         Permit { limiter: Arc::clone(self), parts, has_left: false }
     }
 
-    /// The time; and once in a while, whoever asks for it tidies a shard.
+    /// The current time. Now and then, this call also tidies a shard.
     fn now(&self) -> Nanos {
         let now = Nanos::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
         if now >= self.tidy_at.load(Ordering::Relaxed) {
@@ -183,7 +184,7 @@ impl Limiter {
         let due = self.tidy_at.swap(now.saturating_add(self.tidy_every), Ordering::Relaxed);
         let next = self.tidy_next.fetch_add(1, Ordering::Relaxed);
         let index = next.checked_rem(self.shards.len()).unwrap_or_default();
-        // Others have been here meanwhile, or are in there: it is not urgent.
+        // Skipped if another thread was faster or has the lock: tidying is not urgent.
         if due <= now
             && let Some(Ok(mut shard)) = self.shards.get(index).map(Mutex::try_lock)
         {
@@ -201,7 +202,7 @@ impl Limiter {
     }
 }
 
-/// The shards of all limits that a call meets, locked.
+/// The locked shards of all limits that apply to a call.
 struct Locked<'a> {
     limiter: &'a Limiter,
     guards: Vec<(usize, MutexGuard<'a, Shard>)>,
@@ -233,7 +234,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Says which limit lasts longest; at least one of them refuses.
+    /// Finds the denial that lasts longest. At least one limit refuses.
     #[cold]
     fn refuse<'m>(&mut self, met: &[Met<'m>], tokens: u64, now: Nanos) -> Answer<'m> {
         let mut longest = None::<Refused<'m>>;
@@ -253,7 +254,7 @@ impl<'a> Locked<'a> {
 }
 
 impl Permit {
-    /// The call leaves all limits. What it used becomes known, or it stays as it was reckoned.
+    /// Ends the call in all its limits, once. With `used`, its tokens are corrected; else the taken tokens stay taken.
     fn leave(&mut self, used: Option<u64>) {
         if std::mem::replace(&mut self.has_left, true) {
             return;
@@ -289,7 +290,7 @@ impl fmt::Debug for Limiter {
     }
 }
 
-// Counts are plain numbers, each set whole: a panic elsewhere leaves none of them half written.
+// A poisoned lock can still be used: counts are plain numbers, each of which is written as a whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

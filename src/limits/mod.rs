@@ -1,27 +1,27 @@
-//! Holds every organization to its rates: requests a minute, tokens a minute, calls in flight; and its
-//! teams, people, keys and models to theirs.
+//! Enforces the rates of every organization (requests per minute, tokens per minute, calls in flight),
+//! and those of its teams, people, keys and models.
 //!
-//! Reads [`Tenant`] (set by `TenantLayer`). Where there is a [`Call`] (set by `CallLayer`) it also
-//! counts tokens, and a call is in flight until its answer's body has ended; without one it counts
-//! requests only, by the limits of all models, and a call is in flight until the answer's head is there.
+//! Reads [`Tenant`] (set by `TenantLayer`). If there is a [`Call`] (set by `CallLayer`), the layer also
+//! counts tokens, and the call is in flight until its answer's body has ended. Without a `Call` it counts
+//! only requests, by the limits for all models, and a request is in flight until the answer's head.
 //!
-//! A call meets the policy's own rates and every [`RateLimit`] of its caller's that its model falls
-//! under. It is counted by all of them or by none. Tokens are taken *before* the call, as many as it could
-//! use at the most, and corrected to what it used at its end, in every limit: calls that start together
-//! cannot all pass on what only one of them may use. A call that could use more than a whole minute's
-//! tokens can never pass, so it gets a 400 that says so, not a 429 that would be retried. Of several
-//! limits that refuse, the one that lasts longest is told.
+//! The policy's own rates apply to a call, and so does every [`RateLimit`] of its caller that matches its
+//! model. All of them count the call, or none does. The layer takes tokens *before* the call, by an upper
+//! bound of its usage, and corrects them at its end. So calls that start together cannot all pass on tokens
+//! that suffice for one. A call whose upper bound exceeds a whole minute's tokens can never pass. It gets a
+//! 400 that says so, since clients would retry a 429. If several limits refuse, the answer names the one
+//! that lasts longest.
 //!
-//! Answers carry the rate-limit headers of the caller's dialect: of each kind of rate, the limit that
-//! leaves the least. They are the caller's: those of the provider describe an account that it shares with
-//! others, and are removed.
+//! Answers carry the rate-limit headers of the caller's dialect: for each kind of rate, the limit with the
+//! smallest remainder. The provider's own rate-limit headers are removed, because they describe an account
+//! that the caller shares with others.
 //!
-//! The crate `governor` decides whether a rate has room for a call ([`rate`](crate::domain::rate)). What is kept
-//! between calls is ours: one moment for each rate of each limit, in shards with a lock each.
+//! The crate `governor` decides whether a rate has room for a call ([`rate`](crate::domain::rate)). We keep
+//! the state between calls: one moment for each rate of each limit, in shards with a lock each.
 //!
-//! The policy's kill switch is obeyed too (403). Budgets and credits are not looked at: the hold
-//! statement of `CreditLayer` enforces them on live rows. Counts live in this process: of several, tell each
-//! how many there are and which one it is ([`LimitsLayer::replica`]).
+//! The layer obeys the policy's kill switch too (403). It does not look at budgets and credits: the hold
+//! statement of `CreditLayer` enforces them on live rows. Counts live in this process. If several processes
+//! share the load, tell each how many there are and which one it is ([`LimitsLayer::replica`]).
 //!
 //! ```
 //! # use http::{Request, Response};

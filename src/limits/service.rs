@@ -28,7 +28,7 @@ use crate::{
     store::Standing,
 };
 
-/// Holds organizations to their rates. See the [module docs](super).
+/// Enforces the rates of organizations. See the [module docs](super).
 #[derive(Clone, Debug)]
 pub struct Limits<S> {
     inner: S,
@@ -48,7 +48,7 @@ impl Settings {
         }
         let policy = &*standing.policy;
         let own = self.met_in(policy, tenant.organization_id());
-        // Without a call there is no model: those limits count that count every model.
+        // Without a call the model is unknown, so only limits for all models apply.
         let model = call.map_or("", |call| &*call.facts().model);
         let mut further = standing.rates.iter().filter(|limit| limit.is_for(model)).peekable();
         if further.peek().is_none() {
@@ -59,7 +59,7 @@ impl Settings {
         let mut met: Vec<Met<'_>> = own.into_iter().collect();
         for limit in further {
             let one = self.met(limit, tenant.organization_id());
-            // Named twice by its store, it still is one limit: the call enters it once, and leaves it once.
+            // A store may name a limit twice. It is still one limit, which counts the call once.
             if met.iter().all(|other| other.key != one.key) {
                 met.push(one);
             }
@@ -68,7 +68,7 @@ impl Settings {
         verdict(self.limiter.admit_by_all(&met, tokens), tokens, tenant, call)
     }
 
-    /// The policy's own rates, where there are any.
+    /// The policy's own rates, if it has any.
     fn met_in(&self, policy: &Policy, organization: OrganizationId) -> Option<Met<'static>> {
         let rates = Rates::share(&policy.rates, self.replica);
         let key = || self.limiter.keys().of_policy(organization);
@@ -80,7 +80,7 @@ impl Settings {
         Met { key, rates: Rates::share(&limit.rates, self.replica), limit: Some(limit) }
     }
 
-    /// The tokens that a call could use, where a limit asks. What fits no number fits no limit either.
+    /// The most tokens that a call could use, if a limit counts tokens. On overflow `u64::MAX`, which no limit allows.
     fn tokens_bound(&self, met: &[Met<'_>], policy: &Policy, call: Option<&Call>) -> u64 {
         let Some(call) = call.filter(|_| met.iter().any(|met| met.rates.tokens.is_some())) else {
             return 0;
@@ -100,7 +100,7 @@ impl Settings {
     }
 }
 
-/// A permit goes with the call, or without one with the answer's head.
+/// The verdict for an answer. The permit lives as long as the call, or without a call until the response's head.
 fn verdict(answer: Answer<'_>, tokens: u64, tenant: &Tenant, call: Option<&Call>) -> Verdict<Kept> {
     let Answer { admitted, readings } = answer;
     let permit = match (admitted, call) {

@@ -1,4 +1,4 @@
-//! A part of all counts, under one lock.
+//! A shard: a part of all counts, under one lock.
 
 use std::{cmp::Reverse, collections::HashMap, time::Duration};
 
@@ -8,11 +8,11 @@ use super::{
 };
 use crate::domain::rate::Nanos;
 
-/// The counts of some keys: of at most [`KEYS_MAX`](Self::KEYS_MAX), and of those that have a call in flight.
+/// The counts of at most [`KEYS_MAX`](Self::KEYS_MAX) keys, or more if more have a call in flight.
 ///
-/// Whoever is idle is forgotten: full buckets and no call in flight are what a new key has. Where there are
-/// too many that are not, those go that would be idle the soonest. They gain what they had used, which is the
-/// least that anybody had; to be forgotten with much used, one would have to make others use more.
+/// An idle key is forgotten: it has full buckets and no call in flight, as a new key has. If too many keys are not
+/// idle, those that would be idle soonest are forgotten. They regain the units that they had used, the fewest of all.
+/// To be forgotten after heavy use, a caller would have to make others use even more.
 #[derive(Debug)]
 pub(super) struct Shard {
     counts: HashMap<Key, Counts, BuildAsItIs>,
@@ -21,9 +21,9 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// The most keys: what a table of 1,024 places takes before it is doubled.
+    /// The most keys: a hash table with 1,024 places takes this many before it doubles.
     pub(super) const KEYS_MAX: usize = 896;
-    /// Below this many, nobody is looked for to be forgotten.
+    /// Below this number of keys, no sweep takes place.
     const SWEEP_MIN: usize = 28;
 
     pub(super) fn new(keys_max: usize) -> Self {
@@ -32,12 +32,12 @@ impl Shard {
         Self { counts: HashMap::default(), sweep_at, keys_max }
     }
 
-    /// What this key has used; nothing if it is not known.
+    /// The counts of this key. Those of a new key, if it has none.
     pub(super) fn get(&self, key: Key) -> Counts {
         self.counts.get(&key).copied().unwrap_or_default()
     }
 
-    /// What this key has used now.
+    /// Replaces the counts of this key.
     pub(super) fn put(&mut self, key: Key, counts: Counts, now: Nanos) {
         if let Some(known) = self.counts.get_mut(&key) {
             *known = counts;
@@ -49,7 +49,7 @@ impl Shard {
         self.counts.insert(key, counts);
     }
 
-    /// The counts of a key that has a call in flight, and so is still there.
+    /// The counts of a key with a call in flight, which is never forgotten.
     pub(super) fn known(&mut self, key: Key) -> Option<&mut Counts> {
         self.counts.get_mut(&key)
     }
@@ -59,19 +59,19 @@ impl Shard {
         self.counts.len()
     }
 
-    /// Forgets whoever is idle, and gives memory back that is not needed any more.
+    /// Forgets idle keys and frees the memory that is no longer needed.
     pub(super) fn tidy(&mut self, now: Nanos) {
         self.sweep(self.keys_max, now);
     }
 
-    /// Looking at all keys is worth it only once in a while: each time at least an eighth of all places is free
-    /// afterwards, so a new key costs a constant.
+    /// Sweeps all keys. Afterwards at least an eighth of the places are free, so the next sweep is far off and the
+    /// amortized cost of a new key is constant.
     #[cold]
     fn make_room(&mut self, now: Nanos) {
         self.sweep(self.keys_max.saturating_sub(self.keys_max.div_ceil(8)), now);
     }
 
-    /// Forgets whoever is idle, and if there are still more than this many, those who would be the soonest.
+    /// Forgets idle keys. If more than `keys_max` remain, also forgets those that would be idle soonest.
     fn sweep(&mut self, keys_max: usize, now: Nanos) {
         let until = |counts: &Counts| counts.until_idle(now).unwrap_or(Duration::MAX);
         let busy = self.counts.drain().filter(|(_, counts)| !until(counts).is_zero());
@@ -81,12 +81,13 @@ impl Shard {
             let in_flight = busy.partition_point(|(_, counts)| until(counts) == Duration::MAX);
             busy.truncate(keys_max.max(in_flight));
         }
-        // A new table: in the old one, places of those who are gone count as taken until it is doubled.
+        // A new table, because in the old one the places of removed keys count as taken until it grows.
         self.counts = busy.into_iter().collect();
         self.set_next_sweep();
     }
 
-    /// At twice as many, but not above the most; and not at once where calls in flight are more than that.
+    /// The next sweep comes at twice as many keys, but at most at `keys_max`. If more calls than that are in flight, it
+    /// comes an eighth later, not at every new key.
     fn set_next_sweep(&mut self) {
         let len = self.counts.len();
         let doubled = len.saturating_mul(2).max(Self::SWEEP_MIN).min(self.keys_max);

@@ -1,11 +1,11 @@
-//! The decision: facts in, verdict out.
+//! Whether a caller may call a model, as a pure function.
 
 use crate::{domain::policy::AllowList, refusal::Refusal, store::Standing};
 
-/// Whether a caller of this standing may call `model`.
+/// Whether a caller with this standing may call `model`.
 ///
-/// A caller whose role nobody knows may: without a role claim and a membership, a person may call
-/// models and see their own calls, and nothing else.
+/// A caller with an unknown role may. Without a role claim and a membership, a person may call models
+/// and see their own calls, and do nothing else.
 pub(super) fn by_standing(standing: &Standing, model: &str) -> Result<(), Refusal> {
     if let Some(scope) = standing.suspended {
         return Err(Refusal::Suspended(scope));

@@ -11,7 +11,7 @@ pub struct ModelsLayer {
     rule: Rule,
 }
 
-/// Whose list it is.
+/// The allow list that applies.
 #[derive(Clone, Debug)]
 pub(super) enum Rule {
     Everyone(Arc<AllowList>),
@@ -19,12 +19,12 @@ pub(super) enum Rule {
 }
 
 impl ModelsLayer {
-    /// Goes by the policy of the caller's organization. Needs `Tenant` and `Call`.
+    /// Decides by the policy of the caller's organization. Needs `Tenant` and `Call`.
     pub const fn new(policies: Policies) -> Self {
         Self { rule: Rule::EachOrganization(policies) }
     }
 
-    /// One list for everybody; a trailing `*` stands for any ending. Needs `Call`, but no `Tenant`.
+    /// One list for everybody, in which a trailing `*` is a wildcard. Needs `Call`, but no `Tenant`.
     pub fn allowing<I>(models: I) -> Self
     where
         I: IntoIterator,

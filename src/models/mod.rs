@@ -1,9 +1,9 @@
 //! Refuses a call for a model that the organization may not use.
 //!
 //! Reads [`Tenant`] (set by `TenantLayer`) and [`Call`] (set by `CallLayer`); leaves responses alone.
-//! Refuses with 403 where the organization is suspended, where the caller's role may not call models,
-//! and where the model is not on the organization's list. Whether a model *exists* is not asked here:
-//! a model without a price is refused by `CreditLayer`, with the same words.
+//! Refuses with 403 if the organization is suspended, if the caller's role may not call models, or if
+//! the model is not on the organization's list. It does not check whether a model *exists*: `CreditLayer`
+//! refuses a model without a price, with the same words.
 //!
 //! ```
 //! # use http::{Request, Response};
@@ -34,7 +34,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Infallible> {
 //! # let provider = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
-//! // A gateway would say `Policies::cached(store, ttl)`.
+//! // A gateway would use `Policies::cached(store, ttl)`.
 //! let policies = Policies::fixed(Policy { models: AllowList::Only(vec!["small".into()]), ..Policy::default() });
 //! let gateway = ServiceBuilder::new().layer(ModelsLayer::new(policies)).service(provider);
 //!

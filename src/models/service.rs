@@ -25,7 +25,7 @@ impl<S> Models<S> {
     }
 }
 
-/// By the policy of the caller's organization.
+/// Decides by the policy of the caller's organization.
 impl Decide for Policies {
     fn known(&self, tenant: &Tenant, call: &Call) -> Option<Result<(), Refusal>> {
         let standing = self.peek_for(tenant, Some(call))?;

@@ -39,7 +39,7 @@ async fn a_refused_request_never_reaches_the_provider() {
 async fn the_instance_that_was_made_ready_is_called_after_the_policy_was_fetched() {
     let layer = ModelsLayer::new(fetched(only("small")));
     let (mut gateway, mut provider) = mock::spawn_layer::<Request<()>, Response<()>, _>(layer);
-    // Ready once, and once only: calling any other instance would panic.
+    // Only one instance becomes ready: the mock panics if another one is called.
     provider.allow(1);
     assert_ready_ok!(gateway.poll_ready());
     let answer = tokio::spawn(gateway.call(request(&tenant(), &Call::for_model("small"))));

@@ -1,4 +1,4 @@
-//! What is agreed with each organization, from a cache of at most thirty seconds.
+//! The price agreement of each organization, from a cache whose entries live at most thirty seconds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
     domain::{ids::OrganizationId, price::Agreement},
 };
 
-/// The agreements of one store.
+/// The agreements in one store, cached.
 pub(super) struct Agreements {
     store: Arc<dyn PriceStore>,
     agreements: Cached<OrganizationId, Arc<Agreement>>,
@@ -43,7 +43,7 @@ mod tests {
         testing,
     };
 
-    /// A store that counts, and is away as long as it is told to be.
+    /// A store that counts its reads, and fails as long as the test says so.
     struct Counting {
         asked: AtomicUsize,
         away: bool,
@@ -83,7 +83,7 @@ mod tests {
         assert!(prices.peek(&tenant).is_some());
         prices.agreement(&tenant).await.unwrap();
         assert_eq!(store.asked.load(Ordering::SeqCst), 1);
-        // Of another organization, nothing is known.
+        // Another organization has no entry yet.
         let other = testing::tenant();
         assert!(prices.peek(&other).is_none());
         assert_eq!(prices.agreement(&other).await.unwrap().markup_bps(), 1);
@@ -97,7 +97,7 @@ mod tests {
         let answers = futures_util::future::join_all(asking).await;
         assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(StoreError::is_transient)));
         assert_eq!(store.asked.load(Ordering::SeqCst), 1);
-        // Whoever comes later asks anew.
+        // A later caller reads the store again.
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(prices.agreement(&tenant).await.is_err());
         assert_eq!(store.asked.load(Ordering::SeqCst), 2);

@@ -1,4 +1,4 @@
-//! A cache of what a store says about many keys: each value is believed for a time, and is read once for all who ask.
+//! A cache of a store's values by key. Entries have a time to live, and callers that ask at once share one read.
 
 use std::{
     hash::Hash,
@@ -13,15 +13,15 @@ use super::StoreError;
 
 /// Values of one kind.
 pub(super) struct Cached<K, V> {
-    /// What the values are, for the error where one cannot be read.
+    /// The kind of value, named in the error when a read fails.
     what: &'static str,
     entries: Cache<K, Entry<V>>,
     /// When a caller's last read failed. Everyone who was waiting for that read gets its error instead of reading again.
     failures: Cache<K, Instant>,
-    /// How often something was forgotten. A value that was being read meanwhile may be older than that.
+    /// Counts calls of `forget`. A value whose read began before such a call may be outdated.
     forgotten: AtomicU64,
     ttl: Duration,
-    /// Whether a value may be believed at all, or only by those who asked for it at the same time.
+    /// Whether a value may be cached. If not, it answers only the callers that waited for the same read.
     lasts: fn(&V) -> bool,
 }
 
@@ -40,7 +40,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cached<K, V> {
         Self { what, entries, failures, forgotten: AtomicU64::new(0), ttl, lasts }
     }
 
-    /// The value, where it is known and still believed.
+    /// The cached value, if it has not expired.
     pub(super) fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -49,7 +49,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cached<K, V> {
         self.believes(&entry).then_some(entry.value)
     }
 
-    /// The value, by `read` if need be. Callers that ask at once share one read. `owned` is `key` as it is stored.
+    /// The cached value, or else that of `read`. Callers that ask at once share one read. `owned` makes the stored key.
     pub(super) async fn get<Q>(
         &self,
         key: &Q,
@@ -66,13 +66,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Cached<K, V> {
             drop(self.entries.remove_if(key, |entry| !self.believes(entry)));
         }
         let key = owned();
-        // The value's age counts from here: it is of no later moment.
+        // The value's age counts from before the read, since the value may be that old.
         let fetched = Instant::now();
         let guard = match self.entries.get_value_or_guard_async(&key).await {
             Ok(entry) => return Ok(entry.value),
             Err(guard) => guard,
         };
-        // If each waiter read again in turn, a store that says nothing would keep the last of them for minutes.
+        // If each waiter read again in turn, an unresponsive store would keep the last of them waiting for minutes.
         if self.failures.get(&key).is_some_and(|failed| failed >= fetched) {
             let problem = format!("the {} could not be read just now", self.what);
             return Err(StoreError::Unavailable(problem.into()));
@@ -80,9 +80,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Cached<K, V> {
         let before = self.forgotten.load(Ordering::SeqCst);
         match read.await {
             Ok(value) => {
-                // Also for those who wait for it.
+                // Inserted even if it does not last: the other waiters take it from here.
                 drop(guard.insert(Entry { value: value.clone(), fetched }));
-                // `forget` finds only what is there. A value that was on its way is taken out here.
+                // `forget` removes only entries that are there. A value that was being read meanwhile is removed here.
                 if self.forgotten.load(Ordering::SeqCst) != before {
                     drop(self.entries.remove_if(&key, |_| true));
                 }
@@ -97,10 +97,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Cached<K, V> {
         }
     }
 
-    /// Forgets the values of all such keys, in one go.
+    /// Removes the entries of all keys for which `is` holds, in one pass.
     pub(super) fn forget(&self, is: impl Fn(&K) -> bool) {
-        // Counted first: a value that arrives after the count is not kept, one that arrived before is there to be taken
-        // out.
+        // Count first. A value that arrives after the count is not kept; one that arrived before it is removed below.
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.entries.retain(|key, _| !is(key));
     }

@@ -1,7 +1,7 @@
-//! The traits through which layers reach what lasts, and the in-memory implementation of them.
+//! The traits through which layers reach lasting state, and their in-memory implementation.
 //!
-//! The memory store is a product: it serves single-process installations without money at stake,
-//! tests and benches. `postgres` implements the same traits; one behaviour suite runs over both.
+//! The memory store is part of the product. It serves tests, benches, and single-process installations
+//! without money at stake. `postgres` implements the same traits; one behaviour suite runs over both.
 
 mod agreements;
 mod cache;
@@ -31,23 +31,23 @@ use crate::{
     },
 };
 
-/// An answer of a store: boxed, because it is I/O.
+/// A store's answer. Boxed, which costs little beside the I/O behind it.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// The store could not answer. The client gets 503 without the detail; the layer logs it once.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The store is away, full, or not ready: worth trying again after a while.
+    /// The store is unreachable, full, or not ready. Worth a retry after a while.
     #[error("the store is unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The organization is not in this store. Not worth repeating.
+    /// The organization is not in this store. Not worth a retry.
     #[error("no such organization")]
     UnknownOrganization,
-    /// Whoever asks may not do this. Not worth repeating.
-    #[error("the caller's role does not include this")]
+    /// The caller's role does not permit this. Not worth a retry.
+    #[error("the caller's role does not permit this")]
     Forbidden,
-    /// The store refused the statement for a reason that repeating will not change.
+    /// The store refused the statement for a reason that a retry does not change.
     #[error("the store refused: {0}")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -70,22 +70,23 @@ pub trait PriceStore: Send + Sync + 'static {
     /// All list prices in force now.
     fn price_book(&self) -> StoreFuture<'_, PriceBook>;
 
-    /// What is agreed with the tenant's organization and in force now. For an organization that is not
-    /// there nothing is agreed.
+    /// The price agreement of the tenant's organization that is in force now. For an organization that
+    /// is not in this store, the default: the list prices.
     fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement>;
 }
 
 /// The credits of organizations, set aside before a call.
 pub trait Ledger: Send + Sync + 'static {
     /// Sets credits and budget tokens aside, or says why not. Idempotent by organization and
-    /// request. A hold whose future is dropped before it resolves is given back by the ledger.
+    /// request. If the future is dropped before it resolves, the ledger gives the hold back.
     fn hold<'a>(&'a self, tenant: &'a Tenant, request: HoldRequest)
     -> StoreFuture<'a, HoldVerdict>;
 
-    /// Lets the holds of calls that go on stand for `ttl` from now, and notes what was seen of them. The calls
-    /// whose holds are open still; the others' ends come late. Idempotent.
+    /// Renews the holds of open calls for `ttl` from now, and records the usage that each heartbeat reports.
+    /// Returns the calls whose holds are still open. A missing call has ended, or its hold has expired; then its
+    /// finish charges the rest. Idempotent.
     ///
-    /// By default all of them are, for ledgers whose holds do not run out.
+    /// The default returns all calls, for ledgers whose holds do not expire.
     fn renew<'a>(
         &'a self,
         organization: OrganizationId,
@@ -100,8 +101,8 @@ pub trait Ledger: Send + Sync + 'static {
 
 /// The end of calls: settlement, usage and record.
 pub trait Journal: Send + Sync + 'static {
-    /// Writes a finish in one transaction. When this resolves to `Ok`, it is durable. Idempotent by
-    /// organization and request.
+    /// Writes a finish in one transaction. Once this resolves to `Ok`, the finish is durable.
+    /// Idempotent by organization and request.
     fn finish<'a>(
         &'a self,
         tenant: &'a Tenant,

@@ -1,4 +1,4 @@
-//! Policies as layers ask for them: from a cache of at most thirty seconds.
+//! Policies for the layers, from a cache whose entries live at most thirty seconds.
 
 use std::{
     fmt,
@@ -31,7 +31,7 @@ enum Source {
 }
 
 struct OfStore {
-    /// Tells these policies from all others of the process.
+    /// Distinguishes these policies from all others in the process.
     number: u64,
     store: Arc<dyn PolicyStore>,
     standings: Cached<Key, Standing>,
@@ -39,7 +39,7 @@ struct OfStore {
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// One entry a caller: rates and switches may be a person's, a team's or a key's own.
+/// The cache has one entry per caller, because rates and switches may be set for a person, a team or a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_field_names, reason = "the ids as they are called everywhere")]
 struct Key {
@@ -49,7 +49,7 @@ struct Key {
     user_id: Box<str>,
 }
 
-/// A [`Key`] to look up by, which copies nothing; both must hash alike.
+/// A borrowed [`Key`] for look-ups without a copy. Both must have the same hash.
 #[derive(Clone, Copy, Debug, Hash)]
 #[expect(clippy::struct_field_names, reason = "the ids as they are called everywhere")]
 struct KeyRef<'a> {
@@ -60,24 +60,24 @@ struct KeyRef<'a> {
 }
 
 impl Policies {
-    /// How long a policy is believed: at most thirty seconds.
+    /// The longest time to live of a cached policy: thirty seconds.
     pub const TTL_MAX: Duration = Duration::from_secs(30);
 
-    /// The policies of this store, believed for `ttl` (at most [`TTL_MAX`](Self::TTL_MAX)).
+    /// The policies of this store, cached for `ttl` (at most [`TTL_MAX`](Self::TTL_MAX)).
     pub fn cached(store: Arc<dyn PolicyStore>, ttl: Duration) -> Self {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        // A kill switch that is on may be turned off before the next call.
+        // A suspended standing is not reused: the kill switch may be turned off before the next call.
         let lasts = |standing: &Standing| standing.suspended.is_none();
         let standings = Cached::new("policy", ttl.min(Self::TTL_MAX), lasts);
         Self(Source::OfStore(Arc::new(OfStore { number, store, standings })))
     }
 
-    /// One policy for everybody: for a single layer in front of one's own service.
+    /// One policy for everybody, for a single layer in front of your own service.
     pub fn fixed(policy: Policy) -> Self {
         Self(Source::Fixed(Arc::new(policy)))
     }
 
-    /// The standing if it can be told without waiting.
+    /// The standing, if it is known without waiting.
     pub fn peek(&self, tenant: &Tenant) -> Option<Standing> {
         match &self.0 {
             Source::Fixed(policy) => Some(Standing::under(Arc::clone(policy), tenant.role())),
@@ -85,7 +85,7 @@ impl Policies {
         }
     }
 
-    /// The standing, from the store if need be; callers that ask at once share one statement.
+    /// The standing, from the cache or the store. Callers that ask at the same time share one statement.
     pub async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
         match &self.0 {
             Source::Fixed(policy) => Ok(Standing::under(Arc::clone(policy), tenant.role())),
@@ -93,8 +93,8 @@ impl Policies {
         }
     }
 
-    /// [`peek`](Self::peek), once a call: what a layer has learned here, those further in take from
-    /// the call.
+    /// [`peek`](Self::peek), once per call. The call keeps the standing that the first layer read here,
+    /// and the layers further in take it from the call.
     pub(crate) fn peek_for(&self, tenant: &Tenant, call: Option<&Call>) -> Option<Standing> {
         let (Source::OfStore(known), Some(call)) = (&self.0, call) else {
             return self.peek(tenant);
@@ -107,7 +107,7 @@ impl Policies {
         Some(standing)
     }
 
-    /// [`get`](Self::get), once a call.
+    /// [`get`](Self::get), and keeps the standing in the call.
     pub(crate) async fn get_for(
         &self,
         tenant: &Tenant,
@@ -120,12 +120,12 @@ impl Policies {
         Ok(standing)
     }
 
-    /// Forgets what is known of an organization: the next call reads it anew.
+    /// Removes the cache entries of an organization. The next call reads the store.
     pub fn forget(&self, organization: OrganizationId) {
         self.forget_those(|known| known == organization);
     }
 
-    /// Forgets what is known of these organizations, in one go: it takes as long as for one.
+    /// Removes the cache entries of these organizations in one pass, which takes as long as for one.
     pub fn forget_those(&self, are: impl Fn(OrganizationId) -> bool) {
         if let Source::OfStore(known) = &self.0 {
             known.standings.forget(|key| are(key.organization_id));
@@ -139,14 +139,14 @@ impl OfStore {
     }
 
     async fn get(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
-        // The store is not called before it is this caller's turn to read.
+        // Lazy: the store is called only when it is this caller's turn to read.
         let (key, read) = (KeyRef::of(tenant), async { self.store.standing(tenant).await });
         let standing = self.standings.get(&key, || key.into(), read).await?;
         Ok(of_caller(standing, tenant))
     }
 }
 
-/// The token's own role comes first. It is not part of the key.
+/// The role in the token takes precedence. It is not part of the cache key.
 fn of_caller(standing: Standing, tenant: &Tenant) -> Standing {
     Standing { role: tenant.role().or(standing.role), ..standing }
 }
@@ -244,7 +244,7 @@ mod tests {
         assert!(policies.peek(&ada).unwrap().role.is_some());
     }
 
-    /// A store that takes as long as the test wants.
+    /// A store that answers when the test lets it.
     struct Slow {
         store: MemoryStore,
         answers: tokio::sync::Semaphore,
@@ -295,7 +295,7 @@ mod tests {
         assert!(policies.get(&tenant).await.unwrap().suspended.is_some());
     }
 
-    /// A store that says nothing for five seconds, and then that it is away.
+    /// A store that fails as unavailable after five seconds.
     struct Away(std::sync::atomic::AtomicUsize);
 
     impl PolicyStore for Away {
@@ -317,7 +317,7 @@ mod tests {
         assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(StoreError::is_transient)));
         assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
         assert_eq!(store.0.load(Ordering::SeqCst), 1);
-        // Whoever comes later asks anew.
+        // A later caller reads the store again.
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(policies.get(&tenant).await.is_err());
         assert_eq!(store.0.load(Ordering::SeqCst), 2);

@@ -1,4 +1,4 @@
-//! The prices as layers ask for them: one book for all, swapped whole, and what is agreed with each
+//! Prices for the layers: one price book for everybody, replaced as a whole, and the agreement of each
 //! organization.
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -27,7 +27,7 @@ enum Agreed {
 }
 
 impl Prices {
-    /// How long an agreement is believed: at most thirty seconds.
+    /// The longest time to live of a cached agreement: thirty seconds.
     pub const TTL_MAX: Duration = Agreements::TTL_MAX;
 
     /// This book until it is replaced, and the same prices for everybody.
@@ -35,8 +35,8 @@ impl Prices {
         Self::with(book, Agreed::Nothing(Arc::default()))
     }
 
-    /// This book until it is replaced, and what this store has agreed with each organization, believed
-    /// for `ttl` (at most [`TTL_MAX`](Self::TTL_MAX)).
+    /// This book until it is replaced, and the agreements in this store, cached for `ttl` (at most
+    /// [`TTL_MAX`](Self::TTL_MAX)).
     pub fn cached(store: Arc<dyn PriceStore>, book: PriceBook, ttl: Duration) -> Self {
         Self::with(book, Agreed::Stored(Agreements::cached(store, ttl)))
     }
@@ -50,7 +50,7 @@ impl Prices {
         self.0.book.load_full()
     }
 
-    /// What is agreed with the tenant's organization, if it can be told without waiting.
+    /// The agreement of the tenant's organization, if it is known without waiting.
     pub fn peek(&self, tenant: &Tenant) -> Option<Arc<Agreement>> {
         match &self.0.agreed {
             Agreed::Nothing(list) => Some(Arc::clone(list)),
@@ -58,11 +58,11 @@ impl Prices {
         }
     }
 
-    /// What is agreed with the tenant's organization, from the store if need be; callers that ask at
-    /// once share one statement.
+    /// The agreement of the tenant's organization, from the cache or the store. Callers that ask at the
+    /// same time share one statement.
     ///
     /// # Errors
-    /// The store is away: nobody can say what a call would cost.
+    /// The store cannot answer, so the cost of a call is unknown.
     pub async fn agreement(&self, tenant: &Tenant) -> Result<Arc<Agreement>, StoreError> {
         match &self.0.agreed {
             Agreed::Nothing(list) => Ok(Arc::clone(list)),
@@ -70,12 +70,12 @@ impl Prices {
         }
     }
 
-    /// Puts another book in force for all that share this handle.
+    /// Replaces the book for all clones of this handle.
     pub fn replace(&self, book: PriceBook) {
         self.0.book.store(Arc::new(book));
     }
 
-    /// Reads the book anew. Where that fails, the old one stays in force.
+    /// Reads the book from the store again. If that fails, the old book stays in force.
     pub async fn refresh(&self, store: &dyn PriceStore) -> Result<(), StoreError> {
         self.replace(store.price_book().await?);
         Ok(())

@@ -1,4 +1,4 @@
-//! Kill switches as stores keep them.
+//! The store traits for kill switches.
 
 use super::StoreFuture;
 use crate::{
@@ -10,23 +10,23 @@ use crate::{
     },
 };
 
-/// Where it stands which kill switches are on.
+/// A store that knows which kill switches are on.
 pub trait SwitchStore: Send + Sync + 'static {
-    /// All kill switches of an organization that are on, whoever has turned them on; none where the
-    /// organization is not in this store.
+    /// All kill switches of an organization that are on, the operator's and the policy's included. None
+    /// if the organization is not in this store.
     fn switches(&self, organization: OrganizationId) -> StoreFuture<'_, Switches>;
 }
 
 /// A store whose kill switches an organization's own people turn on and off.
 ///
-/// `role` is what the tenant is in the organization. It is not decided here whether that is enough: the
-/// store refuses with [`Forbidden`](super::StoreError::Forbidden) what the role may not do.
+/// `role` is the tenant's role in the organization. The caller does not check it: if the role is not
+/// sufficient, the store refuses with [`Forbidden`](super::StoreError::Forbidden).
 pub trait Switchboard: SwitchStore {
     /// The kill switches of the tenant's organization that are on.
     fn list<'a>(&'a self, tenant: &'a Tenant, role: Role) -> StoreFuture<'a, SwitchesOn>;
 
-    /// Turns one on, and returns it as it is then: one that is on already stays as it is. `None` where
-    /// as many are on as may be.
+    /// Turns a switch on and returns it. A switch that is on already stays unchanged. `None` if the
+    /// organization has reached the largest number of switches that may be on.
     fn turn_on<'a>(
         &'a self,
         tenant: &'a Tenant,
@@ -35,7 +35,7 @@ pub trait Switchboard: SwitchStore {
         reason: Option<&'a str>,
     ) -> StoreFuture<'a, Option<Flipped>>;
 
-    /// Turns one off, where it is on. The operator's own is not among them.
+    /// Turns a switch off, if it is on. The operator's suspension cannot be turned off here.
     fn turn_off<'a>(
         &'a self,
         tenant: &'a Tenant,
@@ -47,9 +47,9 @@ pub trait Switchboard: SwitchStore {
 /// One kill switch that is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flipped {
-    /// Which.
+    /// Which switch.
     pub switch: Switch,
-    /// Why, in the words of whoever turned it on.
+    /// Why, in the words of the person who turned it on.
     pub reason: Option<String>,
     /// Who turned it on: a token's `sub`.
     pub switched_by: Option<String>,
@@ -60,9 +60,9 @@ pub struct Flipped {
 /// All kill switches of an organization that are on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SwitchesOn {
-    /// Those that its own people turn on and off, in the order of scopes and ids.
+    /// The switches that its own people turn on and off, ordered by scope and id.
     pub own: Vec<Flipped>,
-    /// The operator has suspended the organization, which only the operator can take back.
+    /// The operator has suspended the organization. Only the operator can undo this.
     pub by_operator: bool,
     /// Why, in the operator's words.
     pub operator_reason: Option<String>,

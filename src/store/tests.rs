@@ -1,4 +1,4 @@
-//! How long the caches believe what they have read, on a paused clock.
+//! How long the caches keep their entries, on a paused clock.
 
 use std::num::NonZeroU32;
 
@@ -16,14 +16,14 @@ use crate::{
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-/// What is asked for, and what is given: never more than half a minute.
+/// The time to live that is configured, and the one in effect: never more than half a minute.
 const TTLS: [(Duration, Duration); 3] = [
     (Policies::TTL_MAX, Duration::from_secs(30)),
     (Duration::from_secs(7), Duration::from_secs(7)),
     (Duration::from_hours(1), Duration::from_secs(30)),
 ];
 
-/// A store that has looked at once and takes its time to say what it saw.
+/// A store that reads at once and answers late.
 struct Slow(MemoryStore);
 
 impl Slow {
@@ -60,7 +60,7 @@ fn stored() -> (MemoryStore, Tenant) {
     (store, tenant)
 }
 
-/// The policy that has this mark.
+/// A policy that can be recognized by this mark.
 fn marked(mark: u32) -> Policy {
     Policy { output_tokens_default: NonZeroU32::new(mark), ..Policy::default() }
 }
@@ -69,7 +69,7 @@ fn mark(standing: &Standing) -> u32 {
     standing.policy.output_tokens_default.map_or(0, NonZeroU32::get)
 }
 
-/// Waits until what was asked for then is nearly this old.
+/// Advances to one millisecond before the value that was read at `asked` reaches this age.
 async fn a_millisecond_before(asked: Instant, age: Duration) {
     advance(age.saturating_sub(asked.elapsed()).saturating_sub(MILLISECOND)).await;
 }
@@ -92,7 +92,7 @@ async fn a_policy_is_believed_for_half_a_minute_from_when_it_was_asked_for() {
         let again = Instant::now();
         assert_eq!(mark(&policies.get(&tenant).await.unwrap()), 2);
         assert!(again.elapsed() >= Slow::TAKES, "it was not read anew");
-        // The same once more, from the second reading on.
+        // The second read expires in the same way.
         a_millisecond_before(again, ttl).await;
         assert!(policies.peek(&tenant).is_some());
         advance(MILLISECOND).await;
@@ -143,7 +143,7 @@ async fn each_of_many_callers_of_one_organization_has_a_standing_of_its_own() {
     let policies = Policies::cached(Arc::new(store.clone()), Policies::TTL_MAX);
     let id = anybody.organization_id();
     let roles = [Role::Owner, Role::Admin, Role::Member, Role::Viewer];
-    // So many that their hashes begin alike.
+    // Enough callers that some hashes share a prefix.
     let people: Vec<_> = (0..2_000_usize).map(|n| (format!("person {n}"), roles[n % 4])).collect();
     for (name, role) in &people {
         store.set_role(id, name, *role).unwrap();
@@ -153,7 +153,7 @@ async fn each_of_many_callers_of_one_organization_has_a_standing_of_its_own() {
         let known = policies.peek(&Tenant::new(id, name.as_str())).unwrap();
         assert_eq!(known.role, Some(*role), "{name}");
     }
-    // The same person in another team or with a key is another caller, and nobody is known in another organization.
+    // The same person in a team or with a key has an entry of its own, and so has each organization.
     let (name, _) = &people[0];
     let person = Tenant::new(id, name.as_str());
     let team = TeamId::new(uuid::Uuid::from_u128(1));
@@ -174,7 +174,7 @@ async fn nobody_is_known_by_a_name_that_others_have_in_other_organizations() {
     for n in 0..64 {
         policies.get(&Tenant::new(anybody.organization_id(), &name(n))).await.unwrap();
     }
-    // So often that hashes begin alike many times.
+    // Enough look-ups that many hashes share a prefix.
     for other in 0..500 {
         let organization = OrganizationId::new(uuid::Uuid::from_u128(other));
         for n in 0..64 {

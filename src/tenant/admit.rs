@@ -1,4 +1,4 @@
-//! Whether a request is let through: its token, the verdict on it, and what is left of its headers.
+//! Decides whether a request is let through: finds its token, verifies it, and cleans the headers.
 
 use http::Request;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{context::Tenant, refusal::Refusal};
 
-/// What becomes of a request.
+/// The decision about a request.
 pub(super) enum Admission {
     /// The tenant is in its extensions, and its headers are clean.
     Admitted,
@@ -17,7 +17,7 @@ pub(super) enum Admission {
     Wait(Waiting),
 }
 
-/// Decides on a request that has waited this many times.
+/// Decides on a request that has waited for a fetch of the keys this many times.
 pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8) -> Admission {
     let verdict = match headers::token(request.headers()) {
         Ok(token) => verifier.check(token, waits),
@@ -26,7 +26,7 @@ pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8)
     match verdict {
         Verdict::Settled(Ok(tenant)) => {
             headers::strip(request.headers_mut());
-            // Where a span further out has a field for it; else this is nothing.
+            // Recorded only if a span further out has declared the field.
             tracing::Span::current()
                 .record("organization_id", tracing::field::display(tenant.organization_id()));
             request.extensions_mut().insert::<Tenant>(tenant);
@@ -44,7 +44,7 @@ pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8)
     }
 }
 
-/// A denied request is logged as that and as nothing else: who it claims to be is hearsay.
+/// Logs a denied request with its reason only: the identity that it claims is unverified.
 #[cold]
 fn log(denial: Denial) {
     let reason = denial.as_str();

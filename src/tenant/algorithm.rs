@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// A signature algorithm of JOSE. There is no HMAC here, and no `none`: a gateway that could
-/// verify with a shared secret could also sign.
+/// A signature algorithm of JOSE. HMAC is left out, because a gateway that can verify with a shared
+/// secret can also sign. `none` is left out, because it signs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -43,7 +43,7 @@ impl Algorithm {
         }
     }
 
-    /// The same, as `jsonwebtoken` names it.
+    /// The same algorithm in `jsonwebtoken`.
     pub(super) const fn in_crate(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::Rs256 => jsonwebtoken::Algorithm::RS256,
@@ -65,7 +65,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// The text names no algorithm that may be configured.
+/// The text names no supported algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a usable algorithm: expected RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA"
@@ -75,7 +75,7 @@ pub struct UnknownAlgorithm;
 impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
-    /// Exactly as JOSE spells it: `none`, `nOnE` and `rs256` are all unknown.
+    /// Reads JOSE's exact spelling: `none`, `nOnE` and `rs256` are all unknown.
     fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
         [
             Self::Rs256,

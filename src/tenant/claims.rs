@@ -1,4 +1,4 @@
-//! Who the payload says is calling, and what it must say beyond what `jsonwebtoken` checks.
+//! Reads the caller from the payload, and checks the claims that `jsonwebtoken` leaves unchecked.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -14,17 +14,17 @@ use crate::{
 
 const SUBJECT_BYTES_MAX: usize = 255;
 
-/// The tenant that a payload names, and the second from which it no longer holds.
+/// The tenant that a payload names, and the second at which the token expires.
 pub(super) struct Read {
     pub(super) tenant: Tenant,
     pub(super) ends: i64,
 }
 
-/// Reads a payload that `jsonwebtoken` has let pass, at `now` (Unix seconds).
+/// Reads a payload that `jsonwebtoken` has accepted, at `now` (Unix seconds).
 ///
-/// What that crate leaves open is closed here. It takes a list for `iss`, does not look at `iat` and `jti`, and
-/// lets a token live one second longer than RFC 7519 does: to its `exp` is too long. It rounds fractions, and
-/// reads no clock but the system's.
+/// This function closes that crate's gaps. The crate accepts a list for `iss`, and ignores `iat` and `jti`. It rounds
+/// fractions, and reads no clock but the system's. It also accepts a token in the very second of its `exp`, in which
+/// RFC 7519 refuses it.
 pub(super) fn read(
     payload: Map<String, Value>,
     rules: &VerifierConfig,
@@ -55,12 +55,12 @@ pub(super) fn read(
         .ok_or(Denial::Organization)?;
     let team_id = match at(&rules.team_claim) {
         None | Some(Value::Null) => None,
-        // Not dropped silently: a caller without a team would escape the team's budget.
+        // An error, because a caller without a team would escape the team's budget.
         Some(team) => Some(TeamId::new(uuid(team).ok_or(Denial::Team)?)),
     };
     let key_id = match at(&rules.key_claim) {
         None | Some(Value::Null) => None,
-        // As with the team: a limit of the key is not to be escaped.
+        // An error, because a caller without a key would escape the key's limits.
         Some(key) => Some(KeyId::new(uuid(key).ok_or(Denial::ProgramKey)?)),
     };
     let role = at(&rules.role_claim).and_then(role);
@@ -76,14 +76,13 @@ fn subject(payload: &Map<String, Value>) -> Result<&str, Denial> {
     if usable { Ok(subject) } else { Err(Denial::Claims) }
 }
 
-/// A role of an organization, or none. `platform` is the operator's own staff: an organization's
-/// token cannot make anyone that.
+/// A role in an organization, if the value names one. `platform` is ignored: it is the role of the
+/// operator's staff, which a token cannot grant.
 fn role(value: &Value) -> Option<Role> {
     value.as_str()?.parse().ok().filter(|role| *role != Role::Platform)
 }
 
-/// Whole seconds of a date. RFC 7519 lets it have a fraction; that is cut off in the text, because
-/// no date passes through a float here.
+/// Whole seconds of a date. RFC 7519 allows a fraction, which is cut off in the text to avoid floats.
 fn seconds(date: &Value) -> Result<i64, Denial> {
     let Value::Number(number) = date else { return Err(Denial::Claims) };
     if let Some(seconds) = number.as_i64() {
@@ -96,15 +95,15 @@ fn seconds(date: &Value) -> Result<i64, Denial> {
     whole.ok_or(Denial::Claims)
 }
 
-/// RFC 6901, on an object that need not be wrapped in a `Value` for it.
+/// Resolves a JSON pointer (RFC 6901) in an object, without wrapping the object in a `Value`.
 fn find<'a>(payload: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
     let path = pointer.strip_prefix('/')?;
     let (first, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
     payload.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
 }
 
-/// The hyphenated form only: braces, `urn:uuid:` and bare hexadecimal are other spellings that
-/// another service may read differently.
+/// Reads a UUID in its hyphenated form only. Another service might read braces, `urn:uuid:` or bare
+/// hexadecimal differently.
 fn uuid(value: &Value) -> Option<Uuid> {
     value.as_str().filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok())
 }

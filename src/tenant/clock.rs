@@ -1,9 +1,9 @@
-//! Where the time of day comes from.
+//! The source of the time of day, which tests can replace.
 
 use crate::clock::unix_seconds;
 
-/// Where the time of day comes from. Expiry is stated in it; everything that lasts (cache ages,
-/// cooldowns) is measured by the monotonic `tokio::time::Instant` instead.
+/// The source of the time of day, which a token's expiry is compared with. Durations (cache ages,
+/// cooldowns) are measured by the monotonic `tokio::time::Instant` instead.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Clock {
     #[default]
@@ -21,7 +21,7 @@ impl Clock {
             Self::Fixed(seconds) => seconds.load(std::sync::atomic::Ordering::Relaxed),
         }
     }
-    /// Whether it is the clock that other crates read, too.
+    /// Whether this is the clock that other crates read, too.
     pub(super) const fn is_the_systems(&self) -> bool {
         matches!(self, Self::System)
     }

@@ -1,13 +1,13 @@
-//! What a verifier is told.
+//! The configuration of a verifier.
 
 use std::time::Duration;
 
 use super::{algorithm::Algorithm, jwks::JwksOptionsError, keys::KeySetError};
 
-/// Clocks may differ by this much and no more.
+/// The largest leeway that may be configured.
 pub const LEEWAY_MAX: Duration = Duration::from_secs(30);
 
-/// Whose tokens are believed, and where in them it says who is calling.
+/// Whose tokens are accepted, and which claims identify the caller.
 #[derive(Clone, Debug)]
 pub struct VerifierConfig {
     /// The tokens' `iss`, exactly.
@@ -19,18 +19,18 @@ pub struct VerifierConfig {
     /// `/organization_id`: JSON pointer (RFC 6901) to the organization's UUID in the payload. A `/`
     /// in a claim's name is written `~1`.
     pub organization_claim: String,
-    /// None: JSON pointer to the role. A value that is no role of an organization (`platform` is
-    /// none) counts as no role; then the membership table decides.
+    /// None: JSON pointer to the role. A value that is no role in an organization, such as `platform`,
+    /// is ignored; then the membership table decides.
     pub role_claim: Option<String>,
-    /// None: JSON pointer to the team's UUID. A token that has the claim with another value is
-    /// denied, since it would escape the team's budget.
+    /// None: JSON pointer to the team's UUID. A token whose claim is no UUID is denied, since it would
+    /// escape the team's budget.
     pub team_claim: Option<String>,
-    /// None: JSON pointer to the UUID of the key that the token was given out for. As with the team, another
-    /// value is denied.
+    /// None: JSON pointer to the UUID of the key for which the token was issued. As with the team, a claim
+    /// that is no UUID is denied.
     pub key_claim: Option<String>,
     /// 10 s, at most [`LEEWAY_MAX`]: how far the issuer's clock may be off.
     pub leeway: Duration,
-    /// 64 MiB: how much memory verified tokens may take. 0 verifies each token each time.
+    /// 64 MiB: the most memory for the cache of verified tokens. 0 turns the cache off.
     pub cache_bytes_max: u64,
 }
 
@@ -64,7 +64,7 @@ impl VerifierConfig {
         } else if self.algorithms.is_empty() {
             Err(VerifierError::Config("no algorithm is allowed"))
         } else if pointers.into_iter().flatten().any(|pointer| !pointer.starts_with('/')) {
-            Err(VerifierError::Config("a claim is named by a JSON pointer, which begins with `/`"))
+            Err(VerifierError::Config("a claim must be a JSON pointer, which begins with `/`"))
         } else if self.leeway > LEEWAY_MAX {
             Err(VerifierError::Config("the leeway is more than 30 s"))
         } else {
@@ -77,13 +77,13 @@ impl VerifierConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifierError {
-    /// The configuration cannot be meant.
+    /// The configuration is invalid.
     #[error("{0}")]
     Config(&'static str),
     /// The fixed document is no key set.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
-    /// The published key set cannot be fetched like this.
+    /// The published key set cannot be fetched with these options.
     #[error(transparent)]
     Jwks(#[from] JwksOptionsError),
 }

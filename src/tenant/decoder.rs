@@ -1,4 +1,4 @@
-//! What `jsonwebtoken` decides of a token: signature, algorithm, `exp`, `nbf`, `iss` and `aud`.
+//! The checks that `jsonwebtoken` makes: signature, algorithm, `exp`, `nbf`, `iss` and `aud`.
 
 use jsonwebtoken::{DecodingKey, Validation, crypto::aws_lc, errors::ErrorKind};
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use super::{
     algorithm::Algorithm, clock::Clock, config::VerifierConfig, denial::Denial, strict::Object,
 };
 
-/// What a token must say, for each algorithm that is allowed.
+/// The requirements for a token, for each allowed algorithm.
 #[derive(Debug)]
 pub(super) struct Decoder {
     validations: Vec<(Algorithm, Validation)>,
@@ -15,19 +15,19 @@ pub(super) struct Decoder {
 
 impl Decoder {
     pub(super) fn new(rules: &VerifierConfig, clock: &Clock) -> Self {
-        // Where another crate of the same build turns on `rust_crypto`, `jsonwebtoken` has two crypto
-        // providers to choose from and panics at the first token, unless one is named. The first name
-        // counts: an application that has named another one keeps it.
+        // If another crate in the build enables `rust_crypto`, `jsonwebtoken` has two crypto providers and
+        // panics at the first token, unless one is installed as the default. The first installation
+        // counts: an application that has installed another provider keeps it.
         aws_lc::DEFAULT_PROVIDER.install_default().ok();
         let validation = |algorithm: &Algorithm| {
-            // One algorithm each, so that a key of one family is never tried with another.
+            // One algorithm per validation, so that a key of one family is never tried with another family's algorithm.
             let mut validation = Validation::new(algorithm.in_crate());
             validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
             validation.set_issuer(&[&rules.issuer]);
             validation.set_audience(&rules.audiences);
             validation.leeway = rules.leeway.as_secs();
-            // The crate reads the system's clock and takes no other, so under a clock that a test
-            // sets, only our own check of the dates is left.
+            // The crate can read only the system's clock. With a test's clock, only our own check of the
+            // dates applies.
             validation.validate_exp = clock.is_the_systems();
             validation.validate_nbf = clock.is_the_systems();
             (*algorithm, validation)
@@ -35,7 +35,7 @@ impl Decoder {
         Self { validations: rules.algorithms.iter().map(validation).collect() }
     }
 
-    /// The payload of a token that this key has signed by this algorithm, and that holds.
+    /// The payload of a valid token that this key has signed with this algorithm.
     pub(super) fn decode(
         &self,
         token: &str,
@@ -55,7 +55,7 @@ impl Decoder {
 }
 
 #[cold]
-#[expect(clippy::wildcard_enum_match_arm, reason = "the others are about keys and encoding")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are about keys and encoding")]
 fn denial(error: &ErrorKind) -> Denial {
     match error {
         ErrorKind::InvalidSignature => Denial::Signature,

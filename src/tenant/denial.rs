@@ -1,8 +1,8 @@
-//! Why a token does not hold: for logs and metrics. The caller reads only "401".
+//! Why a token is invalid, for logs and metrics. The caller gets only a 401.
 
 use std::fmt;
 
-/// Why a request is denied. Low in cardinality and free of anything from the token.
+/// Why a request is denied. A label of low cardinality that contains nothing from the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Denial {
@@ -14,41 +14,41 @@ pub enum Denial {
     Scheme,
     /// Longer than [`TOKEN_BYTES_MAX`](super::TOKEN_BYTES_MAX).
     TooLong,
-    /// Not three non-empty parts of unpadded base64url with JSON objects that name no key twice.
+    /// Not three non-empty parts of unpadded base64url, or JSON that is no object or has duplicate keys.
     Malformed,
-    /// The header names an algorithm that is not configured, or one that the key is not for.
+    /// The header names an algorithm that is not configured, or that the key cannot be used with.
     Algorithm,
     /// The header's `typ` is neither `JWT` nor `at+jwt`.
     Type,
     /// The header demands an extension (`crit`, `b64`, `zip`, `enc`).
     Extension,
-    /// The header's `kid` is not 1 to 128 printable ASCII characters, or is missing where the
+    /// The header's `kid` is not 1 to 128 printable ASCII characters, or is missing although the
     /// issuer has several keys.
     KeyId,
     /// The issuer has no such key.
     UnknownKey,
-    /// The signature does not hold.
+    /// The signature is invalid.
     Signature,
     /// A claim is missing or has the wrong type.
     Claims,
-    /// Past `exp`.
+    /// The time is past `exp`.
     Expired,
-    /// Before `nbf`.
+    /// The time is before `nbf`.
     NotYetValid,
-    /// Another `iss`.
+    /// The token has another `iss`.
     Issuer,
-    /// Not for this `aud`.
+    /// The token is not for this `aud`.
     Audience,
     /// The organization claim is missing or no UUID.
     Organization,
-    /// The team claim is there, but no UUID.
+    /// The team claim is present, but no UUID.
     Team,
-    /// The claim of a program's key is there, but no UUID.
+    /// The claim for a program's key is present, but no UUID.
     ProgramKey,
 }
 
 impl Denial {
-    /// The word for it in logs and metrics.
+    /// The label in logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",

@@ -36,8 +36,8 @@ where
     Waiting(Wait, Option<Box<Held<S, ReqBody>>>),
 }
 
-/// What a request that waits for a key needs to go on. Boxed with its wait, so that all the others,
-/// whose key is known, do not carry the weight.
+/// What a request that waits for a key needs to continue. Boxed, so that requests with a known key
+/// have a small future.
 struct Held<S, ReqBody> {
     verifier: Verifier,
     waits: u8,
@@ -83,7 +83,7 @@ where
                 }
                 StateProject::Refused(response) => match response.take() {
                     Some(response) => return Poll::Ready(Ok(response)),
-                    None => return Poll::Pending, // polled after its end
+                    None => return Poll::Pending, // polled after completion
                 },
                 StateProject::Waiting(wait, held) => {
                     ready!(wait.as_mut().poll(cx));

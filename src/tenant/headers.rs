@@ -1,4 +1,4 @@
-//! The headers of a request: where the token is, and what must not reach the inner service.
+//! The headers of a request: those that carry the token, and those that must not reach the inner service.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -7,7 +7,7 @@ use super::denial::Denial;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The one token of a request: `authorization: Bearer`, or `x-api-key` as Anthropic's clients send
-/// it. Several are one, as long as they are the same.
+/// it. Repeated tokens are accepted if they are equal.
 pub(super) fn token(headers: &HeaderMap) -> Result<&str, Denial> {
     let bearers = headers.get_all(header::AUTHORIZATION).into_iter().map(bearer);
     let keys = headers.get_all(API_KEY).into_iter().map(text);
@@ -35,7 +35,7 @@ fn text(value: &HeaderValue) -> Result<&str, Denial> {
     value.to_str().map_err(|_| Denial::Malformed)
 }
 
-/// Takes out credentials, and whatever pretends to be a fact that only a layer can know.
+/// Removes credentials, and headers that claim facts which only a layer may state.
 pub(super) fn strip(headers: &mut HeaderMap) {
     let doomed: Vec<HeaderName> =
         headers.keys().filter(|name| is_credential(name) || pretends(name)).cloned().collect();
@@ -56,8 +56,9 @@ fn is_credential(name: &HeaderName) -> bool {
     )
 }
 
-/// An inner service that reads one of these would believe the caller where it must believe the
-/// token. `openai-organization` and `openai-project` would pick an account at the provider.
+/// Whether a header claims an identity. An inner service that reads such a header would trust the
+/// caller instead of the token. `openai-organization` and `openai-project` would select an account at
+/// the provider.
 fn pretends(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

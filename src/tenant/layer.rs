@@ -9,7 +9,7 @@ pub struct TenantLayer {
 }
 
 impl TenantLayer {
-    /// Lets in who has a token that this verifier accepts.
+    /// Admits requests with a token that this verifier accepts.
     pub const fn new(verifier: Verifier) -> Self {
         Self { verifier }
     }

@@ -1,28 +1,29 @@
-//! Lets a request through only with a token that holds, and says who is calling.
+//! Lets a request through only with a valid token, and identifies the caller.
 //!
 //! Needs nothing further out. Reads the `authorization: Bearer` header, or `x-api-key`, which
-//! Anthropic's clients send; puts a [`Tenant`](crate::Tenant) into the extensions; takes credentials
-//! and headers that pretend to be ours out of the request. Answers 401 without a valid token, and
-//! 503 where there are no keys to decide with. Leaves responses alone, and reads no body.
+//! Anthropic's clients send. Puts a [`Tenant`](crate::Tenant) into the extensions. Removes credentials,
+//! and headers that claim a caller's identity, from the request. Answers 401 without a valid token, and
+//! 503 if it has no keys to verify with. Leaves responses alone, and reads no body.
 //!
-//! The organization comes from one configured claim of the token. Nothing else that the client says
+//! The organization comes from one configured claim of the token. Nothing else that the client sends
 //! can change it. The role is the token's, if a claim for it is configured, and never `platform`.
 //!
 //! # Why these rules
 //!
-//! The crate `jsonwebtoken` verifies signatures, algorithms, `exp`, `nbf`, `iss` and `aud`. It leaves
-//! things open that a gateway must not: extensions (`crit`), a list for `iss`, a token of another type.
-//! Those are checked before it, by the header alone, and behind it, by the claims.
+//! The crate `jsonwebtoken` verifies signatures, algorithms, `exp`, `nbf`, `iss` and `aud`. It accepts
+//! things that a gateway must not: extensions (`crit`), a list for `iss`, a token of another type. This
+//! layer checks the header before that crate, and the claims after it.
 //!
-//! A token is refused by its header before any cryptography: algorithms come from configuration
-//! ([`VerifierConfig::algorithms`]), extensions (`crit`, `b64`) are refused, keys named by the token
-//! (`jku`, `x5u`, `x5c`, `jwk`) are never used, and a `kid` is compared and nothing else.
-//! `exp`, `iss`, `aud` and `sub` are required and typed. One byte string has one spelling: no base64
-//! padding, no key twice, nothing after the end.
+//! A bad header is refused before any cryptography. Algorithms come from configuration
+//! ([`VerifierConfig::algorithms`]). Extensions (`crit`, `b64`) are refused. Keys that the token names
+//! (`jku`, `x5u`, `x5c`, `jwk`) are never used, and a `kid` is only compared. `exp`, `iss`, `aud` and
+//! `sub` are required and typed. A token has one spelling: no base64 padding, no duplicate JSON keys,
+//! nothing after the end.
 //!
-//! A token that held is remembered until its `exp`, under the SHA-256 of all of it, but only as long
-//! as its key is in the issuer's set: a key that is taken back takes its tokens with it, at the next
-//! refresh. There is no other revocation here; a kill switch belongs to the organization's policy.
+//! A verified token is cached until its `exp`, under the SHA-256 of the whole token, but only as long
+//! as its key is in the issuer's set. When an issuer withdraws a key, the key's tokens become invalid at
+//! the next refresh. There is no other revocation here; a kill switch belongs to the organization's
+//! policy.
 //!
 //! # Example
 //!
@@ -47,7 +48,7 @@
 //! # }
 //! ```
 //!
-//! With the keys that an issuer publishes, where the organization is an Auth0 or Clerk claim:
+//! With the keys that an issuer publishes, and the organization in a claim of Auth0 or Clerk:
 //!
 //! ```no_run
 //! # use tollgate::{client::HttpClient, tenant::{JwksOptions, KeySource, Verifier, VerifierConfig, VerifierError}};

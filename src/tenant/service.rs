@@ -44,7 +44,7 @@ where
             Admission::Admitted => ResponseFuture::forward(self.inner.call(request)),
             Admission::Refused(refusal) => ResponseFuture::refuse(&refusal, &request),
             Admission::Wait(waiting) => {
-                // `poll_ready` readied this very instance; the clone left behind starts over.
+                // `poll_ready` made this instance ready; the clone left behind has to be made ready again.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
                 ResponseFuture::wait(waiting, self.verifier.clone(), ready, request)

@@ -1,13 +1,13 @@
-//! The shape of a token and the rules of its header: what is refused before any cryptography.
+//! The shape of a token and the rules for its header, checked before any cryptography.
 //!
-//! `jsonwebtoken` reads the header too, but it accepts `crit`, any `typ` and a member that is there twice.
+//! `jsonwebtoken` reads the header too, but it accepts `crit`, any `typ` and duplicate members.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value};
 
 use super::{algorithm::Algorithm, denial::Denial, strict};
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is accepted, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 const KID_BYTES_MAX: usize = 128;
 
@@ -25,7 +25,7 @@ impl Header {
             return Err(Denial::TooLong);
         }
         let mut parts = token.split('.');
-        // A JWE has five parts, a detached payload or an unsecured token has an empty one.
+        // A JWE has five parts. A detached payload or an unsecured token has an empty part.
         let header = match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(header), Some(payload), Some(signature), None)
                 if ![header, payload, signature].contains(&"") =>
@@ -34,15 +34,15 @@ impl Header {
             }
             _ => return Err(Denial::Malformed),
         };
-        // Without padding, whitespace or stray bits in the last character: one byte string, one spelling.
+        // No padding, no whitespace, no stray bits in the last character: one spelling for each byte string.
         let header = BASE64_URL_SAFE_NO_PAD.decode(header).map_err(|_| Denial::Malformed)?;
         let header = strict::object(&header).ok_or(Denial::Malformed)?;
         Ok(Self { algorithm: algorithm(&header, allowed)?, kid: kid(&header)? })
     }
 }
 
-/// The header's algorithm, if configuration allows it and nothing else in the header changes what
-/// the signature means. `jku`, `x5u`, `x5c` and `jwk` are never used: keys come from configuration.
+/// The header's algorithm, if configuration allows it and no other member changes the meaning of the
+/// signature. `jku`, `x5u`, `x5c` and `jwk` are never used: keys come from configuration.
 fn algorithm(header: &Map<String, Value>, allowed: &[Algorithm]) -> Result<Algorithm, Denial> {
     if ["crit", "zip", "enc"].iter().any(|name| header.contains_key(*name)) {
         return Err(Denial::Extension);
@@ -60,7 +60,7 @@ fn algorithm(header: &Map<String, Value>, allowed: &[Algorithm]) -> Result<Algor
 }
 
 fn is_jwt(typ: &str) -> bool {
-    // A media type, whose `application/` may be left out, and whose case does not matter.
+    // A media type in any case, with or without `application/`.
     let short = match typ.split_at_checked(12) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
         _ => typ,
@@ -76,7 +76,7 @@ fn kid(header: &Map<String, Value>) -> Result<Option<Box<str>>, Denial> {
     }
 }
 
-/// A key id that may be compared: short and printable.
+/// Whether a key id is short and printable, so that it may be compared.
 pub(super) fn is_kid(kid: &str) -> bool {
     (1..=KID_BYTES_MAX).contains(&kid.len()) && kid.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }

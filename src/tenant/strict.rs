@@ -1,12 +1,12 @@
-//! JSON objects of a token: no key twice at any depth, and no NUL, which `jsonb` cannot hold.
+//! The JSON objects of a token: no duplicate keys at any depth, and no NUL, which `jsonb` cannot hold.
 
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Exactly one object. Two parsers disagree on which of two equal keys wins, so a token that has
-/// them could mean one organization here and another one elsewhere.
+/// A JSON object without duplicate keys. Parsers disagree on which of two equal keys wins, so such a
+/// token could mean one organization here and another one elsewhere.
 pub(super) struct Object(pub(super) Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -22,7 +22,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Reads such an object, with nothing after its end.
+/// Reads one such object, with nothing after its end.
 pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(text).ok().map(|Object(fields)| fields)
 }
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(key) = fields.next_key::<String>()? {
             let value = fields.next_value_seed(Self)?;
             if key.contains('\0') || object.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key twice, or a NUL in it"));
+                return Err(A::Error::custom("a duplicate key, or a key with a NUL"));
             }
         }
         Ok(object.into())

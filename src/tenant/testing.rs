@@ -16,7 +16,7 @@ pub(super) const NOW: i64 = 1_900_000_000;
 static PAIRS: LazyLock<[KeyPair; 2]> =
     LazyLock::new(|| [(); 2].map(|()| KeyPair::generate(KeySize::Rsa2048).unwrap()));
 
-/// The public half of one of two keys, under this name.
+/// The public half of one of the two keys, with this `kid`.
 pub(super) fn jwk(pair: usize, kid: &str) -> Value {
     let public = PAIRS[pair].public_key();
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -31,7 +31,7 @@ pub(super) fn set(keys: &[Value]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-/// What a good token says: good for a minute from [`NOW`].
+/// The claims of a token that is valid for a minute from [`NOW`].
 pub(super) fn claims() -> Value {
     json!({
         "iss": "issuer", "aud": "tollgate", "sub": "ada", "organization_id": ORGANIZATION,

@@ -34,14 +34,14 @@ async fn verify(claims: &Value) -> Result<Tenant, Rejection> {
     verifier(config()).0.verify(&token(0, "a", claims)).await
 }
 
-/// Good claims with one changed.
+/// Valid claims with one changed.
 fn with(name: &str, value: Value) -> Value {
     let mut claims = claims();
     claims[name] = value;
     claims
 }
 
-/// What the inner service sees of a request with these headers; the status where it sees nothing.
+/// What the inner service sees of a request with these headers, or the status of the refusal.
 async fn through(headers: &[(&'static str, String)]) -> Result<(Tenant, HeaderMap), u16> {
     let inner = service_fn(|request: Request<()>| async move {
         let seen = (Tenant::of(&request).unwrap().clone(), request.headers().clone());

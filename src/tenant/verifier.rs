@@ -1,4 +1,4 @@
-//! Verifying a token: cache, header, key, what `jsonwebtoken` decides, claims.
+//! Verifies a token: cache, header, key, the checks of `jsonwebtoken`, claims.
 
 use std::{fmt, sync::Arc};
 
@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{client::HttpClient, context::Tenant};
 
-/// What an entry of the token cache weighs beside its claims: key, digest, bookkeeping.
+/// The weight of a token cache entry in addition to its claims: key, digest, bookkeeping.
 const ENTRY_BYTES: u64 = 256;
-/// A fetch that was already under way, and one that was asked for after it.
+/// A request waits for at most two fetches: one that was already running, and one that it asked for.
 const WAITS_MAX: u8 = 2;
 
 /// Where the issuer's keys come from.
@@ -33,7 +33,7 @@ enum Source {
 }
 
 impl KeySource {
-    /// A JSON Web Key Set that never changes: needs no HTTP and no runtime.
+    /// A JSON Web Key Set that never changes. It needs neither HTTP nor a runtime.
     pub fn fixed(document: impl Into<Vec<u8>>) -> Self {
         Self(Source::Fixed(document.into()))
     }
@@ -44,13 +44,13 @@ impl KeySource {
     }
 }
 
-/// Why a token did not get a tenant.
+/// Why a token gives no tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The token does not hold.
+    /// The token is invalid.
     #[error("denied: {0}")]
     Denied(Denial),
-    /// There are no keys to decide with: none were ever fetched, or they are too old.
+    /// There are no keys to verify with: none were ever fetched, or they are too old.
     #[error("the issuer's keys are not available")]
     Unavailable,
 }
@@ -72,7 +72,7 @@ enum Keys {
     Published(Jwks),
 }
 
-/// A token that held when it was last verified in full.
+/// A token that was valid when it was last verified in full.
 #[derive(Clone)]
 struct Verified {
     tenant: Tenant,
@@ -91,10 +91,10 @@ impl Weighter<[u8; 32], Verified> for ByBytes {
     }
 }
 
-/// What can be said of a token now.
+/// The verdict on a token, as far as it is known now.
 pub(super) enum Verdict {
     Settled(Result<Tenant, Rejection>),
-    /// After a fetch of the key set there may be more to say.
+    /// A fetch of the key set may allow a verdict.
     Wait(Waiting),
 }
 
@@ -119,11 +119,11 @@ impl From<Denial> for Failure {
 impl Verifier {
     /// A verifier of this issuer's tokens.
     ///
-    /// With a published key set this begins to fetch at once, in a task that ends with the last
-    /// clone of the verifier; it must then be made inside a tokio runtime.
+    /// With a published key set, fetching starts at once, in a task that ends with the last clone of the
+    /// verifier. The verifier must then be made inside a tokio runtime.
     ///
-    /// The first verifier of a process names aws-lc as the crypto provider of `jsonwebtoken`, unless the
-    /// application has named one before.
+    /// The first verifier of a process installs aws-lc as the crypto provider of `jsonwebtoken`, unless
+    /// the application has installed one before.
     pub fn new(config: VerifierConfig, source: KeySource) -> Result<Self, VerifierError> {
         config.check()?;
         let keys = match source.0 {
@@ -144,7 +144,7 @@ impl Verifier {
         Self(Arc::new(Inner { config, decoder, keys, verified, clock }))
     }
 
-    /// With fixed keys, at a time that the test sets.
+    /// A verifier with fixed keys and a clock that the test sets.
     #[cfg(test)]
     pub(super) fn at(
         config: VerifierConfig,
@@ -155,8 +155,8 @@ impl Verifier {
         Self::assemble(config, Keys::Fixed(keys), Clock::Fixed(now))
     }
 
-    /// Who the token speaks for. Waits only where the token names a key that is not known yet, or
-    /// where the first fetch of the keys has not ended.
+    /// The tenant of a token. Waits only if the token names an unknown key, or if there are no keys and a
+    /// fetch is running.
     pub async fn verify(&self, token: &str) -> Result<Tenant, Rejection> {
         let mut waits = 0;
         loop {
@@ -168,12 +168,12 @@ impl Verifier {
         }
     }
 
-    /// Whether there are keys to decide with: for a readiness probe.
+    /// Whether there are keys to verify with. For a readiness probe.
     pub fn ready(&self) -> bool {
         self.0.keys.with(|keys| keys.len() > 0).unwrap_or(false)
     }
 
-    /// Resolves when the first fetch of the keys has ended, to whether there are keys now.
+    /// Resolves when the first fetch of the keys has ended. `true` if there are keys now.
     pub async fn first_fetch(&self) -> bool {
         if let Keys::Published(jwks) = &self.0.keys {
             jwks.first().await;
@@ -181,7 +181,7 @@ impl Verifier {
         self.ready()
     }
 
-    /// What can be said of a token without waiting, after having waited this many times.
+    /// The verdict on a token without waiting, after `waits` earlier waits.
     pub(super) fn check(&self, token: &str, waits: u8) -> Verdict {
         if token.len() > TOKEN_BYTES_MAX {
             return Verdict::Settled(Err(Rejection::Denied(Denial::TooLong)));
@@ -217,7 +217,7 @@ impl Inner {
         let mut id = [0; 32];
         id.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         if let Some(known) = cache.get(&id) {
-            // The key must still be there: a key that was taken back takes its tokens with it.
+            // The key must still be in the set: when the issuer withdraws a key, its tokens become invalid.
             if now < known.ends && keys.holds(&known.key) {
                 return Ok(known.tenant);
             }
@@ -237,8 +237,8 @@ impl Inner {
             // The issuer has several keys, and the token does not say which.
             None => Failure::Denied(Denial::KeyId),
         })?;
-        // Where the system's clock stands before 1970, or less than the leeway after it, `jsonwebtoken` panics.
-        // Ours then says the end of time, at which every token is over.
+        // `jsonwebtoken` panics if the system's clock is before 1970, or less than the leeway after it. Our clock
+        // reads `i64::MAX` before 1970. In all these cases the token counts as expired.
         let leeway = i64::try_from(self.config.leeway.as_secs()).unwrap_or(i64::MAX);
         if !(leeway..i64::MAX).contains(&now) {
             return Err(Denial::Expired.into());

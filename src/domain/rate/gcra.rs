@@ -16,20 +16,20 @@ use governor::{
 
 use super::{MINUTE, Nanos, Short};
 
-/// The ticks of a nanosecond. What `governor` takes for a nanosecond is a tick.
+/// Ticks per nanosecond. We give `governor` ticks where it expects nanoseconds.
 ///
-/// `governor` cuts the time of one unit to a whole number. In nanoseconds that gives 0.25 % too much at 450
-/// million units a minute, and 7 % at four billion and more. In ticks it is at most 18 millionths.
+/// `governor` truncates the time of one unit to a whole number. In nanoseconds that would grant 0.25 % too much at
+/// 450 million units per minute, and 7 % at four billion and more. In ticks the error is at most 18 millionths.
 const TICKS: u64 = 4_096;
-/// The longest time that is told in ticks, 52 days: there must be room for a minute more.
+/// The longest time that is converted to ticks, 52 days. It leaves room to add a minute without overflow.
 const NANOS_MAX: Nanos = u64::MAX / TICKS - 2 * MINUTE;
 
-/// So many units a minute, and as many at once.
+/// A number of units per minute, all of which may also be taken at once.
 pub(super) fn quota(per_minute: NonZeroU32) -> governor::Quota {
     let ticks = MINUTE.saturating_mul(TICKS) / NonZeroU64::from(per_minute);
     match governor::Quota::with_period(Duration::from_nanos(ticks)) {
         Some(quota) => quota.allow_burst(per_minute),
-        // Never: of the most units one takes 57,220 ticks.
+        // Unreachable: even at the largest quota, one unit takes 57,220 ticks.
         None => governor::Quota::per_minute(per_minute),
     }
 }
@@ -41,8 +41,8 @@ pub(super) fn refill(quota: governor::Quota, units: u64) -> Nanos {
 
 /// How many units `governor` would let be taken from a bucket that is full in `full_in`.
 ///
-/// Computed here: `governor` says what is left only where something is taken, so it would have to be asked twice
-/// for each call. A property holds this number against its answers.
+/// Computed here, because `governor` reports the remainder only when units are taken, so each call would have to
+/// ask it twice. A property test compares this number with `governor`'s answers.
 pub(super) fn remaining(quota: governor::Quota, full_in: Nanos) -> u32 {
     let unit = ticks(quota.replenish_interval());
     let all = unit.saturating_mul(u64::from(quota.burst_size().get()));
@@ -50,13 +50,13 @@ pub(super) fn remaining(quota: governor::Quota, full_in: Nanos) -> u32 {
     left.checked_div(unit).and_then(|units| u32::try_from(units).ok()).unwrap_or(u32::MAX)
 }
 
-/// Asks `governor` for `units` of a bucket that is full in `full_in`; answers in how long it is full after that.
+/// Asks `governor` for `units` of a bucket that is full in `full_in`. Returns the time until it is full after that.
 pub(super) fn take(
     quota: governor::Quota,
     units: NonZeroU32,
     full_in: Nanos,
 ) -> Result<Nanos, Short> {
-    // `governor` says so too, but multiplies before it compares: the product could overflow.
+    // `governor` checks this too, but multiplies before it compares, and the product could overflow.
     if units > quota.burst_size() {
         return Err(Short::Never);
     }
@@ -82,7 +82,7 @@ fn ticks(time: Duration) -> u64 {
 
 /// The state of one bucket: its theoretical arrival time, which is when it is full.
 ///
-/// A copy. Whoever asks several buckets puts the new ones in their places once all have said yes.
+/// It is a copy. A caller that asks several buckets stores the new states once all have granted their units.
 #[derive(Debug)]
 struct Arrival(Cell<Ticks>);
 
@@ -99,8 +99,8 @@ impl StateStore for Arrival {
     }
 }
 
-/// A clock that stands at 0. All times are told from the moment of asking on, so that none grows with the age of
-/// the process.
+/// A clock that always reads 0. All times are relative to the moment of asking, so that they do not grow with the age
+/// of the process.
 #[derive(Debug)]
 struct Now;
 

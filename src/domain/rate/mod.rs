@@ -1,9 +1,9 @@
 //! Rates: a bucket that refills steadily, as a pure function of time.
 //!
-//! `governor` decides: its arithmetic (GCRA) says whether a bucket has so many units, and when it is full again.
-//! That moment is all that is kept of a bucket. `governor` leaves it to its store, which is ours, because a
-//! call asks for more than one decision. What a second limit refuses must not stay taken from a first one. And
-//! a call's tokens are known only at its end, so what was taken too much must be given back.
+//! `governor` decides: its arithmetic (GCRA) says whether a bucket has enough units, and when it is full again.
+//! That moment is a bucket's whole state. We keep the state ourselves, for two reasons. A call may meet several
+//! limits: if the second one refuses it, nothing may stay taken from the first. And a call's tokens are known
+//! only at its end, so tokens that were taken but not used must be given back.
 
 mod gcra;
 mod replica;
@@ -12,22 +12,22 @@ use std::{num::NonZeroU32, time::Duration};
 
 pub use replica::Replica;
 
-/// Nanoseconds since some moment that the caller chose once.
+/// Nanoseconds since a moment of the caller's choice, which stays the same.
 pub type Nanos = u64;
 
 const MINUTE: Nanos = 60_000_000_000;
 
-/// So many units a minute, and as many at once.
+/// A number of units per minute, all of which may also be taken at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota(governor::Quota);
 
 impl Quota {
-    /// So many units a minute.
+    /// A quota of this many units per minute.
     pub fn per_minute(units: NonZeroU32) -> Self {
         Self(gcra::quota(units))
     }
 
-    /// The units a minute.
+    /// The units per minute.
     pub const fn units(self) -> u32 {
         self.0.burst_size().get()
     }
@@ -38,13 +38,13 @@ impl Quota {
     }
 }
 
-/// How much is left of a quota. A new one is full.
+/// How much is left of a quota. A new bucket is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     full_at: Nanos,
 }
 
-/// What was taken from a bucket, for correcting it.
+/// What was taken from a bucket, so that [`Bucket::correct`] can correct it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     units: u64,
@@ -52,18 +52,18 @@ pub struct Taken {
     refilled_at: Nanos,
 }
 
-/// There is not enough in the bucket.
+/// The bucket does not have enough units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Short {
-    /// There will be, after this time, if nobody else takes from it.
+    /// It will have enough after this time, if nobody else takes from it.
     Wait(Duration),
-    /// There never will be: it is more than the whole bucket.
+    /// It never will: more units were asked for than the bucket can hold.
     Never,
 }
 
 impl Bucket {
-    /// The bucket after `units` have been taken at `now`. The old one is unchanged, so that whoever
-    /// asks several buckets can take from all of them or from none.
+    /// The bucket after `units` have been taken at `now`. The old value is unchanged, so that a caller
+    /// can take from several buckets or from none.
     pub fn take(self, quota: Quota, units: u64, now: Nanos) -> Result<(Self, Taken), Short> {
         let full_in = self.until_full_nanos(now);
         let full_in = match u32::try_from(units).map(NonZeroU32::new) {
@@ -75,10 +75,10 @@ impl Bucket {
         Ok((Self { full_at }, Taken { units, quota, refilled_at: full_at }))
     }
 
-    /// The bucket once it is known how many units were really used.
+    /// The bucket after a correction to the number of units that were really used.
     ///
-    /// Of what was taken too much, that part is given back which time has not refilled already: it
-    /// must not come back twice. What was taken too little is taken now, below empty if need be.
+    /// Unused units are given back, except those that time has refilled already, which must not come
+    /// back twice. Units that were used in excess are taken now, even if that overdraws the bucket.
     #[must_use]
     pub fn correct(self, taken: Taken, used: u64, now: Nanos) -> Self {
         if let Some(missing) = used.checked_sub(taken.units) {

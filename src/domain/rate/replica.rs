@@ -1,12 +1,12 @@
-//! One limit, counted by several processes.
+//! One limit, divided among several processes.
 
 use std::num::NonZeroU32;
 
-/// One of several processes that share the load, each counting for itself.
+/// One of several processes that share the load. Each counts for itself.
 ///
-/// A limit is divided among them so that all together never grant more than the limit. What does not
-/// divide evenly goes to the first ones, one unit each, so all together grant exactly the limit, if
-/// each knows which one it is. Who does not know rounds down.
+/// A limit is divided so that all replicas together never grant more than the limit. The remainder of
+/// the division goes to the first replicas, one unit each. If each replica knows its number, all
+/// together grant exactly the limit. A replica that does not know its number rounds down.
 ///
 /// ```
 /// # use std::num::NonZeroU32;
@@ -23,29 +23,29 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// The only one.
+    /// The only replica.
     pub const ALONE: Self = Self { replicas: NonZeroU32::MIN, index: Some(0) };
 
-    /// One of so many, which does not know its number.
+    /// One of this many replicas, which does not know its number.
     pub const fn of(replicas: NonZeroU32) -> Self {
         Self { replicas, index: None }
     }
 
-    /// The one of this number, counted from 0. One that there is not takes no more than its share
-    /// rounded down.
+    /// The replica with this number, counted from 0. If the number is too large, its share is rounded
+    /// down.
     #[must_use]
     pub const fn numbered(self, index: u32) -> Self {
         Self { index: Some(index), ..self }
     }
 
-    /// What this one grants of a limit. Nothing, where the limit is smaller than the number of
-    /// replicas and falls to others.
+    /// This replica's share of a limit. 0 if the limit is smaller than the number of replicas and goes
+    /// to others.
     pub fn share(self, limit: NonZeroU32) -> u32 {
         let (share, rest) = self.divide(limit);
         share.saturating_add(u32::from(self.index.is_some_and(|index| index < rest)))
     }
 
-    /// The most that any of them grants.
+    /// The largest share of any replica.
     pub fn largest_share(self, limit: NonZeroU32) -> u32 {
         let (share, rest) = self.divide(limit);
         share.saturating_add(u32::from(self.index.is_some() && rest > 0))

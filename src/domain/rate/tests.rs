@@ -9,7 +9,7 @@ use self::plain::Plain;
 use super::*;
 
 const SECOND: Nanos = 1_000_000_000;
-/// Quotas by which the nanoseconds of a minute divide evenly.
+/// Quotas for which the time of a unit needs no rounding.
 const EVENLY: [u32; 9] = [1, 2, 6, 60, 600, 6_000, 1_000_000, 1_000_000_000, 4_000_000_000];
 
 fn quota(units: u32) -> Quota {
@@ -46,7 +46,7 @@ fn more_than_the_whole_bucket_is_never_there() {
     assert_eq!(Bucket::default().take(quota(60), u64::MAX, 0), Err(Short::Never));
 }
 
-/// `governor` alone would multiply the time of a unit by the units, and wrap around.
+/// `governor` alone would multiply the time of a unit by the number of units and overflow.
 #[test]
 fn no_number_of_units_overflows() {
     for units in [1, 2, 60, u32::MAX] {
@@ -72,7 +72,7 @@ fn the_age_of_the_process_changes_nothing() {
     }
 }
 
-/// The reason for ticks: in nanoseconds a unit of these takes 133⅓, of which `governor` drops the third.
+/// The reason for ticks: here a unit takes 133⅓ ns, and `governor` would drop the third.
 #[test]
 fn a_large_quota_takes_a_minute_to_refill_and_not_a_part_of_one() {
     let units = NonZeroU32::new(450_000_000).unwrap();
@@ -139,7 +139,7 @@ proptest! {
         prop_assert_eq!((0..replicas).map(|index| of.numbered(index).share(limit)).max(), Some(of.numbered(0).largest_share(limit)));
     }
 
-    // A whole number of nanoseconds for a unit: nothing is rounded, here or there. The quota changes on the way.
+    // A unit takes a whole number of nanoseconds, so neither side rounds. The quota changes between steps.
     #[test]
     fn where_a_minute_divides_evenly_every_answer_is_that_of_the_plain_arithmetic(
         steps in prop::collection::vec((0..EVENLY.len(), 0_u64..90, 0_u64..=120, prop::option::of(0_u64..=250)), 1..60),
@@ -159,7 +159,7 @@ proptest! {
                         plain = plain.correct(plain_taken, amount * percent / 100, now);
                     }
                 }
-                // Where units are owed, nothing can still be taken.
+                // A take of 0 units succeeds even if the bucket is overdrawn.
                 (Ok(_), Err(_)) if amount == 0 => {}
                 (Err(ours), Err(theirs)) => prop_assert_eq!(ours, theirs),
                 (ours, theirs) => prop_assert!(false, "{ours:?} against {theirs:?}"),
@@ -173,7 +173,7 @@ proptest! {
         units in 1_u32.., per_mille in 0_u64..=1_000, full_in in 0_u64..2 * MINUTE, now in 0_u64..1 << 60,
     ) {
         let amount = (u64::from(units) * per_mille / 1_000).max(1);
-        // A 4096th of a nanosecond for each unit, and one for what is rounded at the end.
+        // The rounding error: a 4096th of a nanosecond per unit, and one nanosecond at the end.
         let rounded = u64::from(units) / 4_096 + 2;
         let full_at = now + full_in;
         let wait = |answer: Result<Nanos, Short>| match answer {
@@ -192,7 +192,7 @@ proptest! {
         prop_assert!(ours.abs_diff(theirs) <= units / 50_000 + 1, "{} against {}", ours, theirs);
     }
 
-    // Between two moments `governor` keeps the state, with a clock and a store of its own.
+    // Here `governor` keeps the state between steps, with its own clock and store.
     #[test]
     fn takes_are_allowed_exactly_where_a_limiter_of_governors_own_allows_them(
         units in prop::sample::select(vec![1_u32, 2, 6, 60, 600, 6_000, 1_000_000]),

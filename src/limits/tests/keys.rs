@@ -1,4 +1,4 @@
-//! How many keys are remembered, and whose are forgotten.
+//! How many keys are remembered, and which are forgotten.
 
 use std::{env, fs, process::Command, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// One request of the organization of this number.
+/// One request of the organization with this number.
 fn admit(limiter: &Arc<Limiter>, number: u128, rates: &counts::Rates) -> Option<Permit> {
     let key = limiter.keys().of_policy(OrganizationId::new(Uuid::from_u128(number)));
     limiter.admit(&Met { key, rates: *rates, limit: None }, 1).admitted.ok()
@@ -59,7 +59,7 @@ async fn who_calls_no_more_is_forgotten_by_what_others_do_even_if_nobody_is_new(
 async fn where_all_are_busy_there_are_never_many_more_than_the_most_and_the_fullest_go_first() {
     let limiter = Arc::new(Limiter::new(1_600));
     let rates = counts::Rates::share(&policy(60, 0, 0).rates, Replica::ALONE);
-    // Somebody has used all, somebody else is in a call.
+    // One key has used everything, and another has a call in flight.
     for _ in 0..60 {
         assert!(admit(&limiter, 1, &rates).is_some());
     }
@@ -88,10 +88,10 @@ async fn calls_in_flight_are_remembered_however_many_there_are() {
     assert!((0..100).all(|number| admit(&limiter, number, &rates).is_some()));
 }
 
-/// Says that this process is the one in which memory is measured.
+/// Set in the process whose memory is measured.
 const ALONE: &str = "TOLLGATE_TEST_ALONE";
 
-/// Resident memory of this process, where the system tells it.
+/// Resident memory of this process, if the system reports it.
 fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -102,7 +102,7 @@ fn resident_bytes() -> Option<u64> {
 #[test]
 #[expect(clippy::print_stdout, reason = "figures for whoever asks: `-- --nocapture`")]
 fn a_million_keys_take_60_megabytes_and_a_minute_later_they_are_gone() {
-    // In a process of its own, whose memory is nobody else's.
+    // In a process of its own, so that no other test uses its memory.
     let (_, this) =
         concat!(module_path!(), "::measured_in_a_process_of_its_own").split_once("::").unwrap();
     let alone = Command::new(env::current_exe().unwrap())
@@ -116,7 +116,7 @@ fn a_million_keys_take_60_megabytes_and_a_minute_later_they_are_gone() {
     assert!(said.contains("1 passed"), "it did not run: {said}");
 }
 
-/// Not a test of its own: what the test above starts.
+/// Not a test by itself: the test above starts it in a new process.
 #[tokio::test(start_paused = true)]
 #[expect(clippy::print_stdout, reason = "the test above passes it on")]
 async fn measured_in_a_process_of_its_own() {
@@ -132,10 +132,10 @@ async fn measured_in_a_process_of_its_own() {
     assert!((990_000..=1_000_000).contains(&known), "{known}");
     let grown = || Some(resident_bytes()?.saturating_sub(before?));
     println!("{known} keys take {:?} bytes", grown());
-    // Nobody of them is let in a second time, but for the few that had to go.
+    // No key passes a second time, except the few that had to be forgotten.
     let again = (0..KEYS).filter(|number| admit(&limiter, (*number).into(), &rates).is_some());
     assert!(again.count() < 30_000);
-    // A quarter more takes no more.
+    // A quarter more keys take no more memory.
     for number in KEYS..KEYS + KEYS / 4 {
         admit(&limiter, number.into(), &rates);
     }
@@ -143,7 +143,7 @@ async fn measured_in_a_process_of_its_own() {
     println!("{most} keys after a quarter more take {taken:?} bytes");
     assert!(most <= 1_125_000, "{most}");
     if told(taken) {
-        // Less than the keys and their counts could not be it.
+        // The lower bound is the size of the keys and their counts.
         assert!((40 << 20..=60 << 20).contains(&taken.unwrap()), "{taken:?}");
     }
     time::advance(Duration::from_mins(1)).await;
@@ -155,7 +155,7 @@ async fn measured_in_a_process_of_its_own() {
     assert!(limiter.len() <= 10, "{}", limiter.len());
 }
 
-/// Whether the system tells how much memory there is.
+/// Whether the system reports memory.
 fn told(memory: Option<u64>) -> bool {
     #[cfg(feature = "postgres")]
     return crate::postgres::cluster::testing::has("/proc/self/status", memory.is_some());

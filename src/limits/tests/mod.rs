@@ -37,7 +37,7 @@ fn layer(requests: u32, tokens: u32, in_flight: u32) -> LimitsLayer {
     LimitsLayer::new(Policies::fixed(policy(requests, tokens, in_flight)))
 }
 
-/// A call of so many tokens at the most.
+/// A call of at most this many tokens.
 fn call(tokens: u64) -> Call {
     let facts = Call::for_model("small").facts().clone();
     Call::new(CallFacts { output_cap: Some(tokens), ..facts })
@@ -82,7 +82,7 @@ async fn calls_that_start_together_cannot_all_pass_on_the_same_tokens() {
         passed += u32::from(send(&layer, &tenant, call).await.0 == 200);
     }
     assert_eq!(passed, 2);
-    // Each used only 5 of its 40 tokens: the rest comes back.
+    // Each used only 5 of its 40 tokens, and 35 come back.
     for call in &calls {
         call.tell_ended(&report(5));
     }
@@ -121,7 +121,7 @@ async fn a_call_without_a_cap_takes_the_tokens_that_it_could_use_all_the_same() 
         (all.clone(), 4_096),
         (all.clone().prices(uncapped), 4_096),
         (all.clone().output_tokens_default(NonZeroU32::new(77).unwrap()), 77),
-        // What the model has, and what the policy says, up to that.
+        // The model's maximum, and the policy's default up to that maximum.
         (all.prices(prices(&["small"])), 1_000),
         (of_policy.prices(prices(&["small"])), 200),
     ] {

@@ -1,4 +1,4 @@
-//! Limits of teams, people, keys and models, beside the organization's.
+//! Limits of teams, people, keys and models, in addition to the organization's.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     store::{MemoryStore, PolicyStore, Standing, StoreFuture},
 };
 
-/// An organization with limits, and the layer that holds it to them.
+/// An organization with limits, and the layer that enforces them.
 pub(super) struct House {
     store: MemoryStore,
     policies: Policies,
@@ -95,7 +95,7 @@ pub(super) fn of(model: &str) -> Call {
     Call::new(CallFacts { output_cap: Some(1), ..facts })
 }
 
-/// Three pass and the fourth does not, whatever is limited: returns the calls that are in flight.
+/// Asserts that three calls pass and the fourth does not, for any kind of limit. Returns the calls in flight.
 pub(super) async fn drive_past_three(house: &House, tenant: &Tenant, model: &str) -> Vec<Call> {
     let calls: Vec<Call> = (0..4).map(|_| of(model)).collect();
     let mut statuses = Vec::new();
@@ -127,12 +127,12 @@ async fn every_kind_of_rate_holds_in_every_scope() {
             let message = house.message(&ada, &of("small")).await;
             assert!(message.starts_with(whose), "{kind:?} {scope} {pattern}: {message}");
             assert_eq!(message.contains(&format!("for `{pattern}`")), pattern != "*", "{message}");
-            // Whom it is not about does not meet it.
+            // A caller outside the scope is not limited.
             let others = house.send(&bob, &of("small")).await.0;
             assert_eq!(others == 429, scope == Scope::Organization, "{kind:?} {scope} {pattern}");
             let others = house.send(&ada, &of("large")).await.0;
             assert_eq!(others == 429, pattern == "*", "{kind:?} {scope} {pattern}");
-            // What was not used comes back, and so does the place.
+            // At its end a call gives back its unused tokens and its place.
             for call in &calls {
                 call.tell_ended(&report(0));
             }
@@ -189,7 +189,7 @@ async fn tokens_are_corrected_in_every_limit_that_they_were_taken_from() {
     let (_, headers) = house.send(&ada, &first).await;
     assert_eq!(headers["x-ratelimit-remaining-tokens"], "10");
     first.tell_ended(&report(40));
-    // Each limit alone, with the others out of the way.
+    // Each limit alone, with the others far from used up.
     for (scope, id, pattern, most, left) in [
         (Scope::Organization, "", "*", 1_000, "959"),
         (Scope::Team, Scope::EACH, "*", 200, "159"),
@@ -212,7 +212,7 @@ async fn each_of_a_scope_has_the_rate_on_its_own_and_whoever_has_one_of_its_own_
     assert_eq!([sent("bob").await, sent("bob").await], [200, 429]);
     assert_eq!([sent("eve").await, sent("eve").await], [200, 429]);
     assert_eq!([sent("ada").await, sent("ada").await, sent("ada").await], [200, 200, 429]);
-    // Taken back, the rate of each holds, with what was used under the other.
+    // Without the own limit the wildcard limit applies, and usage under the own limit still counts.
     house.limit(Scope::User, "ada", "*", Rates::default());
     time::advance(Duration::from_secs(59)).await;
     assert_eq!(sent("ada").await, 429);
@@ -244,7 +244,7 @@ async fn the_limit_that_lasts_longest_is_told_and_the_tightest_is_in_the_headers
     assert_eq!((status, &headers["retry-after"]), (429, &"30".parse().unwrap()));
     assert!(house.message(&ada, &of("small")).await.starts_with("Your limit of requests is"));
     assert_eq!(headers["x-ratelimit-remaining-requests"], "0");
-    // Calls in flight have no end that is known in advance.
+    // The end of a call in flight is not known in advance.
     let bob = house.caller("bob", 1, 1);
     let (status, headers) = house.send(&bob, &of("small")).await;
     assert_eq!((status, &headers["retry-after"]), (429, &"1".parse().unwrap()));
@@ -309,7 +309,7 @@ async fn the_reset_of_the_other_dialect_is_a_moment() {
     }
 }
 
-/// A store that says everything twice.
+/// A store that returns every limit twice.
 struct Twice(MemoryStore);
 
 impl PolicyStore for Twice {

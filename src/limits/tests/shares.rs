@@ -1,4 +1,4 @@
-//! Several replicas, and one limit.
+//! One limit that several replicas share.
 
 use futures_util::future::join_all;
 

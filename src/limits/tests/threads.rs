@@ -1,4 +1,4 @@
-//! Calls that come at the same time, on threads and not in turns.
+//! Calls that arrive at the same time, on several threads.
 
 use std::{sync::Barrier, task::Poll, thread};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::scope::Scope;
 
-/// What these come to, on four threads at once; for all of them the clock of this test stands still.
+/// Runs these futures on four threads at once and returns their outputs. The clock of this test stands still on all.
 fn on_threads<F: Future<Output: Send>>(
     count: usize,
     work: impl Fn(usize) -> F + Sync,
@@ -51,7 +51,7 @@ async fn a_hundred_first_calls_of_somebody_never_seen_share_one_rate() {
             Some(scope) => house.limit(scope, Scope::EACH, "*", rates(kind, 7)),
             None => house.policy(rates(kind, 7)),
         }
-        // Others are seen for the first time at the same moment.
+        // Other keys are seen for the first time at the same moment.
         let passed = on_threads(200, async |number| {
             let shared = number % 2 == 0;
             let other = u128::try_from(number).unwrap() + 9;
@@ -95,9 +95,9 @@ async fn calls_that_meet_many_limits_in_any_order_neither_wait_for_ever_nor_lose
         call.tell_ended(&report(0));
         status == 200
     });
-    // How many meet three others is the system's to say; some do not.
+    // How many calls meet three others depends on the scheduler.
     assert!(passed.into_iter().filter(|passed| *passed).count() >= 1_000);
-    // Everybody has left: all places are free again.
+    // All calls have ended, so all places are free again.
     for user in 0..5 {
         let ada = house.caller(&user.to_string(), user, user);
         drive_past_three(&house, &ada, "small").await;

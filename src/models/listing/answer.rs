@@ -1,4 +1,4 @@
-//! The documents, in the vendors' shapes.
+//! The answers, in each vendor's JSON format.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::{
     store::{Prices, Standing},
 };
 
-/// The release date of every model: unknown.
+/// The release date of every model, which is unknown.
 const CREATED: u64 = 0;
 const CREATED_AT: &str = "1970-01-01T00:00:00Z";
 
-/// What a caller of this standing gets.
+/// The answer for a caller with this standing.
 pub(super) fn to(
     target: Target,
     standing: &Standing,

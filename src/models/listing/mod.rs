@@ -1,11 +1,11 @@
 //! Answers `GET /v1/models` and `GET /v1/models/{id}`: the models that the caller's organization
-//! may use, which are those that have a price and are on its list.
+//! may use. They have a price and are on the organization's list.
 //!
-//! A leaf service for a gateway to mount behind `TenantLayer`, under any prefix, with the path left
-//! intact. It reads [`Tenant`] and answers in the caller's dialect: Anthropic's where the request has
-//! an `anthropic-version` header, with its paging (`limit`, `after_id`, `before_id`), else the other's.
-//! Every role may list. A model that is not allowed and one that does not exist get the same 404.
-//! Nobody here knows when a model came out, so `created` is the epoch, as Anthropic's reference asks.
+//! A leaf service, to mount behind `TenantLayer` under any prefix with the path left intact. It reads
+//! [`Tenant`] and answers in the caller's dialect. A request with an `anthropic-version` header gets
+//! Anthropic's format with its paging (`limit`, `after_id`, `before_id`), any other gets OpenAI's. Every
+//! role may list. A model that is not allowed and a model that does not exist get the same 404. Release
+//! dates are unknown, so `created` is the epoch, as Anthropic's reference asks.
 //!
 //! ```
 //! # use http::Request;

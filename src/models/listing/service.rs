@@ -28,7 +28,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Lists the models of these prices that these policies allow.
+    /// Lists the models that have one of these prices and that these policies allow.
     pub const fn new(policies: Policies, prices: Prices) -> Self {
         Self { policies, prices }
     }

@@ -9,7 +9,7 @@ pub(super) enum Target {
     One(String),
 }
 
-/// The part of the list that is asked for.
+/// The requested part of the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) limit: Option<usize>,
@@ -21,7 +21,7 @@ const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 1000;
 
 impl Target {
-    /// Reads what stands behind `/models` in the path, and the paging where the dialect has one.
+    /// Reads the path after `/models`, and the paging if the dialect has one.
     pub(super) fn read(path: &str, query: Option<&str>, dialect: Dialect) -> Option<Self> {
         let (_, rest) = path.split_once("/models")?;
         match rest.strip_prefix('/') {
@@ -55,7 +55,7 @@ impl Page {
         page
     }
 
-    /// Cuts the page out of a sorted list; whether there is more beyond it in the direction asked.
+    /// Cuts the page out of a sorted list. The flag says whether there are more items in the requested direction.
     pub(super) fn cut<T>(&self, mut sorted: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, bool) {
         if let Some(after) = &self.after_id {
             sorted.retain(|one| id(one) > after.as_str());
@@ -65,7 +65,7 @@ impl Page {
         }
         let surplus = self.limit.map_or(0, |limit| sorted.len().saturating_sub(limit));
         if self.before_id.is_some() {
-            // Backwards: the page ends where the cursor stands.
+            // Backwards: the page ends at the cursor.
             sorted.drain(..surplus);
         } else {
             sorted.truncate(sorted.len().saturating_sub(surplus));
@@ -74,7 +74,7 @@ impl Page {
     }
 }
 
-/// The text with `%2F` and the like undone.
+/// The text with percent-encoding (such as `%2F`) decoded.
 fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&percent::decoded(text)).into_owned()
 }

@@ -14,7 +14,7 @@ use crate::{
     store::{Journal, StoreError, StoreFuture},
 };
 
-/// Finishes that came while a statement was on its way.
+/// Finishes that arrived while a statement was running.
 #[derive(Default)]
 pub(super) struct Finishes {
     pending: VecDeque<Pending>,
@@ -26,7 +26,7 @@ struct Pending {
 }
 
 impl Finishes {
-    /// The next ones that fit into one statement, at least one if there is any.
+    /// The next finishes that fit into one statement: at least one, if any is pending.
     fn take(&mut self, batch_max: usize, bytes_max: usize) -> Vec<Pending> {
         let (mut bytes, mut batch) = (0_usize, Vec::new());
         while batch.len() < batch_max
@@ -70,14 +70,14 @@ impl<B: Batches> Journal for Coalescer<B> {
                 self.0.tasks.spawn(async move { shared.write_finishes(organization).await });
             }
             waiting.await.unwrap_or_else(|_| {
-                Err(StoreError::Unavailable("the finish was dropped on its way".into()))
+                Err(StoreError::Unavailable("the finish task ended without an answer".into()))
             })
         })
     }
 }
 
 impl<B: Batches> Shared<B> {
-    /// Writes until nothing is queued.
+    /// Writes finishes until none is queued.
     async fn write_finishes(self: Arc<Self>, organization: OrganizationId) {
         loop {
             let batch = {
@@ -106,7 +106,7 @@ impl<B: Batches> Shared<B> {
                     written.send(Ok(finished)).ok();
                 }
             }
-            // One of them may be what the store does not take: the others must not suffer for it.
+            // One finish may have caused the refusal. Written one by one, the others still succeed.
             Err(StoreError::Refused(_)) if ended.len() > 1 => {
                 for (written, ended) in waiting.into_iter().zip(&ended) {
                     let one = self.batches.finish_all(organization, std::slice::from_ref(ended));
@@ -114,7 +114,7 @@ impl<B: Batches> Shared<B> {
                         finished
                             .into_iter()
                             .next()
-                            .ok_or_else(|| StoreError::Refused("no answer to a finish".into()))
+                            .ok_or_else(|| StoreError::Refused("the store gave no answer".into()))
                     });
                     written.send(finished).ok();
                 }

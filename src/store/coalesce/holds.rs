@@ -1,4 +1,4 @@
-//! The queue of holds of one organization, and those that wait their turn.
+//! The queue of holds of one organization, and the holds that wait for others to be released.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -17,19 +17,19 @@ use crate::{
     store::{Ledger, StoreError, StoreFuture},
 };
 
-/// What is queued for one organization. Its driver runs as long as this is there.
+/// The queued holds of one organization. Its driver task runs as long as this exists.
 pub(super) struct Holds<B: Batches> {
     /// Not asked for yet.
     pending: VecDeque<Waiter<B>>,
-    /// Refused only because of what others hold; the longest waiting first.
+    /// Refused only because of other calls' holds. The longest waiting comes first.
     waiting: VecDeque<Waiter<B>>,
-    /// Which of the waiting is asked for next; none, where it is their number.
+    /// Index in `waiting` of the hold to ask for next. At its length, none is.
     next: usize,
-    /// All of them are asked for in turn, not only as long as some are granted.
+    /// In a full round all waiting holds are asked for. Otherwise the round ends with the first batch without a grant.
     all: bool,
-    /// When all of them are asked for again.
+    /// When the next full round starts.
     ask_again: Option<Instant>,
-    /// Something came back since the last statement was sent.
+    /// Credits or tokens were released since the last statement was sent.
     released: bool,
     wake: Arc<Notify>,
 }
@@ -38,15 +38,15 @@ struct Waiter<B: Batches> {
     asked: Asked,
     answer: oneshot::Sender<Answer<B>>,
     until: Instant,
-    /// What it was told last, if it has been asked for.
+    /// The last verdict, if the hold has been asked for.
     last: Option<HoldVerdict>,
 }
 
-/// A verdict, and what becomes of a hold that nobody takes.
+/// A verdict, and for a granted hold the guard that gives it back if the caller has left.
 type Answer<B> = (Result<HoldVerdict, StoreError>, Option<Unclaimed<B>>);
 
 enum Step<B: Batches> {
-    /// Ask for these; the first `waiters` of them have waited.
+    /// Ask for these holds. The first `waiters` of them have waited already.
     Ask {
         batch: Vec<Waiter<B>>,
         waiters: usize,
@@ -73,7 +73,7 @@ impl<B: Batches> Default for Holds<B> {
 }
 
 impl<B: Batches> Holds<B> {
-    /// Something came back: the longest waiting are asked for once more.
+    /// Credits or tokens were released: ask for the waiting holds again, the longest waiting first.
     pub(super) fn release(&mut self) {
         if !self.waiting.is_empty() {
             self.released = true;
@@ -107,7 +107,7 @@ impl<B: Batches> Holds<B> {
         Step::Sleep { until, wake: Arc::clone(&self.wake) }
     }
 
-    /// Lets those go that nobody waits for, and those that have waited long enough.
+    /// Drops holds whose caller has left. Answers holds whose wait is over with their last verdict.
     fn sort_out(&mut self, now: Instant) {
         self.pending.retain(|waiter| !waiter.answer.is_closed());
         let (mut next, mut kept) = (0, VecDeque::with_capacity(self.waiting.len()));
@@ -128,14 +128,14 @@ impl<B: Batches> Holds<B> {
         (self.waiting, self.next) = (kept, next);
     }
 
-    /// Goes on waiting, in its old place or behind the others.
+    /// Puts a refused hold back: into its old place if it has waited before, else behind the others.
     fn wait(&mut self, waiter: Waiter<B>, has_waited: bool, options: &Options) {
         if has_waited {
             self.waiting.insert(self.next.min(self.waiting.len()), waiter);
             self.next = self.next.saturating_add(1);
             return;
         }
-        // Not asked for again in this turn: it has just been.
+        // If this round is over, the new hold must not extend it: it has just been asked for.
         let all_asked = self.next >= self.waiting.len();
         self.waiting.push_back(waiter);
         if all_asked {
@@ -158,7 +158,9 @@ impl<B: Batches> Ledger for Coalescer<B> {
             let asked = Asked { tenant: tenant.clone(), request };
             self.0.queue_hold(tenant.organization_id(), asked, answer);
             let Ok((verdict, unclaimed)) = waiting.await else {
-                return Err(StoreError::Unavailable("the hold was dropped on its way".into()));
+                return Err(StoreError::Unavailable(
+                    "the hold task ended without an answer".into(),
+                ));
             };
             if let (Ok(_), Some(unclaimed)) = (&verdict, unclaimed) {
                 unclaimed.claimed();
@@ -200,14 +202,14 @@ impl<B: Batches> Shared<B> {
         }
     }
 
-    /// Those who wait for what others of this organization hold may be asked for again.
+    /// Credits or tokens of this organization were released: its waiting holds may be asked for again.
     pub(super) fn released(&self, organization: OrganizationId) {
         if let Some(holds) = self.shard(organization).holds.get_mut(&organization) {
             holds.release();
         }
     }
 
-    /// Asks until nobody is queued and nobody waits.
+    /// Asks for holds until none is queued and none waits.
     async fn ask_for_holds(self: Arc<Self>, organization: OrganizationId) {
         loop {
             let step = {
@@ -243,7 +245,7 @@ impl<B: Batches> Shared<B> {
         metrics::histogram!("tollgate_hold_batch_calls").record(f64::from(count));
         match self.batches.hold_all(organization, &asked).await {
             Ok(verdicts) => self.told(organization, batch, waiters, verdicts),
-            // One of them may be what the store does not take: the others must not suffer for it.
+            // One hold may have caused the refusal. Asked for one by one, the others still succeed.
             Err(StoreError::Refused(_)) if asked.len() > 1 => {
                 for waiter in batch {
                     let one = std::slice::from_ref(&waiter.asked);
@@ -268,7 +270,7 @@ impl<B: Batches> Shared<B> {
         let mut told = Vec::with_capacity(batch.len());
         {
             let mut shard = self.shard(organization);
-            // The driver's own queue: it is there as long as the driver runs.
+            // The queue of this driver, which exists as long as the driver runs.
             let holds = shard.holds.entry(organization).or_default();
             for (place, (mut waiter, verdict)) in batch.into_iter().zip(verdicts).enumerate() {
                 let has_waited = place < waiters;
@@ -281,7 +283,7 @@ impl<B: Batches> Shared<B> {
                     told.push((waiter, verdict));
                 }
             }
-            // Where nothing came back for the first of them, the others wait for everybody's turn.
+            // If none of this batch was granted, the rest are not asked for until the next release or full round.
             if !granted && !holds.all {
                 holds.next = holds.waiting.len();
             }
@@ -290,7 +292,7 @@ impl<B: Batches> Shared<B> {
             let call = waiter.asked.request.request_id;
             let unclaimed = (verdict == HoldVerdict::Granted)
                 .then(|| Unclaimed::new(self, organization, vec![call]));
-            // Where nobody waits, the answer comes back here and is dropped, with the hold.
+            // If the caller has left, `send` returns the answer, and dropping it gives the hold back.
             drop(waiter.answer.send((Ok(verdict), unclaimed)));
         }
     }
@@ -302,7 +304,7 @@ impl<B: Batches> Shared<B> {
         error: &StoreError,
     ) {
         if error.is_transient() {
-            // They may stand all the same. In one statement, because the store is in trouble.
+            // The store may have granted these holds before it failed. One statement gives them all back, to spare it.
             let calls = batch.iter().map(|waiter| waiter.asked.request.request_id).collect();
             drop(Unclaimed::new(self, organization, calls));
         }

@@ -1,16 +1,16 @@
-//! Holds and finishes of one organization, put together: while a statement of theirs is on its way the next
-//! ones queue, and go as one when it is back.
+//! Batches the holds and the finishes of one organization. While one statement runs, new calls queue; when it
+//! returns, the queued calls share the next statement.
 //!
-//! Alone, a hold goes at once. In a crowd, as many go in one statement as came meanwhile (at most
-//! [`Options::batch_max`]), so that an organization's one balance row is locked once for all of them.
+//! If nothing runs, a hold is sent at once. Under load, one statement takes all calls that have queued (at most
+//! [`Options::batch_max`]), so that the organization's balance row is locked once for all of them.
 //!
-//! A hold that only other calls' holds are in the way of waits its turn: it is asked for again whenever a finish of
-//! its organization was written here, and every [`Options::ask_again`] because other processes write finishes
-//! too, the longest waiting first. Those that fit pass those that do not. After [`Options::wait_max`], or
-//! where [`Options::waiting_max`] wait already, the last verdict stands.
+//! A hold that would fit once other calls release theirs waits. It is asked for again after each finish of its
+//! organization in this process. It is also asked for every [`Options::ask_again`], because other processes write
+//! finishes too. The longest waiting is asked for first; a smaller hold that fits may overtake a larger one that
+//! does not. After [`Options::wait_max`], or if [`Options::waiting_max`] holds wait already, the last verdict stands.
 //!
-//! Statements run in tasks of their own, so that a caller who leaves does not cancel what others wait for. A hold
-//! that was granted and that nobody takes is given back.
+//! Statements run in tasks of their own, so that a caller that leaves does not cancel a statement that others wait
+//! for. If its caller has left, a granted hold is given back.
 
 mod finishes;
 mod holds;
@@ -39,8 +39,8 @@ use crate::{
     },
 };
 
-/// Writes about calls of one organization, several in one statement. An answer has one item a call, in
-/// their order.
+/// Statements about several calls of one organization. The answers of `hold_all` and `finish_all` have
+/// one item per call, in the order of the calls.
 pub trait Batches: Send + Sync + 'static {
     /// Sets credits aside for these calls, in their order.
     fn hold_all<'a>(
@@ -49,7 +49,7 @@ pub trait Batches: Send + Sync + 'static {
         calls: &'a [Asked],
     ) -> StoreFuture<'a, Vec<HoldVerdict>>;
 
-    /// Writes the ends of these calls, durably, all or none. No call is among them twice.
+    /// Writes the finishes of these calls durably: all or none. No call is given twice.
     fn finish_all<'a>(
         &'a self,
         organization: OrganizationId,
@@ -64,7 +64,7 @@ pub trait Batches: Send + Sync + 'static {
         ttl: Duration,
     ) -> StoreFuture<'a, Vec<RequestId>>;
 
-    /// Gives back the holds of calls that nobody waits for, where there are some.
+    /// Gives back the holds of these calls, which no caller has taken. A call without a hold is skipped.
     fn give_back_all<'a>(
         &'a self,
         organization: OrganizationId,
@@ -72,37 +72,37 @@ pub trait Batches: Send + Sync + 'static {
     ) -> StoreFuture<'a, ()>;
 }
 
-/// A hold that is asked for.
+/// A request for a hold.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// By whom.
+    /// The caller.
     pub tenant: Tenant,
-    /// What.
+    /// The credits and tokens to set aside.
     pub request: HoldRequest,
 }
 
 /// A call that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// Whose.
+    /// The caller.
     pub tenant: Tenant,
-    /// What is to be written.
+    /// The finish to write.
     pub finish: Arc<Finish>,
 }
 
-/// How much is put together, and how long holds wait for others.
+/// The size of a batch, and how long holds wait for other holds to be released.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Default 64. The most calls in one statement: their balance is locked for so long.
+    /// Default 64. The most calls in one statement, which locks their organization's balance row while it runs.
     pub batch_max: usize,
-    /// Default 4 MiB. The most text of requests and answers in one statement, but for one call's.
+    /// Default 4 MiB. The most text of requests and answers in one statement. A call with more goes alone.
     pub batch_bytes_max: usize,
-    /// Default 2 s. How long a hold waits for what others hold to come back.
+    /// Default 2 s. How long a hold waits for other calls to release theirs.
     pub wait_max: Duration,
-    /// Default 1,024. How many holds of one organization wait at once; more are refused at once.
+    /// Default 1,024. How many holds of one organization may wait. Further ones are refused without waiting.
     pub waiting_max: usize,
-    /// Default 100 ms. How often waiting holds are asked for again, besides after each finish here.
+    /// Default 100 ms. How often waiting holds are asked for again, in addition to after each finish in this process.
     pub ask_again: Duration,
 }
 
@@ -118,7 +118,7 @@ impl Default for Options {
     }
 }
 
-/// Puts writes of one organization together. Cheap to clone; clones share the queues. See the
+/// Batches the writes of each organization. Cheap to clone; clones share the queues. See the
 /// [module docs](self).
 pub struct Coalescer<B: Batches>(Arc<Shared<B>>);
 
@@ -130,7 +130,7 @@ struct Shared<B: Batches> {
     tasks: TaskTracker,
 }
 
-/// The queues of some organizations; an organization with nothing in its queues is not among them.
+/// The queues of some organizations. An organization without queued work has no entry.
 struct Shard<B: Batches> {
     holds: HashMap<OrganizationId, Holds<B>>,
     finishes: HashMap<OrganizationId, Finishes>,
@@ -145,7 +145,7 @@ impl<B: Batches> Default for Shard<B> {
 }
 
 impl<B: Batches> Coalescer<B> {
-    /// Queues in front of these statements.
+    /// A coalescer in front of these statements.
     pub fn new(batches: B, options: Options) -> Self {
         Self(Arc::new(Shared {
             batches,
@@ -156,19 +156,19 @@ impl<B: Batches> Coalescer<B> {
         }))
     }
 
-    /// The statements.
+    /// The statements behind the queues.
     pub fn batches(&self) -> &B {
         &self.0.batches
     }
 
-    /// Waits, at most this long, until nothing is on its way. Call it when no new calls come. What is not
-    /// given back in time expires.
+    /// Waits until no statement is running, at most `wait_max`. Call it when no new calls arrive. A hold
+    /// that is not given back in time expires.
     pub async fn settle(&self, wait_max: Duration) {
         self.0.tasks.close();
         if tokio::time::timeout(wait_max, self.0.tasks.wait()).await.is_err() {
             tracing::warn!(
                 open = self.0.tasks.len(),
-                "holds are still on their way: they will expire"
+                "statements are still running: holds that they do not give back will expire"
             );
         }
         self.0.tasks.reopen();
@@ -176,7 +176,7 @@ impl<B: Batches> Coalescer<B> {
 }
 
 impl<B: Batches> Shared<B> {
-    // Every change of a queue is one call that does not panic half way.
+    // A poisoned lock can still be used: no change of a queue panics half way.
     fn shard(&self, organization: OrganizationId) -> MutexGuard<'_, Shard<B>> {
         let [.., last] = self.hasher.hash_one(organization).to_le_bytes();
         #[expect(clippy::indexing_slicing, reason = "a remainder by the number of shards")]
@@ -185,7 +185,7 @@ impl<B: Batches> Shared<B> {
     }
 }
 
-/// The same fault for everybody in a batch.
+/// A copy of the error for each call of a batch.
 fn shared(error: &StoreError) -> StoreError {
     match error {
         StoreError::UnknownOrganization => StoreError::UnknownOrganization,

@@ -25,7 +25,7 @@ struct Gated {
     gate: Semaphore,
     holds: Mutex<Vec<usize>>,
     finishes: Mutex<Vec<usize>>,
-    /// How many of the next statements fail: all, or those of more than so many calls, which are refused.
+    /// How many of the next statements fail. With `refusing`, only statements with more calls than that, as refused.
     failures: AtomicUsize,
     refusing: Option<usize>,
     given_back: AtomicUsize,
@@ -160,7 +160,7 @@ fn balance(calls: &Coalescer<Gated>, tenant: &Tenant) -> (i64, i64) {
     (balance.posted.nanos(), balance.held.nanos())
 }
 
-/// Lets everything run that can run without a place at the gate.
+/// Lets all tasks run that need no permit of the gate.
 async fn rest() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
@@ -224,7 +224,7 @@ async fn a_statement_takes_four_mebibytes_of_text_at_the_most_but_for_one_call_t
         Arc::new(Finish { record: Some(record), settlement: None, ..Finish::clone(&finish) })
     };
     let half = 2 << 20;
-    // Exactly four, four and a byte, and five at once, behind one that is on its way.
+    // Exactly 4 MiB, 4 MiB and a byte, and 5 MiB in one call, behind a statement that is running.
     let finishes = [(0, 0), (half, 0), (0, half), (half, half), (1, 0), (5 << 20, 0), (0, 1)];
     let finishes = finishes.map(|(request, response)| with(request, response));
     let mut writing: Vec<_> = finishes.iter().map(|one| calls.finish(&tenant, one)).collect();
@@ -245,7 +245,7 @@ async fn a_call_that_only_others_holds_are_in_the_way_of_waits_for_them() {
     let mut second = Box::pin(calls.hold(&tenant, hold(60)));
     assert!(poll!(second.as_mut()).is_pending());
     rest().await;
-    // Ten of the hundred were used: the rest comes back.
+    // Ten of the hundred were used, and ninety are released.
     calls.finish(&tenant, &costing(first.request_id, 10)).await.unwrap();
     let begun = tokio::time::Instant::now();
     assert_eq!(second.await.unwrap(), HoldVerdict::Granted);
@@ -309,10 +309,10 @@ async fn those_who_wait_are_served_in_their_order_and_a_smaller_one_passes() {
         assert!(poll!(one.as_mut()).is_pending());
         rest().await;
     }
-    // Forty come back: not enough for the first, but for the second.
+    // Forty are released: too little for the first hold, enough for the second.
     calls.finish(&tenant, &costing(small.request_id, 0)).await.unwrap();
     assert_eq!(waiting[1].take().unwrap().await.unwrap(), HoldVerdict::Granted);
-    // Seventy are free now: fifty for the longest waiting, and not thirty for the last.
+    // Seventy are free now: fifty go to the longest waiting, and the rest does not cover the last hold.
     calls.finish(&tenant, &costing(large.request_id, 0)).await.unwrap();
     assert_eq!(waiting[0].take().unwrap().await.unwrap(), HoldVerdict::Granted);
     let last = waiting[2].take().unwrap().await.unwrap();
@@ -348,7 +348,7 @@ async fn a_hold_that_nobody_takes_is_given_back() {
     calls.settle(Duration::from_secs(5)).await;
     assert_eq!(balance(&calls, &tenant), (100, 0));
     assert_eq!(calls.batches().given_back.load(Ordering::SeqCst), 1);
-    // One that left before it was asked for is not asked for at all.
+    // A caller that leaves while its hold is queued causes no statement.
     let mut first = Box::pin(calls.hold(&tenant, hold(1)));
     calls.batches().gate.forget_permits(OPEN);
     assert!(poll!(first.as_mut()).is_pending());

@@ -1,4 +1,4 @@
-//! Holds that may stand and that nobody has taken yet.
+//! Holds that may have been granted and that no caller has taken yet.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use super::{Batches, Shared};
 use crate::domain::ids::{OrganizationId, RequestId};
 
-/// Dropped before somebody has taken them, the holds are given back.
+/// Gives the holds back when it is dropped, unless a caller has claimed them.
 pub(super) struct Unclaimed<B: Batches> {
     shared: Arc<Shared<B>>,
     organization: OrganizationId,
@@ -16,7 +16,7 @@ pub(super) struct Unclaimed<B: Batches> {
 }
 
 impl<B: Batches> Unclaimed<B> {
-    /// Inside a runtime.
+    /// Must be called inside a tokio runtime, in which the holds are given back.
     pub(super) fn new(
         shared: &Arc<Shared<B>>,
         organization: OrganizationId,
@@ -25,7 +25,7 @@ impl<B: Batches> Unclaimed<B> {
         Self { shared: Arc::clone(shared), organization, calls, runtime: Handle::current() }
     }
 
-    /// Somebody has them: nothing is left to give back.
+    /// The caller has taken the holds: nothing is given back.
     pub(super) fn claimed(mut self) {
         self.calls = Vec::new();
     }
@@ -46,7 +46,7 @@ impl<B: Batches> Drop for Unclaimed<B> {
                     shared.released(organization);
                 }
                 Err(error) => {
-                    tracing::warn!(organization_id = %organization, holds = calls.len(), %error, "holds that nobody waits for stay until they expire");
+                    tracing::warn!(organization_id = %organization, holds = calls.len(), %error, "unclaimed holds could not be given back: they stay until they expire");
                 }
             }
         };

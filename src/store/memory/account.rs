@@ -1,4 +1,4 @@
-//! The money and the budget tokens of one organization. Plain arithmetic under one lock.
+//! The credits and the budget tokens of one organization. Plain arithmetic under one lock.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,18 +18,18 @@ use crate::{
     store::StoreError,
 };
 
-/// What an organization has, has set aside, and owes.
+/// An organization's credits, held credits and debt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     /// All credits, held ones included.
     pub posted: Credits,
-    /// What open holds have set aside.
+    /// The credits that open holds have set aside.
     pub held: Credits,
-    /// What settlements came to beyond the credits; paid by the next grant.
+    /// The part of settlements that the credits did not cover. The next grant pays it first.
     pub debt: Credits,
 }
 
-/// A sum would be beyond the largest amount there is, or an amount is below nothing.
+/// A sum would overflow, or an amount is negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the amount is out of range")]
 pub(super) struct OutOfRange;
@@ -45,11 +45,11 @@ pub(super) struct Account {
     posted: i64,
     held: i64,
     debt: i64,
-    /// All movements of `posted` and `debt`, to check the two by.
+    /// The sums of all movements of `posted` and `debt`, for [`broken`](Self::broken) to compare.
     moved: (i64, i64),
     open: HashMap<RequestId, Open>,
     ended: HashMap<RequestId, Ended>,
-    /// The ended ones, oldest first: what falls out is forgotten.
+    /// The keys of `ended`, oldest first. The oldest is forgotten when there are too many.
     ended_order: VecDeque<RequestId>,
     windows: HashMap<Start, Tokens>,
 }
@@ -58,10 +58,10 @@ pub(super) struct Account {
 struct Open {
     amount: i64,
     tokens: i64,
-    /// When it was set aside: its windows are those of this moment.
+    /// When the call arrived, which determines its budget windows.
     arrived_ms: i64,
     expires: Option<Instant>,
-    /// What heartbeats have said: the charge if nothing more is heard.
+    /// The cost by the last heartbeat: the charge if the hold expires.
     used: i64,
     tokens_seen: i64,
 }
@@ -90,7 +90,7 @@ impl Account {
         Balance { posted: of(self.posted), held: of(self.held), debt: of(self.debt) }
     }
 
-    /// Nothing changes where the sum is beyond any amount, or the amount below nothing.
+    /// Fails without a change if the amount is negative or the sum overflows.
     pub(super) fn grant(&mut self, amount: Credits) -> Result<Balance, OutOfRange> {
         let amount = amount.nanos();
         let paid = self.debt.min(amount);
@@ -127,8 +127,8 @@ impl Account {
         HoldVerdict::Granted
     }
 
-    /// Ends the hold of a call. The caller has made sure that this finish is a new one. Nothing changes where more
-    /// would be owed than any amount.
+    /// Ends the hold of a call. The caller has made sure that this finish is a new one. Fails without a change if
+    /// the debt would overflow.
     pub(super) fn settle(
         &mut self,
         request_id: RequestId,
@@ -165,14 +165,14 @@ impl Account {
         Ok(ended.told(false))
     }
 
-    /// What an earlier finish of this call came to.
+    /// The outcome of an earlier finish of this call.
     pub(super) fn replay(&self, request_id: RequestId) -> Finished {
         self.ended
             .get(&request_id)
             .map_or(Finished { replayed: true, ..Finished::default() }, |ended| ended.told(true))
     }
 
-    /// Gives overdue holds back, but for what heartbeats have said of them, and returns how many there were.
+    /// Expires overdue holds and returns how many there were. Each is charged the cost by its last heartbeat.
     pub(super) fn expire(&mut self) -> usize {
         let now = Instant::now();
         let is_overdue = |open: &Open| open.expires.is_some_and(|expires| expires <= now);
@@ -189,7 +189,7 @@ impl Account {
         }
     }
 
-    /// Gives back what nobody waits for.
+    /// Gives back the holds of these calls, which no caller has taken.
     pub(super) fn give_back(&mut self, calls: &[RequestId]) {
         for request_id in calls {
             if let Some(open) = self.open.remove(request_id) {
@@ -198,7 +198,7 @@ impl Account {
         }
     }
 
-    /// Lets open holds stand for longer, with what was seen of their calls; those that are open still.
+    /// Renews open holds and records what was seen of their calls. Returns the calls whose holds are open.
     pub(super) fn renew(&mut self, heartbeats: &[Heartbeat], ttl: Duration) -> Vec<RequestId> {
         let until = Instant::now().checked_add(ttl);
         let mut renewed = Vec::new();
@@ -221,8 +221,8 @@ impl Account {
         self.end(request_id, ended);
     }
 
-    /// Charges what is due to whatever is free, the own hold by now among it: never below zero, never what
-    /// others hold. The charge, and what is owed.
+    /// Charges `due` against the free credits, to which the call's own hold has returned by now. The balance never
+    /// falls below zero or below what other calls hold. Returns the charge and the debt.
     fn take(&mut self, due: i64) -> (i64, i64) {
         let charged = due.min(self.free(0));
         let debt = due.saturating_sub(charged);
@@ -230,7 +230,7 @@ impl Account {
         (charged, debt)
     }
 
-    /// What nobody holds but whoever has set aside so much of it.
+    /// The credits that no hold has set aside, plus `own`, which the asking call holds.
     fn free(&self, own: i64) -> i64 {
         self.posted.saturating_sub(self.held.saturating_sub(own))
     }
@@ -271,7 +271,7 @@ impl Account {
                 may_wait,
             });
         }
-        // The month first: where both are spent, the longer wait is the true one.
+        // The month first: if both budgets are spent, the call must wait for the end of the month.
         let limits = [(Window::Month, budgets.monthly_tokens), (Window::Day, budgets.daily_tokens)];
         limits.into_iter().find_map(|(window, limit)| {
             let start = Start::of(window, at_ms);

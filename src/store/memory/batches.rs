@@ -1,4 +1,4 @@
-//! The memory store behind a [`Coalescer`](crate::store::coalesce::Coalescer), where holds are to wait for each other.
+//! The memory store behind a [`Coalescer`](crate::store::coalesce::Coalescer), which lets holds wait for others.
 
 use std::{future::ready, time::Duration};
 

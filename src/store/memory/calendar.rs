@@ -40,8 +40,8 @@ const fn ms(day: i64) -> i64 {
 
 /// The month, counted from 1970-01, in which a day lies.
 ///
-/// Years are counted from March, so that the day that comes and goes is the last of the year; 400
-/// of them are always 146,097 days.
+/// Years are counted from March, so that the leap day is the last day of its year. 400 such years
+/// always have 146,097 days.
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "a day number is an i64 of milliseconds divided by 86,400,000: far from the ends"

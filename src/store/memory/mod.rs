@@ -1,8 +1,8 @@
-//! Everything the layers need from a store, in one process and gone with it.
+//! All store traits in the memory of one process. Nothing survives the process.
 //!
-//! It decides as the Postgres store does, with two differences: budget windows are days and months of
-//! UTC, counted from the millisecond in the request id, and of finished calls only the latest of each
-//! organization are remembered, so only those are told from new ones.
+//! It decides as the Postgres store does, with two differences. Budget windows are days and months of
+//! UTC, by the time in the request id. And only the latest finished calls of each organization are
+//! remembered, so an older finish that is repeated counts as a new one.
 //!
 //! ```
 //! # use tollgate::{Tenant, domain::{credits::Credits, hold::*, ids::*}, store::{Ledger, MemoryStore}};
@@ -72,7 +72,7 @@ struct Shared {
     prices: Prices,
 }
 
-// Enough that threads which look up different organizations seldom meet.
+// Enough that threads with different organizations seldom contend for a lock.
 const SHARDS: usize = 64;
 
 impl Default for MemoryStore {
@@ -89,12 +89,12 @@ impl MemoryStore {
         Self(Arc::new(Shared { shards, prices: Prices::new(prices) }))
     }
 
-    /// Puts other prices in force.
+    /// Replaces the price book.
     pub fn set_prices(&self, prices: PriceBook) {
         self.0.prices.replace(prices);
     }
 
-    /// Adds an organization with an empty balance and the default policy. `false` if it is there.
+    /// Adds an organization with an empty balance and the default policy. `false` if it exists already.
     pub fn create_organization(&self, id: OrganizationId) -> bool {
         let mut shard = self.shard(id).write().unwrap_or_else(PoisonError::into_inner);
         let missing = !shard.contains_key(&id);
@@ -104,8 +104,8 @@ impl MemoryStore {
         missing
     }
 
-    /// Adds credits, of which a debt is paid first. Refused, and nothing added, where they are below nothing or come
-    /// to more than any amount.
+    /// Adds credits, which pay off a debt first. Refused without a change if the amount is negative or the sum
+    /// overflows.
     pub fn grant_credits(
         &self,
         id: OrganizationId,
@@ -120,7 +120,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Agrees on prices with an organization, in place of what was agreed before.
+    /// Replaces the price agreement of an organization.
     pub fn set_agreement(
         &self,
         id: OrganizationId,
@@ -130,13 +130,13 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Turns the operator's own kill switch on or off, beside the one in the policy.
+    /// Turns the operator's kill switch on or off. The policy's `suspended` is independent of it.
     pub fn set_suspended(&self, id: OrganizationId, suspended: bool) -> Result<(), StoreError> {
         self.find(id)?.set_suspended(suspended);
         Ok(())
     }
 
-    /// Turns a kill switch of the organization's own on or off.
+    /// Turns one of the organization's own kill switches on or off.
     pub fn set_switch(
         &self,
         id: OrganizationId,
@@ -153,8 +153,10 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Sets a rate limit beside the policy's. [`Scope::EACH`](crate::domain::scope::Scope::EACH) for an id gives
-    /// each of the scope its own that has none; a limit without rates removes the one that is there.
+    /// Sets a rate limit in addition to the policy's. A limit without rates is removed.
+    ///
+    /// With the wildcard id [`Scope::EACH`](crate::domain::scope::Scope::EACH), the limit applies separately
+    /// to every team, user or key without a limit of its own.
     pub fn set_rate_limit(&self, id: OrganizationId, limit: RateLimit) -> Result<(), StoreError> {
         self.find(id)?.set_rate_limit(limit);
         Ok(())
@@ -165,7 +167,7 @@ impl MemoryStore {
         Ok(self.find(id)?.account().expire())
     }
 
-    /// Ends the time of a hold: it is overdue from now on. For tests of what comes after.
+    /// Makes a hold overdue from now on. For tests of expiry.
     pub fn end_time(&self, id: OrganizationId, request_id: RequestId) -> Result<(), StoreError> {
         self.find(id)?.account().end_time(request_id);
         Ok(())
@@ -181,7 +183,7 @@ impl MemoryStore {
         Ok(self.find(id)?.written())
     }
 
-    /// What is broken in an organization's books: nothing, unless there is a fault in this store.
+    /// The invariants that an organization's books violate. Empty, unless this store has a bug.
     pub fn reconcile(&self, id: OrganizationId) -> Result<Vec<String>, StoreError> {
         Ok(self.find(id)?.account().broken())
     }
@@ -228,7 +230,7 @@ impl PriceStore for MemoryStore {
 }
 
 impl Ledger for MemoryStore {
-    // Decided in one poll, so there is no moment in which the future could be dropped with a hold.
+    // Resolves in its first poll, so the future cannot be dropped between the hold and its answer.
     fn hold<'a>(
         &'a self,
         tenant: &'a Tenant,

@@ -1,4 +1,4 @@
-//! One organization: what it may do, its account, and the latest of what was written about it.
+//! One organization: its settings, its account, and its latest finishes.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -21,7 +21,7 @@ use crate::{
     store::Standing,
 };
 
-/// A finish as it was written: the usage and the record of one call.
+/// A written finish: the usage and the record of one call.
 #[derive(Clone, Debug)]
 pub struct Written {
     /// Who called.
@@ -30,7 +30,7 @@ pub struct Written {
     pub team_id: Option<TeamId>,
     /// The key that the caller's token was given out for.
     pub key_id: Option<KeyId>,
-    /// What was written.
+    /// The finish.
     pub finish: Arc<Finish>,
 }
 
@@ -56,19 +56,19 @@ struct Books {
     account: Account,
     /// The oldest first.
     written: VecDeque<Written>,
-    /// Which calls these are.
+    /// The calls in `written`.
     known: HashSet<RequestId>,
 }
 
 /// The account of a locked organization.
 pub(super) struct AccountGuard<'a>(MutexGuard<'a, Books>);
 
-// With the bodies that a record may keep, one busy organization stays within some megabytes.
+// Records may keep bodies. This bound keeps one busy organization within some megabytes.
 const WRITTEN_MAX: usize = 256;
 
 impl Settings {
-    /// The limits that a caller meets, each counted under the caller's own id. A limit of each of a scope stands
-    /// where there is none of the caller's own.
+    /// The limits that apply to a caller, each counted under the caller's own id. A wildcard limit
+    /// ([`Scope::EACH`]) applies if the caller has no entry of its own for the same models.
     fn rates_of(&self, tenant: &Tenant) -> Arc<[RateLimit]> {
         let met = self.rates.iter().filter_map(|((scope, pattern, id), rates)| {
             let own = scope_id(*scope, tenant)?;
@@ -84,7 +84,7 @@ impl Settings {
     }
 }
 
-/// Which one of a scope the caller is, if any.
+/// The caller's id in a scope, if it has one.
 fn scope_id(scope: Scope, tenant: &Tenant) -> Option<String> {
     match scope {
         Scope::Organization => Some(String::new()),
@@ -219,7 +219,7 @@ impl Organization {
         with(&mut self.settings.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    // Nothing in here panics half way; a poisoned lock guards whole figures.
+    // A poisoned lock can still be used: no change of the figures panics half way.
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What the crate decides by itself, on the system's clock, and what it leaves to us.
+//! The checks that the crate makes, on the system's clock, and the gaps that it leaves.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ fn rules() -> VerifierConfig {
     VerifierConfig::new("issuer", "tollgate")
 }
 
-/// Good claims with one changed; `null` takes it out.
+/// Valid claims with one changed. `null` removes the claim.
 fn claims_with(name: &str, value: Value) -> Value {
     let mut claims = testing::claims();
     claims["exp"] = json!(unix_seconds().saturating_add(60));
@@ -29,7 +29,7 @@ fn claims_with(name: &str, value: Value) -> Value {
     claims
 }
 
-/// What the crate says, asked by the way of a token behind its header's checks.
+/// The crate's answer for a token with this header and these claims, without our checks of the header.
 fn decode(header: &Value, claims: &Value) -> Result<Map<String, Value>, Denial> {
     let token = sign(0, &header.to_string(), &claims.to_string());
     let keys = KeySet::parse(set(&[jwk(0, "a")]).as_bytes(), &[Algorithm::Rs256]).unwrap();
@@ -54,14 +54,14 @@ fn the_crate_itself_refuses_what_it_is_there_to_refuse() {
         ("aud", json!(["tollgate", 1]), Denial::Claims),
         ("aud", Value::Null, Denial::Claims),
         ("sub", json!(7), Denial::Claims),
-        // Its reader stops at the bracket, so the crate says that the payload is no JSON.
+        // The crate's parser stops at the bracket, so the crate reports malformed JSON.
         ("sub", json!(["ada"]), Denial::Malformed),
         ("sub", Value::Null, Denial::Claims),
     ] {
         let claims = claims_with(name, value);
         assert_eq!(decode(&header, &claims), Err(denial), "{claims}");
     }
-    // By the good key, but by the header another algorithm, or none.
+    // Signed with the good key, but the header names another algorithm or none.
     for alg in ["RS384", "PS256", "HS256", "ES256"] {
         let claims = claims_with("jti", json!("1"));
         assert_eq!(decode(&json!({ "alg": alg }), &claims), Err(Denial::Algorithm), "{alg}");
@@ -70,7 +70,7 @@ fn the_crate_itself_refuses_what_it_is_there_to_refuse() {
     assert_eq!(decode(&json!({"alg": "none"}), &claims), Err(Denial::Malformed));
 }
 
-/// Each is a reason for a check of ours. Where the crate begins to refuse one, that check can go.
+/// Each case is the reason for a check of ours. Once the crate refuses a case, that check can be removed.
 #[test]
 fn what_the_crate_lets_pass_is_refused_before_it_or_behind_it() {
     let good = claims_with("jti", json!("1"));
@@ -96,7 +96,7 @@ fn what_the_crate_lets_pass_is_refused_before_it_or_behind_it() {
         ("iat", json!("now"), Denial::Claims),
         ("jti", json!(1), Denial::Claims),
         ("organization_id", json!("acme"), Denial::Organization),
-        // Within the leeway for the crate, which looks at its own clock; over for ours, a second later.
+        // The crate, on its own clock, accepts it within the leeway. Our clock is five seconds ahead, and refuses it.
         ("exp", json!(now - 5), Denial::Expired),
     ] {
         let claims = claims_with(name, value);

@@ -13,24 +13,24 @@ use crate::{
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Where documents come from: HTTP, or a script in tests of the timing.
+/// The source of key sets: HTTP, or a scripted issuer in tests of the timing.
 pub(super) trait Fetch: Send + Sync + 'static {
     fn fetch(&self) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
 }
 
-/// A document, and for how long it says it is good.
+/// A document, and how long it may be used by its headers.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     pub(super) document: Bytes,
     pub(super) max_age: Option<Duration>,
 }
 
-/// Why there is no new key set. The earlier one stays.
+/// Why a fetch brought no key set. The previous one stays in use.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Redirects too: the address of the keys comes from configuration and from nowhere else.
+    /// Any status but 200. Redirects are not followed: the address of the keys comes only from configuration.
     #[error("the issuer answered {0}")]
     Status(StatusCode),
     #[error(transparent)]
@@ -71,7 +71,7 @@ impl Fetch for HttpFetch {
     }
 }
 
-/// How long the answer is good from now on; nothing at all where it says not to keep it.
+/// How long the answer may be used from now on: `max-age` less `Age`, and zero for `no-store` and `no-cache`.
 pub(super) fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let directives = || {
         headers

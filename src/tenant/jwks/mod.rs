@@ -1,9 +1,9 @@
 //! The issuer's published key set over HTTP: one immutable snapshot, one task that replaces it.
 //!
-//! Readers load the snapshot and never wait. All fetching is done by one task, so that there is
-//! never more than one fetch at a time, and a caller that leaves does not abort it. A token with an
-//! unknown `kid` asks the task for a fetch and waits for that one; how often this can happen is
-//! limited by a cooldown, counted from the attempt, and per `kid` by a bounded memory of misses.
+//! Readers load the snapshot and never wait for a lock. One task makes all fetches, so that only one
+//! runs at a time and a caller that leaves does not abort it. A token with an unknown `kid` asks the
+//! task for a fetch and waits for it. Two bounds limit such fetches: a cooldown, counted from the
+//! beginning of the attempt, and for each `kid` a bounded cache of misses.
 
 mod fetch;
 mod refresh;
@@ -31,7 +31,7 @@ use crate::client::HttpClient;
 /// How many unknown key ids are remembered.
 const MISSES_MAX: usize = 1024;
 
-/// Where a key set is published, and how long it is believed.
+/// Where a key set is published, and how long it is used.
 #[derive(Clone, Debug)]
 pub struct JwksOptions {
     /// Where the issuer publishes its keys. An `https` address.
@@ -42,14 +42,13 @@ pub struct JwksOptions {
     pub refresh_min: Duration,
     /// 60 min: fetch at least this often, whatever `Cache-Control` says.
     pub refresh_max: Duration,
-    /// 10 min: what is assumed where `Cache-Control` says nothing.
+    /// 10 min: the refresh interval if `Cache-Control` gives none.
     pub refresh_default: Duration,
     /// 30 s: the least time between two fetches for unknown key ids, counted from the attempt.
     pub cooldown: Duration,
-    /// 60 s: how long a key id that a fetch did not bring causes no further fetch.
+    /// 60 s: how long a key id that was missing from a fetched set causes no further fetch.
     pub miss_ttl: Duration,
-    /// 1 h: how long keys are used after they should have been fetched again. Then every token is
-    /// refused, as unavailable.
+    /// 1 h: how long keys are used after their refresh was due. Then every request gets 503.
     pub stale_max: Duration,
     /// 5 s: the time limit of one fetch.
     pub timeout: Duration,
@@ -79,11 +78,11 @@ pub enum JwksOptionsError {
     /// The address is not an absolute URI.
     #[error("the address of the key set is not an absolute URI: {0}")]
     Address(String),
-    /// Keys over plain HTTP can be replaced by anyone on the way.
+    /// The address is not `https`. Anyone between issuer and gateway could replace keys over plain HTTP.
     #[error("the address of the key set is not https: {0}")]
     Insecure(String),
     /// The task that fetches needs a tokio runtime.
-    #[error("a key set can be fetched inside a tokio runtime only")]
+    #[error("a key set can only be fetched inside a tokio runtime")]
     NoRuntime,
 }
 
@@ -94,7 +93,7 @@ pub(super) struct Snapshot {
     ends: Instant,
 }
 
-/// The published set, as readers see it. Ends its task when dropped.
+/// The published set, as readers see it. Dropping it ends its task.
 #[derive(Debug)]
 pub(super) struct Jwks {
     shared: Arc<Shared>,
@@ -107,12 +106,12 @@ pub(super) struct Jwks {
 #[derive(Debug)]
 struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
-    /// Until when a key id is known not to exist.
+    /// Unknown key ids, with the time until which they cause no fetch.
     misses: Cache<Box<str>, Instant>,
     wanted: Notify,
 }
 
-/// A fetch that is under way, or about to be.
+/// A fetch that is running or about to start.
 #[derive(Debug)]
 pub(super) struct Awaited {
     attempts: watch::Receiver<Attempts>,
@@ -121,11 +120,11 @@ pub(super) struct Awaited {
 }
 
 impl Awaited {
-    /// Resolves when that fetch has ended: to `true` if it began after it was asked for and
-    /// succeeded, so that what it did not bring does not exist.
+    /// Resolves when the fetch has ended. `true` if it began after the request for it and succeeded: a
+    /// key that is missing from its set does not exist.
     pub(super) async fn ended(mut self) -> bool {
         let ended = self.attempts.wait_for(|attempts| attempts.ended > self.past).await;
-        // The task is gone only where the runtime is going down; there is no more to wait for.
+        // `Err`: the task is gone, which happens only when the runtime shuts down.
         ended.is_ok_and(|attempts| self.asked && attempts.succeeded)
     }
 }
@@ -166,14 +165,14 @@ impl Jwks {
         Ok(Self { shared, attempts, cooldown, miss_ttl, task })
     }
 
-    /// The keys, unless none were ever fetched or they are too old.
+    /// The keys. `None` if none were ever fetched, or if they are too old.
     pub(super) fn current(&self) -> Option<Guard<Option<Arc<Snapshot>>>> {
         let snapshot = self.shared.snapshot.load();
         snapshot.as_ref().is_some_and(|snapshot| Instant::now() < snapshot.ends).then_some(snapshot)
     }
 
-    /// A fetch that may bring this key, if there can be one now. A fetch that is already under way
-    /// is waited for first: it may bring the key, and if not, one more may be asked for.
+    /// A fetch that may bring this key, if one is allowed now. If a fetch is already running, the caller
+    /// waits for it first. If that fetch does not bring the key, the caller may ask for one more.
     pub(super) fn want(&self, kid: &str) -> Option<Awaited> {
         let now = Instant::now();
         if self.shared.misses.get(kid).is_some_and(|until| now < until) {
@@ -190,12 +189,12 @@ impl Jwks {
         Some(Awaited { attempts: self.attempts.clone(), past: attempts.ended, asked })
     }
 
-    /// A fetch that was asked for did not bring this key.
+    /// Records that a fetch for this key id did not bring its key.
     pub(super) fn missed(&self, kid: &str) {
         self.shared.misses.insert(kid.into(), after(Instant::now(), self.miss_ttl));
     }
 
-    /// The fetch that is under way, if one is.
+    /// The running fetch, if there is one.
     pub(super) fn running(&self) -> Option<Awaited> {
         let attempts = self.attempts.borrow().clone();
         attempts.running.then(|| Awaited {
@@ -205,13 +204,13 @@ impl Jwks {
         })
     }
 
-    /// Resolves when the first fetch has ended, well or not.
+    /// Resolves when the first fetch has ended, with or without success.
     pub(super) async fn first(&self) {
         Awaited { attempts: self.attempts.clone(), past: 0, asked: false }.ended().await;
     }
 }
 
-/// A deadline. One that cannot be represented is over at once: limits fail closed.
+/// A deadline. If it cannot be represented, it has passed already, so that limits fail closed.
 fn after(at: Instant, wait: Duration) -> Instant {
     at.checked_add(wait).unwrap_or(at)
 }

@@ -1,4 +1,4 @@
-//! The task that replaces the snapshot: when the old one is due, and when an unknown key id asks.
+//! The task that replaces the snapshot: when a refresh is due, and when a token has an unknown key id.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,22 +12,22 @@ use crate::tenant::{algorithm::Algorithm, keys::KeySet};
 
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
-/// What readers know of the fetches.
+/// The state of the fetches, as readers see it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attempts {
-    /// One is under way.
+    /// A fetch is running.
     pub(super) running: bool,
-    /// How many have ended.
+    /// How many fetches have ended.
     pub(super) ended: u64,
-    /// The last one that ended succeeded.
+    /// Whether the last fetch that ended has succeeded.
     pub(super) succeeded: bool,
-    /// When the last one began that an unknown key id asked for. Fetches by the clock do not start
-    /// the cooldown: a rotation right after one would be noticed only when it is over.
+    /// When the last fetch for an unknown key id began. Scheduled fetches do not start the cooldown.
+    /// Otherwise a key rotation right after one would go unnoticed until the cooldown is over.
     asked_at: Option<Instant>,
 }
 
 impl Attempts {
-    /// Whether it is too early for another fetch that an unknown key id asks for.
+    /// Whether it is too early for another fetch for an unknown key id.
     pub(super) fn cooling(&self, now: Instant, cooldown: Duration) -> bool {
         self.asked_at.is_some_and(|at| now < after(at, cooldown))
     }
@@ -90,7 +90,7 @@ impl<F: Fetch> Refresher<F> {
         }
     }
 
-    /// Swaps the new set in, and says when the next one is due.
+    /// Publishes the new set, and returns when the next fetch is due.
     fn publish(&self, fetched: &Fetched, began: Instant) -> Result<Duration, FetchError> {
         let earlier = self.shared.snapshot.load();
         let mut keys = KeySet::parse(&fetched.document, &self.allowed)?;
@@ -98,8 +98,8 @@ impl<F: Fetch> Refresher<F> {
             keys = keys.sharing(&earlier.keys);
         }
         if keys.len() == 0 {
-            // Still the issuer's word: a set from which every key was taken away must not be
-            // mistaken for a failure, after which the old keys would go on being good.
+            // An empty set is still valid. If it counted as a failed fetch, the old keys would stay in
+            // use although the issuer has withdrawn all of them.
             tracing::error!("the issuer's key set has no usable key: every token will be denied");
         }
         metrics::gauge!("tollgate_jwks_keys").set(u32::try_from(keys.len()).unwrap_or(u32::MAX));
@@ -115,7 +115,7 @@ impl<F: Fetch> Refresher<F> {
             .unwrap_or(options.refresh_default)
             .min(options.refresh_max)
             .max(options.refresh_min);
-        // Up to a tenth earlier, so that many gateways do not ask in the same second.
+        // Up to a tenth earlier, at random, so that many gateways do not fetch in the same second.
         let mut random = [0];
         match aws_lc_rs::rand::fill(&mut random) {
             Ok(()) => wait.saturating_sub(
@@ -133,13 +133,13 @@ impl<F: Fetch> Refresher<F> {
     fn failed(&self, error: &FetchError) {
         let source = std::error::Error::source(error).map(tracing::field::display);
         if self.shared.snapshot.load().is_some() {
-            tracing::warn!(%error, source, "the issuer's key set could not be fetched: the earlier one is used");
+            tracing::warn!(%error, source, "the issuer's key set could not be fetched: the previous one stays in use");
         } else {
-            tracing::error!(%error, source, "the issuer's key set could not be fetched: nobody can be let in");
+            tracing::error!(%error, source, "the issuer's key set could not be fetched: every token is refused");
         }
     }
 
-    /// Waits until the next fetch is due; `true` if an unknown key id asks for it earlier.
+    /// Waits until the next fetch is due. `true` if an unknown key id asks for a fetch earlier.
     async fn pause(&self, due: Instant) -> bool {
         loop {
             tokio::select! {

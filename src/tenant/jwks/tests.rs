@@ -107,7 +107,7 @@ async fn a_storm_of_unknown_keys_is_one_fetch_per_cooldown() {
         }
         advance(Duration::from_secs(1)).await;
     }
-    // One at the start, then one each 30 s of 120 s.
+    // One fetch at the start, then one every 30 s for 120 s.
     assert!((4..=6).contains(&issuer.fetches()), "{}", issuer.fetches());
 }
 

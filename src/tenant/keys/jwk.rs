@@ -1,7 +1,7 @@
-//! One entry of a published key set: is it a key that we may verify with?
+//! One entry of a published key set, and whether it is a key to verify with.
 //!
-//! `jsonwebtoken` takes any bytes for a key and finds out at the first token. So the crypto library reads each key
-//! here once: a key that verifies nothing must not count as one of the issuer's.
+//! `jsonwebtoken` accepts any bytes as a key and fails at the first token. So the crypto library parses each key here
+//! once: a key that can verify nothing must not count as one of the issuer's keys.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519 as ED25519_SIGNATURES,
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::Key;
 use crate::tenant::{algorithm::Algorithm, shape::is_kid};
 
-/// 65537. Small exponents make some forgeries cheap, large ones make verifying slow; issuers use this one.
+/// 65537, which issuers use. Smaller exponents make some forgeries cheap, larger ones make verification slow.
 const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
@@ -38,8 +38,8 @@ struct Jwk {
 pub(super) fn usable(text: &str, allowed: &[Algorithm]) -> Option<Key> {
     let jwk: Jwk = serde_json::from_str(text).ok()?;
     if jwk.d.is_some() {
-        // Whoever can read the set can sign with it.
-        tracing::error!("the issuer's key set publishes a private key: it is left out");
+        // Anyone who can read the set could sign with this key.
+        tracing::error!("the issuer's key set publishes a private key: the key is not used");
         return None;
     }
     let for_signatures = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
@@ -86,7 +86,7 @@ impl Jwk {
 
     fn rsa(&self) -> Option<DecodingKey> {
         let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
-        // Some issuers write the sign byte of ASN.1 in front.
+        // Some issuers prefix the modulus with the sign byte of ASN.1.
         let n = n.strip_prefix(&[0]).unwrap_or(&n);
         let unused = usize::try_from(n.first()?.leading_zeros()).ok()?;
         let bits = n.len().checked_mul(8)?.checked_sub(unused)?;

@@ -15,7 +15,7 @@ fn parse(keys: &[Value]) -> KeySet {
     KeySet::parse(set(keys).as_bytes(), &[Algorithm::Rs256]).unwrap()
 }
 
-/// A good key with one member changed; `null` takes it out.
+/// A good key with one member changed. `null` removes the member.
 fn with(name: &str, value: Value) -> Value {
     let mut key = jwk(0, "a");
     if value.is_null() {
@@ -28,7 +28,7 @@ fn with(name: &str, value: Value) -> Value {
 
 #[test]
 fn a_key_for_signatures_is_used() {
-    // Some issuers write the modulus with the sign byte of ASN.1 in front.
+    // Some issuers prefix the modulus with the sign byte of ASN.1.
     let n = BASE64_URL_SAFE_NO_PAD.decode(jwk(0, "a")["n"].as_str().unwrap()).unwrap();
     for key in [
         jwk(0, "a"),
@@ -91,7 +91,7 @@ fn a_key_id_that_stands_for_two_keys_stands_for_neither() {
     let keys = parse(&[jwk(0, "a"), jwk(1, "a"), jwk(1, "b")]);
     assert!(keys.find(Some("a")).is_none());
     assert!(keys.find(Some("b")).is_some());
-    // An unusable key does not take a usable one with it.
+    // An unusable key with the same `kid` does not exclude the usable one.
     assert!(parse(&[jwk(0, "a"), with("use", json!("enc"))]).find(Some("a")).is_some());
 }
 
@@ -120,7 +120,7 @@ fn without_a_name_the_only_key_is_found() {
     assert!(parse(&[]).find(None).is_none());
 }
 
-/// RFC 7515, appendix A.3 and RFC 8037, appendix A: examples of others.
+/// The examples of RFC 7515, appendix A.3, and RFC 8037, appendix A.
 #[test]
 fn the_examples_of_the_standards_verify() {
     let p256 = json!({
@@ -163,7 +163,7 @@ fn the_examples_of_the_standards_verify() {
         let zeros = BASE64_URL_SAFE_NO_PAD.encode([0; 64]);
         assert_eq!(holds(&zeros, signed), Ok(false));
 
-        // As a token each is refused for what it says, and only if its signature holds.
+        // As tokens they fail on their payload if the signature is valid, and on the signature if not.
         let decode = |token: &str, algorithm| {
             key.decoding(algorithm).and_then(|key| decoder.decode(token, algorithm, key))
         };

@@ -1,4 +1,4 @@
-//! The same bucket without `governor`, by division of whole nanoseconds: what it is held against.
+//! A reference bucket without `governor`, computed in whole nanoseconds, to compare with.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Every figure at and beside its boundary: what is free, what is held, what is owed, and each window.
+//! Every figure at its boundary and next to it: free credits, held credits, debt, and each window.
 
 use uuid::Uuid;
 
@@ -46,13 +46,13 @@ fn hold(account: &mut Account, amount: i64, tokens: i64) -> RequestId {
     request.request_id
 }
 
-/// Posted, held, owed; and the books are in order.
+/// Posted, held and owed. Asserts that the books are in order.
 fn books(account: &Account) -> (i64, i64, i64) {
     assert_eq!(account.broken(), Vec::<String>::new());
     (account.posted, account.held, account.debt)
 }
 
-/// Used and held of the day and the month of [`AT_MS`].
+/// The used and the held tokens in the day and in the month of [`AT_MS`].
 fn tokens(account: &Account) -> [(i64, i64); 2] {
     [Window::Day, Window::Month].map(|window| {
         let start = Start::of(window, AT_MS.try_into().unwrap());
@@ -159,7 +159,7 @@ fn a_settlement_takes_its_hold_then_what_is_free_then_owes() {
     assert_eq!(account.settle(b, &settlement(56, 0)), Ok(finished(55, 1, false)));
     assert_eq!(books(&account), (0, 0, 1));
     assert_eq!(tokens(&account), [(3, 0), (3, 0)]);
-    // Once more changes nothing and says the same.
+    // A repeated finish changes nothing and gets the same answer.
     assert_eq!(account.settle(b, &settlement(9, 9)), Ok(finished(55, 1, true)));
     assert_eq!(account.replay(b), finished(55, 1, true));
     assert_eq!(account.replay(arrived(AT_MS)), finished(0, 0, true));
@@ -198,7 +198,7 @@ fn what_overdue_holds_had_used_is_charged_once_and_their_late_finish_pays_the_re
     assert_eq!(account.expire(), 0);
     assert_eq!(account.renew(&late, MINUTE), []);
     assert_eq!(account.settle(a, &settlement(17, 5)), Ok(finished(17, 0, false)));
-    // It had been charged more than it came to.
+    // The expired hold was charged more than the call cost.
     assert_eq!(account.settle(b, &settlement(6, 1)), Ok(finished(8, 0, false)));
     assert_eq!(books(&account), (50 - 17 - 8, 1, 0));
     assert_eq!(tokens(&account), [(7, 1), (7, 1)]);
@@ -317,7 +317,7 @@ fn an_amount_that_was_tampered_with_is_found() {
         let broken = account.broken();
         assert!(broken.iter().any(|found| found.starts_with(finding)), "{place}: {broken:?}");
     }
-    // What is held may be all there is.
+    // All credits may be held.
     let mut account = with(30);
     hold(&mut account, 30, 5);
     assert_eq!(account.broken(), Vec::<String>::new());
@@ -358,7 +358,7 @@ fn windows_that_are_over_are_forgotten_unless_something_is_held_in_them() {
 
 #[test]
 fn windows_that_are_over_are_forgotten_once_there_are_many_and_not_before() {
-    // Whichever day of a month it is when there are as many as there may be.
+    // On whichever day of a month the bound is reached.
     for from in 0..31 {
         let mut account = with(1_000);
         let last = u64::try_from(WINDOWS_MAX).unwrap() * 2;
@@ -367,7 +367,7 @@ fn windows_that_are_over_are_forgotten_once_there_are_many_and_not_before() {
             let request = HoldRequest { request_id, amount: Credits::ZERO, tokens: 1, ttl: MINUTE };
             assert_eq!(account.hold(&request, &Budgets::default()), HoldVerdict::Granted);
             account.settle(request_id, &settlement(0, 1)).unwrap();
-            // A day and a month more, before those that are over are looked for.
+            // A call adds a day and a month before past windows are swept.
             assert!(account.windows.len() <= WINDOWS_MAX + 2, "day {day} from {from}");
             if (from, day) == (0, 1) {
                 assert_eq!(tokens(&account)[0], (1, 0), "remembered while there is room");

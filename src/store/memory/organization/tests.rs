@@ -1,4 +1,4 @@
-//! What one organization remembers, and what stops a caller in it.
+//! What an organization remembers, and which settings stop a caller.
 
 use std::{num::NonZeroU32, time::Duration};
 
