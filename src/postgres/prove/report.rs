@@ -1,4 +1,4 @@
-//! What a proof came to, for people and for machines.
+//! The result of a proof, for people and for machines.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -14,7 +14,7 @@ pub struct Finding {
     pub code: &'static str,
     /// The check's name.
     pub name: &'static str,
-    /// What in the database it is about.
+    /// The object of the database that the finding is about.
     pub object: String,
     /// What is wrong with it.
     pub message: String,
@@ -68,12 +68,12 @@ impl Proof {
         }
     }
 
-    /// Rows are where they should not be.
+    /// Reports rows that are in the wrong place.
     pub(in crate::postgres) fn stray(&mut self, object: &str, message: String) {
         self.found("P08", object, message);
     }
 
-    /// Something could not be checked by this user.
+    /// Reports what this user could not check.
     pub(in crate::postgres) fn not_checked(&mut self, what: &str) {
         self.unchecked(what);
     }
