@@ -32,7 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A session that ends sooner counts as a failed attempt, so the pause grows: each new session empties the caches.
 const LASTING: Duration = Duration::from_secs(10);
 
-/// What was heard.
+/// What a listener reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// The policy, the limits or the kill switches of this organization have changed.
@@ -118,7 +118,10 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
         if said {
             tracing::debug!(%deaf, "still not listening for policy changes");
         } else {
-            tracing::warn!(%deaf, "not listening for policy changes; until the connection is back, changes are found by polling every few seconds");
+            tracing::warn!(
+                %deaf,
+                "not listening for policy changes; until the connection is back, polling finds them every few seconds"
+            );
             said = true;
         }
         sleep(pause).await;

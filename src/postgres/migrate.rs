@@ -50,9 +50,9 @@ const STEPS: &[(&str, &str)] = steps!["V1__baseline"];
 /// How a database compares with this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It has every step of this program (and may have later ones).
+    /// The database has every step of this program (and may have later ones).
     UpToDate,
-    /// It lacks this many steps.
+    /// The database lacks this many steps.
     Missing(usize),
 }
 

@@ -78,7 +78,7 @@ pub enum SealingError {
          claims: set the clocks right"
     )]
     Clock {
-        /// How far this machine's clock is ahead.
+        /// How far this machine's clock is ahead; below zero if it is behind.
         seconds: i64,
     },
     /// The database does not answer.

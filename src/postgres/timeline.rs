@@ -34,7 +34,7 @@ impl Timelines {
         match client.simple_query(TIMELINE).await {
             Ok(answer) => Ok(timeline_in(&answer).is_none_or(|timeline| self.see(timeline))),
             Err(error) if error.as_db_error().is_some() => {
-                tracing::debug!(%error, "a Postgres server does not tell which timeline it is on; it is used all the same");
+                tracing::debug!(%error, "a Postgres server does not tell its timeline; it is used all the same");
                 Ok(true)
             }
             Err(error) => Err(error),

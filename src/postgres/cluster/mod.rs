@@ -392,7 +392,7 @@ pub enum ClusterError {
     /// A folder or file cannot be used.
     #[error("{}: {error}", .folder.display())]
     Folder {
-        /// Which one.
+        /// The folder or file.
         folder: PathBuf,
         /// What the operating system says.
         #[source]

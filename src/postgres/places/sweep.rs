@@ -11,8 +11,8 @@ use crate::{domain::ids::OrganizationId, postgres::PostgresStore, store::StoreEr
 
 /// The most schemas that one sweep visits. There may be many, and every replica sweeps.
 const SCHEMAS_MAX: usize = 64;
-/// The maximum age of the known directory. So holds are also swept for an organization that only another gateway has
-/// served, which died.
+/// The maximum age of the known directory. So the holds of an organization are swept here even if the only gateway that
+/// served it has died.
 const READ_EVERY: Duration = Duration::from_mins(1);
 
 /// Which schemas the next sweep visits, and when the directory was last read.

@@ -55,7 +55,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "C08",
         "role_membership",
-        "revoke the membership: only tollgate_login may become the roles of people, with inherit false and without admin option",
+        "revoke the membership: only tollgate_login may become the roles of people, with inherit false and without \
+         admin option",
     ),
     check(
         "C09",
@@ -103,8 +104,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "C24",
         "seals",
-        "only tollgate_rls_helper may read the keys: `tollgate migrate` brings the rights into force, and with --seal-key or \
-         --unseal replaces the functions",
+        "only tollgate_rls_helper may read the keys: `tollgate migrate` brings the rights into force, and with \
+         --seal-key or --unseal replaces the functions",
     ),
     check(
         "C25",
@@ -139,7 +140,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "C31",
         "no_circle",
-        "break the circle: use a string body, which depends on nothing, or a third table that references both; distributed engines refuse circles",
+        "break the circle: use a string body, which depends on nothing, or a third table that references both; \
+         distributed engines refuse circles",
     ),
     check(
         "P00",
@@ -180,7 +182,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "P08",
         "rows_are_in_their_place",
-        "`tollgate org show` says where the organization is; `tollgate org move` to that place removes the rows left elsewhere",
+        "`tollgate org show` says where the organization is; `tollgate org move` to that place removes the rows left \
+         elsewhere",
     ),
 ];
 

@@ -1,9 +1,8 @@
 //! Every role calls every function that it may call, with ids of the other organization.
 //!
-//! A function that is called for the other organization, with claims of the own one, must refuse or return nothing. If
-//! it is called for the own organization, with ids of the other one's rows, its answer must contain nothing of the
-//! other organization, and must not change its rows. Where claims must be sealed, a function must refuse forged claims
-//! because of their seal.
+//! Called for the organization `other` with the claims of `own`, a function must refuse or return nothing. Called for
+//! `own` with ids from rows of `other`, it must return nothing of `other` and must not change its rows. Where claims
+//! must be sealed, a function must refuse forged claims because of their seal.
 
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 

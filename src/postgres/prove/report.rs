@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::checks::CHECKS;
 
-/// One thing that does not hold.
+/// One way in which isolation does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
@@ -26,9 +26,9 @@ pub struct Finding {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Proof {
-    /// How many tables and partitions.
+    /// How many tables and partitions the schema has.
     pub tables: usize,
-    /// How many policies.
+    /// How many policies the schema has.
     pub policies: usize,
     /// How many statements were tried.
     pub probes: usize,

@@ -60,7 +60,7 @@ impl Try<'_> {
         format!("update {} set {} = {value}", self.table(), ident(column))
     }
 
-    /// Tries every statement on the other organization's row. Returns whether the role saw its own row.
+    /// Tries every statement on the other organization's row. Returns whether the role saw its organization's own row.
     pub(super) async fn foreign_rows(&self, proof: &mut Proof) -> Result<bool, StoreError> {
         let own = &self.canaries.own;
         let claims = claims(own.organization, &own.marker, role_of(self.role));
@@ -129,7 +129,7 @@ impl Try<'_> {
             let answer = attempt(self.client, &sql, proof).await?;
             judge(proof, "P01", self.name, self.role, verb, &answer, 0);
         }
-        // One row may be written, its own. A second one is the other organization's.
+        // The statement may write one row, the organization's own. A second row is the other organization's.
         let answer = attempt(self.client, &self.update(), proof).await?;
         judge(proof, "P01", self.name, self.role, "update without condition", &answer, 1);
         let copy = format!("copy (select organization_id from {table}) to stdout");
@@ -164,7 +164,7 @@ impl Try<'_> {
         Ok(())
     }
 
-    /// Tries to reach the own organization's row in a database role that the claims do not give.
+    /// Tries to reach the organization's own row in a database role that the claims do not give.
     pub(super) async fn wrong_role(&self, proof: &mut Proof) -> Result<(), StoreError> {
         let own = &self.canaries.own;
         // A member sees its own rows whatever role the claims name, so the claims name another person.

@@ -39,7 +39,7 @@ struct Ahead<'a> {
     rest: Range<'a>,
 }
 
-/// What was copied.
+/// How much was copied, and how long calls waited for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// The number of rows, by table.

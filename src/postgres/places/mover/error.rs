@@ -61,7 +61,7 @@ pub enum MoveError {
         "transactions that have written in the old place do not end; their server processes: {0:?}"
     )]
     Writers(Vec<i32>),
-    /// It is not known whether the directory was changed: calls wait until the move is run again.
+    /// The directory may or may not have been changed: calls wait until the move is run again.
     #[error(
         "the last step may or may not have been done: run it again. Until then, calls of this organization are refused: {0}"
     )]

@@ -159,7 +159,11 @@ impl Mover {
         if *place == Place::Schema
             && let Err(error) = main.execute_in(&place.schema(id), DROP_SCHEMA).await
         {
-            tracing::warn!(organization_id = %id, %error, "the schema of an organization that was not created could not be removed");
+            tracing::warn!(
+                organization_id = %id,
+                %error,
+                "the organization was not created, and its schema could not be removed"
+            );
         }
     }
 

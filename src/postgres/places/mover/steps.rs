@@ -108,7 +108,7 @@ impl Mover {
     ) -> Result<Copied, MoveError> {
         let Ends { from, to } = ends;
         if *target != Place::Row {
-            // An attempt that died just before it changed the directory has left the organization in use there.
+            // An earlier attempt may have marked it as in use there, just before it could change the directory.
             standing::set_elsewhere(to).await?;
         }
         // A program that died while calls were held up has left them held up.

@@ -8,7 +8,7 @@
 -- be evaluated once for each partition, and for each row where it is no index condition: `cargo bench --bench rls` then
 -- rises from 1.6 to 6 times the cost of no row security, and more where claims are sealed.
 --
--- Rights and policies of our roles and of PUBLIC that no line names are taken away. What an administrator has given
+-- Rights and policies of our roles and of PUBLIC that no line names are revoked. What an administrator has given
 -- to other roles stays. Nothing is locked where the lists and the catalog agree. Runs as tollgate_migrator, in the
 -- transaction that creates the functions. Takes no parameters.
 grant usage on schema tollgate to tollgate_login, tollgate_owner, tollgate_admin, tollgate_member, tollgate_viewer,
@@ -20,7 +20,7 @@ declare
   mine constant text := 'user_id = (select tollgate.uid())';
   away constant text := '(select tollgate.is_away())';
   in_force constant text := 'effective_from <= now()';
-  -- Everything about a key but its digest, which nobody needs to see.
+  -- All columns of a key except its digest, which nobody needs to see.
   of_key constant text := 'organization_id, key_id, name, user_id, team_id, role, created_at, created_by, expires_at, revoked_at';
   of_invitation constant text :=
     'organization_id, invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, accepted_by, revoked_at';
