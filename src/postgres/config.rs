@@ -1,4 +1,4 @@
-//! How the pool is bounded.
+//! The settings and bounds of the pool.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use super::seal::Seal;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Prepared {
-    /// Once per connection, on first use; after that a statement is not parsed again.
+    /// A statement is prepared once per connection, on first use, and then not parsed again.
     #[default]
     Auto,
-    /// Never: statements travel with the types of their parameters, still in one round trip. For `PgBouncer`
-    /// before 1.21 in transaction mode. Two things more are left out, because it takes neither: limits in the
-    /// startup message (those that the bootstrap sets on the role `tollgate_login` hold), and cancel requests.
+    /// Statements are never prepared by name. Each is sent with the types of its parameters, still in one round trip.
+    /// For `PgBouncer` before 1.21 in transaction mode. It accepts neither limits in the startup message nor cancel
+    /// requests, so these are not sent. Then the limits apply that the bootstrap sets on the role `tollgate_login`.
     Never,
 }
 
-/// How the pool connects, and its bounds. Every wait has one.
+/// How the pool connects, and a bound for every wait.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// Where Postgres is, and as whom to log in. It may name several servers, of which
-    /// `target_session_attrs=read-write` finds the one that takes writes; the one found last is tried first.
+    /// The address of Postgres, and the user who logs in. The address may name several servers: then
+    /// `target_session_attrs=read-write` selects the one that accepts writes, and the one used last is tried first.
     pub connection: Config,
-    /// Default 16. The most connections.
+    /// Default 16. The maximum number of connections.
     pub connections_max: usize,
     /// Default 2 s. How long to wait for a free connection.
     pub wait_max: Duration,
-    /// Default 5 s. How long making a connection may take; several servers share it.
+    /// Default 5 s. How long connecting may take. Several servers in the address share this time.
     pub connect_max: Duration,
-    /// Default 5 s. How long the server works on one statement (`statement_timeout`). An answer is waited
-    /// for two seconds longer; a connection that is silent then is given up.
+    /// Default 5 s. How long the server may work on one statement (`statement_timeout`). The gateway waits two
+    /// seconds longer for the answer, and then closes the connection.
     pub statement_max: Duration,
     /// Default 2 s. How long a statement waits for a lock (`lock_timeout`).
     pub lock_max: Duration,
@@ -41,7 +41,8 @@ pub struct PoolConfig {
     pub idle_in_transaction_max: Duration,
     /// Default [`Prepared::Auto`].
     pub prepared: Prepared,
-    /// Default none. What claims are sealed with, where the database asks for it ([`sealing`](super::sealing)).
+    /// Default none. The key that seals claims, for a database that accepts only sealed ones
+    /// ([`sealing`](super::sealing)).
     pub seal: Option<Seal>,
 }
 
@@ -67,7 +68,7 @@ impl PoolConfig {
         self.statement_max.saturating_add(Self::ANSWER_MARGIN)
     }
 
-    /// The connection with every bound written into it.
+    /// The configuration of a connection, with every bound set.
     pub(super) fn bounded(&self) -> Config {
         let mut config = self.connection.clone();
         if config.get_application_name().is_none() {
@@ -81,7 +82,7 @@ impl PoolConfig {
                 ("statement_timeout", self.statement_max),
                 ("lock_timeout", self.lock_max),
                 ("idle_in_transaction_session_timeout", self.idle_in_transaction_max),
-                // A backend whose client is gone must not go on waiting for a lock, and then commit.
+                // A backend whose client is gone must not keep waiting for a lock, and then commit.
                 ("client_connection_check_interval", Duration::from_secs(1)),
             ] {
                 // Zero would mean no limit.

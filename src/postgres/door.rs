@@ -1,8 +1,8 @@
-//! The one door to the tables of organizations: claims, role and statements in one transaction.
+//! The only way to the tables of organizations: claims, role and statements in one transaction.
 //!
-//! Begin, claims, statements, a look at where the organization is now, and commit leave in one flush and take one
-//! round trip. There is no way to send anything else, and success means that every stage succeeded. A door that is
-//! dropped before it resolves is cancelled and its connection closed; what it sent may have been committed.
+//! One flush sends `begin`, the claims, the statements, a check of where the organization is now, and `commit`: one
+//! round trip. Nothing else can be sent, and success means that every stage succeeded. A run that is dropped before
+//! it resolves is cancelled, and its connection is closed. Its transaction may have been committed.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ use crate::{domain::role::Role, store::StoreError};
 const ENTER: Statement =
     Statement::new(include_str!("sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
 const LEAVE: Statement = Statement::new(include_str!("sql/statements/calls/leave.sql"), &[]);
-/// Constant, so that it cannot fail: what is pipelined behind a failed one would be committed alone.
+/// A constant, so that it cannot fail. After a failed `begin`, each pipelined statement would commit by itself.
 const BEGIN: &str = "begin";
 const COMMIT: &str = "commit";
 
@@ -81,12 +81,12 @@ impl<'a> Step<'a> {
 
 impl fmt::Debug for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Parameters hold what people wrote.
+        // Without the parameters: they may hold what people wrote.
         f.debug_struct("Step").field("sql", &self.statement.sql()).finish_non_exhaustive()
     }
 }
 
-/// The door. Cheap to clone.
+/// Runs statements on the tables of organizations, under claims and a role. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Door(Pool);
 
@@ -102,8 +102,8 @@ impl Door {
     /// Runs one statement under these claims (verified, as JSON text) and this role.
     ///
     /// # Errors
-    /// As [`Pool::rows`]. On an error nothing is stored, unless the answer to the commit was lost. An organization
-    /// whose rows are no longer in this schema, or are just being moved elsewhere, is an error too.
+    /// As [`Pool::rows`]. After an error nothing is stored, unless the answer to the commit was lost. Also if the
+    /// organization's rows are no longer in this schema, or if the statements write while its rows are being moved.
     pub async fn run(
         &self,
         claims: &str,
@@ -116,10 +116,10 @@ impl Door {
     }
 
     /// Runs several statements, at most [`STEPS_MAX`](Self::STEPS_MAX), in one transaction: all of them or none.
-    /// Still one round trip, so none can depend on the answer to one before it.
+    /// They take one round trip, so no statement can depend on the answer to an earlier one.
     ///
     /// # Errors
-    /// As [`run`](Self::run); too many statements are refused.
+    /// As [`run`](Self::run); also if there are too many statements.
     pub async fn run_all(
         &self,
         claims: &str,
@@ -167,7 +167,7 @@ impl Door {
 
 struct Outcome {
     answers: Result<Vec<Vec<Row>>, tokio_postgres::Error>,
-    /// Whether the transaction was begun and has ended, one way or the other.
+    /// Whether the transaction began and has ended, by a commit or a rollback.
     ended: bool,
 }
 
@@ -191,14 +191,15 @@ async fn pipeline(
     };
     let (client, enter, ready, last) = match prepare.await {
         Ok(ready) => ready,
-        // Nothing was begun; the connection is closed all the same, for it may be of another schema.
+        // No transaction began. The connection is closed all the same: its prepared statements may be for another
+        // version of the schema.
         Err(error) => return Outcome { answers: Err(error), ended: false },
     };
     let role = role.as_str();
     let entered: [Parameter<'_>; 2] = [&claims, &role];
     let answers = ready.iter().zip(steps).map(|(ready, step)| ready.rows(step.parameters));
-    // Everything is sent in the order of first polls, which `join` and `join_all` (of so few) keep. All
-    // answers are awaited, also after an error: only then has the transaction ended.
+    // Messages are sent in the order in which their futures are first polled, and `join` and `join_all` (for so few
+    // futures) poll in order. All answers are awaited, even after an error: only then has the transaction ended.
     let opening = join(client.batch_execute(begin), enter.rows(&entered));
     let closing = join(last.rows(&[]), client.batch_execute(COMMIT));
     let ((opening, answers), closing) = join(join(opening, join_all(answers)), closing).await;
@@ -208,7 +209,7 @@ async fn pipeline(
         .and(entered)
         .and_then(|_| answers.into_iter().collect::<Result<Vec<_>, _>>())
         .and_then(|answers| left.and(commit).map(|()| answers));
-    // A commit after an error is a rollback, and answers Ok: the error stands.
+    // After an error `commit` rolls back, and still answers `Ok`: the earlier error is reported.
     let spoilt = answers.as_ref().is_err_and(error::spoils_session);
     Outcome { answers, ended: ended && !spoilt }
 }

@@ -1,4 +1,4 @@
-//! What cannot be seen from outside: a transaction that did not begin.
+//! A transaction that did not begin, which tests from outside cannot cause.
 
 use tokio_postgres::types::Type;
 

@@ -1,4 +1,4 @@
-//! What Postgres says, as a fault of the store.
+//! Errors of Postgres, as errors of the store.
 
 use std::{error::Error, fmt, io};
 
@@ -6,9 +6,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::store::StoreError;
 
-/// An answer of Postgres that is not the one asked for. Found as the source of a [`StoreError`].
+/// An error of Postgres, or of the connection to it. It is the source of a [`StoreError`].
 ///
-/// Its text is for the operator's log: it has no parameters, no rows and no detail.
+/// Its text is for the operator's log: it contains no parameters, no rows and no detail.
 #[derive(Debug)]
 pub struct PostgresError {
     code: Option<SqlState>,
@@ -16,12 +16,12 @@ pub struct PostgresError {
 }
 
 impl PostgresError {
-    /// The SQLSTATE, where the server gave one.
+    /// The SQLSTATE, if the server sent one.
     pub fn code(&self) -> Option<&SqlState> {
         self.code.as_ref()
     }
 
-    /// The fault of Postgres behind a fault of the store, if that is what it is.
+    /// The Postgres error behind an error of the store, if Postgres caused it.
     pub fn of(error: &StoreError) -> Option<&Self> {
         error.source()?.downcast_ref()
     }
@@ -48,31 +48,30 @@ impl From<&tokio_postgres::Error> for PostgresError {
             let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
             return Self::text(format!("{error}{source}"));
         };
-        // Messages of these classes repeat the values that did not fit.
+        // Messages of these classes (data exceptions, constraint violations) repeat the rejected values.
         let repeats_values = matches!(answer.code().code().get(..2), Some("22" | "23"));
-        let text =
-            if repeats_values { "data that Postgres does not take" } else { answer.message() };
+        let text = if repeats_values { "Postgres rejected the data" } else { answer.message() };
         Self { code: Some(answer.code().clone()), text: text.to_owned() }
     }
 }
 
-/// Our own code: the organization's rows are not in this schema any more, or not yet.
+/// Our own SQLSTATE: the organization's rows are no longer in this schema, or not yet.
 pub(super) const MOVED_AWAY: &str = "TG301";
-/// Our own code: the organization's rows are being moved, and nothing may be written here meanwhile.
+/// Our own SQLSTATE: the organization's rows are being moved, and until the move has ended nothing may be written here.
 pub(super) const BEING_MOVED: &str = "TG302";
 
-/// Whether that is what the server said: nothing was done, because of where the organization is.
+/// Whether the server refused because the organization's rows are elsewhere or are being moved. Nothing was done then.
 pub(super) fn is_elsewhere(error: &StoreError) -> bool {
     let code = PostgresError::of(error).and_then(PostgresError::code);
     code.is_some_and(|code| matches!(code.code(), MOVED_AWAY | BEING_MOVED))
 }
 
-/// Whether a lock was waited for in vain.
+/// Whether the wait for a lock timed out.
 pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
     PostgresError::of(error).and_then(PostgresError::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// No connection could be had, for whatever reason.
+/// Connecting failed, for whatever reason.
 pub(super) fn unconnected(error: &tokio_postgres::Error) -> StoreError {
     StoreError::Unavailable(PostgresError::from(error).into())
 }
@@ -87,13 +86,13 @@ pub(super) fn failed(error: &tokio_postgres::Error) -> StoreError {
     if away { StoreError::Unavailable(fault) } else { StoreError::Refused(fault) }
 }
 
-/// What was waited for did not come in time.
+/// A wait timed out.
 pub(super) fn timed_out(what: &'static str) -> StoreError {
     metrics::counter!("tollgate_pool_timeouts_total", "what" => what).increment(1);
     StoreError::Unavailable(PostgresError::text(format!("{what} timed out")).into())
 }
 
-/// Whether the statement lost against another one and may simply be sent again.
+/// Whether a deadlock or a serialization failure aborted the statement, so that it can be sent again.
 pub(super) fn is_conflict(error: &tokio_postgres::Error) -> bool {
     matches!(
         error.code(),
@@ -101,8 +100,8 @@ pub(super) fn is_conflict(error: &tokio_postgres::Error) -> bool {
     )
 }
 
-/// Whether the session, not the statement, is what failed: its plans are of another schema, a pooler gave it another
-/// server, or its server takes no writes (any more) where another one may.
+/// Whether the session is at fault and not the statement: its plans are for another version of the schema, a pooler has
+/// given it another server connection, or its server accepts no writes (any more) while another server may.
 pub(super) fn spoils_session(error: &tokio_postgres::Error) -> bool {
     error.code().is_none_or(|code| {
         matches!(
@@ -116,7 +115,7 @@ pub(super) fn spoils_session(error: &tokio_postgres::Error) -> bool {
 }
 
 fn may_pass(code: &SqlState) -> bool {
-    // Connection, resources, operator's intervention, operating system.
+    // Connection exceptions, insufficient resources, operator intervention, system errors.
     let class = matches!(code.code().get(..2), Some("08" | "53" | "57" | "58"));
     class
         || matches!(code.code(), MOVED_AWAY | BEING_MOVED)
@@ -127,8 +126,8 @@ fn may_pass(code: &SqlState) -> bool {
                 | SqlState::T_R_SERIALIZATION_FAILURE
                 | SqlState::T_R_DEADLOCK_DETECTED
                 | SqlState::LOCK_NOT_AVAILABLE
-                // No valid seal on the claims: the clock is wrong, or the database has lost the key. What is to be
-                // written waits until it is right.
+                // The claims have no valid seal: a clock is wrong, or the database has lost the key. Writes are
+                // retried until that is repaired.
                 | SqlState::INVALID_AUTHORIZATION_SPECIFICATION
                 // A migration is missing.
                 | SqlState::UNDEFINED_FUNCTION

@@ -1,11 +1,11 @@
-//! Makes connections: to the server of an address, or to the first of its servers that takes them.
+//! Connects to the server of an address, or to the first of its servers that accepts the connection.
 //!
 //! # Why not the driver's own way
-//! It tries the servers of an address in their order, each for as long as connecting may take. A first server that
-//! is gone without a word (its machine is off) would take all of the time there is, and the one that has taken over
-//! would never be tried. Here each gets its part of the time, the greeting included, and the server that was good
-//! last is tried first: after a failover nobody waits for the dead one again. A primary that comes back from the dead is
-//! not used, because its successor is on a higher timeline.
+//! The driver tries the servers of an address in order, each for the whole connect time-out. A first server whose
+//! machine is off would use up all the time, and the server that has taken over would never be tried. Here each server
+//! gets an equal part of the time, which includes the startup handshake. The server that was used last is tried first,
+//! so after a failover nobody waits for the dead server again. An old primary that comes back is not used, because its
+//! successor is on a higher timeline.
 
 use std::{
     future::pending,
@@ -34,7 +34,7 @@ pub(super) struct Hosts(Arc<Inner>);
 struct Inner {
     each: Vec<Config>,
     each_max: Duration,
-    /// The place of the one that was good last.
+    /// The index in `each` of the server that was used last.
     good: AtomicUsize,
     timelines: Timelines,
     tls: Tls,
@@ -58,7 +58,7 @@ impl Hosts {
         }))
     }
 
-    /// Whether a connection that was made then may be to a server from which another one has taken over.
+    /// Whether a connection made at that moment may be to a superseded server.
     pub(super) fn is_outdated(&self, made: Instant) -> bool {
         self.0.timelines.is_outdated(made)
     }
@@ -79,7 +79,7 @@ impl Hosts {
         }
         match failure {
             Some(error) => Err(error),
-            // Silence, or a server that is none any more, and nothing else: the pool's own time-out says so.
+            // No server answered, or only a superseded one: the pool's own time-out reports that.
             None => pending().await,
         }
     }
@@ -91,7 +91,7 @@ impl Hosts {
             Tls::Plain => connect(server, NoTls).await?,
             Tls::Rustls(tls) => connect(server, tls).await?,
         };
-        // Where there is but one address, there is nothing to choose.
+        // With one server there is nothing to choose.
         let admitted = each.len() < 2 || timelines.admit(&connected.0).await?;
         Ok(admitted.then_some(connected))
     }
@@ -118,10 +118,10 @@ where
     Ok((client, tokio::spawn(driven)))
 }
 
-/// The same address once for each of its servers.
+/// One configuration for each server of the address.
 pub(super) fn apart(address: &Config) -> Vec<Config> {
     let count = address.get_hosts().len().max(address.get_hostaddrs().len());
-    // Whoever wants them by chance gets them from the driver.
+    // The driver itself picks servers at random.
     if count < 2 || address.get_load_balance_hosts() == LoadBalanceHosts::Random {
         return vec![address.clone()];
     }

@@ -1,4 +1,4 @@
-//! A connection out of the pool, which returns to it only if nothing is left open on it.
+//! A connection from the pool. It returns to the pool only if no transaction and no answer is left open on it.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use super::{
 
 const CANCEL_MAX: Duration = Duration::from_secs(2);
 
-/// Dropped while unclean, the statement on it is cancelled and the connection is closed: whoever
-/// waits for its end must not inherit its transaction, role or claims.
+/// A lease that is dropped unclean cancels its statement and closes the connection: the next caller must not
+/// inherit its transaction, role or claims.
 pub(super) struct Lease {
     // In an `Option` so that `Drop` can take it out.
     object: Option<Object>,
     clean: bool,
-    /// How a cancel request travels; `None` where none may be sent.
+    /// TLS for the cancel request; `None` if no cancel request may be sent.
     cancels: Option<Tls>,
 }
 
 impl Lease {
-    /// Unclean from the first, until [`clean`](Self::clean) says otherwise.
+    /// A new lease is unclean until [`clean`](Self::clean) is called.
     ///
-    /// Without `cancels` the connection is only closed. `PgBouncer` 1.18 to 1.20 can end with an error of its own
-    /// when a cancel request meets it at the wrong moment (its issues 801, 822 and 904), for all its clients.
+    /// Without `cancels` the connection is closed, but no cancel request is sent. A cancel request at the wrong moment
+    /// can make `PgBouncer` 1.18 to 1.20 exit, which ends it for all its clients (its issues 801, 822 and 904).
     pub(super) fn new(object: Object, cancels: Option<Tls>) -> Self {
         Self { object: Some(object), clean: false, cancels }
     }
@@ -39,7 +39,8 @@ impl Lease {
         self.object.as_deref().expect("a lease has its connection until it is dropped")
     }
 
-    /// Every stage has been answered, and no transaction is open.
+    /// Returns the connection to the pool. To be called only when every statement has been answered and no
+    /// transaction is open.
     pub(super) fn clean(mut self) {
         self.clean = true;
     }
@@ -77,9 +78,10 @@ pub(super) struct Ready<'a> {
 }
 
 impl<'a> Ready<'a> {
-    /// Prepares the statement on this connection, unless it is there or need not be.
+    /// Prepares the statement on this connection, unless it is prepared already or is sent unprepared.
     ///
-    /// What is prepared stays with its connection: that of every organization's own schema would be too much.
+    /// Statements about an organization's own schema are never prepared. A prepared statement lives as long as its
+    /// connection, and each connection would collect one set for every such organization.
     pub(super) async fn on(
         client: &'a ClientWrapper,
         schema: &Schema,

@@ -1,9 +1,9 @@
-//! Hears at once when a policy or a kill switch of any organization changes: LISTEN, on a connection of its own.
+//! Reports changes of policies, limits and kill switches at once: `LISTEN` on a connection of its own.
 //!
-//! Notices get lost while the connection is away, so every new one counts as a change of everything.
-//! The connection is asked every two seconds whether it still hears; a server that says nothing is
-//! given up three seconds later, however the network hides its death. Of several servers in the address each is tried
-//! in its turn. Behind a pooler in transaction mode LISTEN does not hold: give the server's own address.
+//! Notifications are lost while the connection is down, so a new connection counts as a change of every organization.
+//! Every two seconds a query checks that the session still listens. A server that does not answer within three seconds
+//! is given up, even if the network reports no error. If the address names several servers, they are tried in turn.
+//! `LISTEN` does not work behind a pooler in transaction mode: give the server's own address.
 
 use std::{convert::Infallible, fmt, future::poll_fn, time::Duration};
 
@@ -24,30 +24,30 @@ const LISTEN: &str = include_str!("sql/statements/calls/listen.sql");
 const LISTENING: &str = include_str!("sql/statements/calls/listening.sql");
 const CHANNEL: &str = "tollgate_policy";
 
-/// How long making the connection may take, and any answer on it.
+/// The time-out for connecting, and for each answer.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 const ASK_EVERY: Duration = Duration::from_secs(2);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// A session that was lost sooner is one more attempt that failed: every new one costs all that is cached.
+/// A session that ends sooner counts as a failed attempt, so the pause grows: each new session empties the caches.
 const LASTING: Duration = Duration::from_secs(10);
 
-/// What was heard.
+/// What a listener reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Something of this organization has changed.
+    /// The policy, the limits or the kill switches of this organization have changed.
     Change(OrganizationId),
-    /// It is heard from now on; whatever happened before may have been missed.
+    /// A session has begun to listen. Changes from before it may have been missed.
     Anew,
 }
 
-/// Why nothing is heard.
+/// Why no session listens.
 #[derive(Debug)]
 enum Deaf {
     Postgres(tokio_postgres::Error),
     /// An answer did not come in time.
     Silent,
-    /// The session is not the one that began to listen.
+    /// Another session answered than the one that began to listen.
     Pooled,
     /// Another server has taken over from this one.
     Outdated,
@@ -74,11 +74,11 @@ impl From<tokio_postgres::Error> for Deaf {
     }
 }
 
-/// Listens in this database until it is dropped, and tells `heard`, which must not block. Connects as often as
-/// it takes, with pauses of up to five seconds.
+/// Listens in this database until the future is dropped, and calls `heard`, which must not block. After a loss it
+/// connects again, with pauses of up to five seconds.
 ///
-/// For several databases, one of these for each. The gauge `tollgate_listen_connected` says how many
-/// of them hear.
+/// Each database needs a listener of its own. The gauge `tollgate_listen_connected` says how many of them are
+/// listening.
 pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
     let mut database = database;
     database
@@ -88,7 +88,7 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
         .keepalives_idle(ASK_EVERY)
         .keepalives_interval(Duration::from_secs(1))
         .keepalives_retries(3);
-    // So that it is there from the first, and an alarm can be set on it.
+    // The gauge exists from the start, so that an alert can be set on it.
     metrics::gauge!("tollgate_listen_connected").increment(0.0);
     let servers = hosts::apart(&database);
     let timelines = Timelines::default();
@@ -114,11 +114,14 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
         if began.is_some_and(|began| began.elapsed() >= LASTING) {
             (pause, said) = (PAUSE_MIN, false);
         }
-        // Once a loss: what follows is the same over and over.
+        // One warning for each loss: the attempts that follow would repeat it.
         if said {
-            tracing::debug!(%deaf, "changes of policies are still not heard");
+            tracing::debug!(%deaf, "still not listening for policy changes");
         } else {
-            tracing::warn!(%deaf, "changes of policies are not heard of at once; until they are, they are found out by asking every few seconds");
+            tracing::warn!(
+                %deaf,
+                "not listening for policy changes; until the connection is back, polling finds them every few seconds"
+            );
             said = true;
         }
         sleep(pause).await;
@@ -126,7 +129,7 @@ pub async fn listen(database: Config, mut heard: impl FnMut(Heard) + Send) {
     }
 }
 
-/// Connects and hears, until it does not any more.
+/// Connects and listens until the session is lost.
 async fn hear<T>(
     database: &Config,
     tls: T,
@@ -139,7 +142,7 @@ where
     let connected = timeout(ANSWER_MAX, database.connect(tls)).await.map_err(|_| Deaf::Silent)?;
     let (client, connection) = connected?;
     let (began, beginning) = oneshot::channel();
-    // Both are needed at once: the client's questions travel only while the connection is read.
+    // Both run at once: the client's queries make progress only while the connection is polled.
     tokio::select! {
         biased;
         lost = read(connection, beginning, &mut heard) => lost,
@@ -169,7 +172,7 @@ where
         };
         match message {
             Some(Ok(AsyncMessage::Notification(notice))) if notice.channel() == CHANNEL => {
-                // Anybody in the database may send one; what is none of ours says nothing to us.
+                // Any user of the database may notify; a payload that is not an organization's id is ignored.
                 if let Ok(organization) = notice.payload().parse() {
                     heard(Heard::Change(organization));
                 }
@@ -181,7 +184,7 @@ where
     }
 }
 
-/// Begins to listen, and asks for ever whether the session still does.
+/// Begins to listen, then checks again and again that the session still does.
 async fn keep_asking(
     client: &Client,
     timelines: &Timelines,
@@ -204,20 +207,20 @@ async fn keep_asking(
             return Err(Deaf::Pooled);
         }
         if let Some(began) = began.take() {
-            // The other side is there as long as this one.
+            // The receiver lives as long as this future.
             drop(began.send(Listening::new()));
         }
         sleep(ASK_EVERY).await;
     }
 }
 
-/// A session that hears, as the gauge sees it.
+/// Counts a listening session in the gauge.
 struct Listening;
 
 impl Listening {
     fn new() -> Self {
         metrics::gauge!("tollgate_listen_connected").increment(1.0);
-        tracing::info!("changes of policies are heard of at once");
+        tracing::info!("listening for policy changes");
         Self
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway's own login, where nobody has set it up.
+//! The first password of the gateway's login role, if no administrator has set one.
 
 use tokio_postgres::types::Type;
 
@@ -19,7 +19,7 @@ pub async fn give_first_password(
     administrator: PoolConfig,
     password: &str,
 ) -> Result<(), StoreError> {
-    // One connection: the second statement reads what the first one keeps.
+    // One connection: the second statement reads a session setting that the first one writes.
     let pool = Pool::connect(PoolConfig { connections_max: 1, ..administrator })?;
     pool.rows(&KEEP, &[&password]).await?;
     pool.rows(&GIVE, &[]).await.map(drop)

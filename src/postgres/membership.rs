@@ -1,8 +1,8 @@
 //! Where memberships are read from: our own table, or LiteLLM's in the schema `public` of the same database.
 //!
-//! The database has one source, which `get_org_role` reads for policies and gateways alike. LiteLLM's table
-//! is read as it is: no key, view or trigger of ours touches it, and nothing of theirs depends on us. Its
-//! organization ids are compared as text with ours; rows with other ids are nobody's.
+//! A database has one source, which `get_org_role` reads for row-level security and gateways alike. LiteLLM's table
+//! is read as it is: it gets no key, view or trigger of ours, and no object of LiteLLM's depends on ours.
+//! Organization ids are compared as text; rows with other ids belong to no organization.
 
 use std::{fmt, str::FromStr};
 
@@ -72,7 +72,7 @@ impl FromStr for Membership {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MembershipError {
-    /// The database reads another one than the configuration says.
+    /// The database reads another source than the configuration says.
     #[error(
         "database.membership: the configuration says `{wanted}`, the database reads memberships from `{found}`. \
          Run `tollgate migrate --membership {wanted}` as its administrator, or change the configuration"
@@ -83,7 +83,7 @@ pub enum MembershipError {
         /// What the database says.
         found: String,
     },
-    /// It cannot be read.
+    /// The source cannot be read.
     #[error(
         "database.membership: memberships cannot be read from `{source_name}`: {problem}. \
          Run `tollgate migrate --membership {source_name}` as the database's administrator"
@@ -99,12 +99,12 @@ pub enum MembershipError {
     Store(#[from] StoreError),
 }
 
-/// Makes `source` the one that the database reads. Needs the schema, and an administrator who may grant on
-/// LiteLLM's table; as often as one likes.
+/// Makes the database read memberships from `source`. Idempotent. Needs the schema, and an administrator who may
+/// grant on LiteLLM's table.
 ///
 /// # Errors
-/// Postgres is away, LiteLLM's table is not there or not as expected, or the user may not; nothing has
-/// changed then.
+/// Postgres is unavailable, LiteLLM's table is missing or lacks the expected columns, or the user lacks a right.
+/// Nothing has changed then.
 pub async fn read_from(config: &Config, source: Membership) -> Result<(), StoreError> {
     read_in(config, &Schema::SHARED, source).await
 }
@@ -137,10 +137,10 @@ pub(super) async fn source(pool: &Pool) -> Result<String, StoreError> {
     column(rows.first().ok_or_else(|| unexpected("no source"))?, 0)
 }
 
-/// Whether the database reads `wanted`, and can.
+/// Checks that the database reads memberships from `wanted`, and that it can.
 ///
 /// # Errors
-/// It does not, cannot, or does not answer.
+/// The database reads another source, cannot read this one, or does not answer.
 pub async fn check(pool: &Pool, wanted: Membership) -> Result<(), MembershipError> {
     let row = pool.call(&CHECK, &[]).await?;
     let found: &str = column(&row, 0)?;

@@ -154,7 +154,7 @@ async fn litellm_may_change_its_table_as_it_likes_and_the_check_says_so() {
         beside.sql(&change).await;
         let problem = beside.problem(Membership::Litellm).await;
         assert!(problem.contains("cannot be read from `litellm`"), "{problem}");
-        // Nobody gets a role by it.
+        // No role is read from a table that was changed.
         assert!(beside.role("bob").await.is_err(), "{change}");
     }
     // A migration neither fails without their table nor changes where memberships are read from.

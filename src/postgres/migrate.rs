@@ -1,15 +1,15 @@
-//! Brings a database to this program's schema.
+//! Migrates a database to this program's schema.
 //!
-//! Everything lies in the schema `tollgate`. First the bootstrap makes roles and schema, where the
-//! user may do so (afterwards it has nothing left to do, so any member of `tollgate_migrator` can
-//! migrate). Then the steps run as `tollgate_migrator`, each in a transaction with its entry in
-//! `tollgate.schema_history`: they change tables, and rows that are there. At last the functions and
-//! rights that are declared are brought into force. Processes that migrate at once go one after the other.
+//! Everything is in the schema `tollgate`. First the bootstrap creates roles and schema, which needs an administrator.
+//! Once they exist, the bootstrap changes nothing, so any member of `tollgate_migrator` can migrate. Then the steps run
+//! as `tollgate_migrator`. They change tables and existing rows, each in a transaction with its entry in
+//! `tollgate.schema_history`. Last, the declared functions and rights are brought into force. Processes that migrate
+//! at the same time run one after the other.
 //!
-//! The same happens in every schema that an organization has of its own in the same database.
+//! Schemas of organizations' own in the same database are migrated in the same way.
 //!
-//! What a database should have is told by its steps alone, so a change of what is declared comes with a step, if only
-//! an empty one. A program that is older than the database changes nothing in it.
+//! A gateway compares steps only to see whether a database is up to date. So a change of a declared text comes with a
+//! step, even if the step is empty. A program that is older than the database changes nothing in it.
 
 use refinery::{Migration, Runner};
 use tokio_postgres::{Client, Config, NoTls, Row};
@@ -44,36 +44,36 @@ macro_rules! steps {
     };
 }
 
-/// In order. A step that was released is never changed: add another one.
+/// In order. A released step is never changed: add another one.
 const STEPS: &[(&str, &str)] = steps!["V1__baseline"];
 
-/// How a database stands to this program.
+/// How a database compares with this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It has every step of this program (and may have later ones).
+    /// The database has every step of this program (and may have later ones).
     UpToDate,
-    /// It lacks this many steps.
+    /// The database lacks this many steps.
     Missing(usize),
 }
 
-/// Applies what is missing in the shared schema and says how many steps that were. Needs a direct connection,
+/// Applies the missing steps to the shared schema, and returns how many there were. Needs a direct connection,
 /// not a pooler in transaction mode.
 ///
 /// # Errors
-/// Postgres is away, the user may neither migrate nor bootstrap, another program made the schema, or a step fails; that
-/// step then has left nothing behind.
+/// Postgres is unavailable, the user may neither migrate nor bootstrap, another program made the schema, or a step
+/// fails. A step that fails leaves nothing behind.
 pub async fn run(config: &Config) -> Result<usize, StoreError> {
     run_in(config, &Schema::SHARED).await
 }
 
-/// As [`run`], in an organization's own schema, which is made where it is not there. Needs the shared one, and for a
-/// new schema a user who may make some.
+/// As [`run`], in an organization's own schema, which is created if it is missing. Needs the shared schema, and for a
+/// new schema a user who may create schemas.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn run_in(config: &Config, schema: &Schema) -> Result<usize, StoreError> {
     let (mut client, applied) = apply(config, schema, STEPS).await?;
-    // What an older program declares is not what a newer one needs.
+    // An older program must not replace the declared texts of a newer one.
     if !applied.is_newer {
         declare(&mut client, schema).await?;
     }
@@ -83,7 +83,7 @@ pub async fn run_in(config: &Config, schema: &Schema) -> Result<usize, StoreErro
 /// The schemas that organizations have of their own in this database.
 ///
 /// # Errors
-/// Postgres is away.
+/// Postgres is unavailable.
 pub async fn own_schemas(config: &Config) -> Result<Vec<Schema>, StoreError> {
     let client = connect(config.clone()).await?;
     let rows = client.query(OWN_SCHEMAS, &[]).await.map_err(|error| error::failed(&error))?;
@@ -91,7 +91,7 @@ pub async fn own_schemas(config: &Config) -> Result<Vec<Schema>, StoreError> {
     Ok(names.filter_map(Schema::named).collect())
 }
 
-/// How the pool's schema stands, for readiness: one statement.
+/// How the pool's schema compares with this program, for readiness. One statement.
 ///
 /// # Errors
 /// As [`Pool::rows`].
@@ -108,7 +108,7 @@ pub async fn status(pool: &Pool) -> Result<Status, StoreError> {
     Ok(if missing == 0 { Status::UpToDate } else { Status::Missing(missing) })
 }
 
-/// Everything that is no step, in a schema that has its tables.
+/// Brings everything but the steps into force, in a schema that has its tables.
 pub(super) async fn declare(client: &mut Client, schema: &Schema) -> Result<(), StoreError> {
     declared::bring_into_force(client, schema).await?;
     execute(client, schema, EXTEND_PARTITIONS).await?;
@@ -129,7 +129,7 @@ impl History {
         self.0.iter().any(|(version, _)| *version == step.version())
     }
 
-    /// Refuses a history in which a version of ours has another name: nothing here fits to what it made.
+    /// Refuses a history in which one of our versions has another name: our steps do not fit the tables that it made.
     fn must_be_of(&self, ours: &[Migration]) -> Result<(), StoreError> {
         let other = self.0.iter().find_map(|(version, name)| {
             let step = ours.iter().find(|step| step.version() == *version)?;
@@ -152,7 +152,7 @@ pub(super) struct Applied {
     is_newer: bool,
 }
 
-/// Applies these steps, and nothing of what is declared.
+/// Applies these steps, and brings no declared text into force.
 pub(super) async fn apply(
     config: &Config,
     schema: &Schema,
@@ -188,17 +188,17 @@ async fn execute(client: &Client, schema: &Schema, sql: &str) -> Result<(), Stor
     client.batch_execute(&schema.read(sql)).await.map_err(|error| error::failed(&error))
 }
 
-/// A connection on which nobody else migrates.
+/// A connection that holds the migration lock: no other process migrates meanwhile.
 pub(super) async fn alone(config: &Config) -> Result<Client, StoreError> {
     let client = connect(config.clone()).await?;
-    // The lock is the session's: it goes when the connection goes, whatever happens here.
+    // A session lock: the server releases it when the connection ends, whatever happens here.
     client.batch_execute(BEFORE).await.map_err(|error| error::failed(&error))?;
     Ok(client)
 }
 
 pub(super) async fn connect(mut config: Config) -> Result<Client, StoreError> {
     let unconnected = |error: tokio_postgres::Error| error::unconnected(&error);
-    // The task ends with the client; what goes wrong on it, the client's calls say.
+    // The task ends with the client. Errors of the connection are reported by the client's calls.
     match Tls::of(&mut config)? {
         Tls::Plain => {
             let (client, connection) = config.connect(NoTls).await.map_err(unconnected)?;
@@ -218,13 +218,13 @@ fn parse(steps: &[(&str, &str)], schema: &Schema) -> Result<Vec<Migration>, Stor
     parsed.collect::<Result<_, _>>().map_err(|error| refused(&error))
 }
 
-/// Whether the schema is not there yet, or not for this user.
+/// Whether the schema does not exist yet, or this user may not use it.
 fn is_bare(error: &StoreError) -> bool {
     let code = PostgresError::of(error).and_then(PostgresError::code);
     code.is_some_and(|code| ["42P01", "3F000", "42501"].contains(&code.code()))
 }
 
-/// The operator is told everything: steps hold no one's data.
+/// The text has all causes: steps hold no data of organizations, so the operator may see everything.
 fn refused(error: &refinery::Error) -> StoreError {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

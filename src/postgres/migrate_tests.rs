@@ -167,7 +167,7 @@ async fn a_login_made_by_hand_has_no_right_before_it_becomes_somebody() {
 #[tokio::test]
 async fn a_login_that_somebody_else_let_inherit_is_refused() {
     let cluster = Cluster::temporary(Options::ephemeral()).await.unwrap();
-    // Before that, memberships have no options of their own.
+    // Before version 16, memberships of roles have no options of their own.
     if !testing::has("a server of version 16", cluster.version().0 >= 16) {
         return;
     }
@@ -206,7 +206,7 @@ async fn a_schema_of_an_organizations_own_gets_a_wall() {
     client.batch_execute(&rightful).await.unwrap();
 }
 
-/// A database as a version of before the first release set it up, with a row in it.
+/// A database as a version from before the first release set it up, with a row in it.
 async fn set_up_before_the_first_release() -> testing::Database {
     let database = testing::empty_database().await.unwrap();
     apply(

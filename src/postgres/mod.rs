@@ -1,9 +1,9 @@
 //! The store traits on Postgres: pool, claims, migrations, and a private cluster for development and tests.
 //!
-//! Statements of the request path are single functions that put the claims into force themselves:
-//! [`Pool::call`], [`Pool::rows_durable`]. Everything else that reads or writes an organization's rows goes
-//! through the [`Door`]. Both take [`Statement`]s, which are part of the program, and need one round trip. Where the
-//! database takes sealed claims only ([`sealing`]), the pool has the [`Seal`] that both put on.
+//! Each statement of the request path calls one SQL function, which puts the claims into force itself:
+//! [`Pool::call`], [`Pool::rows_durable`]. Every other statement about an organization's rows goes through the
+//! [`Door`]. Both ways take [`Statement`]s, whose texts are part of the program, and need one round trip. If the
+//! database accepts only sealed claims ([`sealing`]), both ways seal the claims with the pool's [`Seal`].
 
 pub mod cluster;
 mod config;

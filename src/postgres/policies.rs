@@ -41,7 +41,7 @@ impl PolicyStore for PostgresStore {
     }
 }
 
-/// A rate limit as the table may have it.
+/// A rate limit as it is stored.
 #[derive(Deserialize)]
 struct StoredRates {
     scope: Scope,
@@ -64,12 +64,12 @@ impl From<StoredRates> for RateLimit {
     }
 }
 
-/// More than can be counted is the most that can be counted.
+/// A stored rate; the largest countable rate if it is larger, and none for 0.
 pub(super) fn rate(stored: u64) -> Option<NonZeroU32> {
     NonZeroU32::new(u32::try_from(stored).unwrap_or(u32::MAX))
 }
 
-/// A word of ours, or none.
+/// A column with one of our words, such as a role or a scope; `None` if it is null.
 fn word<T>(row: &Row, index: usize) -> Result<Option<T>, StoreError>
 where
     T: FromStr,
@@ -79,8 +79,8 @@ where
     word.map_err(|error: T::Err| unexpected(&error.to_string()))
 }
 
-/// A policy as it is stored. One that this program does not understand in full is refused: a limit
-/// that is overlooked would be a limit that does not hold.
+/// Parses a stored policy. A policy that this program does not fully understand is refused: a limit that is ignored
+/// would not be enforced.
 pub(super) fn parse(json: &str) -> Result<Policy, StoreError> {
     serde_json::from_str(json).map_err(|error| unexpected(&format!("policy: {error}")))
 }

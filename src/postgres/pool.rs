@@ -22,12 +22,12 @@ use crate::store::StoreError;
 
 const FLUSH: Statement = Statement::new(include_str!("sql/statements/calls/flush.sql"), &[]);
 const PING: Statement = Statement::new("select", &[]);
-/// How often a statement that lost against another one is sent, in all.
+/// How many times a statement is sent, the first time included, while deadlocks or serialization failures abort it.
 pub(super) const ATTEMPTS_MAX: u32 = 4;
 
-/// Connections to one Postgres, whose statements are about one schema. Cheap to clone; clones share the connections.
+/// Connections to one Postgres server, for statements about one schema. Cheap to clone; clones share the connections.
 ///
-/// A connection that the server closed is not handed out, so the pool recovers by itself when Postgres
+/// A connection that the server has closed is not used again, so the pool recovers by itself when Postgres
 /// comes back.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>, Schema);
@@ -36,20 +36,21 @@ struct Inner {
     connections: deadpool_postgres::Pool,
     config: PoolConfig,
     tls: Tls,
-    /// Whether the gauges are this pool's.
+    /// Whether this pool sets the gauges `tollgate_pool_*`.
     observed: bool,
 }
 
 impl Pool {
-    /// A pool that connects when it is asked for the first time: Postgres may be away yet.
+    /// Creates a pool. It connects on first use, so Postgres need not run yet.
     ///
     /// # Errors
-    /// TLS is wanted and cannot be set up.
+    /// `sslmode` asks for TLS, and TLS cannot be set up.
     pub fn connect(config: PoolConfig) -> Result<Self, StoreError> {
         Self::of(config, true)
     }
 
-    /// One more connection to the same place, for statements that may take so long each: no call waits for it.
+    /// A pool of one more connection to the same server and schema, for statements that may take `statement_max`
+    /// each. No call waits for this connection.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -57,7 +58,7 @@ impl Pool {
         let mut one = self.0.config.clone();
         one.connection.application_name("tollgate books");
         if one.prepared == Prepared::Auto {
-            // The plans look dear; compiling them takes longer than what is to be done.
+            // The planner overrates these statements and would JIT-compile them, which takes longer than running them.
             let options = one.connection.get_options().unwrap_or_default();
             let options = format!("{options} -c jit=off");
             one.connection.options(options.trim_start());
@@ -95,8 +96,8 @@ impl Pool {
         Ok(Self(Arc::new(Inner { connections, config, tls, observed }), Schema::SHARED))
     }
 
-    /// The same connections, for statements about another schema. They are sent with their types and never
-    /// prepared by name, unless it is the shared one.
+    /// The same connections, for statements about another schema. Statements about an organization's own schema are
+    /// sent with their parameter types and never prepared by name.
     #[must_use]
     pub fn in_schema(&self, schema: Schema) -> Self {
         Self(Arc::clone(&self.0), schema)
@@ -107,13 +108,14 @@ impl Pool {
         &self.1
     }
 
-    /// Runs one autocommit statement, in one round trip, and gives its rows.
+    /// Runs one autocommit statement in one round trip, and returns its rows.
     ///
-    /// A statement that lost against another one (deadlock, serialization) is sent again, a bounded number of times.
-    /// Dropped before it resolves, it is cancelled, but may have been committed: make it idempotent.
+    /// After a deadlock or a serialization failure the statement is sent again, a bounded number of times. If the
+    /// future is dropped before it resolves, the statement is cancelled, but may have been committed: make it
+    /// idempotent.
     ///
     /// # Errors
-    /// [`Unavailable`](StoreError::Unavailable) where trying again later may help, else [`Refused`](StoreError::Refused).
+    /// [`Unavailable`](StoreError::Unavailable) if a retry may help, otherwise [`Refused`](StoreError::Refused).
     pub async fn rows(
         &self,
         statement: &Statement,
@@ -122,10 +124,10 @@ impl Pool {
         self.answer(statement, parameters, false).await
     }
 
-    /// As [`rows`](Self::rows), for a statement that gives exactly one row, such as a function call.
+    /// As [`rows`](Self::rows), for a statement that returns exactly one row, such as a function call.
     ///
     /// # Errors
-    /// As [`rows`](Self::rows); another number of rows is refused.
+    /// As [`rows`](Self::rows); also if the statement returns another number of rows.
     pub async fn call(
         &self,
         statement: &Statement,
@@ -136,11 +138,11 @@ impl Pool {
 
     /// As [`rows`](Self::rows); what the statement wrote is on disk when this resolves to `Ok`.
     ///
-    /// The statement sets `synchronous_commit` to `off` for itself, so that it gives its locks back without waiting
-    /// for the disk. A second, tiny commit behind it in the same flush waits for both.
+    /// The statement sets `synchronous_commit` to `off` for itself, so that it releases its locks without waiting for
+    /// the disk. A second, tiny transaction in the same flush commits synchronously, which makes both durable.
     ///
     /// # Errors
-    /// As [`rows`](Self::rows). Also where only the second commit failed: the statement then stands, or not.
+    /// As [`rows`](Self::rows). Also if only the second commit failed: what the statement wrote may be kept or lost.
     pub async fn rows_durable(
         &self,
         statement: &Statement,
@@ -149,12 +151,12 @@ impl Pool {
         self.answer(statement, parameters, true).await
     }
 
-    /// Verified claims, as a parameter of functions that take some: with a seal on them where this pool has one.
+    /// Verified claims as the parameter of a statement, sealed if this pool has a seal.
     pub fn sealed<'a>(&'a self, claims: &'a str) -> Sealed<'a> {
         Sealed::new(self.seal(), claims)
     }
 
-    /// Whether Postgres answers.
+    /// Checks that Postgres answers.
     ///
     /// # Errors
     /// As [`rows`](Self::rows).
@@ -223,7 +225,7 @@ impl Pool {
         futures_util::future::join(main.rows(parameters), flushed).await
     }
 
-    /// A connection, unclean until it is said to be clean.
+    /// A connection from the pool. It is closed when dropped, unless [`Lease::clean`] is called.
     pub(super) async fn lease(&self) -> Result<Lease, StoreError> {
         let object = self.0.connections.get().await;
         self.observe();
@@ -244,15 +246,15 @@ impl Pool {
         }
     }
 
-    /// The answer, unless the server is silent for longer than it may work.
+    /// Waits for an answer of the server, for a bounded time.
     pub(super) async fn bounded<T>(
         &self,
         answer: impl Future<Output = T>,
     ) -> Result<T, StoreError> {
         let answer = tokio::time::timeout(self.0.config.answer_max(), answer).await;
         answer.map_err(|_| {
-            // A server that is gone without a word took its other connections with it: found out one by one, each
-            // would cost somebody as much time again.
+            // The server is probably unreachable, so its idle connections are dead, too. They are closed here, so
+            // that no other caller waits for the same time-out on each of them.
             drop(self.0.connections.retain(|_, _| false));
             error::timed_out("answer")
         })
@@ -287,7 +289,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Lets the other statement get ahead.
+/// Waits before a retry, so that the conflicting statement can finish.
 pub(super) async fn back_off(attempt: u32) {
     metrics::counter!("tollgate_pool_conflicts_total").increment(1);
     tokio::time::sleep(Duration::from_millis(5).saturating_mul(attempt)).await;

@@ -1,4 +1,4 @@
-//! The price book, and what is agreed with an organization.
+//! The price book, and an organization's agreement.
 
 use tokio_postgres::{Row, types::Type};
 
@@ -39,29 +39,29 @@ impl PriceStore for PostgresStore {
     }
 }
 
-/// What is agreed with the tenant's organization; an error where that is not there.
+/// The agreement with the tenant's organization; an error if the organization is not here.
 pub(super) async fn agreed_with(pool: &Pool, tenant: &Tenant) -> Result<Agreement, StoreError> {
     let (id, now) = (tenant.organization_id().as_uuid(), None::<&str>);
     let rows = pool.rows(&AGREEMENT, &[&id, &pool.sealed(tenant.claims()), &now]).await;
     agreement(&rows.map_err(known)?)
 }
 
-/// The rows of `price_book.sql` and those in its shape.
+/// Reads the rows of `price_book.sql`, or rows of the same shape.
 pub(super) fn book(rows: &[Row]) -> Result<PriceBook, StoreError> {
     Ok(PriceBook::new(prices(rows, 0, listed)?))
 }
 
-/// The rows of `agreement.sql`.
+/// Reads the rows of `agreement.sql`.
 pub(super) fn agreement(rows: &[Row]) -> Result<Agreement, StoreError> {
     let Some(first) = rows.first() else { return Ok(Agreement::default()) };
     let markup = column::<i32>(first, 0)?;
     let markup = u32::try_from(markup).map_err(|_| unexpected("a negative mark-up"))?;
-    // Without agreed prices there is one row that has none.
+    // Without agreed prices there is one row without a price.
     let rows = if column::<Option<uuid::Uuid>>(first, 1)?.is_some() { rows } else { &[] };
     Ok(Agreement::new(markup, prices(rows, 1, agreed)?))
 }
 
-/// One price from the rows of its tiers, which come one behind the other.
+/// Reads prices from one row for each tier. The rows of one price are adjacent.
 pub(super) fn prices(
     rows: &[Row],
     id: usize,
@@ -102,7 +102,7 @@ fn agreed(price_id: PriceId, row: &Row) -> Result<(ModelPrice, Tier), StoreError
         provider: String::new(),
         mode: String::new(),
         per_request: Credits::from_nanos(column(row, 3)?),
-        // What a model can do, the list says.
+        // The list price has the limits of the model.
         input_tokens_max: None,
         output_tokens_max: None,
         tiers: Vec::new(),

@@ -1,7 +1,7 @@
 //! One set of SQL texts for every schema.
 //!
-//! All SQL here names the schema `tollgate`: the tables that organizations share. An organization may have a
-//! schema of its own in the same database; the texts are then read as if they named that one.
+//! All SQL texts name the schema `tollgate`, whose tables organizations share. An organization may have a schema of
+//! its own in the same database. For that schema the texts are rewritten to name it.
 
 use std::{
     borrow::Cow,
@@ -24,7 +24,7 @@ pub struct Schema(Option<Arc<Own>>);
 struct Own {
     organization_id: OrganizationId,
     name: String,
-    /// As many as the program has statements.
+    /// Rewritten texts, by their originals: at most as many as the program has statements.
     texts: RwLock<HashMap<&'static str, Arc<str>>>,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Text {
 }
 
 impl Schema {
-    /// The schema `tollgate`, of all who share it.
+    /// The shared schema `tollgate`.
     pub const SHARED: Self = Self(None);
 
     /// The organization's own: `tollgate_` and the digits of its id.
@@ -59,15 +59,15 @@ impl Schema {
         self.0.as_deref().map_or(SHARED, |own| &own.name)
     }
 
-    /// Whose own it is; nobody's if it is shared.
+    /// The organization whose own schema it is; `None` for the shared one.
     pub fn owner(&self) -> Option<OrganizationId> {
         self.0.as_deref().map(|own| own.organization_id)
     }
 
-    /// A text of the program, naming this schema.
+    /// A text of the program, rewritten for this schema. Each text is rewritten once.
     pub(super) fn text(&self, sql: &'static str) -> Text {
         let Some(own) = &self.0 else { return Text::Shared(sql) };
-        // Texts are put in whole: a panic elsewhere leaves none of them half written.
+        // A poisoned lock is no danger: texts are inserted whole.
         if let Some(text) = own.texts.read().unwrap_or_else(PoisonError::into_inner).get(sql) {
             return Text::Own(Arc::clone(text));
         }
@@ -76,7 +76,7 @@ impl Schema {
         Text::Own(Arc::clone(texts.entry(sql).or_insert(text)))
     }
 
-    /// Any text, naming this schema.
+    /// Any text, rewritten for this schema.
     pub(super) fn read<'a>(&self, sql: &'a str) -> Cow<'a, str> {
         match &self.0 {
             None => Cow::Borrowed(sql),
@@ -115,11 +115,10 @@ impl fmt::Debug for Schema {
     }
 }
 
-/// `sql` with another schema in the place of `tollgate`: wherever a name is looked up in it, or the schema itself
-/// is meant, and nowhere else. Roles, channels, settings and words that only begin like it stay.
+/// Replaces the schema `tollgate` in `sql` by another one: where it qualifies a name, and where the text means the
+/// schema itself. Roles, channels, settings and longer words that begin with `tollgate` stay.
 ///
-/// The checksums of steps are those of the texts that come out of here: a step that was released must always come
-/// to the same text.
+/// The checksum of a step is that of its rewritten text, so the result for a released step must never change.
 fn in_schema(sql: &str, schema: &str) -> String {
     let mut written = String::with_capacity(sql.len().saturating_add(sql.len() / 4));
     let mut rest = sql;

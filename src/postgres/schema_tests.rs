@@ -1,4 +1,4 @@
-//! Every text of the program can be read for another schema.
+//! Every text of the program can be rewritten for another schema.
 
 use std::{fs, path::Path};
 
@@ -67,7 +67,7 @@ fn texts(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// How often a word stands in a text, whole.
+/// How often a text has a word as a whole word.
 fn count(text: &str, word: &str) -> usize {
     let is_whole = |at: usize| {
         let (before, rest) = text.split_at(at);
@@ -78,7 +78,7 @@ fn count(text: &str, word: &str) -> usize {
     text.match_indices(word).filter(|(at, _)| is_whole(*at)).count()
 }
 
-/// Where `tollgate` is the program, a source of memberships, the mark of a message, or any schema of ours.
+/// Texts in which `tollgate` is the program, a source of memberships, the prefix of a message, or any of our schemas.
 const MEAN_SOMETHING_ELSE: [&str; 6] = [
     "`tollgate migrate`",
     "'tollgate move'",
@@ -102,7 +102,7 @@ fn every_statement_and_declared_text_can_be_read_for_another_schema() {
     roles.dedup();
     assert!(roles.iter().any(|role| role == "tollgate_migrator"), "{roles:?}");
     for (file, text) in found {
-        // Those are about the database, and are never read for another schema.
+        // These files are about the whole database, and are never rewritten for another schema.
         if ["bootstrap", "before_migrations", "keep_password", "first_password"]
             .iter()
             .any(|name| file.ends_with(&format!("/{name}.sql")))
@@ -116,7 +116,7 @@ fn every_statement_and_declared_text_can_be_read_for_another_schema() {
         }
         assert!(!read.contains(" tollgate.") && !read.contains("'tollgate."), "{file}");
         assert!(!read.contains("schema tollgate ") && !read.contains("'tollgate'::reg"), "{file}");
-        // What is left are words of ours that mean something else.
+        // Every word that is left must be one that means something else.
         let mut left = read.clone();
         for word in MEAN_SOMETHING_ELSE {
             left = left.replace(word, "");

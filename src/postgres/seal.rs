@@ -1,8 +1,8 @@
-//! The seal that a gateway puts on claims, so that the database takes them from nobody else.
+//! The seal that a gateway puts on claims, so that the database accepts claims from nobody else.
 //!
-//! It is the first member of the claims, which stay one text:
-//! `{"tollgate_seal":"v1.<key id>.<expires ms>.<64 hex digits>",` and the rest as it was. The digits are
-//! HMAC-SHA256 over `v1.<key id>.<expires ms>.` and everything behind the member.
+//! The seal is the first member of the claims, so that claims stay one text:
+//! `{"tollgate_seal":"v1.<key id>.<expires ms>.<64 hex digits>",` and the original members. The digits are
+//! HMAC-SHA256 over `v1.<key id>.<expires ms>.` and everything after the seal.
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::unix_millis;
 
-/// What SHA-256 works on at a time: a shorter key is filled up with zeros, a longer one is digested.
+/// The block size of SHA-256. HMAC pads a shorter key with zeros, and hashes a longer one first.
 const BLOCK_BYTES: usize = 64;
 const INNER: u8 = 0x36;
 const OUTER: u8 = 0x5c;
@@ -42,7 +42,7 @@ struct Inner {
     key: hmac::Key,
 }
 
-/// The text or the bytes are no key. Does not repeat them.
+/// The text or bytes are not a key. The error does not repeat them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a key for seals: expected at least 64 hexadecimal digits, as `openssl rand -hex 32` prints them"
@@ -52,13 +52,13 @@ pub struct NotASealKey;
 impl Seal {
     /// The shortest key.
     pub const KEY_BYTES_MIN: usize = 32;
-    /// How long a seal is good.
+    /// How long a seal is valid.
     pub const VALIDITY: Duration = Duration::from_mins(1);
 
     /// A seal with this key: random bytes, at least [`KEY_BYTES_MIN`](Self::KEY_BYTES_MIN).
     ///
     /// # Errors
-    /// There are fewer.
+    /// The key is shorter.
     pub fn new(key: &[u8]) -> Result<Self, NotASealKey> {
         if key.len() < Self::KEY_BYTES_MIN {
             return Err(NotASealKey);
@@ -76,7 +76,7 @@ impl Seal {
     /// As [`new`](Self::new), with the key as hexadecimal digits.
     ///
     /// # Errors
-    /// It has other characters in it, or is too short.
+    /// The text has other characters in it, or the key is too short.
     pub fn from_hex(text: &str) -> Result<Self, NotASealKey> {
         let mut key = Zeroizing::new(Vec::with_capacity(text.len()));
         for pair in text.as_bytes().chunks(2) {
@@ -86,13 +86,13 @@ impl Seal {
         Self::new(&key)
     }
 
-    /// Which key it is: the first eight hexadecimal digits of its SHA-256. Not a secret.
+    /// The id of the key: the first eight hexadecimal digits of its SHA-256. Not a secret.
     pub fn key_id(&self) -> &str {
         &self.0.key_id
     }
 
-    /// The claims with a seal that is good for [`VALIDITY`](Self::VALIDITY) from `now`, in milliseconds since the Unix
-    /// epoch. What is no JSON object has no place for one and stays as it is.
+    /// The claims with a seal that is valid for [`VALIDITY`](Self::VALIDITY) from `now`, in milliseconds since the Unix
+    /// epoch. A text that is not a JSON object stays as it is.
     pub fn seal(&self, claims: &str, now: i64) -> String {
         let Some(members) = claims.trim_start().strip_prefix('{') else {
             return claims.to_owned();
@@ -108,7 +108,7 @@ impl Seal {
         [r#"{"tollgate_seal":""#, &head, &mac, "\"", comma, members].concat()
     }
 
-    /// The seal whose key is in the database like this.
+    /// The seal with the key that the database stores as this inner pad.
     pub(super) fn of_pad(key_id: &str, inner_pad: &[u8]) -> Option<Self> {
         if inner_pad.len() != BLOCK_BYTES {
             return None;
@@ -119,7 +119,7 @@ impl Seal {
         Some(Self::of_block(key_id.into(), block))
     }
 
-    /// The key as the database has it: its inner and its outer pad.
+    /// The key as the database stores it: its inner and its outer pad.
     pub(super) fn pads(&self) -> [Block; 2] {
         [INNER, OUTER].map(|pad| {
             let mut block = self.0.block.clone();
@@ -128,7 +128,7 @@ impl Seal {
         })
     }
 
-    /// A key that nobody has, under this id: for forgeries.
+    /// A seal with a random key under this id, for forged claims.
     pub(super) fn made_up(key_id: &str) -> Self {
         let mut block: Block = Zeroizing::new([0; BLOCK_BYTES]);
         fill(&mut block, [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).as_flattened());
@@ -147,7 +147,7 @@ impl fmt::Debug for Seal {
     }
 }
 
-/// Claims as the parameter of a statement: sealed when they are sent, however long a connection was waited for.
+/// Claims as the parameter of a statement. They are sealed when they are sent, after any wait for a connection.
 #[derive(Clone, Copy)]
 pub struct Sealed<'a> {
     seal: Option<&'a Seal>,
@@ -159,7 +159,7 @@ impl<'a> Sealed<'a> {
         Self { seal, claims }
     }
 
-    /// The claims, sealed now; as they are where nothing is sealed.
+    /// The claims, sealed now, or unchanged if there is no seal.
     pub fn text(&self) -> Cow<'a, str> {
         self.seal.map_or(Cow::Borrowed(self.claims), |seal| {
             Cow::Owned(seal.seal(self.claims, unix_millis()))
@@ -169,7 +169,7 @@ impl<'a> Sealed<'a> {
 
 impl fmt::Debug for Sealed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Claims are somebody's.
+        // Without the claims: they are personal data.
         f.debug_struct("Sealed").field("seal", &self.seal).finish_non_exhaustive()
     }
 }

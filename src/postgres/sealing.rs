@@ -1,8 +1,8 @@
-//! Whether the database takes sealed claims only, and with which keys.
+//! Whether the database accepts only sealed claims, and with which keys.
 //!
-//! Where it does, SQL that found its way into a statement can set other claims and gains nothing: every policy and
-//! every function asks for claims that a [`Seal`] of an accepted key is on. The mode is off until
-//! `tollgate migrate --seal-key` turns it on, and costs nothing until then.
+//! If it does, injected SQL gains nothing by setting other claims: every row-security policy and every function
+//! requires claims with a [`Seal`] of an accepted key. The mode is off until `tollgate migrate --seal-key` turns it on,
+//! and costs nothing until then.
 
 use tokio_postgres::{Client, Config, types::Type};
 
@@ -28,13 +28,13 @@ const STATE: Statement = Statement::new(include_str!("sql/statements/seals/seali
 const CHECK: Statement =
     Statement::new(include_str!("sql/statements/seals/check_sealing.sql"), &[Type::TEXT]);
 
-/// What the database is to accept from now on.
+/// Which claims the database accepts.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Sealing {
     /// Claims without a seal.
     Off,
-    /// Claims sealed with one of these keys, and no others. As [`Off`](Self::Off) if there is none.
+    /// Claims sealed with one of these keys, and no others. As [`Off`](Self::Off) if the list is empty.
     Only(Vec<Seal>),
     /// Claims sealed with this key, or with one that is accepted already.
     Also(Seal),
@@ -44,14 +44,14 @@ pub enum Sealing {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealingError {
-    /// A key is configured, and not asked for.
+    /// The configuration has a key, but the database does not require seals.
     #[error(
         "database.seal_key: the configuration names a key, the database takes claims without a seal. \
          Run `tollgate migrate --seal-key REFERENCE` with that key's reference as its administrator, or take the key out of \
          the configuration"
     )]
     Off,
-    /// A key is asked for, and none is configured.
+    /// The database requires seals, but the configuration has no key.
     #[error(
         "the database takes sealed claims only: set database.seal_key in the configuration, or \
          TOLLGATE_DATABASE__SEAL_KEY, to the reference of a key that it accepts, or run `tollgate migrate --unseal` as its administrator"
@@ -63,7 +63,7 @@ pub enum SealingError {
          tollgate_rls_helper, such as its administrator, or pass --config with the file of a gateway, whose database.seal_key is used"
     )]
     NoOperatorKey,
-    /// Another key is configured than those that are accepted.
+    /// The database does not accept the configured key.
     #[error(
         "database.seal_key: the database does not accept this key, whose id is {key_id}. \
          Run `tollgate migrate` with a --seal-key for each key in use as its administrator, or change the configuration"
@@ -72,13 +72,13 @@ pub enum SealingError {
         /// The configured key's id.
         key_id: String,
     },
-    /// The seal is out of its time.
+    /// The clocks of this machine and the database are too far apart for seals.
     #[error(
         "the clock of this machine is {seconds} s ahead of that of the database (behind, if below zero), too far for seals on \
          claims: set the clocks right"
     )]
     Clock {
-        /// How far.
+        /// How far this machine's clock is ahead; below zero if it is behind.
         seconds: i64,
     },
     /// The database does not answer.
@@ -86,11 +86,11 @@ pub enum SealingError {
     Store(#[from] StoreError),
 }
 
-/// Makes this the state of the database. Needs the schema, and a user who may become `tollgate_migrator`; as often
-/// as one likes. Gateways that have no accepted key are refused everything from then on.
+/// Sets which claims the database accepts. Idempotent. Needs the schema, and a user who may become
+/// `tollgate_migrator`. If seals are required, gateways without an accepted key are refused everything from then on.
 ///
 /// # Errors
-/// Postgres is away, or the user may not; nothing has changed then.
+/// Postgres is unavailable, or the user lacks a right. Nothing has changed then.
 pub async fn set(config: &Config, sealing: &Sealing) -> Result<(), StoreError> {
     set_in(config, &Schema::SHARED, sealing).await
 }
@@ -104,11 +104,11 @@ pub async fn set_in(config: &Config, schema: &Schema, sealing: &Sealing) -> Resu
     change(&mut client, schema, sealing).await.map_err(|error| error::failed(&error))
 }
 
-/// Makes a schema, in whatever database, ask for seals as the shared one of the main database does, and accept the
-/// same keys.
+/// Makes a schema of any database require seals if the shared schema of the main database does, and accept the same
+/// keys.
 ///
 /// # Errors
-/// As [`set`], and where this user may not read the keys.
+/// As [`set`]; also if this user may not read the keys.
 pub async fn as_in(main: &Config, config: &Config, schema: &Schema) -> Result<(), StoreError> {
     let mut client = migrate::connect(main.clone()).await?;
     if !is_on_within(&client, &Schema::SHARED).await? {
@@ -120,7 +120,7 @@ pub async fn as_in(main: &Config, config: &Config, schema: &Schema) -> Result<()
         let cause = "claims must be sealed, and this user may not read the keys";
         return Err(StoreError::Refused(PostgresError::text(cause).into()));
     }
-    // Written in this order, the newest stays the newest.
+    // They come newest first. Written oldest first, the newest key stays the newest.
     keys.reverse();
     set_in(config, schema, &Sealing::Only(keys)).await
 }
@@ -152,7 +152,7 @@ async fn change(
     transaction.commit().await
 }
 
-/// Whether a gateway on this pool, which logs in as `tollgate_login`, will be understood.
+/// Checks that the database accepts the claims of a gateway on this pool, which logs in as `tollgate_login`.
 ///
 /// # Errors
 /// Database and pool do not agree, or the database does not answer.
@@ -179,7 +179,7 @@ pub async fn check(pool: &Pool) -> Result<(), SealingError> {
 /// How far in the future a seal may expire, by the database's clock.
 const AHEAD_MAX_MS: i64 = 300_000;
 
-/// Whether the database takes sealed claims only. For whoever can log in.
+/// Whether the database accepts only sealed claims. Every login may ask.
 ///
 /// # Errors
 /// As [`Pool::rows`].
@@ -187,25 +187,26 @@ pub async fn is_on(pool: &Pool) -> Result<bool, StoreError> {
     column(&pool.call(&STATE, &[]).await?, 0)
 }
 
-/// As [`is_on`], on a connection, of any schema of ours.
+/// As [`is_on`], on a connection, for any of our schemas.
 pub(super) async fn is_on_within(client: &Client, schema: &Schema) -> Result<bool, StoreError> {
     let state = client.query_one(&*schema.read(STATE.sql()), &[]).await;
     column(&state.map_err(|error| error::failed(&error))?, 0)
 }
 
-/// The newest key that the database accepts, if it accepts any, and if this user may become who reads them.
+/// The newest key that the database accepts. `None` if it accepts none, or if this user may not become the role that
+/// reads keys.
 ///
 /// # Errors
-/// Postgres is away.
+/// Postgres is unavailable.
 pub async fn kept(config: &Config) -> Result<Option<Seal>, StoreError> {
     let mut client = migrate::connect(config.clone()).await?;
     let transaction = client.transaction().await.map_err(|error| error::failed(&error))?;
-    // Dropped, it rolls back, and the connection goes.
+    // When it is dropped, the transaction is rolled back and the connection is closed.
     kept_within(transaction.client(), &Schema::SHARED).await
 }
 
-/// As [`kept`], of any schema of ours, in the transaction that is open on `client`. Leaves the session's own role in
-/// force.
+/// As [`kept`], for any of our schemas, in the transaction that is open on `client`. Afterwards the session's own role
+/// is in force.
 pub(super) async fn kept_within(
     client: &Client,
     schema: &Schema,

@@ -60,7 +60,7 @@ impl ToSql for Quiet<'_> {
     }
 
     fn accepts(_: &Type) -> bool {
-        // The parameter itself is asked, when it is written.
+        // `to_sql_checked` asks the parameter itself, when it is written.
         true
     }
 

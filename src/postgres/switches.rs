@@ -1,4 +1,4 @@
-//! Kill switches: which are on, and turning them on and off as the organization's own people.
+//! Kill switches: which are on, and turning them on and off in the role of the caller.
 
 use tokio_postgres::{Row, error::SqlState, types::Type};
 
@@ -36,7 +36,7 @@ const TURN_OFF: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );
 
-/// How many may be on in one organization: all of them are read whenever one changes.
+/// How many switches may be on in one organization: all of them are read whenever one changes.
 const ON_MAX: i64 = 1_000;
 
 impl SwitchStore for PostgresStore {
@@ -78,7 +78,7 @@ impl Switchboard for PostgresStore {
     }
 }
 
-/// All that are on; an error where the organization is not there.
+/// All switches that are on; an error if the organization is not here.
 pub(super) async fn on(door: &Door, organization: OrganizationId) -> Result<Switches, StoreError> {
     let id = organization.as_uuid();
     let claims = own_claims(Some(id), Some(Role::Viewer.as_str()));
@@ -152,14 +152,14 @@ pub(super) async fn turn_off(
 ) -> Result<(), StoreError> {
     let (id, scope, scope_id) =
         (organization.as_uuid(), switch.scope().as_str(), switch.scope_id());
-    // There is nothing to be turned off in an organization that is not there: say so.
+    // A missing organization is an error, unlike a switch that is off already.
     let organization: [Parameter<'_>; 1] = [&id];
     let turn: [Parameter<'_>; 3] = [&id, &scope, &&*scope_id];
     let steps = [Step::new(&SUSPENSION, &organization), Step::new(&TURN_OFF, &turn)];
     there(&door.run_all(claims, role, &steps).await.map_err(forbidden)?).map(drop)
 }
 
-/// The rows of the second statement, where the first one, [`SUSPENSION`], has found the organization.
+/// The rows of the second statement, if the first one, [`SUSPENSION`], has found the organization.
 fn there(answers: &[Vec<Row>]) -> Result<&[Row], StoreError> {
     match answers {
         [organization, rows] if !organization.is_empty() => Ok(rows),
@@ -168,14 +168,14 @@ fn there(answers: &[Vec<Row>]) -> Result<&[Row], StoreError> {
     }
 }
 
-/// Which one a row is about; none where it is about nobody who can be.
+/// The switch that a row describes; `None` if its id can belong to nobody.
 fn switch(row: &Row) -> Result<Option<Switch>, StoreError> {
     let scope = column::<&str>(row, 0)?.parse();
     let scope = scope.map_err(|error: UnknownScope| unexpected(&error.to_string()))?;
     Ok(Switch::read(scope, column(row, 1)?).ok())
 }
 
-/// As [`switch`], with the rest of the row.
+/// As [`switch`], with the other columns of the row.
 fn flipped(row: &Row) -> Result<Option<Flipped>, StoreError> {
     let Some(switch) = switch(row)? else { return Ok(None) };
     Ok(Some(Flipped {
@@ -186,11 +186,11 @@ fn flipped(row: &Row) -> Result<Option<Flipped>, StoreError> {
     }))
 }
 
-/// Row security and grants say who may: what they refuse is no fault of ours.
+/// Row-level security and grants decide who may: a call that they refuse is forbidden, and not a fault of the store.
 fn forbidden(error: StoreError) -> StoreError {
     match PostgresError::of(&error).and_then(PostgresError::code) {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => StoreError::Forbidden,
-        // The organization that the switch would be of.
+        // A switch has a foreign key to its organization.
         Some(&SqlState::FOREIGN_KEY_VIOLATION) => StoreError::UnknownOrganization,
         _ => known(error),
     }

@@ -1,9 +1,10 @@
-//! Which of several servers has taken over last.
+//! Which of several servers was promoted last.
 //!
-//! A standby that is promoted begins a timeline, one higher than that of its primary. A primary that was given up
-//! and comes back is on the old one: whatever it takes, its successor never has. So once a server of a higher
-//! timeline has been seen, those of lower ones are not used any more. Who has not seen it yet is not stopped: that
-//! is for whoever promotes (a primary whose commits wait for its standby makes nothing durable alone).
+//! A standby that is promoted begins a new timeline, one higher than that of its primary. An old primary that comes
+//! back is still on the old timeline, and its successor never gets what is written there. So once a server on a higher
+//! timeline has been seen, servers on lower timelines are not used any more. A gateway that has not seen the higher
+//! timeline yet may still use the old primary. Whoever promotes a standby must prevent that, for example with
+//! synchronous replication: then the old primary cannot commit without its standby.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -14,32 +15,33 @@ use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
 const TIMELINE: &str = include_str!("sql/statements/calls/timeline.sql");
 
-/// The highest timeline of one address's servers that was seen.
+/// The highest timeline seen on the servers of one address.
 #[derive(Debug, Default)]
 pub(super) struct Timelines(Mutex<Highest>);
 
 #[derive(Debug, Default)]
 struct Highest {
     timeline: u32,
-    /// When it was seen first, where there was another one before.
+    /// When this timeline was first seen; `None` if no lower one was seen before.
     taken_over: Option<Instant>,
 }
 
 impl Timelines {
-    /// Whether no other server is known to have taken over from this one. One that does not say is believed.
+    /// Whether this server may be used: none on a higher timeline is known. A server that does not tell its timeline
+    /// is used, too.
     pub(super) async fn admit(&self, client: &Client) -> Result<bool, Error> {
-        // Typed by nobody, so that any pooler in between passes it on.
+        // A simple query, which every pooler passes on.
         match client.simple_query(TIMELINE).await {
             Ok(answer) => Ok(timeline_in(&answer).is_none_or(|timeline| self.see(timeline))),
             Err(error) if error.as_db_error().is_some() => {
-                tracing::debug!(%error, "a server of Postgres does not say which timeline it is on");
+                tracing::debug!(%error, "a Postgres server does not tell its timeline; it is used all the same");
                 Ok(true)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Whether a connection that was made then may be to a server from which another one has taken over.
+    /// Whether a connection made at that moment may be to a superseded server.
     pub(super) fn is_outdated(&self, made: Instant) -> bool {
         self.highest().taken_over.is_some_and(|taken_over| made < taken_over)
     }
@@ -50,7 +52,7 @@ impl Timelines {
             tracing::warn!(
                 timeline,
                 newest = highest.timeline,
-                "a server of Postgres takes writes from which another one has taken over: it is not used, and should be stopped"
+                "a superseded Postgres server still accepts writes: it is not used, and should be stopped"
             );
             return false;
         }

@@ -1,6 +1,6 @@
-//! TLS to Postgres, with the machine's root certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. A
-//! certificate is always verified, under `prefer` as well; but under `prefer` whoever is on the way can say that there
-//! is no TLS.
+//! TLS to Postgres, with the machine's root certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+//! Certificates are always verified, with `sslmode=prefer` as well. But with `prefer` an attacker on the network can
+//! pretend that the server has no TLS.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) enum Tls {
 }
 
 impl Tls {
-    /// As `sslmode` says; a unix socket needs none.
+    /// As `sslmode` says. A unix socket needs no TLS.
     pub(super) fn of(config: &mut Config) -> Result<Self, StoreError> {
         let sockets = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         if sockets && config.get_hostaddrs().is_empty() {

@@ -134,7 +134,7 @@ async fn abort(house: &House, org: &Org, at: &Place, to: &Place, left: &Value) {
         finish(house, &id, at).await;
     } else {
         let moved = left["moved_from"].is_string();
-        let why = if moved { "it has moved already" } else { "it is not being moved" };
+        let why = if moved { "has moved already" } else { "is not being moved" };
         assert!(!undone && said.contains(why), "{left}: {said}");
     }
 }

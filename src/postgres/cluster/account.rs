@@ -10,17 +10,17 @@ use std::{
 
 use super::ClusterError;
 
-/// Who the server's processes and files belong to.
+/// The account that the server's processes and files belong to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Account {
-    /// Us: we are not root.
+    /// Our own account: we are not root.
     Own,
-    /// An account without rights of its own, because we are root.
+    /// Another account without special rights, because we are root.
     Other { uid: u32, gid: u32 },
 }
 
 impl Account {
-    /// Ours; where we are root, `postgres` if there is such an account, else `nobody`.
+    /// Our own account. If we are root: `postgres` if that account exists, else `nobody`.
     pub(super) fn find() -> Result<Self, ClusterError> {
         if id(["-u"])? != 0 {
             return Ok(Self::Own);
@@ -33,7 +33,7 @@ impl Account {
         Err(ClusterError::NoAccount)
     }
 
-    /// A command that will run under this account, free of `PG…` variables meant for others.
+    /// A command that will run under this account, without our `PG…` variables, which are meant for other servers.
     pub(super) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -41,7 +41,7 @@ impl Account {
                 command.env_remove(name);
             }
         }
-        // The folder we stand in may be closed to the account.
+        // The account may not be allowed to enter our current folder.
         command.current_dir("/").env("LC_ALL", "C").stdin(Stdio::null());
         if let Self::Other { uid, gid } = self {
             command.uid(uid).gid(gid);
@@ -69,7 +69,7 @@ fn id<const N: usize>(arguments: [&str; N]) -> Result<u32, ClusterError> {
     let output =
         Command::new("id").args(arguments).stderr(Stdio::null()).output().map_err(|error| {
             let message =
-                format!("the program `id`, which tells who we are, cannot be run: {error}");
+                format!("the program `id`, which tells our account, cannot be run: {error}");
             io::Error::new(error.kind(), message)
         })?;
     let text = String::from_utf8_lossy(&output.stdout);

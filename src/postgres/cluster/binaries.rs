@@ -1,4 +1,4 @@
-//! Where the programs of a Postgres server are on this machine.
+//! Finds the programs of a Postgres server on this machine.
 
 use std::{
     env,
@@ -10,10 +10,10 @@ use std::{
 
 use super::ClusterError;
 
-/// Names the folder with `postgres`, `initdb` and `pg_ctl`. Nothing else is then looked at.
+/// Names the folder with `postgres`, `initdb` and `pg_ctl`. If it is set, no other folder is searched.
 pub const BIN_VARIABLE: &str = "TOLLGATE_POSTGRES_BIN";
 
-/// The oldest major version that will do.
+/// The oldest major version that is supported.
 pub const MAJOR_MIN: u32 = 15;
 
 const PROGRAMS: [&str; 3] = ["postgres", "initdb", "pg_ctl"];
@@ -26,8 +26,8 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// The named folder, else the variable's, else the newest installation on this machine; where
-    /// `major` is given (a cluster that exists already), the newest of that major version.
+    /// The programs in the named folder, else in the variable's folder, else the newest ones on this machine. If
+    /// `major` is given (for a cluster that exists already), the newest ones of that major version.
     pub(super) fn find(explicit: Option<&Path>, major: Option<u32>) -> Result<Self, ClusterError> {
         let named =
             explicit.map(Path::to_owned).or_else(|| env::var_os(BIN_VARIABLE).map(PathBuf::from));

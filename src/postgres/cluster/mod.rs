@@ -1,7 +1,7 @@
 //! A private Postgres cluster: for `tollgate dev` and for tests.
 //!
-//! It uses the server programs that are on the machine (Postgres 15 or newer), listens on a unix
-//! socket only, and ends with the process that started it, even if that is killed.
+//! It uses the server programs that are on the machine (Postgres 15 or newer) and listens on a unix
+//! socket only. It ends with the process that started it, even if that process is killed.
 //!
 //! ```no_run
 //! use tollgate::postgres::cluster::{Cluster, Options};
@@ -13,19 +13,19 @@
 //! # }
 //! ```
 //!
-//! # Who gets in
-//! The socket lies in a folder of mode 0700, under a short random name in the temporary folder;
-//! who can enter it (its owner, and root) is trusted without a password. There is no TCP port.
+//! # Who can connect
+//! The socket is in a folder of mode 0700, which has a short random name in the temporary folder.
+//! Users who can enter the folder (its owner, and root) need no password. There is no TCP port.
 //!
 //! # As root
-//! Postgres refuses to run as root. Its processes and files then belong to the account `postgres` or,
-//! where there is none, `nobody`. If that account cannot reach the data folder (below `/root`, say),
-//! Postgres's files go to a new folder `/var/lib/tollgate-…` (else `/var/tmp/tollgate-…`), which the file
-//! `location` in the data folder names: to delete the cluster, delete both.
+//! Postgres refuses to run as root. Its processes and files then belong to the account `postgres` or, if
+//! there is no such account, to `nobody`. If that account cannot reach the data folder (below `/root`, say),
+//! Postgres's files go to a new folder `/var/lib/tollgate-…` (else `/var/tmp/tollgate-…`). The file
+//! `location` in the data folder names it: to delete the cluster, delete both folders.
 //!
 //! # After an unclean end
-//! The data folder is locked by the process that uses it. A server that still runs on it without
-//! such a process is stopped; a stale `postmaster.pid` is removed; Postgres then recovers by itself.
+//! The process that uses the data folder locks it. If nobody holds the lock and a server still runs on
+//! the folder, it is stopped. A stale `postmaster.pid` is removed. Postgres then recovers by itself.
 
 mod account;
 mod binaries;
@@ -52,20 +52,21 @@ use self::{account::Account, binaries::Binaries, place::Place, server::Server};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Default none. The folder with the server programs; else `TOLLGATE_POSTGRES_BIN`, else the newest found.
+    /// Default none. The folder with the server programs. Without it, the folder that `TOLLGATE_POSTGRES_BIN` names, or
+    /// else that of the newest programs found.
     pub bin_dir: Option<PathBuf>,
-    /// Default `false`. Whether the files may be lost when the machine (not just the server) goes down:
-    /// `fsync` is off. For tests only.
+    /// Default `false`. Whether the files may be lost if the machine (not just the server) crashes: then `fsync` is
+    /// off. For tests only.
     pub volatile: bool,
-    /// Default 60 s. How long making, starting or recovering the cluster may take, each.
+    /// Default 60 s. How long each of creating, starting and recovering the cluster may take.
     pub start_max: Duration,
     /// Default 30 s. How long stopping may take.
     pub stop_max: Duration,
     /// Default 100. The server's `max_connections`.
     pub connections_max: u32,
-    /// Default 5432. What the socket is named after. A setting `listen_addresses` opens this port of TCP as well.
+    /// Default 5432. The port in the name of the socket. With a setting `listen_addresses`, also the TCP port.
     pub port: u16,
-    /// Default none. More server settings, by name; they win over ours.
+    /// Default none. More server settings, by name. They override ours.
     pub settings: Vec<(String, String)>,
 }
 
@@ -105,7 +106,7 @@ impl Options {
             ("synchronous_commit", "on"),
             ("timezone", "UTC"),
             ("log_timezone", "UTC"),
-            // Statements hold what people wrote: errors are logged, their statements are not.
+            // Errors are logged without their statements, because statements may hold what people wrote.
             ("log_min_error_statement", "panic"),
             ("log_parameter_max_length_on_error", "0"),
             ("cluster_name", "tollgate"),
@@ -115,7 +116,7 @@ impl Options {
     }
 }
 
-/// A running cluster. It stops when dropped, and when this process ends, however that happens.
+/// A running cluster. It stops when it is dropped, and when this process ends, even if it is killed.
 #[derive(Debug)]
 pub struct Cluster(Arc<Shared>);
 
@@ -128,17 +129,17 @@ struct Shared {
 }
 
 impl Cluster {
-    /// Starts the cluster in this folder, making both if need be.
+    /// Starts the cluster in this folder, and creates both if they do not exist.
     ///
     /// # Errors
-    /// No server programs, a folder in use by another process or not writable, a server that does
-    /// not come up in time: each says what to do, and carries the end of the server's log.
+    /// There are no server programs, the folder is in use by another process or not writable, or the server does
+    /// not start in time. Each error says what to do, or has the end of the server's log.
     pub async fn start(data_dir: impl AsRef<Path>, options: Options) -> Result<Self, ClusterError> {
         let data_dir = data_dir.as_ref().to_owned();
         blocking(move || Self::begin(|account| Place::take(&data_dir, account), options)).await
     }
 
-    /// Starts a new, empty cluster whose files go when it stops for good.
+    /// Starts a new, empty cluster, whose files are deleted when it is dropped or this process ends.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -151,7 +152,7 @@ impl Cluster {
         options: Options,
     ) -> Result<Self, ClusterError> {
         let account = Account::find()?;
-        // Before the first folder is made: without a server, nothing is left behind.
+        // Before the first folder is created: without server programs, nothing is left behind.
         Binaries::find(options.bin_dir.as_deref(), None)?;
         let place = place(account)?;
         let binaries = Binaries::find(options.bin_dir.as_deref(), place.major())?;
@@ -160,21 +161,22 @@ impl Cluster {
         Ok(Self(Arc::new(shared)))
     }
 
-    /// Starts a standby of a cluster that runs: a copy of it that follows it through its socket. For tests of what
-    /// a failover does.
+    /// Starts a standby of a running cluster: a copy that replicates from the primary through its socket. For tests of
+    /// failovers.
     ///
-    /// It has the options of `primary`, takes no writes before it is [promoted](Self::promote), and its files go when
-    /// it stops for good. Commits on `primary` wait for it once `synchronous_standby_names` there names it (`*` does);
-    /// set that after this, or it would be in the copy as well.
+    /// The standby has the options of `primary` and accepts no writes before it is [promoted](Self::promote). Its files
+    /// are deleted when it is dropped or this process ends. Commits on `primary` wait for the standby once
+    /// `synchronous_standby_names` there names it (`*` does). Set that after this call, otherwise the copy has the
+    /// setting, too.
     ///
     /// # Errors
-    /// As [`start`](Self::start); also where `pg_basebackup` is not among the server programs, or fails.
+    /// As [`start`](Self::start); also if `pg_basebackup` is not among the server programs, or fails.
     pub async fn standby_of(primary: &Self) -> Result<Self, ClusterError> {
         let primary = Arc::clone(&primary.0);
         blocking(move || {
             let (binaries, account) = (primary.binaries.clone(), primary.account);
             let (place, options) = (Place::temporary(account)?, primary.options.clone());
-            // Whatever fails from here on, its folder goes.
+            // From here on a failure drops the standby, which deletes its folder.
             let standby = Shared { binaries, account, place, options, server: Mutex::new(None) };
             let Shared { binaries, place, options, .. } = &standby;
             standby::copy(binaries, account, place, options, &primary.place)?;
@@ -184,11 +186,10 @@ impl Cluster {
         .await
     }
 
-    /// Makes a standby take writes, from where it is now: whatever its primary does after this is lost. Resolves
-    /// when it does.
+    /// Promotes a standby, and resolves when it accepts writes. What its primary writes after this is lost.
     ///
     /// # Errors
-    /// It is no standby, does not run, or does not take over in time.
+    /// The cluster is not a standby, does not run, or is not promoted in time.
     pub async fn promote(&self) -> Result<(), ClusterError> {
         self.with(|shared| {
             let Shared { binaries, account, place, options, .. } = shared;
@@ -204,7 +205,7 @@ impl Cluster {
         format!("postgresql://postgres@/{}?host={sockets}&port={port}", encoded(database))
     }
 
-    /// The same as a configuration of `tokio-postgres`.
+    /// The same address as a configuration of `tokio-postgres`.
     pub fn config(&self, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config.host_path(&self.0.place.sockets).port(self.0.options.port);
@@ -212,22 +213,22 @@ impl Cluster {
         config
     }
 
-    /// The folder of the socket `.s.PGSQL.5432`, or whatever the port is.
+    /// The folder of the socket, whose name is `.s.PGSQL.` and the port.
     pub fn socket_dir(&self) -> &Path {
         &self.0.place.sockets
     }
 
-    /// Where Postgres's own files are.
+    /// The folder of Postgres's own files.
     pub fn postgres_dir(&self) -> &Path {
         &self.0.place.pgdata
     }
 
-    /// Major and minor version of the server programs.
+    /// The major and minor version of the server programs.
     pub fn version(&self) -> (u32, u32) {
         self.0.binaries.version()
     }
 
-    /// Stops the server: open statements are ended, everything is flushed. Idempotent; does not wait for clients.
+    /// Stops the server: open statements are cancelled, everything is flushed. Does not wait for clients. Idempotent.
     ///
     /// # Errors
     /// The server did not stop in time.
@@ -235,7 +236,7 @@ impl Cluster {
         self.with(|shared| shared.stop("INT")).await
     }
 
-    /// Stops the server at once, without a checkpoint, as a crash of it would. The next start recovers.
+    /// Stops the server at once and without a checkpoint, like a crash of the server. The next start recovers.
     ///
     /// # Errors
     /// The server did not stop in time.
@@ -246,7 +247,7 @@ impl Cluster {
     /// Kills the server's first process, as the out-of-memory killer would. The next start recovers.
     ///
     /// # Errors
-    /// The server did not go in time.
+    /// The server did not end in time.
     pub async fn kill(&self) -> Result<(), ClusterError> {
         self.with(|shared| shared.stop("KILL")).await
     }
@@ -263,10 +264,10 @@ impl Cluster {
         .await
     }
 
-    /// Starts the server again if it has ended by itself, as a service manager does. Whether it had.
+    /// Starts the server again if it has ended by itself, as a service manager does. Returns whether it had ended.
     ///
     /// # Errors
-    /// As [`start`](Self::start): what it ended of may be there still.
+    /// As [`start`](Self::start): whatever ended the server may prevent its start, too.
     pub async fn revive(&self) -> Result<bool, ClusterError> {
         self.with(Shared::revive).await
     }
@@ -327,11 +328,11 @@ impl Drop for Shared {
         let slot = self.server.get_mut().unwrap_or_else(PoisonError::into_inner);
         let running = slot.as_mut().is_some_and(|server| matches!(server.exited(), Ok(None)));
         if running {
-            // The supervisor stops it and removes what is to go.
+            // The supervisor stops the server and deletes the folders.
             drop(slot.take());
             return;
         }
-        // Nothing can be done about what cannot be removed.
+        // An error is ignored, because nothing can be done about it here.
         let folder = self.place.disposable.as_ref().unwrap_or(&self.place.sockets);
         drop(fs::remove_dir_all(folder));
     }
@@ -347,7 +348,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Why there is no cluster.
+/// Why a cluster cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
@@ -361,7 +362,7 @@ pub enum ClusterError {
     /// The named folder holds no server programs.
     #[error("{} does not hold the Postgres programs postgres, initdb and pg_ctl (see {BIN_VARIABLE})", .0.display())]
     NoServerAt(PathBuf),
-    /// What is installed is too old.
+    /// The installed server programs are too old.
     #[error(
         "Postgres {newest} is too old: install {MAJOR_MIN} or newer, or set {BIN_VARIABLE} to the folder that has it"
     )]
@@ -369,7 +370,7 @@ pub enum ClusterError {
         /// The newest major version that was found.
         newest: u32,
     },
-    /// The cluster was made by another major version than those installed.
+    /// The cluster was created by a major version that is not installed.
     #[error(
         "the cluster was made by Postgres {data}, the newest here is {newest}: install Postgres {data}, \
          set {BIN_VARIABLE} to the folder that has it, or choose another data folder"
@@ -391,7 +392,7 @@ pub enum ClusterError {
     /// A folder or file cannot be used.
     #[error("{}: {error}", .folder.display())]
     Folder {
-        /// Which one.
+        /// The folder or file.
         folder: PathBuf,
         /// What the operating system says.
         #[source]
@@ -400,7 +401,7 @@ pub enum ClusterError {
     /// The server did not come up.
     #[error("Postgres did not start ({reason}); the end of its log:\n{log}")]
     Start {
-        /// How it ended, or that it took too long.
+        /// How the server ended, or that it took too long.
         reason: String,
         /// The end of the server's log.
         log: String,
@@ -408,7 +409,7 @@ pub enum ClusterError {
     /// The server did not stop.
     #[error("Postgres did not stop within {limit:?}; the end of its log:\n{log}")]
     Stop {
-        /// How long was waited.
+        /// The time-out.
         limit: Duration,
         /// The end of the server's log.
         log: String,
@@ -427,7 +428,7 @@ impl ClusterError {
     }
 }
 
-/// Runs what waits for processes and files away from the runtime's threads.
+/// Runs blocking work (processes and files) outside the runtime's worker threads.
 async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> Result<T, ClusterError> + Send + 'static,
 ) -> Result<T, ClusterError> {

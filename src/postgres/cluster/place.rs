@@ -1,7 +1,7 @@
 //! The folders of a cluster.
 //!
-//! `{data_dir}/pgdata` is Postgres's own; beside it lie `lock` (who uses the cluster now), `server.log`
-//! and, where `pgdata` had to go elsewhere, `location`.
+//! `{data_dir}/pgdata` has Postgres's own files. `{data_dir}` also has `lock` (held by the process that uses the
+//! cluster), `server.log` and, if `pgdata` had to be somewhere else, `location`.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -21,20 +21,20 @@ use super::{ClusterError, account::Account};
 const SOCKET_PATH_BYTES_MAX: usize = 103;
 const SOCKET_NAME_BYTES: usize = "/tollgate-0123456789ab/.s.PGSQL.65535.lock".len();
 
-/// A cluster's folders, ours alone while this value lives.
+/// A cluster's folders. Only this process uses them while this value lives.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) pgdata: PathBuf,
     pub(super) sockets: PathBuf,
     pub(super) log: PathBuf,
-    /// Goes with the server: a temporary cluster's whole folder.
+    /// The folder of a temporary cluster, which is deleted after the server has ended.
     pub(super) disposable: Option<PathBuf>,
-    // Let go by the operating system even if we are killed.
+    // The operating system releases the lock even if we are killed.
     _lock: File,
 }
 
 impl Place {
-    /// Takes the data folder, making it if need be. Refused while another process has it.
+    /// Takes the data folder, and creates it if it does not exist. Refused while another process has it.
     pub(super) fn take(data_dir: &Path, account: Account) -> Result<Self, ClusterError> {
         fs::create_dir_all(data_dir).map_err(|error| ClusterError::folder(data_dir, error))?;
         let data_dir = fs::canonicalize(data_dir)?;
@@ -50,7 +50,7 @@ impl Place {
         })
     }
 
-    /// A new folder that goes with the server.
+    /// A new folder, which is deleted after the server has ended.
     pub(super) fn temporary(account: Account) -> Result<Self, ClusterError> {
         let folder = temporary_name(account)?;
         private(&folder, account)?;
@@ -64,7 +64,7 @@ impl Place {
         })
     }
 
-    /// The folder of a server that another process runs: nothing in it is ours.
+    /// The folder of a server that another process runs. Nothing in it is ours to delete.
     pub(super) fn running(sockets: &Path) -> Result<Self, ClusterError> {
         let folder = File::open(sockets).map_err(|error| ClusterError::folder(sockets, error))?;
         Ok(Self {
@@ -76,12 +76,12 @@ impl Place {
         })
     }
 
-    /// The major version of the cluster that is here, if there is one.
+    /// The major version of the cluster in these folders, if there is one.
     pub(super) fn major(&self) -> Option<u32> {
         fs::read_to_string(self.pgdata.join("PG_VERSION")).ok()?.trim().parse().ok()
     }
 
-    /// Empties and opens the log; the one before it is kept beside it.
+    /// Opens a new, empty log. The previous log is renamed and kept.
     pub(super) fn open_log(&self) -> io::Result<File> {
         if self.log.exists() {
             fs::rename(&self.log, self.log.with_extension("log.1"))?;
@@ -89,7 +89,7 @@ impl Place {
         self.append_log()
     }
 
-    /// Opens the log as it is, for a program that runs beside the server.
+    /// Opens the log to append to it, for another program than the server.
     pub(super) fn append_log(&self) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).open(&self.log)
     }
@@ -112,8 +112,8 @@ impl Place {
     }
 }
 
-/// Makes a folder with mode 0700 for the account. It must not exist: its name may lie in a folder
-/// where anybody can write.
+/// Creates a folder with mode 0700 for the account. The folder must not exist: its parent may be a folder in which
+/// anybody can write.
 pub(super) fn private(folder: &Path, account: Account) -> Result<(), ClusterError> {
     DirBuilder::new()
         .mode(0o700)
@@ -133,7 +133,7 @@ fn lock(data_dir: &Path) -> Result<File, ClusterError> {
     }
 }
 
-/// `{data_dir}/pgdata`, or where the account cannot get there, a folder that `location` remembers.
+/// `{data_dir}/pgdata`. If the account cannot reach it, another folder, which the file `location` names.
 fn pgdata(data_dir: &Path, account: Account) -> Result<PathBuf, ClusterError> {
     let location = data_dir.join("location");
     if let Ok(recorded) = fs::read(&location) {
@@ -157,8 +157,8 @@ fn pgdata(data_dir: &Path, account: Account) -> Result<PathBuf, ClusterError> {
     Ok(elsewhere)
 }
 
-/// A new folder of the account's that survives a reboot. The name is random, so that nobody can
-/// have been there before.
+/// A new folder of the account that survives a reboot. Its name is random, so that nobody can have created it
+/// before.
 fn elsewhere(account: Account) -> Result<PathBuf, ClusterError> {
     let name = format!("tollgate-{}", random());
     for parent in ["/var/lib", "/var/tmp"] {

@@ -1,4 +1,4 @@
-//! The server's process, under a small shell that stops it when we are gone.
+//! The server's process, under a small shell script that stops it when our process has ended.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use super::{ClusterError, Options, account::Account, binaries::Binaries, place::
 const SUPERVISE: &str = include_str!("supervise.sh");
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// A running server. Dropped, it stops fast, without being waited for.
+/// A running server. Dropping it starts a fast stop, and does not wait for it.
 #[derive(Debug)]
 pub(super) struct Server {
     // In an `Option` so that `Drop` can hand them over.
@@ -35,7 +35,7 @@ impl Server {
         loop {
             let mut server = Self::spawn(binaries, account, place, options)?;
             match server.wait_ready(place, started, options) {
-                // Backends of a server that was killed may hold its shared memory for a moment.
+                // Backends of a killed server may keep its shared memory for a moment.
                 Err(ClusterError::Start { log, .. })
                     if log.contains("shared memory block")
                         && started.elapsed() < options.start_max =>
@@ -63,7 +63,7 @@ impl Server {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         command.arg("-c").arg(format!("unix_socket_directories={}", place.sockets.display()));
-        // A group of its own: Ctrl-C is for us; the server stops when we are done with it.
+        // A process group of its own, so that Ctrl-C reaches only us. The server stops when we have ended.
         command.process_group(0);
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let mut shell = command.spawn()?;
@@ -86,11 +86,11 @@ impl Server {
                     log: place.log_tail(),
                 });
             }
-            // The file of a server before this one may still lie there; its sockets folder does not match.
+            // The file may still be that of an earlier server, which names another sockets folder.
             let state = fs::read_to_string(place.pgdata.join("postmaster.pid")).unwrap_or_default();
             let ours =
                 state.lines().nth(4).is_some_and(|sockets| Path::new(sockets) == place.sockets);
-            // A standby takes connections too, and says so in its own word.
+            // A standby that takes connections says `standby`, not `ready`.
             let status = state.lines().nth(7).unwrap_or_default().trim();
             let ready = matches!(status, "ready" | "standby");
             if ours && ready && socket.exists() {
@@ -134,14 +134,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.pipe.take());
         if let Some(mut shell) = self.shell.take() {
-            // Takes its exit status, so that no zombie is left; if no thread can be had, we leave one.
+            // Reaps the process, so that it does not stay a zombie. Without a thread, it does.
             let reap = move || drop(shell.wait());
             drop(thread::Builder::new().name("postgres-reaper".to_owned()).spawn(reap));
         }
     }
 }
 
-/// Runs a command to its end, at most so long; its output goes to the log.
+/// Runs a command to its end, and kills it after `limit`. Its output goes to the log.
 pub(super) fn run(
     command: &mut Command,
     log: &File,
@@ -162,7 +162,7 @@ pub(super) fn run(
     }
 }
 
-/// Makes the cluster's files. A run that is cut off leaves no half of a cluster.
+/// Creates the cluster's files. A run that is interrupted leaves no partial cluster.
 pub(super) fn initialise(
     binaries: &Binaries,
     account: Account,
@@ -178,7 +178,7 @@ pub(super) fn initialise(
     super::place::private(&unfinished, account)?;
     let mut command = account.command(binaries.program("initdb"));
     command.arg("--pgdata").arg(&unfinished);
-    // Whoever can enter the socket's folder (mode 0700) is the owner.
+    // Only the owner (and root) can enter the socket's folder, which has mode 0700.
     command.args([
         "--auth=trust",
         "--username=postgres",
@@ -200,7 +200,7 @@ pub(super) fn initialise(
         .map_err(|error| ClusterError::folder(&place.pgdata, error))
 }
 
-/// Stops a server that still runs on these files though whoever started it is gone (we hold the lock).
+/// Stops a server that still runs on these files although the process that started it has ended (we hold the lock).
 pub(super) fn stop_orphan(
     binaries: &Binaries,
     account: Account,
@@ -213,7 +213,7 @@ pub(super) fn stop_orphan(
         return Ok(());
     };
     if !is_server(pid, &place.pgdata) {
-        // The number may belong to a stranger by now, which Postgres would take for a server.
+        // Another process may have the number by now, and Postgres would mistake it for a server.
         return match fs::remove_file(&pid_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             Ok(()) | Err(_) => Ok(()),
@@ -233,7 +233,7 @@ pub(super) fn stop_orphan(
     Err(ClusterError::Stop { limit, log: place.log_tail() })
 }
 
-/// Whether this process is a server on these files.
+/// Whether this process is a Postgres server on these files.
 fn is_server(pid: u32, pgdata: &Path) -> bool {
     let folder = pgdata.display().to_string();
     let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok().or_else(|| {

@@ -1,4 +1,4 @@
-//! A second server that follows a first one, and takes over from it.
+//! A standby: a second server that replicates from a primary and can be promoted.
 
 use super::{
     Account, Binaries, ClusterError, Options,
@@ -6,7 +6,7 @@ use super::{
     server::run,
 };
 
-/// Copies the files of the server that listens in `primary` to `place`, as those of a standby that follows it.
+/// Copies the files of the server that listens in `primary` to `place`, for a standby of that server.
 pub(super) fn copy(
     binaries: &Binaries,
     account: Account,
@@ -19,7 +19,7 @@ pub(super) fn copy(
     command.arg("--pgdata").arg(&place.pgdata).arg("--host").arg(&primary.sockets);
     command.arg(format!("--port={}", options.port));
     command.args(["--username=postgres", "--no-password"]);
-    // What is written meanwhile comes along, and the copy knows whom to follow.
+    // The copy includes what is written meanwhile, and has the settings of a standby of `primary`.
     command.args(["--wal-method=stream", "--checkpoint=fast", "--write-recovery-conf"]);
     if options.volatile {
         command.arg("--no-sync");
@@ -27,7 +27,7 @@ pub(super) fn copy(
     succeed("pg_basebackup", command, place, options)
 }
 
-/// Makes a standby that runs take writes, and waits until it does.
+/// Promotes a running standby, and waits until it accepts writes.
 pub(super) fn promote(
     binaries: &Binaries,
     account: Account,

@@ -1,8 +1,8 @@
-//! Databases for tests: one cluster per process, one fresh database per call; and a second cluster, for what must not
-//! be in the first one.
+//! Databases for tests: one cluster per process, and one fresh database per call. A second cluster is for databases
+//! that must not be in the first one.
 //!
-//! Each cluster starts with the first call for it and goes when the process ends, even if it is killed. The migrations
-//! run once in each: a database with the schema is a copy of a template.
+//! Each cluster starts with the first call for it and ends with the process, even if the process is killed. The
+//! migrations run once in each cluster: a database with the schema is a copy of a template.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tollgate::postgres::cluster::ClusterError> {
@@ -32,19 +32,19 @@ use super::{
 
 const TEMPLATE: &str = "tollgate_template";
 
-/// Names a file of SQL that each test database gets behind the migrations: how `tests/mutants` tries what the tests
-/// notice.
+/// Names an SQL file that is applied to each test database after the migrations. With it `tests/mutants` checks what
+/// the tests notice.
 pub const SQL_VARIABLE: &str = "TOLLGATE_TEST_SQL";
 
-/// Names the folder of the socket of a server that runs already, instead of a cluster of this process's own: for
-/// hundreds of runs of one test program. What it makes there stays.
+/// Names the socket folder of a running server, which is used instead of a cluster of this process: for hundreds of
+/// runs of one test program. The databases that are created there stay.
 pub const SERVER_VARIABLE: &str = "TOLLGATE_TEST_SERVER";
 
 static MAIN: Ground = Ground::new();
 static ELSEWHERE: Ground = Ground::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A cluster of this process, and whether its template is there.
+/// A cluster of this process, and whether its template exists.
 struct Ground {
     cluster: OnceCell<Cluster>,
     template: OnceCell<()>,
@@ -78,7 +78,7 @@ impl Database {
         self.cluster
     }
 
-    /// A connection past the pool, as the superuser, to set up and to look.
+    /// A connection outside the pool, as the superuser, to prepare and to check data.
     ///
     /// # Errors
     /// The server does not answer.
@@ -126,7 +126,7 @@ pub async fn empty_database() -> Result<Database, ClusterError> {
     create(cluster().await?, "template0").await
 }
 
-/// Applies what [`SQL_VARIABLE`] names.
+/// Applies the SQL file that [`SQL_VARIABLE`] names.
 async fn alter(config: &tokio_postgres::Config) -> Result<(), ClusterError> {
     let Some(file) = env::var_os(SQL_VARIABLE) else { return Ok(()) };
     let sql = fs::read_to_string(file)?;
@@ -135,7 +135,7 @@ async fn alter(config: &tokio_postgres::Config) -> Result<(), ClusterError> {
 }
 
 impl Cluster {
-    /// A server that another process runs, and stops.
+    /// A server that another process starts and stops.
     fn running(sockets: &Path) -> Result<Self, ClusterError> {
         let (account, binaries) = (Account::find()?, Binaries::find(None, None)?);
         let (place, options) = (Place::running(sockets)?, Options::ephemeral());
@@ -163,7 +163,7 @@ impl Ground {
 }
 
 async fn create(cluster: &'static Cluster, template: &str) -> Result<Database, ClusterError> {
-    // With the process, of which a running server may serve several.
+    // The name has the process id, because a running server may serve several test programs.
     let name = format!("test_{}_{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     statement(cluster, &format!("create database {name} template {template}")).await?;
     Ok(Database { cluster, name })
@@ -173,7 +173,7 @@ async fn make_template(cluster: &Cluster) -> Result<(), ClusterError> {
     if env::var_os(SERVER_VARIABLE).is_some() && connect(cluster, TEMPLATE).await.is_ok() {
         return Ok(());
     }
-    // A test that was the first and was cut off may have left a half of it.
+    // A test program that was interrupted may have left a partial template.
     statement(cluster, &format!("drop database if exists {TEMPLATE} with (force)")).await?;
     statement(cluster, &format!("create database {TEMPLATE} template template0")).await?;
     let migrated = crate::postgres::migrate::run(&cluster.config(TEMPLATE)).await;
@@ -197,7 +197,7 @@ async fn connect_to(
 ) -> Result<tokio_postgres::Client, ClusterError> {
     let connected = config.connect(NoTls).await;
     let (client, connection) = connected.map_err(|error| ClusterError::Database(error.into()))?;
-    // Ends with the client; what goes wrong on it, the client's calls say.
+    // The task ends with the client. Errors of the connection are reported by the client's calls.
     tokio::spawn(async move { drop(connection.await) });
     Ok(client)
 }

@@ -1,4 +1,4 @@
-//! A private cluster comes up, goes, and comes up again after every kind of end.
+//! A private cluster starts, stops, and starts again after every kind of end.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -136,9 +136,9 @@ async fn a_standby_has_what_its_primary_has_and_takes_over() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), waited_for).await.unwrap();
-    // Whoever makes it wait has heard of it by now as well.
+    // By now the process that makes commits wait has read the new setting as well.
     client.batch_execute("checkpoint").await.unwrap();
-    // It returns when the standby has it.
+    // The commit returns when the standby has it.
     client.batch_execute("create table kept as select 'yes' as v").await.unwrap();
     primary.kill().await.unwrap();
     standby.promote().await.unwrap();

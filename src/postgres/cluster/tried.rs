@@ -1,4 +1,4 @@
-//! What a test could not try on this machine is noted, so that the end of a run can list it.
+//! Notes what tests could not try on this machine, so that the end of a run can list it.
 //!
 //! Notes of all test programs of one `cargo test` go to one file: the one that [`NOTES_VARIABLE`] names, else
 //! one in the temporary folder that is named after the process that started them. The last test program,
@@ -12,15 +12,15 @@ use std::{
     path::PathBuf,
 };
 
-/// Names the file of the notes, for a run that spans several commands. It is added to.
+/// Names the file of the notes, for a run that spans several commands. Notes are appended to it.
 pub const NOTES_VARIABLE: &str = "TOLLGATE_TRIED";
 
-/// Whether `there` is so; noted either way, with the place in the code that asks. A test that gets `false` returns.
+/// Returns `there` and notes it, with the place in the code that asks. A test that gets `false` returns.
 ///
 /// `what` says what the test needs, as the end of "not tried here, for want of …".
 ///
 /// # Panics
-/// Where the note cannot be written: a test would be skipped in silence.
+/// The note cannot be written: a test would be skipped without a trace.
 #[track_caller]
 pub fn has(what: &str, there: bool) -> bool {
     let place = Location::caller();
@@ -33,10 +33,10 @@ pub fn has(what: &str, there: bool) -> bool {
     there
 }
 
-/// What was skipped at each of its chances since the file was begun: the place in the code, and what it needs.
+/// The places in the code that were always skipped since the file was begun, and what each of them needs.
 ///
 /// # Errors
-/// The file is there and cannot be read.
+/// The file exists and cannot be read.
 pub fn never_tried() -> io::Result<Vec<(String, String)>> {
     match fs::read_to_string(notes()) {
         Ok(notes) => Ok(never(&notes)),

@@ -1,4 +1,4 @@
--- Everything that the catalog says of a schema, one line a fact: two schemas with the same lines are the same.
+-- Everything that the catalog says about a schema, one line for each fact: schemas with the same lines are the same.
 -- $1 the schema's name
 with
 space as (select * from pg_namespace where nspname = $1),

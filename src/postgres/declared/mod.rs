@@ -1,15 +1,15 @@
 //! The functions and rights that `sql/schema` declares, and how they are brought into force.
 //!
-//! A migration creates or replaces every function and brings the rights into force: the text of a function that runs is
-//! the text in its file. Both happen in one transaction, so that nobody can call a new function before its rights are
-//! in force.
+//! A migration creates or replaces every function and brings the rights into force, so the text of a running function
+//! is the text in its file. Both happen in one transaction: nobody can call a new function before its rights are in
+//! force.
 //!
-//! Five functions have two texts each, in two pairs of files: [`Claims`] and [`Memberships`]. A migration keeps the text
-//! that is in force.
+//! Five functions have two variants each, in two pairs of files: [`Claims`] and [`Memberships`]. A migration keeps the
+//! variant that is in force.
 //!
 //! # To change the schema
 //! - A table: change it in `sql/schema/tables`, and add a step in `sql/steps` that does the same to a table with rows.
-//!   A test compares what both come to. Rights go into `sql/schema/rights.sql`.
+//!   A test compares the results. Rights go into `sql/schema/rights.sql`.
 //! - A function: change its file. A new one needs a line in the lists here, and one in `rights.sql`. Where arguments or
 //!   results change, a step drops the old function first.
 //! - After a release, any such change comes with a step, if only an empty one: a gateway compares the steps of its
@@ -26,8 +26,8 @@ macro_rules! functions {
     };
 }
 
-/// Functions with their names, in the order in which they are created: a function comes behind those that its body
-/// binds.
+/// Functions with their names, in the order in which they are created: a function comes after the functions that its
+/// body is bound to.
 type Functions = &'static [(&'static str, &'static str)];
 
 const BEFORE_CLAIMS: Functions = functions!["unsealed"];
@@ -107,7 +107,7 @@ pub(super) enum Memberships {
 }
 
 impl Claims {
-    /// Their functions. They keep their owners and rights.
+    /// The functions of this variant. They keep their owners and rights.
     pub(super) const fn functions(self) -> &'static str {
         match self {
             Self::Open => include_str!("../sql/schema/variants/claims_open.sql"),
@@ -117,7 +117,7 @@ impl Claims {
 }
 
 impl Memberships {
-    /// Their functions. They keep their owners and rights.
+    /// The functions of this variant. They keep their owners and rights.
     pub(super) const fn functions(self) -> &'static str {
         match self {
             Self::Tollgate => include_str!("../sql/schema/variants/membership_tollgate.sql"),
@@ -145,7 +145,7 @@ pub(super) async fn bring_into_force(
     transaction.commit().await.map_err(failed)
 }
 
-/// Which texts the functions have that there are two texts of; the first of each pair where there is none yet.
+/// The variants that are in force; the first of each pair if the schema has none yet.
 async fn in_force(
     transaction: &Transaction<'_>,
     schema: &Schema,

@@ -1,4 +1,4 @@
-//! Steps and declared texts come to the same catalog, and what is in force is what is declared.
+//! Steps and declared texts make the same catalog, and a migration brings every declared text into force.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -50,7 +50,7 @@ pub(crate) async fn facts(client: &Client, schema: &Schema) -> BTreeSet<String> 
     facts.map(|fact| fact.replace(schema.name(), "tollgate")).collect()
 }
 
-/// What is only on one side.
+/// The facts that only one side has.
 fn difference(one: &BTreeSet<String>, other: &BTreeSet<String>) -> Vec<String> {
     let lost = one.difference(other).map(|fact| format!("- {fact}"));
     lost.chain(other.difference(one).map(|fact| format!("+ {fact}"))).collect()
@@ -77,7 +77,7 @@ fn every_declared_text_is_used_and_every_function_has_its_rights() {
     let embedded: BTreeSet<_> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files("functions"), embedded);
     for (name, text) in &functions {
-        // One function, one file, and none that is edited by another.
+        // One file creates one function, and no file edits another file's function.
         let made: Vec<_> = text.match_indices("create or replace function ").collect();
         assert!(made.len() == 1 && text.contains(&format!("function tollgate.{name}(")), "{name}");
     }
@@ -109,7 +109,7 @@ async fn the_steps_and_what_is_declared_come_to_the_same_schema() {
     let found = difference(&apart, &facts(&clients.1, &own).await);
     assert_eq!(found, Vec::<String>::new());
 
-    // Of an organization's own schema nothing differs from the shared one but its wall.
+    // An organization's own schema differs from the shared one by `only_organization` alone.
     let mut wall = difference(&shared, &apart);
     wall.retain(|fact| !fact.contains("only_organization"));
     assert_eq!(wall, Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Sends what is asked about an organization to where it is.
+//! Sends each statement about an organization to the place of its rows.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,18 +19,18 @@ use crate::{
     },
 };
 
-/// All places, as one store. Cheap to clone; clones share connections and what they know.
+/// All places, as one store. Cheap to clone; clones share connections and the known places.
 ///
-/// Where an organization is, it knows from the directory in the main database: all that are not in the shared tables
-/// by [`read`](Self::read), and each again when its place answers that it is not there. An organization that it
-/// does not know of is in the shared tables, for which nothing is asked beside the call itself.
+/// The directory in the main database says where organizations are. [`read`](Self::read) loads all organizations that
+/// are not in the shared tables. An organization is looked up again when its place answers that it is not there. An
+/// organization that is not known here is in the shared tables, so its calls need no lookup.
 ///
-/// What meets an organization on its move waits for the end of it, for a bounded time. Calls of one organization are
-/// put together in front of all that: those that come meanwhile go to the new place in one statement.
+/// A call that meets a move waits for the end of the move, for a bounded time. Calls of one organization are batched
+/// before that, so the calls that arrive meanwhile go to the new place in one statement.
 #[derive(Clone)]
 pub struct Places(Coalescer<Anywhere>);
 
-/// The statements about calls, each sent to where its organization is.
+/// The statements about calls, each sent to the place of its organization.
 #[derive(Clone)]
 pub(super) struct Anywhere(Arc<Inner>);
 
@@ -43,30 +43,30 @@ struct Inner {
     turns: Turns,
 }
 
-/// Where an organization is, and the store there: none if the configuration does not have that database.
+/// The place of an organization, and the store there: `None` if the configuration does not have that database.
 #[derive(Clone)]
 struct Home {
     place: Place,
     store: Option<PostgresStore>,
 }
 
-/// What an answer says of where the organization is.
+/// What an error says about the place of the organization.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hint {
-    /// Not there.
+    /// The organization is not there.
     Away,
-    /// There, and about to leave.
+    /// The organization is there, and is being moved.
     Moving,
-    /// Nothing for certain: a place may be gone with everything in it.
+    /// Nothing for certain: the place may have been removed.
     Perhaps,
 }
 
 impl Places {
-    /// How long to wait for the end of a move, where nothing else is said.
+    /// The usual time that a call waits for the end of a move.
     pub const WAIT_MAX: Duration = Duration::from_secs(10);
 
     /// The places of the main database, and further databases by the names that the directory has for them. A
-    /// call waits for `wait_max` at the most until its organization has moved.
+    /// call waits at most `wait_max` for the end of a move.
     pub fn new(
         main: Pool,
         databases: impl IntoIterator<Item = (String, Pool)>,
@@ -75,7 +75,7 @@ impl Places {
         Self::with(main, databases, wait_max, Options::default())
     }
 
-    /// As [`new`](Self::new), with other bounds of what is put together and waits.
+    /// As [`new`](Self::new), with other bounds for the batches and the queues of calls.
     pub fn with(
         main: Pool,
         databases: impl IntoIterator<Item = (String, Pool)>,
@@ -94,7 +94,7 @@ impl Places {
         Self(Coalescer::new(Anywhere(Arc::new(inner)), options))
     }
 
-    /// The same places, on one more connection to each, as [`Pool::beside`].
+    /// The same places, on one more connection to each database, as [`Pool::beside`].
     pub(in crate::postgres) fn beside(&self, statement_max: Duration) -> Result<Self, StoreError> {
         let inner = self.inner();
         let mut further = Vec::with_capacity(inner.databases.len());
@@ -104,11 +104,11 @@ impl Places {
         Ok(Self::new(inner.main.pool().beside(statement_max)?, further, inner.wait_max))
     }
 
-    /// Reads the whole directory. To be done once before the first call, so that not each of them is sent to the wrong
-    /// place first.
+    /// Reads the whole directory. To be done once before the first call: otherwise the first call of an organization
+    /// may go to the wrong place first.
     ///
     /// # Errors
-    /// The main database is away.
+    /// The main database is unavailable.
     pub async fn read(&self) -> Result<(), StoreError> {
         let inner = self.inner();
         let placed = directory::placed(inner.main.door()).await?;
@@ -125,15 +125,15 @@ impl Places {
         &self.inner().main
     }
 
-    /// Where the organization is, by what is known here.
+    /// The place of the organization, as it is known here.
     pub fn place_of(&self, id: OrganizationId) -> Place {
         self.inner().home(id).place
     }
 
-    /// Where the directory says that the organization is, and what is under way with it.
+    /// The place of the organization and the state of its move, from the directory.
     ///
     /// # Errors
-    /// [`UnknownOrganization`](StoreError::UnknownOrganization), or the main database is away.
+    /// [`UnknownOrganization`](StoreError::UnknownOrganization), or the main database is unavailable.
     pub async fn standing(&self, id: OrganizationId) -> Result<Standing, StoreError> {
         directory::standing(self.main().door(), id).await
     }
@@ -143,14 +143,14 @@ impl Places {
         self.further().keys().map(String::as_str)
     }
 
-    /// As [`Pool::sealed`]: one seal is good in all places.
+    /// As [`Pool::sealed`]: one seal is valid in all places.
     pub fn sealed<'a>(&'a self, claims: &'a str) -> Sealed<'a> {
         self.main().pool().sealed(claims)
     }
 
-    /// Asks the organization's place, wherever it is and goes meanwhile.
+    /// Calls `ask` with the store of the organization's place, and follows the organization if it moves meanwhile.
     ///
-    /// `ask` is called again only after an answer that says that nothing was done.
+    /// `ask` is called again only after an error that says that nothing was done.
     pub(in crate::postgres) async fn ask<'a, T>(
         &self,
         id: OrganizationId,
@@ -169,19 +169,19 @@ impl Places {
         &self.inner().databases
     }
 
-    /// The stores of the schemas that are known here, in the order of their organizations.
+    /// The stores of organizations' own schemas that are known here, in the order of their organizations.
     pub(super) fn schemas(&self) -> BTreeMap<OrganizationId, PostgresStore> {
         let placed = self.inner().placed.load();
         let schemas = placed.iter().filter(|(_, home)| home.place == Place::Schema);
         schemas.filter_map(|(id, home)| Some((*id, home.store.clone()?))).collect()
     }
 
-    /// The organizations that are known to be elsewhere than in the shared tables.
+    /// The organizations that are known to be outside the shared tables.
     pub(super) fn placed(&self) -> Vec<OrganizationId> {
         self.inner().placed.load().keys().copied().collect()
     }
 
-    /// Those that are known to be in this place.
+    /// The organizations that are known to be in this place.
     pub(super) fn placed_at(&self, place: &Place) -> impl Iterator<Item = OrganizationId> {
         let placed = self.inner().placed.load();
         let here = placed.iter().filter(|(_, home)| home.place == *place).map(|(id, _)| *id);
@@ -205,7 +205,7 @@ impl Places {
 impl Anywhere {
     const PAUSE_MIN: Duration = Duration::from_millis(10);
     const PAUSE_MAX: Duration = Duration::from_millis(250);
-    /// How often one call goes on to another place. Nobody moves that fast.
+    /// How often one call follows its organization to another place. No organization moves that fast.
     const HOPS_MAX: usize = 8;
 
     /// As [`Places::ask`].
@@ -245,7 +245,7 @@ impl Anywhere {
                 Err(error) => error,
             };
             let Some(hint) = Hint::of(&error, &home.place) else { return Err(error) };
-            // Seldom, so that no call has room for it in its own future.
+            // Boxed because it is rare: otherwise it would enlarge every call's future.
             if Box::pin(self.0.look_again(id)).await.is_err() {
                 return Err(passing(error));
             }
@@ -313,7 +313,7 @@ impl Hint {
         match PostgresError::of(error).and_then(PostgresError::code) {
             Some(code) if code.code() == error::MOVED_AWAY => Some(Self::Away),
             Some(code) if code.code() == error::BEING_MOVED => Some(Self::Moving),
-            // An organization that is not in the main database is in none.
+            // An organization that the main database does not have exists in no other place.
             _ if *place == Place::Row => None,
             _ if matches!(error, StoreError::UnknownOrganization) => Some(Self::Away),
             _ => Some(Self::Perhaps),
@@ -321,13 +321,13 @@ impl Hint {
     }
 }
 
-/// Whether the server said so, and did nothing: anything else may have been done all the same.
+/// Whether the error is the server's answer, so nothing was done. After any other error the statement may have run.
 fn is_answer(error: &StoreError) -> bool {
     PostgresError::of(error).is_some_and(|error| error.code().is_some())
         || matches!(error, StoreError::UnknownOrganization)
 }
 
-/// The directory has the organization, so its place will have it, too.
+/// Makes a missing organization a passing error: the directory has the organization, so its place will have it, too.
 fn passing(error: StoreError) -> StoreError {
     if matches!(error, StoreError::UnknownOrganization) {
         let cause = PostgresError::text("the organization is not in its place");

@@ -1,4 +1,4 @@
-//! What the main database says of where organizations are.
+//! Reads from the directory in the main database where organizations are.
 
 use tokio_postgres::{Row, types::Type};
 
@@ -27,14 +27,14 @@ pub(super) async fn placed(main: &Door) -> Result<Vec<(OrganizationId, Place)>, 
     rows.iter().map(|row| Ok((OrganizationId::new(column(row, 0)?), place(row, 1)?))).collect()
 }
 
-/// Where the organization is; `None` for one that there is not.
+/// The place of the organization; `None` if the organization does not exist.
 pub(super) async fn place_of(main: &Door, id: OrganizationId) -> Result<Option<Place>, StoreError> {
     let claims = own_claims(None, Some(Role::Platform.as_str()));
     let rows = main.run(&claims, DoorRole::Platform, &PLACE_OF, &[&id.as_uuid()]).await?;
     rows.first().map(|row| place(row, 0)).transpose()
 }
 
-/// Where the organization is, and what is under way with it.
+/// The place of the organization, and the state of its move.
 pub(super) async fn standing(main: &Door, id: OrganizationId) -> Result<Standing, StoreError> {
     let claims = own_claims(None, Some(Role::Platform.as_str()));
     let rows = main.run(&claims, DoorRole::Platform, &STANDING, &[&id.as_uuid()]).await?;

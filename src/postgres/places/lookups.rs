@@ -1,4 +1,4 @@
-//! Looks into the directory that many callers share: while an organization moves, all its calls ask for it again and
+//! Lookups in the directory that callers share: while an organization moves, all its calls look it up again and
 //! again.
 
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use crate::domain::ids::OrganizationId;
 
 const STRIPES: usize = 16;
-/// Looks that are older matter to nobody.
+/// How long a lookup is remembered. No caller has waited longer.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
 /// When each organization was last looked up. Organizations share a few locks.
@@ -16,8 +16,8 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 pub(super) struct Lookups([Mutex<Vec<(OrganizationId, Instant)>>; STRIPES]);
 
 impl Lookups {
-    /// Looks the organization up, unless somebody else has begun to since `asked`: then what that found is in
-    /// place when this returns, and so is whatever it failed to find. Whether it looked.
+    /// Looks the organization up, unless another caller has begun a lookup since `asked`. Then this waits until that
+    /// lookup has ended, whether it succeeds or fails. Returns whether this caller looked.
     pub(super) async fn share<E>(
         &self,
         id: OrganizationId,

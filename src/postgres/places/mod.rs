@@ -1,8 +1,8 @@
-//! Where an organization's rows are: in the tables that all share, in a schema of its own, or in a database of its
-//! own; and moving it from one to another while calls go on.
+//! Where an organization's rows are: in the shared tables, in a schema of its own, or in a database of its own. An
+//! organization can move from one place to another while its calls go on.
 //!
 //! The main database has the directory: `organizations` has a row of every organization there, wherever its other
-//! rows are. [`Places`] sends each call to where its organization is, and a [`Mover`] moves one.
+//! rows are. [`Places`] sends each call to the place of its organization, and a [`Mover`] moves organizations.
 //!
 #![doc = include_str!("../../../docs/placements.md")]
 

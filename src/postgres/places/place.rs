@@ -14,7 +14,7 @@ pub enum Place {
     Row,
     /// In a schema of its own in the main database.
     Schema,
-    /// In the database that the configuration calls so.
+    /// In the database that has this name in the configuration.
     Database(String),
 }
 
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// What the directory calls the place beside its kind: the schema or the database.
+    /// The name of the place in the directory: that of the schema or the database.
     pub fn name(&self, id: OrganizationId) -> Option<String> {
         match self {
             Self::Row => None,
@@ -45,7 +45,7 @@ impl Place {
         }
     }
 
-    /// As the directory says it; `None` for what this program does not know.
+    /// Reads the columns of the directory; `None` for a kind of place that this program does not know.
     pub(super) fn from_directory(placement: &str, name: Option<String>) -> Option<Self> {
         match (placement, name) {
             ("row", None) => Some(Self::Row),
@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// `row`, `schema`, or `database:` and its name.
+/// Writes `row`, `schema`, or `database:` and its name.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! The same prices in every place: usage names them by their ids.
+//! Copies prices with their ids to every place, because usage rows name prices by id.
 
 use tokio_postgres::types::Type;
 
@@ -21,11 +21,11 @@ const ADD: Statement = Statement::new(
 );
 
 impl Places {
-    /// Puts the prices of the main database into all other places. Where one is away, the others get them
-    /// nevertheless.
+    /// Copies the prices of the main database to all other places. If a place is unavailable, the others still get
+    /// them.
     ///
     /// # Errors
-    /// A database is away.
+    /// A database is unavailable.
     pub async fn copy_prices(&self) -> Result<(), StoreError> {
         self.read().await?;
         let further = self.further().values().cloned();

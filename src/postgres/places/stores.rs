@@ -131,7 +131,7 @@ impl Batches for Anywhere {
             let verdicts = self.ask(organization, move |store| {
                 Box::pin(async move {
                     let verdicts = store.statements().hold_all(organization, calls).await?;
-                    // Verdicts, but of a place that may not be the right one.
+                    // This may be the wrong place. The error makes `ask` look the organization up again.
                     if verdicts.contains(&HoldVerdict::UnknownOrganization) {
                         return Err(StoreError::UnknownOrganization);
                     }
@@ -157,7 +157,8 @@ impl Batches for Anywhere {
         }))
     }
 
-    /// The next heartbeat comes soon: others are not to wait for the end of a move.
+    /// Does not wait for the end of a move: the next heartbeat comes soon, and other organizations' heartbeats must
+    /// not be late.
     fn renew_all<'a>(
         &'a self,
         organization: OrganizationId,
@@ -171,7 +172,7 @@ impl Batches for Anywhere {
         }))
     }
 
-    /// The organization may have moved since they were granted.
+    /// Asks for the place again, because the organization may have moved since the holds were granted.
     fn give_back_all<'a>(
         &'a self,
         organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! Rows that are not where the directory says that their organization is.
+//! Finds rows in other places than the one that the directory says.
 
 use std::collections::HashMap;
 
@@ -21,11 +21,11 @@ const AT_REST: Statement =
     Statement::new(include_str!("../sql/statements/places/at_rest.sql"), &[Type::UUID]);
 
 impl Places {
-    /// Adds to the proof of a place what is in it that should be elsewhere. Organizations that are just being moved
-    /// are left out.
+    /// Adds to the proof of a place the organizations and rows in it that should be elsewhere. Organizations that are
+    /// being moved are left out.
     ///
     /// # Errors
-    /// A database is away.
+    /// A database is unavailable.
     pub async fn prove_strays(&self, place: &str, proof: &mut Proof) -> Result<(), StoreError> {
         self.read().await?;
         match (Schema::named(place), self.further().get(place)) {
@@ -44,7 +44,7 @@ impl Places {
         }
     }
 
-    /// Those that a place says are in use there must be those that the directory says are there.
+    /// Every organization that is in use in a place must be in that place by the directory.
     async fn prove_residents(
         &self,
         store: &PostgresStore,
@@ -58,7 +58,9 @@ impl Places {
                 let standing = self.standing(id).await;
                 let where_it_is = match standing {
                     Ok(standing) => format!("the directory says {}", standing.place),
-                    Err(StoreError::UnknownOrganization) => "the directory has no such one".into(),
+                    Err(StoreError::UnknownOrganization) => {
+                        "the directory has no such organization".into()
+                    }
                     Err(error) => return Err(error),
                 };
                 proof.stray(&id.to_string(), format!("is in use here; {where_it_is}"));
@@ -67,7 +69,7 @@ impl Places {
         Ok(())
     }
 
-    /// Of those that are elsewhere, the shared tables have the directory's row and no other.
+    /// Of an organization that is elsewhere, the shared tables may have its row in the directory and no other row.
     async fn prove_nothing_left(&self, proof: &mut Proof) -> Result<(), StoreError> {
         for id in self.placed() {
             if !self.is_at_rest(id).await? {
@@ -82,7 +84,7 @@ impl Places {
                 }
                 Err(error) if may_not(&error) => {
                     proof.not_checked(
-                        "what is left of organizations that have moved: this user cannot become tollgate_mover",
+                        "rows that moved organizations left behind: this user cannot become tollgate_mover",
                     );
                     return Ok(());
                 }

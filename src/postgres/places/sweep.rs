@@ -1,4 +1,4 @@
-//! Expiring what is overdue, in every place.
+//! Expires overdue holds in every place.
 
 use std::{
     fmt,
@@ -9,13 +9,13 @@ use std::{
 use super::Places;
 use crate::{domain::ids::OrganizationId, postgres::PostgresStore, store::StoreError};
 
-/// How many schemas one sweep visits. There may be many, and all replicas sweep.
+/// The most schemas that one sweep visits. There may be many, and every replica sweeps.
 const SCHEMAS_MAX: usize = 64;
-/// How old what is known of the directory may be: an organization that another gateway served until it died is
-/// swept here, though nobody has asked for it here.
+/// The maximum age of the known directory. So the holds of an organization are swept here even if the only gateway that
+/// served it has died.
 const READ_EVERY: Duration = Duration::from_mins(1);
 
-/// Whose turn it is.
+/// Which schemas the next sweep visits, and when the directory was last read.
 #[derive(Default)]
 pub(super) struct Turns(Mutex<Turn>);
 
@@ -27,11 +27,11 @@ struct Turn {
 }
 
 impl Places {
-    /// As [`PostgresStore::sweep`], in the shared tables, in all further databases and in some of the schemas: the
-    /// next ones the next time. A place that is away is logged, and keeps no other from being swept.
+    /// As [`PostgresStore::sweep`], in the shared tables, in all further databases and in some of the schemas. The next
+    /// sweep visits the next schemas. A place that is unavailable is logged; the others are swept all the same.
     ///
     /// # Errors
-    /// The main database is away.
+    /// The main database is unavailable.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let mut expired = self.main().sweep().await?;
         if self.turns().must_read() {
@@ -63,7 +63,7 @@ impl Turns {
         must
     }
 
-    /// Those behind the last one, then from the first.
+    /// The schemas after the one that was swept last, then those from the first on.
     fn next(
         &self,
         mut schemas: Vec<(OrganizationId, PostgresStore)>,

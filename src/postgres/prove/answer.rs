@@ -1,4 +1,4 @@
-//! One statement is tried, and its answer is judged.
+//! Tries one statement, and judges its answer.
 
 use futures_util::TryStreamExt;
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
@@ -6,17 +6,17 @@ use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 use super::{execute, report::Proof};
 use crate::{postgres::error, store::StoreError};
 
-/// What a statement got.
+/// The outcome of a statement.
 pub(super) enum Answer {
-    /// No right, or no policy that lets it through.
+    /// Refused: no right, or no policy that admits it.
     Refused,
-    /// This many rows, or bytes.
+    /// Executed: this many rows, or lines of a COPY.
     Rows(u64),
-    /// A constraint stopped it: the policies did not.
+    /// A constraint refused it: the policies had let it through.
     Through,
     /// The claims have no valid seal.
     Unsealed,
-    /// Something else, which shows nothing.
+    /// Another error, which proves nothing.
     Unclear(String),
 }
 
@@ -55,7 +55,7 @@ pub(super) fn judge(
     }
 }
 
-/// One statement between savepoints, in one flush.
+/// Tries one statement after a savepoint and rolls it back, all in one flush.
 pub(super) async fn attempt(
     client: &Client,
     sql: &str,
@@ -102,7 +102,7 @@ fn refusal(error: &tokio_postgres::Error) -> Result<Answer, StoreError> {
     }
 }
 
-/// How many lines of a COPY there are, or have `marker` in them.
+/// Counts the lines of a COPY, or only those that contain `marker`.
 pub(super) async fn copied(
     client: &Client,
     sql: &str,
@@ -125,7 +125,7 @@ pub(super) async fn copied(
     })
 }
 
-/// How many rows the top of a plan says it gave.
+/// Counts the rows that the top node of the plan returned.
 pub(super) async fn explained(
     client: &Client,
     sql: &str,
@@ -141,13 +141,13 @@ pub(super) async fn explained(
     Ok(Answer::Rows(plan.map_or(0, given_by)))
 }
 
-/// `Seq Scan on usage (actual rows=2 loops=1)`; from 18 on `rows=2.00`, an average over the loops.
+/// Reads `Seq Scan on usage (actual rows=2 loops=1)`. Since Postgres 18 it is `rows=2.00`, an average over the loops.
 fn given_by(node: &str) -> u64 {
     let Some((_, rows)) = node.split_once("actual rows=") else { return 0 };
     let (rows, _) = rows.split_once(' ').unwrap_or((rows, ""));
     let (whole, fraction) = rows.split_once('.').unwrap_or((rows, ""));
     let some = u64::from(fraction.bytes().any(|digit| digit != b'0'));
-    // What cannot be read is no proof that there was nothing.
+    // A number that cannot be read does not prove that there were no rows.
     whole.parse::<u64>().map_or(1, |rows| rows.saturating_add(some))
 }
 

@@ -1,4 +1,4 @@
-//! The checks of the catalog: one query, one for newer servers, and one look at where policies call functions.
+//! The checks of the catalog: one query, one more for newer servers, and a check of where policies call functions.
 
 use tokio_postgres::types::ToSql;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{postgres::error, store::StoreError};
 
-/// Rights on settings.
+/// The first version of Postgres that has rights on settings.
 const PARAMETER_RIGHTS_SINCE: i32 = 150_000;
 
 pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), StoreError> {
@@ -54,7 +54,7 @@ pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), 
     Ok(())
 }
 
-/// Whether an expression, as the catalog writes it, calls a function of ours outside every sub-select.
+/// Whether an expression, as the catalog writes it, calls one of our functions outside all sub-selects.
 fn calls_once_a_row(expression: &str, schema: &str) -> bool {
     let ours = format!("{schema}.");
     let mut depths = Vec::new();

@@ -1,13 +1,13 @@
-//! What is checked: each check with its code, its name and what to do where it fails.
+//! All checks, each with its code, its name and its remedy.
 
 /// One check. Codes and names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// `C01`… of the catalog, `P01`… by trying.
+    /// `C01`… for checks of the catalog, `P01`… for checks by trying.
     pub code: &'static str,
-    /// What it is called.
+    /// The name of the check.
     pub name: &'static str,
-    /// What to do where it fails.
+    /// What to do if the check fails.
     pub remedy: &'static str,
 }
 
@@ -55,7 +55,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "C08",
         "role_membership",
-        "revoke the membership: only tollgate_login becomes what people are, with inherit false, without admin option",
+        "revoke the membership: only tollgate_login may become the roles of people, with inherit false and without \
+         admin option",
     ),
     check(
         "C09",
@@ -87,7 +88,7 @@ pub const CHECKS: &[Check] = &[
     check("C16", "sequence_rights", "revoke the right; ids come from the gateway"),
     check("C17", "publication", "drop the table from the publication"),
     check("C18", "schema_rights", "revoke create on the schema; only usage, by role"),
-    check("C19", "trigger_or_rule", "drop it: what is written is written by functions that say so"),
+    check("C19", "trigger_or_rule", "drop it: only functions that are called by name may write"),
     check(
         "C20",
         "role_settings",
@@ -103,8 +104,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "C24",
         "seals",
-        "the keys are for tollgate_rls_helper alone: tollgate migrate brings their rights into force, and with --seal-key or \
-         --unseal replaces the functions",
+        "only tollgate_rls_helper may read the keys: `tollgate migrate` brings the rights into force, and with \
+         --seal-key or --unseal replaces the functions",
     ),
     check(
         "C25",
@@ -129,7 +130,7 @@ pub const CHECKS: &[Check] = &[
     check(
         "C29",
         "keys_are_there",
-        "alter table … add, in these words; rows that it refuses have been written past it",
+        "alter table … add this constraint or index; rows that it refuses were written while it was missing",
     ),
     check(
         "C30",
@@ -139,7 +140,8 @@ pub const CHECKS: &[Check] = &[
     check(
         "C31",
         "no_circle",
-        "break the circle: a string body binds nothing, and a table of its own can refer to both; distributed engines refuse circles",
+        "break the circle: use a string body, which depends on nothing, or a third table that references both; \
+         distributed engines refuse circles",
     ),
     check(
         "P00",
@@ -154,7 +156,7 @@ pub const CHECKS: &[Check] = &[
     check(
         "P02",
         "role_of_the_claims",
-        "the policy must ask for the role in the claims, not only for the database role",
+        "the policy must check the role in the claims, not only the database role",
     ),
     check(
         "P03",
@@ -170,17 +172,18 @@ pub const CHECKS: &[Check] = &[
     check(
         "P06",
         "forged_claims",
-        "claims must be verified wherever they count: by unsealed(), which verified() asks, which jwt() and enter() ask",
+        "verify claims wherever they count: jwt() and enter() must call verified(), which must call unsealed()",
     ),
     check(
         "P07",
         "rows_in_use_stay",
-        "the mover's policies of INSERT and DELETE must ask for (select tollgate.is_away())",
+        "the mover's policies of INSERT and DELETE must require (select tollgate.is_away())",
     ),
     check(
         "P08",
         "rows_are_in_their_place",
-        "`tollgate org show` says where the organization is; `tollgate org move` to there removes what is left elsewhere",
+        "`tollgate org show` says where the organization is; `tollgate org move` to that place removes the rows left \
+         elsewhere",
     ),
 ];
 
@@ -188,53 +191,54 @@ pub const CHECKS: &[Check] = &[
 pub(super) const REFERENCE_TABLES: &[(&str, &str)] = &[
     ("prices", "the list prices, the same for everybody"),
     ("price_tiers", "rows of prices"),
-    (
-        "seal_keys",
-        "what claims are sealed with: the gateways' own, and nobody reads it but who verifies",
-    ),
+    ("seal_keys", "the gateways' keys for seals; only the role that verifies seals reads them"),
     ("schema_history", "which migrations ran; the login reads it for readiness"),
 ];
 
-/// Tables of what was done to the schema: only a migration writes them, and only the login reads them besides.
+/// Tables with the history of the schema: only migrations write them, and only migrations and the login read them.
 pub(super) const HISTORY: &[(&str, &str)] =
-    &[("schema_history", "one organization's people have no use for it")];
+    &[("schema_history", "no role of an organization needs it")];
 
-/// Functions that may go past row security, as the helper's role.
+/// Functions that may bypass row-level security, in the helper's role.
 pub(super) const PAST_ROW_SECURITY: &[(&str, &str)] = &[
-    ("get_org_role", "policies on the membership table would ask themselves for ever"),
+    (
+        "get_org_role",
+        "the policies of the membership table call it: under row security they would call themselves without end",
+    ),
     ("is_org_member", "as get_org_role"),
-    ("check_membership", "says whether get_org_role can read its source, and no rows of it"),
+    ("check_membership", "says whether get_org_role can read its source, and shows no rows"),
     (
         "unsealed",
-        "reads the keys of seals, and gives back the claims that it was given, or an error",
+        "reads the keys of seals, and returns only the claims that it was given, or an error",
     ),
     ("check_sealing", "says whether unsealed takes the claims that it is given"),
 ];
 
-/// Functions of the ledger that put no claims into force.
-pub(super) const UNENTERED: &[(&str, &str)] = &[("price_book", "reads prices, which are nobody's")];
+/// Functions owned by the ledger's role that put no claims into force.
+pub(super) const UNENTERED: &[(&str, &str)] =
+    &[("price_book", "reads list prices, which belong to no organization")];
 
-/// Functions of the ledger that may be called by others, and write nothing that a move could miss.
+/// Functions owned by the ledger's role that other roles may call, and that write nothing that a move could miss.
 pub(super) const WITHOUT_A_LOOK: &[(&str, &str)] = &[
-    ("create_organization", "makes an organization, which nobody moves yet"),
-    ("standing", "reads, and says behind that whether the organization is elsewhere"),
+    ("create_organization", "creates an organization, which cannot be moving yet"),
+    ("standing", "reads, and then checks whether the organization is elsewhere"),
     ("agreement", "as standing"),
-    ("reconcile", "reads; the door looks where the organization is"),
+    ("reconcile", "reads; the door checks where the organization is"),
     ("models_called", "as reconcile"),
     ("settled_calls", "as reconcile"),
     ("check_prices", "as reconcile"),
     ("account_window_as_platform", "as reconcile"),
     ("account_lines_as_platform", "as reconcile"),
-    ("stay", "is the look"),
+    ("stay", "is the check itself"),
 ];
 
 /// Unique indexes over all organizations.
 pub(super) const GLOBAL_KEYS: &[(&str, &str)] = &[];
 
-/// Tables of which the operator's staff sees rows of every organization, with platform claims.
+/// Tables in which the operator's staff sees the rows of every organization, with platform claims.
 pub(super) const OPERATORS_TABLES: &[(&str, &str)] = &[
-    ("organizations", "makes, names and suspends them"),
-    ("memberships", "makes the first owner"),
+    ("organizations", "creates, names and suspends them"),
+    ("memberships", "appoints the first owner"),
     ("policies", "sets what was agreed on"),
     ("credit_balances", "sells credits and reconciles"),
     ("credit_holds", "finds organizations with overdue holds; amounts are hidden"),
@@ -243,11 +247,11 @@ pub(super) const OPERATORS_TABLES: &[(&str, &str)] = &[
     ("price_markups", "as price_overrides"),
     ("budgets", "sets what was agreed on"),
     ("budget_usage", "sees how far budgets are used"),
-    ("budget_events", "reads when budgets came to their thresholds"),
+    ("budget_events", "reads when budgets reached their thresholds"),
     ("rate_limits", "sets what was agreed on"),
     ("kill_switches", "stops a scope, and sees which are stopped"),
-    ("usage_daily", "what an organization comes to, not who in it"),
-    ("break_glass_grants", "sees whom it may look into, and until when"),
+    ("usage_daily", "reads the totals of an organization, not of its people"),
+    ("break_glass_grants", "sees which organizations it may look into, and until when"),
 ];
 
 pub(super) fn names(list: &[(&'static str, &str)]) -> Vec<&'static str> {

@@ -1,4 +1,4 @@
-//! Where claims must be sealed: what forged ones are good for. Nothing.
+//! Proves that forged claims gain nothing where claims must be sealed.
 
 use uuid::Uuid;
 
@@ -13,13 +13,13 @@ use super::{
 };
 use crate::{clock::unix_millis, postgres::Seal, store::StoreError};
 
-/// Longer than a seal is good, or may be good for.
+/// Longer than a seal is valid, and longer than it may be valid.
 const FAR_OFF_MS: i64 = 600_000;
-/// Claims of the other organization that no gateway has sealed now, each with a word for it.
+/// Forged claims of the other organization, each with a word for the forgery.
 pub(super) fn forms(seal: &Seal, canaries: &Canaries, role: &str) -> Vec<(&'static str, String)> {
     let of = |organization, user| claims(organization, user, role_of(role)).to_string();
     let (own, other) = (&canaries.own, &canaries.other);
-    // As the other's own person, whoever that is.
+    // The claims name the other organization's canary as the person.
     let theirs = of(other.organization, &other.marker);
     forgeries(seal, &of(own.organization, &own.marker), &theirs)
 }
@@ -42,7 +42,7 @@ fn forgeries(seal: &Seal, own: &str, theirs: &str) -> Vec<(&'static str, String)
     ]
 }
 
-/// One role on the other organization's row of one table, with forged claims of that organization.
+/// Tries to reach the other organization's row of one table as one role, with forged claims of that organization.
 pub(super) async fn reach(
     try_on: &Try<'_>,
     seal: &Seal,
@@ -70,7 +70,7 @@ pub(super) async fn reach(
             let answer = attempt(client, &sql, proof).await?;
             refused(proof, name, role, &format!("{verb} with claims {what}"), &answer);
         }
-        // In the middle of a statement that began with claims of its own.
+        // Injected in the middle of a statement that began with genuine claims.
         become_role(client, role, Some(&sent(Some(seal), &own))).await?;
         let sql = format!(
             "select t.organization_id from (select set_config('request.jwt.claims', {}, true) as claims offset 0) as injected \
@@ -89,7 +89,7 @@ fn refused(proof: &mut Proof, table: &str, role: &str, verb: &str, answer: &Answ
     }
 }
 
-/// Without a row of anybody: claims count under a seal, and forged ones do not.
+/// Without any rows: genuine claims under a seal count, and forged claims do not.
 pub(super) async fn claims_count(
     ground: &Ground<'_>,
     seal: &Seal,
@@ -119,7 +119,7 @@ pub(super) async fn claims_count(
     Ok(())
 }
 
-/// Whether anybody who should not reads the keys.
+/// Tries to read the keys of seals as every role that must not.
 pub(super) async fn keys(
     ground: &Ground<'_>,
     roles: &[&str],

@@ -1,8 +1,8 @@
-//! Every role calls every function it may, with what belongs to the other organization.
+//! Every role calls every function that it may call, with ids of the other organization.
 //!
-//! Called for the other organization with the own claims, a function must refuse or answer with nothing. Called for
-//! the own with ids of the other's rows, its answer may not have anything of the other's in it, and the other's
-//! rows must be as they were. Where claims must be sealed, it must refuse forged ones, for that reason.
+//! Called for the organization `other` with the claims of `own`, a function must refuse or return nothing. Called for
+//! `own` with ids from rows of `other`, it must return nothing of `other` and must not change its rows. Where claims
+//! must be sealed, a function must refuse forged claims because of their seal.
 
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
@@ -29,7 +29,7 @@ pub(super) async fn run(
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
     let (roles, _) = roles::roles(ground, proof).await?;
-    // Comparing all rows needs a user that sees them; the answers are judged by everyone.
+    // Comparing all rows needs a user that sees all of them. Answers can be judged by every user.
     let watch = watch(ground, canaries).await?;
     if watch.is_none() {
         proof.unchecked("what functions leave behind: this user does not see past row security");
@@ -53,7 +53,7 @@ pub(super) async fn run(
     execute(ground.client, "set local role none").await
 }
 
-#[expect(clippy::too_many_arguments, reason = "all of one call, and read nowhere else")]
+#[expect(clippy::too_many_arguments, reason = "the parameters of one call, used nowhere else")]
 async fn call(
     ground: &Ground<'_>,
     canaries: &Canaries,
@@ -71,7 +71,7 @@ async fn call(
     let answer = client.simple_query(sql).await;
     match answer {
         Err(error) if error.code().is_none() => return Err(error::failed(&error)),
-        // What it did is undone with it.
+        // The error has undone whatever the function did.
         Err(_) => {}
         Ok(answer) => {
             let text = text_of(&answer);
@@ -104,7 +104,7 @@ async fn call(
     execute(client, "rollback to savepoint call").await
 }
 
-/// Calls it for the other organization with forged claims of that one, in every form.
+/// Calls a function for the other organization, with every form of forged claims of that organization.
 async fn call_forged(
     ground: &Ground<'_>,
     canaries: &Canaries,
@@ -122,7 +122,7 @@ async fn call_forged(
             proof.found("P06", &function.signature, format!("{how} claims {what} as {role}"));
         };
         execute(client, "savepoint call").await?;
-        // Where it takes none, those in force count.
+        // For a function without a parameter for claims, the claims in force count.
         roles::become_role(client, role, (!takes_claims).then_some(claims.as_str())).await?;
         match client.simple_query(&function.call(ground, canaries, true, &claims)).await {
             Err(error) => match error.code() {
@@ -154,7 +154,7 @@ fn own_claims(canaries: &Canaries, role: &str) -> String {
     roles::sent(canaries.seal.as_ref(), &claims)
 }
 
-/// What a function says that has nothing to say.
+/// Whether an answer is an empty one.
 fn is_nothing(text: &str) -> bool {
     matches!(text, "" | "f" | "0" | "{}" | "[]")
 }
@@ -203,7 +203,7 @@ impl Function {
 fn argument(canaries: &Canaries, foreign: bool, claims: &str, name: &str, kind: &str) -> String {
     let Canaries { own, other, .. } = canaries;
     if let Some(element) = kind.strip_suffix("[]") {
-        // `p_request_ids` are ids of what `p_request_id` is.
+        // `p_request_ids` is an array of what `p_request_id` is.
         let name = name.strip_suffix('s').unwrap_or(name);
         return format!("array[{}]", argument(canaries, foreign, claims, name, element));
     }
@@ -213,7 +213,7 @@ fn argument(canaries: &Canaries, foreign: bool, claims: &str, name: &str, kind: 
             literal(&canary.organization.to_string())
         }
         ("p_claims", _) => literal(claims),
-        // A table that all of those functions know that take the name of one.
+        // A table that every function with this parameter accepts.
         ("p_table", _) => "'memberships'".to_owned(),
         (name, "uuid") => literal(&id_of(other, name.trim_start_matches("p_"))),
         (_, "text") => "'canary'".to_owned(),
@@ -225,14 +225,14 @@ fn argument(canaries: &Canaries, foreign: bool, claims: &str, name: &str, kind: 
     format!("{value}::{kind}")
 }
 
-/// The other's id of that name, wherever it has one.
+/// The other organization's value of that column, from any of its rows.
 fn id_of(other: &Canary, column: &str) -> String {
     let found = other.rows.values().find_map(|row| row.get(column)?.as_str());
     found.map_or_else(|| other.organization.to_string(), str::to_owned)
 }
 
-/// All rows of the other organization as they were planted: each call is rolled back, so that they are so before
-/// every call.
+/// The state of all rows of the other organization after they were planted. Each call is rolled back, so this is their
+/// state before every call.
 struct Watch {
     sql: String,
     before: Option<String>,

@@ -1,5 +1,5 @@
-//! Whether every key of the schema is there as this version made it: one that points at another table, or is
-//! unique, within an organization keeps its rows together even where our code has a bug.
+//! Checks that the schema has every key that this version makes. Foreign keys and unique keys within an organization
+//! keep its rows consistent even if our code has a bug.
 
 use std::collections::HashSet;
 

@@ -1,15 +1,19 @@
 //! Shows that one organization cannot reach another, on this installation, now.
 //!
-//! Three steps: the catalog is checked for everything that would let row security be gone round; rows of two invented
-//! organizations are put into every table, and every role tries every verb on the one from within the other; and
-//! every function is called with what belongs to the other. Where claims must be sealed, all of it is done under
-//! seals, and once more with forged ones. All of it happens in one transaction that is rolled
-//! back. [`Scope::ReadOnly`] writes nothing: it checks the catalog, and reads as every role for an
-//! organization that is not there.
+//! Three steps:
+//! - The catalog is checked for everything that would let a role bypass row-level security.
+//! - Rows of two invented organizations are inserted into every table. Every role then tries every verb on the rows of
+//!   one organization with the claims of the other.
+//! - Every function is called with ids of the other organization.
 //!
-//! An organization's own schema is proven in the same way, and that it takes no row of another one.
+//! Where claims must be sealed, all of this is done with sealed claims, and once more with forged ones. Everything
+//! happens in one transaction that is rolled back. [`Scope::ReadOnly`] writes nothing: it checks the catalog, and reads
+//! as every role for an organization that does not exist.
 //!
-//! Everything is read from the catalog, so a new table is proven, or found wanting, without a change here.
+//! An organization's own schema is proven in the same way. There the proof also checks that the schema takes no row of
+//! another organization.
+//!
+//! Everything is read from the catalog, so a new table is proven, or reported, without a change here.
 //!
 #![doc = include_str!("../../../docs/isolation.md")]
 
@@ -46,20 +50,21 @@ pub enum Scope<'a> {
     Catalog,
     /// Only what roles can do to this table.
     Table(&'a str),
-    /// Only what functions do for those who may call them.
+    /// Only what functions do for the roles that may call them.
     Functions,
 }
 
 /// Proves the shared schema of the database, in a transaction of its own that leaves nothing behind.
 ///
 /// # Errors
-/// The database is away, or its schema is not (yet) this program's; not where isolation fails: that is in the [`Proof`].
+/// The database is unavailable, or its schema is not (yet) this program's. A failure of isolation is no error: it is
+/// in the [`Proof`].
 pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError> {
     run_in(config, &Schema::SHARED, scope, None).await
 }
 
-/// As [`run`], of any schema of ours, and with the seal of a gateway, for a user who may not read the keys where
-/// claims must be sealed.
+/// As [`run`], for any of our schemas. The seal of a gateway is for a user who may not read the keys, where claims
+/// must be sealed.
 ///
 /// # Errors
 /// As [`run`].
@@ -154,12 +159,12 @@ impl Ground<'_> {
         format!("{}.{}", self.schema, ident(name))
     }
 
-    /// A text of the program, about this schema.
+    /// Executes a text of the program, rewritten for this schema.
     async fn execute(&self, sql: &str) -> Result<(), StoreError> {
         execute(self.client, &self.schema.read(sql)).await
     }
 
-    /// The rows of a query of the program, about this schema.
+    /// The rows of a query of the program, rewritten for this schema.
     async fn query(
         &self,
         sql: &str,

@@ -1,4 +1,4 @@
-//! What newer servers can do to a row: statements that older ones do not have.
+//! Statements that only newer servers have.
 
 use uuid::Uuid;
 
@@ -6,24 +6,24 @@ const MERGE_SINCE: i32 = 150_000;
 const MERGE_RETURNING_SINCE: i32 = 170_000;
 const RETURNING_OLD_SINCE: i32 = 180_000;
 
-/// The other organization's row, and who is after it.
+/// The other organization's row, and what the statements on it need.
 pub(super) struct Target<'a> {
     pub(super) table: &'a str,
     pub(super) own: Uuid,
     pub(super) other: Uuid,
-    /// One that the role may change, as SQL takes its name.
+    /// A column that the role may change, quoted for SQL.
     pub(super) column: &'a str,
-    /// The other's row, as something to select from.
+    /// The other organization's row, as an expression to select from.
     pub(super) row: &'a str,
-    /// The columns that a row is given, as SQL takes their names.
+    /// The columns that a row is given, quoted for SQL.
     pub(super) columns: &'a [String],
-    /// Inserts the other's row once more.
+    /// The statement that inserts the other organization's row once more.
     pub(super) insert: &'a str,
-    /// The primary key's name, as SQL takes it.
+    /// The name of the primary key, quoted for SQL.
     pub(super) key: Option<&'a str>,
 }
 
-/// What cannot be tried on a server of this version, because it has no such thing.
+/// The statements that a server of this version does not have.
 pub(super) fn missing(version: i32) -> impl Iterator<Item = &'static str> {
     let since = [
         (MERGE_SINCE, "MERGE"),
@@ -33,7 +33,7 @@ pub(super) fn missing(version: i32) -> impl Iterator<Item = &'static str> {
     since.into_iter().filter(move |(since, _)| version < *since).map(|(_, what)| what)
 }
 
-/// Statements on the other's row, each with what it is called; none may touch or show it.
+/// Statements on the other organization's row, each with its name. None of them may change or show the row.
 pub(super) fn statements(version: i32, target: &Target<'_>) -> Vec<(&'static str, String)> {
     let Target { table, own, other, column, row, columns, insert, key } = target;
     let mut statements = Vec::new();

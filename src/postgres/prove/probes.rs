@@ -1,4 +1,4 @@
-//! Every role tries every verb on rows that are not its own.
+//! Every role tries every verb on rows of another organization.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
     store::StoreError,
 };
 
-/// Reads as every role, with no claims and with those of an organization that is not there.
+/// Reads as every role, without claims and with claims of an organization that does not exist.
 pub(super) async fn read(
     ground: &Ground<'_>,
     seal: Option<&Seal>,
@@ -96,7 +96,7 @@ pub(super) async fn run(
             let answer = attempt(client, &sql, proof).await?;
             judge(proof, "P03", name, role, "select", &answer, 0);
         }
-        // Who sees nothing at all sees nothing of others either, and that proves nothing.
+        // A role that sees no rows at all sees none of others either, which proves nothing.
         if !seen && only.is_none() && PEOPLE.contains(&role) {
             proof.found("P00", role, "sees not even its own rows: the claims have no effect");
         }

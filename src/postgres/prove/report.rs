@@ -1,4 +1,4 @@
-//! What a proof came to, for people and for machines.
+//! The result of a proof, for people and for machines.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::checks::CHECKS;
 
-/// One thing that does not hold.
+/// One way in which isolation does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
@@ -14,7 +14,7 @@ pub struct Finding {
     pub code: &'static str,
     /// The check's name.
     pub name: &'static str,
-    /// What in the database it is about.
+    /// The object of the database that the finding is about.
     pub object: String,
     /// What is wrong with it.
     pub message: String,
@@ -26,9 +26,9 @@ pub struct Finding {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Proof {
-    /// How many tables and partitions.
+    /// How many tables and partitions the schema has.
     pub tables: usize,
-    /// How many policies.
+    /// How many policies the schema has.
     pub policies: usize,
     /// How many statements were tried.
     pub probes: usize,
@@ -68,12 +68,12 @@ impl Proof {
         }
     }
 
-    /// Rows are where they should not be.
+    /// Reports rows that are in the wrong place.
     pub(in crate::postgres) fn stray(&mut self, object: &str, message: String) {
         self.found("P08", object, message);
     }
 
-    /// Something could not be checked by this user.
+    /// Reports what this user could not check.
     pub(in crate::postgres) fn not_checked(&mut self, what: &str) {
         self.unchecked(what);
     }

@@ -15,7 +15,7 @@ use crate::{
     store::StoreError,
 };
 
-/// Whom the gateway and people act as; the owner of the tables too.
+/// The roles of gateways, people and functions, and the owner of the tables.
 pub(super) const ROLES: [&str; 9] = [
     "tollgate_login",
     "tollgate_owner",
@@ -33,7 +33,7 @@ pub(super) const MOVER: &str = "tollgate_mover";
 pub(super) const PEOPLE: [&str; 5] =
     ["tollgate_owner", "tollgate_admin", "tollgate_member", "tollgate_viewer", "tollgate_platform"];
 
-/// Those of the roles that this user may become, and the server's version.
+/// The roles that this user may become, and the server's version.
 pub(super) async fn roles(
     ground: &Ground<'_>,
     proof: &mut Proof,
@@ -69,12 +69,12 @@ pub(super) fn claims(organization: Uuid, user: &str, role: &str) -> Value {
     json!({"organization_id": organization, "sub": user, "role_in_organization": role})
 }
 
-/// Claims as they are sent: sealed now, where they must be.
+/// Claims as they are sent: sealed now if there is a seal.
 pub(super) fn sent(seal: Option<&Seal>, claims: &Value) -> String {
     Sealed::new(seal, &claims.to_string()).text().into_owned()
 }
 
-/// The role that a token would have for this database role.
+/// The role in the claims that belongs to this database role.
 pub(super) fn role_of(role: &str) -> &str {
     match role {
         "tollgate_admin" => "admin",
@@ -85,7 +85,7 @@ pub(super) fn role_of(role: &str) -> &str {
     }
 }
 
-/// Whether the operator's staff may see rows of every organization there.
+/// Whether this is the operator's role on a table in which it may see the rows of every organization.
 pub(super) fn operators(role: &str, table: &str) -> bool {
     role == "tollgate_platform" && names(OPERATORS_TABLES).contains(&table)
 }

@@ -1,4 +1,4 @@
-//! Rows of two invented organizations in every table, made from what the catalog says of it.
+//! Rows of two invented organizations in every table, made from what the catalog says about the table.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     store::StoreError,
 };
 
-/// How many rows are tried before a table is given up.
+/// How many rows are tried for a table before it is given up.
 const ATTEMPTS_MAX: usize = 400;
 
 #[derive(Deserialize)]
@@ -29,9 +29,9 @@ pub(super) struct Table {
 struct Column {
     name: String,
     kind: String,
-    /// It may be left out.
+    /// Whether the column may be left out.
     free: bool,
-    /// It must be left out.
+    /// Whether the column must be left out.
     fixed: bool,
 }
 
@@ -50,17 +50,17 @@ type Row = serde_json::Map<String, Value>;
 /// One of the two organizations and its rows, by table.
 pub(super) struct Canary {
     pub(super) organization: Uuid,
-    /// Stands in every text column that takes it.
+    /// The text in every column that accepts it.
     pub(super) marker: String,
     pub(super) rows: BTreeMap<String, Row>,
 }
 
-/// Whoever tries, and whom nobody may reach.
+/// The organization that tries (`own`), and the one that it must not reach (`other`).
 pub(super) struct Canaries {
     pub(super) own: Canary,
     pub(super) other: Canary,
     pub(super) tables: BTreeMap<String, Table>,
-    /// What claims are sealed with, where they must be.
+    /// The key for claims, if they must be sealed.
     pub(super) seal: Option<Seal>,
 }
 
@@ -69,13 +69,13 @@ impl Table {
         self.constraints.iter().find(|one| one.kind == "p").map(|one| one.name.as_str())
     }
 
-    /// The columns that a row may be given, as SQL takes their names.
+    /// The columns that a row may be given, quoted for SQL.
     pub(super) fn given(&self) -> Vec<String> {
         self.columns.iter().filter(|one| !one.fixed).map(|one| ident(&one.name)).collect()
     }
 }
 
-/// Plants the rows; `None` where this user cannot.
+/// Plants the rows; `None` if this user cannot.
 pub(super) async fn plant(
     ground: &Ground<'_>,
     seal: Option<Seal>,
@@ -105,7 +105,7 @@ pub(super) async fn plant(
         force(ground, &tables, false).await?;
     }
     if ground.schema.owner().is_some() {
-        // Where only one organization may have rows, the two that are invented may while this lasts.
+        // An organization's own schema takes only its rows. Within this transaction it takes the invented ones, too.
         execute(ground.client, "set local role tollgate_migrator").await?;
         ground.execute(include_str!("../sql/statements/prove/open_own_schema.sql")).await?;
         if past {
@@ -123,7 +123,8 @@ pub(super) async fn plant(
     Ok(Some(canaries))
 }
 
-/// The owner of the tables lets itself write for a while. Nobody else sees it: the transaction is rolled back.
+/// Turns forced row-level security off or on again, so that the owner of the tables can write. No other session sees
+/// this: the transaction is rolled back.
 async fn force(
     ground: &Ground<'_>,
     tables: &BTreeMap<String, Table>,
@@ -222,7 +223,7 @@ impl Canary {
             };
             execute(client, "rollback to savepoint canary").await?;
             let answer = failure.as_db_error();
-            // Of a database that takes no writes, such as a standby, no table would have a row: that is no finding.
+            // A database that accepts no writes, such as a standby, is an error and not a finding for each table.
             let read_only =
                 |answer: &&DbError| *answer.code() == SqlState::READ_ONLY_SQL_TRANSACTION;
             let Some(answer) = answer.filter(|answer| !read_only(answer)) else {
@@ -241,7 +242,7 @@ impl Canary {
         Ok(Err(reason))
     }
 
-    /// What a column may be, the likeliest first; `None` leaves it out.
+    /// The values to try for a column, the likeliest first; `None` leaves the column out.
     fn choices(&self, table: &Table, column: &Column) -> Vec<Option<String>> {
         if column.fixed {
             return vec![None];
@@ -264,7 +265,7 @@ impl Canary {
             return choices;
         }
         if column.kind == "text" {
-            // A check that lists words is asked which; what it says otherwise does no harm.
+            // The words that a check constraint lists. Quoted texts that are no such words do no harm.
             let checks = table.constraints.iter().filter(|one| {
                 one.kind == "c"
                     && one.columns.as_ref().is_some_and(|all| all.contains(&column.name))
@@ -283,7 +284,7 @@ impl Canary {
             "uuid" => vec!["gen_random_uuid()".to_owned()],
             "text" | "character varying" => {
                 let mut texts = vec![literal(&self.marker)];
-                // Words of ledgers, references and zones, for checks that are not lists.
+                // Kinds of movement, time zones and references to secrets, for checks that do not list words.
                 for text in ["", "grant", "UTC", "env:CANARY", "https://example.invalid"] {
                     texts.push(literal(text));
                 }
@@ -305,7 +306,7 @@ impl Canary {
 }
 
 impl Table {
-    /// The tables that a row points at by columns that may not be left out.
+    /// The tables that a row references by columns that may not be left out.
     fn needed_parents(&self) -> impl Iterator<Item = &String> {
         let needed = |name: &String| self.columns.iter().any(|one| one.name == *name && !one.free);
         self.constraints
@@ -315,7 +316,7 @@ impl Table {
     }
 }
 
-/// The next combination for the columns of a check that was not met.
+/// The next combination of values for the columns of a check that failed. Returns whether there is one.
 fn advance(
     table: &Table,
     choices: &[Vec<Option<String>>],

@@ -20,7 +20,7 @@ pub(super) struct Try<'a> {
     pub(super) canaries: &'a Canaries,
     pub(super) role: &'a str,
     pub(super) name: &'a str,
-    /// One that the role may change.
+    /// A column that the role may change.
     pub(super) column: Option<&'a String>,
     pub(super) version: i32,
 }
@@ -30,14 +30,14 @@ impl Try<'_> {
         self.ground.table(self.name)
     }
 
-    /// A canary's row, as something to select from.
+    /// A canary's row, as an expression to select from.
     fn row(&self, canary: &Canary) -> String {
         let row = canary.rows.get(self.name).cloned().unwrap_or_default();
         let row = literal(&Value::Object(row).to_string());
         format!("jsonb_populate_record(null::{}, {row})", self.table())
     }
 
-    /// The columns that a row is given, and does not compute.
+    /// The columns that a row is given, without computed ones.
     fn given(&self) -> Vec<String> {
         self.canaries.tables.get(self.name).map_or_else(Vec::new, Table::given)
     }
@@ -48,7 +48,7 @@ impl Try<'_> {
         format!("insert into {table} ({columns}) select {columns} from {}", self.row(canary))
     }
 
-    /// Writes what is there already, without reading: only the policy of UPDATE is in its way.
+    /// Writes the value that the row has already, without reading it: then only the policy of UPDATE can refuse.
     fn update(&self) -> String {
         let column = self.column.map_or("organization_id", String::as_str);
         let row = self.canaries.own.rows.get(self.name);
@@ -60,7 +60,7 @@ impl Try<'_> {
         format!("update {} set {} = {value}", self.table(), ident(column))
     }
 
-    /// Everything on the other organization's row. Whether the own row was seen.
+    /// Tries every statement on the other organization's row. Returns whether the role saw its organization's own row.
     pub(super) async fn foreign_rows(&self, proof: &mut Proof) -> Result<bool, StoreError> {
         let own = &self.canaries.own;
         let claims = claims(own.organization, &own.marker, role_of(self.role));
@@ -129,7 +129,7 @@ impl Try<'_> {
             let answer = attempt(self.client, &sql, proof).await?;
             judge(proof, "P01", self.name, self.role, verb, &answer, 0);
         }
-        // The own row may be written; a second one is not its own.
+        // The statement may write one row, the organization's own. A second row is the other organization's.
         let answer = attempt(self.client, &self.update(), proof).await?;
         judge(proof, "P01", self.name, self.role, "update without condition", &answer, 1);
         let copy = format!("copy (select organization_id from {table}) to stdout");
@@ -150,7 +150,7 @@ impl Try<'_> {
         Ok(seen)
     }
 
-    /// The mover in an organization that is where it is, and neither arrives nor has left.
+    /// Tries to add and delete rows as the mover, while the organization is in use here.
     pub(super) async fn rows_in_use(&self, proof: &mut Proof) -> Result<(), StoreError> {
         let own = &self.canaries.own;
         let claims = claims(own.organization, &own.marker, role_of(self.role));
@@ -164,10 +164,10 @@ impl Try<'_> {
         Ok(())
     }
 
-    /// The own organization's row with a database role that the claims do not give.
+    /// Tries to reach the organization's own row in a database role that the claims do not give.
     pub(super) async fn wrong_role(&self, proof: &mut Proof) -> Result<(), StoreError> {
         let own = &self.canaries.own;
-        // A member may look back on what is its own, whatever the claims call it.
+        // A member sees its own rows whatever role the claims name, so the claims name another person.
         let user = match self.role {
             "tollgate_member" => "nobody",
             "tollgate_owner" | "tollgate_admin" | "tollgate_viewer" | "tollgate_platform" => {

@@ -1,10 +1,9 @@
-//! Copies what an organization has from one place to another: most of it while calls go on, the rest of it while
-//! they wait.
+//! Copies an organization's rows from one place to another: most of them while calls go on, the rest while calls wait.
 //!
-//! Before calls are held up, tables that may be long are copied range by range, each in a transaction of its own;
-//! ranges that are there already are left. Afterwards every range is compared with what was found then: by its rows,
-//! or, where a row that is there can never change, by their number. What differs is copied again, in the one
-//! transaction in which everything else is, and compared there.
+//! Before calls are held up, tables that may be long are copied range by range, each range in a transaction of its own.
+//! Ranges that both places have alike are left. Once calls are held up, every range is compared with what it was then:
+//! by its rows, or, if rows of the table never change, by their number. Ranges that differ are copied again and
+//! compared, in the same transaction as all other tables.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// How often what has come meanwhile is copied before calls are held up.
+/// How often the rows that have come meanwhile are copied before calls are held up.
 const PASSES_MAX: usize = 8;
 const DEFER: &str = include_str!("../../sql/statements/places/defer.sql");
 
@@ -31,21 +30,21 @@ pub(super) struct Copy<'a> {
     ahead: Vec<Ahead<'a>>,
 }
 
-/// What was copied of a table while calls went on.
+/// The part of a table that was copied while calls went on.
 struct Ahead<'a> {
     table: &'a Table,
-    /// Range by range, and what each was in both places, if it was the same.
+    /// The ranges, each with its mark if both places had the same one.
     ranges: Vec<(Range<'a>, Option<Mark>)>,
-    /// What is behind them: what came since, and what was left in the other place beyond the last row.
+    /// The range after the others: rows that have come since, and old rows of the new place after the last key.
     rest: Range<'a>,
 }
 
-/// What was copied.
+/// How much was copied, and how long calls waited for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// All rows, by table.
+    /// The number of rows, by table.
     pub rows: BTreeMap<String, i64>,
-    /// How many of them while calls waited.
+    /// How many rows were copied while calls waited.
     pub rows_held_up: i64,
     /// How long calls waited.
     pub held_up: Duration,
@@ -63,7 +62,7 @@ impl<'a> Copy<'a> {
         Self { from, to, tables, ahead: Vec::new() }
     }
 
-    /// Copies what may be long, while calls go on; then what has come meanwhile, until that is little.
+    /// Copies long tables while calls go on, then the rows that have come meanwhile, until there are few.
     pub(super) async fn ahead(&mut self) -> Result<(), MoveError> {
         for table in self.tables.iter().filter(|table| table.alone) {
             let mut ahead = Ahead { table, ranges: Vec::new(), rest: Range::whole(table) };
@@ -92,14 +91,14 @@ impl<'a> Copy<'a> {
         for (range, same) in cut.iter().zip(&mut same).filter(|(_, same)| same.is_none()) {
             let copied = async { ranges::copy(self.from, self.to, &[range]).await };
             both(self.from, self.to, copied).await?;
-            // What has changed meanwhile is copied with the rest.
+            // A range that has changed meanwhile is copied again with the rest.
             *same = both(self.from, self.to, self.compare(&[range])).await?.pop().flatten();
         }
         Ok(cut.into_iter().zip(same).collect())
     }
 
-    /// Copies the rest, when nothing is written any more, and compares everything. Nothing is left of it unless all
-    /// is the same.
+    /// Copies the rest, when nothing is written any more, and compares everything. If anything differs, the copy of the
+    /// rest is rolled back.
     pub(super) async fn rest(&self) -> Result<Copied, MoveError> {
         both(self.from, self.to, self.rest_within()).await
     }
@@ -127,7 +126,7 @@ impl<'a> Copy<'a> {
                 again.push(range);
             }
         }
-        // In the order in which tables are filled, which is that of `late`, and of no matter for the others.
+        // `late` is in the order in which tables are filled. For the tables copied ahead, the order does not matter.
         copied.rows_held_up = ranges::copy(self.from, self.to, &again).await?;
         let compared = self.compare(&again).await?;
         match again.iter().zip(compared).find(|(_, same)| same.is_none()) {
@@ -136,7 +135,7 @@ impl<'a> Copy<'a> {
         }
     }
 
-    /// How many rows a table has that was copied ahead, and which ranges of it are no longer what they were then.
+    /// For a table that was copied ahead: how many rows it has, and which of its ranges have changed since.
     async fn changed<'s>(
         &'s self,
         ahead: &'s Ahead<'a>,
@@ -147,7 +146,7 @@ impl<'a> Copy<'a> {
             && let Some(found) =
                 ranges.iter().map(|(_, found)| found.as_ref()).collect::<Option<Vec<_>>>()
         {
-            // As many as there were are those that there were. So it mostly is.
+            // Rows are only added, so the same number means the same rows. One count is enough in most cases.
             let all = Range { until: rest.after.clone(), ..Range::whole(table) };
             let now = ranges::marks(self.from, &[(&all, false), (rest, false)]).await?;
             let rows = |mark: Option<&Mark>| mark.map_or(0, |mark| mark.rows);
@@ -171,7 +170,7 @@ impl<'a> Copy<'a> {
         Ok((now.iter().fold(0, |sum, now| sum.saturating_add(now.rows)), again))
     }
 
-    /// What each range is, by its rows, where it is the same in both places, in the transactions that are open.
+    /// The mark of each range if it is the same in both places. Reads all rows, in the transactions that are open.
     async fn compare(&self, ranges: &[&Range<'_>]) -> Result<Vec<Option<Mark>>, MoveError> {
         let read: Vec<_> = ranges.iter().map(|range| (*range, true)).collect();
         let (from, to) =
@@ -180,7 +179,7 @@ impl<'a> Copy<'a> {
     }
 }
 
-/// Removes everything that an organization has in a place, but its own row: what may be long range by range.
+/// Deletes all rows of an organization in a place, except its row in `organizations`. Long tables range by range.
 pub(super) async fn empty(session: &Session) -> Result<(), MoveError> {
     let tables = tables::of(session).await?;
     for table in tables.iter().filter(|table| table.alone) {
@@ -198,7 +197,7 @@ pub(super) async fn empty(session: &Session) -> Result<(), MoveError> {
     ended(session, rest).await
 }
 
-/// In a transaction of each: what is written in `to` stays if all goes well.
+/// Does the work in a transaction on each side. Only the one on `to` writes; it is committed if the work succeeds.
 async fn both<T>(
     from: &Session,
     to: &Session,
@@ -210,7 +209,7 @@ async fn both<T>(
     outcome
 }
 
-/// In a transaction, which stays if all goes well.
+/// Does the work in a transaction, which is committed if the work succeeds.
 async fn ended<T, E>(
     session: &Session,
     work: impl Future<Output = Result<T, E>>,

@@ -1,16 +1,16 @@
 //! Moves an organization from one place to another while its calls go on.
 //!
-//! What may be long is copied first, while calls go on. Then calls are held up: whatever writes is refused, and
-//! gateways wait and try again. When all transactions from before have ended, the rest is copied and everything is
-//! compared; the directory is changed; calls go on in the new place; and what is left in the old one is removed.
+//! Long tables are copied first, while calls go on. Then calls are held up: writes are refused, and gateways wait and
+//! retry. When all transactions from before have ended, the rest is copied and everything is compared. Then the
+//! directory is changed, calls go on in the new place, and the old rows are removed.
 //!
-//! One write decides: that of the directory. Before it, what was begun can be undone ([`Mover::abort`]), and after
-//! it only finished ([`Mover::move_to`] again, to the same place). A program that dies on the way leaves what the
-//! next one goes on from, with calls held up only if it died while they were.
+//! The write to the directory decides. Before it, a move can be undone ([`Mover::abort`]). After it, a move can only be
+//! finished ([`Mover::move_to`] again, to the same place). If the program dies, the next one resumes the move. Calls
+//! stay held up only if the program died while they were held up.
 //!
-//! Needs, in each database, a user that may become `tollgate_mover`: a member of `tollgate_migrator`; and for a new
-//! schema one that may make it. Rows are read and written under claims that name the one organization: row
-//! security keeps a move from every other one.
+//! Needs, in each database, a user that may become `tollgate_mover`: a member of `tollgate_migrator`. A new schema
+//! needs a user that may create it. Rows are read and written under claims that name this organization only: row-level
+//! security keeps a move from the rows of every other one.
 
 mod copy;
 mod error;
@@ -58,13 +58,13 @@ pub struct Mover {
     tell: Arc<dyn Fn(Step) + Send + Sync>,
 }
 
-/// What a move has come to.
+/// The progress of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
     /// The new place is made ready.
     Preparing,
-    /// What may be long is copied; calls go on.
+    /// Long tables are copied; calls go on.
     Copying,
     /// Calls wait.
     HeldUp,
@@ -72,28 +72,28 @@ pub enum Step {
     Moved,
     /// Calls go on in the old place: the move is undone.
     LetGo,
-    /// What nobody uses any more is removed.
+    /// Rows that are no longer used are removed.
     Removing,
 }
 
 impl Mover {
-    /// A mover between these places, on connections of its own beside their pools.
+    /// A mover between these places, which moves rows on connections of its own.
     pub fn new(places: Places) -> Self {
         Self { places, tell: Arc::new(|_| ()) }
     }
 
-    /// Says what it has come to.
+    /// Sets a callback for the progress of moves.
     #[must_use]
     pub fn telling(mut self, tell: impl Fn(Step) + Send + Sync + 'static) -> Self {
         self.tell = Arc::new(tell);
         self
     }
 
-    /// Adds an organization with an empty balance and the default policy, in this place. `false` if it is there, in
-    /// whatever place.
+    /// Creates an organization with an empty balance and the default policy, in this place. Returns `false` if the
+    /// organization exists already, in any place.
     ///
     /// # Errors
-    /// The time zone is not one that Postgres knows, or the place cannot be used.
+    /// Postgres does not know the time zone, or the place cannot be used.
     pub async fn create(
         &self,
         id: OrganizationId,
@@ -121,14 +121,14 @@ impl Mover {
             let created = created.ok().and_then(|rows| rows.first().map(|row| column(row, 0)));
             return Ok(created.transpose()?.unwrap_or(false));
         }
-        // Last: until it is listed, nobody goes there. One that was left by an attempt that died is taken over.
+        // Last: no call goes there before the directory lists it. Rows left by an attempt that died are taken over.
         let in_directory = place.name(id);
         let parameters: [super::super::Parameter<'_>; 5] =
             [&id.as_uuid(), &name, &time_zone, &place.placement(), &in_directory];
         Ok(!main.run(&ENLIST, &parameters).await?.is_empty())
     }
 
-    /// Makes a place ready for the organization, as often as one likes.
+    /// Makes a place ready for the organization. Idempotent.
     async fn prepare(&self, id: OrganizationId, place: &Place) -> Result<(), MoveError> {
         let store = self.store(id, place)?;
         let source = membership::source(self.places.main().pool()).await?;
@@ -154,19 +154,23 @@ impl Mover {
         Ok(self.places.copy_prices_to(&store).await?)
     }
 
-    /// Removes the schema of an organization that was not created after all.
+    /// Removes the schema of an organization that could not be created.
     async fn forget_schema(&self, main: &Session, id: OrganizationId, place: &Place) {
         if *place == Place::Schema
             && let Err(error) = main.execute_in(&place.schema(id), DROP_SCHEMA).await
         {
-            tracing::warn!(organization_id = %id, %error, "a schema that is not needed could not be removed");
+            tracing::warn!(
+                organization_id = %id,
+                %error,
+                "the organization was not created, and its schema could not be removed"
+            );
         }
     }
 
-    /// A session on the directory, and the only one of all programs for this organization.
+    /// A session on the directory: only one program at a time has one for this organization.
     ///
-    /// Names may stand for the same database: where none of the places that will be opened is the shared tables, these
-    /// are locked, too, so that a place that is them by another name is never taken for another one.
+    /// Two names may stand for the same database. So the shared tables are locked as well, unless they are one of the
+    /// places that will be opened. A place that is the shared tables under another name then cannot be opened.
     async fn directory(&self, id: OrganizationId, places: &[Place]) -> Result<Session, MoveError> {
         let main = Session::open(self.places.main().pool(), id).await?;
         main.lock("directory").await?;
@@ -200,7 +204,7 @@ fn config(pool: &Pool) -> tokio_postgres::Config {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Preparing => "the new place is made ready",
+            Self::Preparing => "preparing the new place",
             Self::Copying => "copying; calls go on",
             Self::HeldUp => "calls are held up",
             Self::Moved => "moved: calls go on in the new place",

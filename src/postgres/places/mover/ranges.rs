@@ -1,4 +1,4 @@
-//! Ranges of a table's rows: read where they are, written where they go, and compared.
+//! Ranges of a table's rows: read in the old place, written in the new one, and compared.
 
 use futures_util::future::{join_all, try_join_all};
 use tokio_postgres::types::Type;
@@ -30,14 +30,13 @@ const CLEAR: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
 
-/// How much of a range travels at a time.
+/// The bounds of one batch of rows.
 const BATCH_ROWS: i32 = 1_000;
 const BATCH_BYTES: i64 = 4 * 1024 * 1024;
-/// How many ranges travel at a time.
+/// How many ranges are copied at a time.
 const RANGES_AT_ONCE: usize = 8;
 
-/// Rows of a table: those behind one key and up to another, which are texts that the database wrote. Without one,
-/// there is no bound.
+/// The rows of a table after one key and up to another. Keys are texts that the database wrote; `None` is no bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Range<'t> {
     pub(super) table: &'t Table,
@@ -45,7 +44,7 @@ pub(super) struct Range<'t> {
     pub(super) until: Option<String>,
 }
 
-/// What is compared of a range: how many rows, and the sum of their hashes, if they were read.
+/// What is compared of a range: the number of its rows, and the sum of their hashes if the rows were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) rows: i64,
@@ -59,7 +58,7 @@ impl<'t> Range<'t> {
     }
 }
 
-/// Cuts what is behind a key now into ranges.
+/// Cuts the rows that are after a key now into ranges.
 pub(super) async fn cut<'t>(
     session: &Session,
     table: &'t Table,
@@ -75,7 +74,7 @@ pub(super) async fn cut<'t>(
     Ok(ranges)
 }
 
-/// The marks of these ranges, each with whether its rows are to be read, in the transaction that is open.
+/// The marks of these ranges, in the transaction that is open. The flag says whether the rows of a range are read.
 pub(super) async fn marks(
     session: &Session,
     ranges: &[(&Range<'_>, bool)],
@@ -89,8 +88,8 @@ pub(super) async fn marks(
     rows.iter().map(|row| Ok(Mark { rows: column(row, 0)?, hashes: column(row, 1)? })).collect()
 }
 
-/// Makes these ranges of `to`, in this order, what they are in `from`, in the transactions that are open. How many rows
-/// they have.
+/// Replaces these ranges of `to` with those of `from`, in this order, in the transactions that are open. Returns how
+/// many rows they have.
 pub(super) async fn copy(
     from: &Session,
     to: &Session,
@@ -119,7 +118,7 @@ pub(super) async fn copy(
     Ok(copied)
 }
 
-/// Rows as text, and the last of their keys, if there are others behind it.
+/// Rows as text, and the key of the last one if more rows follow it.
 struct Batch {
     lines: Vec<String>,
     more: Option<String>,
@@ -151,7 +150,7 @@ async fn write(session: &Session, range: &Range<'_>, batch: &Batch) -> Result<i6
     rows.first().map_or(Ok(0), |row| column(row, 0))
 }
 
-/// Removes a range in the transaction that is open. How many rows it had.
+/// Deletes a range in the transaction that is open. Returns how many rows it had.
 pub(super) async fn clear(session: &Session, range: &Range<'_>) -> Result<i64, StoreError> {
     let Range { table, after, until } = range;
     let parameters: [Parameter<'_>; 4] = [&session.id().as_uuid(), &table.name, after, until];

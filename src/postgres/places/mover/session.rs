@@ -1,5 +1,5 @@
 //! A connection on which one organization is moved: in one place, as the mover's role, under claims that name the
-//! organization. Row security keeps it from every other one.
+//! organization. Row-level security keeps it from the rows of every other one.
 
 use futures_util::{TryStreamExt, future::join};
 use tokio_postgres::{Client, Row, types::Type};
@@ -18,11 +18,11 @@ const LOCK: Statement =
     Statement::new(include_str!("../../sql/statements/places/mover_lock.sql"), &[Type::TEXT]);
 const ENTER: Statement =
     Statement::new(include_str!("../../sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
-/// By this name moves know each other.
+/// Moves recognize the connections of other moves by this name.
 const APPLICATION: &str = "tollgate move";
 const MOVER: &str = "tollgate_mover";
 
-/// In one schema of one database.
+/// A session in one schema of one database.
 pub(super) struct Session {
     client: Client,
     pool: Pool,
@@ -31,7 +31,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A connection of its own beside the pool, to the pool's schema.
+    /// Opens a connection outside the pool, for the pool's schema.
     pub(super) async fn open(pool: &Pool, id: OrganizationId) -> Result<Self, MoveError> {
         let mut config = pool.config().connection.clone();
         config.application_name(APPLICATION);
@@ -42,7 +42,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Makes this session the only one that has this of the organization, until it ends.
+    /// Locks `what` for the organization. The session keeps the lock until it ends.
     pub(super) async fn lock(&self, what: &str) -> Result<(), MoveError> {
         let what = format!("tollgate.move {what} {}", self.id);
         match self.plain(&LOCK, &[&what]).await {
@@ -69,7 +69,7 @@ impl Session {
     ) -> Result<Vec<Row>, StoreError> {
         let (begun, (rows, committed)) =
             join(self.begin(), join(self.within(statement, parameters), self.commit())).await;
-        // A commit after an error is a rollback, and answers Ok: the error stands.
+        // After an error `commit` rolls back, and still answers `Ok`: the earlier error is reported.
         let rows = begun.and(rows)?;
         committed.map(|()| rows)
     }
@@ -78,8 +78,8 @@ impl Session {
         self.execute("begin").await
     }
 
-    /// One statement as the mover, in the transaction that is open. The claims are put into force for each, in the
-    /// same flush: a transaction may take longer than they are good for.
+    /// One statement as the mover, in the transaction that is open. The claims are put into force for each statement,
+    /// in the same flush: a transaction may take longer than their seal is valid.
     pub(super) async fn within(
         &self,
         statement: &Statement,
@@ -93,17 +93,17 @@ impl Session {
         entered.and(rows)
     }
 
-    /// Commits; what it committed is on disk then.
+    /// Commits. The transaction is on disk when this returns.
     pub(super) async fn commit(&self) -> Result<(), StoreError> {
         self.execute("commit").await
     }
 
     pub(super) async fn rollback(&self) {
-        // Where it fails, the connection is gone, and the transaction with it.
+        // If this fails, the connection is lost, and the transaction with it.
         drop(self.execute("rollback").await);
     }
 
-    /// One statement as whoever is logged in.
+    /// One statement as the user who is logged in.
     pub(super) async fn plain(
         &self,
         statement: &Statement,
@@ -115,11 +115,11 @@ impl Session {
             let types = statement.types().iter().cloned();
             self.client.query_typed_raw(&text, quiet.zip(types)).await?.try_collect().await
         };
-        // Moves wait for many of these at once: only this much of each is in their own future.
+        // Boxed because moves await many of these at once: otherwise their own futures would be large.
         Box::pin(rows).await.map_err(|error| error::failed(&error))
     }
 
-    /// A text without parameters, as whoever is logged in.
+    /// A text without parameters, as the user who is logged in.
     pub(super) async fn execute(&self, sql: &str) -> Result<(), StoreError> {
         self.execute_in(self.pool.schema(), sql).await
     }

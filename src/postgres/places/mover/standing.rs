@@ -1,4 +1,4 @@
-//! Where an organization stands: in the directory, and in a place.
+//! Reads and writes where an organization is: in the directory, and in a place.
 
 use tokio_postgres::{Row, types::Type};
 
@@ -20,26 +20,26 @@ const STAND: Statement = Statement::new(
 const HERE: &str = "row";
 const ELSEWHERE: &str = "elsewhere";
 
-/// Where an organization is, and what is under way with it.
+/// The place of an organization, and the state of its move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// Where its rows are.
     pub place: Place,
-    /// Where it is being moved.
+    /// Where the organization is being moved.
     pub moving_to: Option<Place>,
-    /// Whether its calls wait, because the last of it is being copied.
+    /// Whether its calls wait because its last rows are being copied.
     pub held_up: bool,
-    /// Where rows of it are left that nobody uses any more.
+    /// Where a move has left rows that are no longer used.
     pub moved_from: Option<Place>,
 }
 
 impl Standing {
-    /// At rest.
+    /// In this place, and not being moved.
     pub(super) const fn at(place: Place) -> Self {
         Self { place, moving_to: None, held_up: false, moved_from: None }
     }
 
-    /// From the columns placement, place, `moving_to`, `moved_from`, `held_up`.
+    /// Reads the columns placement, place, `moving_to`, `moved_from`, `held_up`.
     pub(in crate::postgres) fn read(row: &Row) -> Result<Self, StoreError> {
         let placement: &str = column(row, 0)?;
         let named = |index| {
@@ -57,14 +57,14 @@ impl Standing {
     }
 }
 
-/// As the directory has it.
+/// Reads the standing from the directory.
 pub(super) async fn in_directory(main: &Session) -> Result<Standing, MoveError> {
     let rows = main.run(&STANDING, &[&main.id().as_uuid()]).await?;
     let row = rows.first().ok_or(MoveError::UnknownOrganization)?;
     Ok(Standing::read(row)?)
 }
 
-/// Writes it into the directory.
+/// Writes the standing into the directory.
 pub(super) async fn set(main: &Session, standing: &Standing) -> Result<(), StoreError> {
     let Standing { place, moving_to, held_up, moved_from } = standing;
     let text = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
@@ -72,8 +72,8 @@ pub(super) async fn set(main: &Session, standing: &Standing) -> Result<(), Store
     write(main, place.placement(), name, text(moving_to), text(moved_from), *held_up).await
 }
 
-/// Writes into a place of its own that the organization is in use there, and being moved to somewhere else if that is
-/// said.
+/// Marks the organization as in use in this place, and as being moved to `leaving_for` if that is given. Not for the
+/// directory.
 pub(super) async fn set_here(
     session: &Session,
     leaving_for: Option<&Place>,
@@ -83,7 +83,7 @@ pub(super) async fn set_here(
     write(session, HERE, None, to, None, held_up).await
 }
 
-/// Writes into a place of its own that what it has of the organization is not in use.
+/// Marks this place's copy of the organization as unused (`elsewhere`). Not for the directory.
 pub(super) async fn set_elsewhere(session: &Session) -> Result<(), StoreError> {
     write(session, ELSEWHERE, None, None, None, false).await
 }

@@ -1,4 +1,4 @@
-//! The steps of a move, in the order that makes each of them safe to be the last.
+//! The steps of a move, in an order in which the program may die after each of them.
 
 use std::time::Instant;
 
@@ -34,11 +34,12 @@ struct Ends {
 }
 
 impl Mover {
-    /// Moves the organization, or goes on with a move that was begun. What was copied; `None` if it is there already
-    /// and nothing of it was copied now.
+    /// Moves the organization, or resumes a move that has begun. Returns what was copied; `None` if the organization is
+    /// there already and nothing was copied.
     ///
     /// # Errors
-    /// See [`MoveError`]. The organization is then where it was, and can be moved by calling this again.
+    /// See [`MoveError`]. Unless the error says otherwise, the organization is where it was. Calling this again resumes
+    /// the move.
     pub async fn move_to(
         &self,
         id: OrganizationId,
@@ -60,17 +61,16 @@ impl Mover {
             to: self.session(id, to).await?,
         };
         let copied = self.carry(&main, &ends, &mut standing, to).await?;
-        // Ended, so that nothing of it is in the way of what is removed.
+        // Both sessions end here, because the removal needs their locks.
         drop(ends);
         self.clean_up(&main, &mut standing).await?;
         Ok(Some(copied))
     }
 
-    /// Undoes a move that was begun and has not come to its end: calls go on where the organization is, and what was
-    /// copied is removed.
+    /// Undoes a move that has begun and not ended: calls go on in the old place, and the copied rows are removed.
     ///
     /// # Errors
-    /// See [`MoveError`]. If only the new place is away, calls go on all the same.
+    /// See [`MoveError`]. If only the new place is unavailable, calls go on all the same.
     pub async fn abort(&self, id: OrganizationId) -> Result<(), MoveError> {
         let (main, mut standing) = self.begin(id, None).await?;
         if standing.moved_from.is_some() {
@@ -108,10 +108,10 @@ impl Mover {
     ) -> Result<Copied, MoveError> {
         let Ends { from, to } = ends;
         if *target != Place::Row {
-            // It may have been in use there for a moment, before the directory was to be changed.
+            // An earlier attempt may have marked it as in use there, just before it could change the directory.
             standing::set_elsewhere(to).await?;
         }
-        // Whoever died with calls held up has left them so.
+        // A program that died while calls were held up has left them held up.
         self.let_go(main, from, standing).await?;
         take_over_self(from, to).await?;
         self.tell(Step::Copying);
@@ -130,8 +130,8 @@ impl Mover {
                 standing::set_here(to, None).await?;
             }
             if standing.place != Place::Row {
-                // Before the directory says so: whoever still goes to the old place would read there what is changed in
-                // the new one, for as long as this program takes to come back if it dies here.
+                // Before the directory is changed: otherwise, if this program died here, gateways that still use the
+                // old place would read outdated rows there until the move is run again.
                 standing::set_elsewhere(from).await?;
             }
             Ok(copied)
@@ -145,7 +145,7 @@ impl Mover {
         };
         let moved =
             Standing { moved_from: Some(standing.place.clone()), ..Standing::at(target.clone()) };
-        // From here on the old place is never let go: the directory may say already that it is the old one.
+        // From here on calls never go on in the old place: even after an error, the directory may name the new one.
         standing::set(main, &moved).await.map_err(MoveError::Unsure)?;
         *standing = moved;
         copied.held_up = begun.elapsed();
@@ -175,7 +175,7 @@ impl Mover {
         Ok(())
     }
 
-    /// Removes what the last move has left in the old place.
+    /// Removes the rows that the last move has left in the old place.
     async fn clean_up(&self, main: &Session, standing: &mut Standing) -> Result<(), MoveError> {
         let Some(old) = standing.moved_from.take() else { return Ok(()) };
         self.tell(Step::Removing);
@@ -183,7 +183,7 @@ impl Mover {
         Ok(standing::set(main, standing).await?)
     }
 
-    /// Removes all that is in a place where the organization is not.
+    /// Removes all rows of the organization from a place where it is not in use.
     async fn remove(&self, id: OrganizationId, place: &Place) -> Result<(), MoveError> {
         let session = self.session(id, place).await?;
         if *place == Place::Schema {
@@ -210,7 +210,7 @@ impl Mover {
     }
 }
 
-/// The tables in which the organization has rows in the pool's schema, and how many. Not counting its own row.
+/// The tables of the pool's schema in which the organization has rows, and how many. Its own row is not counted.
 pub(in super::super) async fn rows_left(
     pool: &Pool,
     id: OrganizationId,
@@ -224,14 +224,15 @@ pub(in super::super) async fn rows_left(
     rows.iter().map(|row| Ok((column(row, 0)?, column(row, 1)?))).collect()
 }
 
-/// When this has returned, whatever begins to write in the old place is refused.
+/// Holds up calls: when this has returned, a transaction that begins to write in the old place is refused.
 async fn hold_up(
     main: &Session,
     from: &Session,
     standing: &mut Standing,
     target: &Place,
 ) -> Result<(), StoreError> {
-    // In the directory too, where it is only to be seen: hence first here and last when it ends.
+    // If the old place is not in the directory's schema, this only shows the state. So it is set there first, and
+    // reset there last.
     standing.held_up = true;
     standing::set(main, standing).await?;
     if standing.place == Place::Row {
@@ -240,7 +241,7 @@ async fn hold_up(
     standing::set_here(from, Some(target)).await
 }
 
-/// The organization's own row: made, or brought to what it is.
+/// Copies the organization's own row: inserts it in `to`, or updates it there.
 async fn take_over_self(from: &Session, to: &Session) -> Result<(), StoreError> {
     let id = from.id().as_uuid();
     let rows = from.run(&SELF_OUT, &[&id]).await?;

@@ -1,4 +1,4 @@
-//! What moves with an organization, in an order in which it can be filled.
+//! The tables that move with an organization, in an order in which they can be filled.
 
 use tokio_postgres::Row;
 
@@ -15,18 +15,18 @@ const MOVABLE: Statement =
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) name: String,
-    /// Its columns with their types: the same wherever the organization goes.
+    /// Its columns with their types, which are the same in every place.
     columns: String,
-    /// Whether it may be long, and has nothing to do with others: such are copied before calls are held up. What is
-    /// configured is little, and points at each other.
+    /// Whether the table may be long, and no foreign key connects it with another one: then it is copied before calls
+    /// are held up. Tables of settings are short, and reference each other.
     pub(super) alone: bool,
-    /// Whether nobody changes or removes a row that is there.
+    /// Whether rows are never changed or deleted.
     pub(super) append_only: bool,
-    /// Which others must have their rows first.
+    /// The tables that it references, which must be filled first.
     points_at: Vec<String>,
 }
 
-/// The tables in the order in which they are filled: each after those that it points at.
+/// The tables in the order in which they are filled: each after the tables that it references.
 pub(super) async fn of(session: &Session) -> Result<Vec<Table>, MoveError> {
     let rows = session.run(&MOVABLE, &[]).await?;
     let mut tables = rows.iter().map(table).collect::<Result<Vec<_>, _>>()?;
@@ -43,7 +43,7 @@ fn table(row: &Row) -> Result<Table, StoreError> {
     Ok(Table {
         name: column(row, 0)?,
         columns: column(row, 1)?,
-        // By a second key, a row may be in the way of one that comes before it.
+        // With a second unique key, an old row of a later range may block a new row of an earlier one.
         alone: !key_columns.is_empty() && (one_key || append_only),
         append_only,
         points_at: column(row, 5)?,

@@ -1,4 +1,4 @@
-//! Until all that did not see the mark has ended.
+//! Waits for the transactions that may not have seen that calls are held up.
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +14,16 @@ use crate::{
 const WRITERS: Statement =
     Statement::new(include_str!("../../sql/statements/places/writers.sql"), &[]);
 
-/// Calls wait meanwhile, and are refused after ten seconds.
+/// Shorter than the ten seconds after which waiting calls are refused.
 const WAIT_MAX: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until every transaction has ended that may have written in this place without having seen that calls are held
-/// up.
+/// Waits until every transaction has ended that may have written here without having seen that calls are held up.
 ///
-/// Whatever writes looks for the mark after its first write or row lock, hence after it has locked a table of the
-/// schema, and keeps that lock until its end. So those that did not see the mark are among those that have a table
-/// locked now. Not everybody's transactions, as a snapshot would have them: nobody in another schema or database, and
-/// no other move, is waited for.
+/// A transaction that writes checks `held_up` after its first write or row lock. By then it has locked a table of the
+/// schema, and it keeps that lock until its end. So every transaction that has not seen `held_up` has a table locked
+/// now. A snapshot would name more transactions: this waits for none of another schema or database, and for no other
+/// move.
 pub(super) async fn for_writers(session: &Session) -> Result<(), MoveError> {
     let begun = Instant::now();
     let mut waiting = writers(session).await?;
@@ -39,7 +38,7 @@ pub(super) async fn for_writers(session: &Session) -> Result<(), MoveError> {
     Ok(())
 }
 
-/// Transactions, with their processes; a prepared one has none.
+/// The transactions that have written, with their server processes; a prepared transaction has none.
 async fn writers(session: &Session) -> Result<BTreeMap<String, Option<i32>>, StoreError> {
     let rows = session.plain(&WRITERS, &[]).await?;
     rows.iter().map(|row| Ok((column(row, 0)?, column(row, 1)?))).collect()

@@ -1,11 +1,12 @@
--- A wall more around a schema of an organization's own: its tables take no row of another one, whoever writes it.
--- Run after every migration, as tollgate_migrator. The schema's name says whose it is. Takes no parameters.
+-- One more protection for an organization's own schema: its tables take no row of another organization, whatever role
+-- writes it. Run after every migration, as tollgate_migrator. The schema's name has the organization's id. Takes no
+-- parameters.
 do $wall$
 declare
   own constant uuid := (select substr(nspname, 10)::uuid from pg_catalog.pg_namespace where oid = 'tollgate'::regnamespace);
   t record;
 begin
-  -- A function, so that a proof can let in the rows that it invents, for itself and without a lock.
+  -- A function, so that a proof can replace it in its own transaction and insert invented rows, without a lock.
   execute format('create or replace function tollgate.only_organization() returns uuid language sql immutable parallel safe return %L::uuid', own);
   revoke all on function tollgate.only_organization() from public;
   grant execute on function tollgate.only_organization()

@@ -4,11 +4,11 @@
 -- right and makes the policy of that table, verb and role, so that neither exists without the other. The second list is
 -- about functions: name, owner and callers.
 --
--- Conditions call functions in sub-selects, which are evaluated once a statement. A bare stable function would be evaluated
--- once for each partition, and for each row where it is no index condition: `cargo bench --bench rls` then rises from 1.6 to
--- 6 times the cost of no row security, and more where claims are sealed.
+-- Conditions call functions in sub-selects, which are evaluated once for each statement. A bare stable function would
+-- be evaluated once for each partition, and for each row where it is no index condition: `cargo bench --bench rls` then
+-- rises from 1.6 to 6 times the cost of no row security, and more where claims are sealed.
 --
--- Rights and policies of our roles and of PUBLIC that no line names are taken away. What an administrator has given
+-- Rights and policies of our roles and of PUBLIC that no line names are revoked. What an administrator has given
 -- to other roles stays. Nothing is locked where the lists and the catalog agree. Runs as tollgate_migrator, in the
 -- transaction that creates the functions. Takes no parameters.
 grant usage on schema tollgate to tollgate_login, tollgate_owner, tollgate_admin, tollgate_member, tollgate_viewer,
@@ -20,7 +20,7 @@ declare
   mine constant text := 'user_id = (select tollgate.uid())';
   away constant text := '(select tollgate.is_away())';
   in_force constant text := 'effective_from <= now()';
-  -- Everything about a key but its digest, which nobody needs to see.
+  -- All columns of a key except its digest, which nobody needs to see.
   of_key constant text := 'organization_id, key_id, name, user_id, team_id, role, created_at, created_by, expires_at, revoked_at';
   of_invitation constant text :=
     'organization_id, invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, accepted_by, revoked_at';
@@ -60,8 +60,8 @@ declare
     ('invitations', 'owner', 'insert', null, null),
     ('invitations', 'owner', 'update', 'revoked_at', null),
 
-    -- A key may be renamed or revoked. What it may do, and for which user, never changes. An admin cannot create an owner's
-    -- key, which would be a way to become an owner.
+    -- A key may be renamed or revoked. What it may do, and for which user, never changes. An admin cannot create an
+    -- owner's key, which would be a way to become an owner.
     ('api_keys', 'owner admin', 'select', of_key, null),
     ('api_keys', 'member', 'select', of_key, mine),
     ('api_keys', 'owner', 'insert', null, null),
@@ -157,8 +157,8 @@ begin
       cross join lateral unnest(string_to_array(l.roles, ' ')) as role
       cross join lateral unnest(string_to_array(l.verbs, ' ')) as verb
     union all
-    -- A move copies every table that has organizations: it reads all rows of the claims' organization, and adds or deletes
-    -- them only where they are not in use. Found in the catalog, so that a new table is moved, too.
+    -- A move copies every table that has organizations: it reads all rows of the claims' organization, and adds or
+    -- deletes them only where they are not in use. Found in the catalog, so that a new table is moved, too.
     select c.relname::text, 'mover', verb, null, case when verb <> 'select' then away end
       from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'organization_id' and not a.attisdropped
       cross join unnest(array['select', 'insert', 'delete']) as verb
@@ -171,10 +171,11 @@ begin
              case role
                -- The column is named, so that the catalog shows that the policy reads it.
                when 'platform' then 'organization_id is not null and (select tollgate.is_platform())'
-               -- What the ledger's functions have put into force was verified then, once for all their statements.
+               -- The ledger's functions verify the claims when they put them into force, once for all their statements.
                when 'ledger' then 'organization_id = (select tollgate.entered_organization_id())'
                else 'organization_id = (select tollgate.current_organization_id())' end
-             -- A wrong SET ROLE gains nothing. Whoever calls may read the caller's own rows, in any role.
+             -- The claims must have the role, too: a wrong SET ROLE gains nothing. Callers read their own rows in any
+             -- role.
              || case when role in ('owner', 'admin', 'viewer') or (role = 'member' and condition is null)
                   then format(' and (select tollgate.current_org_role()) = %L', role) else '' end
              || coalesce(' and ' || condition, '') end))
@@ -255,7 +256,7 @@ begin
       execute statement;
     end loop;
     drop table tollgate.compared;
-    -- Behind its policies. The table of the history is not made by our steps, which the history is about.
+    -- After the policies exist. Our steps do not create the history table, because it is the history of the steps.
     if exists (select from pg_class c where c.oid = to_regclass(format('tollgate.%I', relation_name)) and not (c.relrowsecurity and c.relforcerowsecurity)) then
       execute format('alter table tollgate.%I enable row level security, force row level security', relation_name);
     end if;
@@ -266,7 +267,7 @@ $tables$;
 do $functions$
 declare
   listed constant jsonb := (select jsonb_agg(to_jsonb(line)) from (values
-    -- What policies ask.
+    -- Functions that policies call.
     ('jwt', 'migrator', 'owner admin member viewer platform ledger mover helper'),
     ('verified', 'migrator', 'owner admin member viewer platform ledger mover helper'),
     ('uid', 'migrator', 'owner admin member viewer platform ledger helper'),
@@ -275,7 +276,7 @@ declare
     ('is_platform', 'migrator', 'owner admin member viewer platform ledger'),
     ('entered_organization_id', 'migrator', 'ledger'),
     ('is_away', 'migrator', 'mover'),
-    -- Past row security, as the one role that may read memberships and the keys of seals.
+    -- Functions that bypass row security, as the one role that may read memberships and the keys of seals.
     ('get_org_role', 'helper', 'owner admin member viewer platform ledger'),
     ('is_org_member', 'helper', 'owner admin member viewer platform ledger'),
     ('unsealed', 'helper', 'owner admin member viewer platform ledger mover'),

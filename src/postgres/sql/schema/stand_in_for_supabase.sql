@@ -1,6 +1,6 @@
--- Stand-ins for Supabase's readers of the claims, in the schema `auth` if the bootstrap made it. Their
--- names, types and results are Supabase's; but a person whose `sub` is no UUID has none, which is
--- nobody in a policy, instead of an error in every statement.
+-- Stand-ins for Supabase's readers of the claims, in the schema `auth` if the bootstrap created it. Their names, types
+-- and results are those of Supabase, with one exception: for a `sub` that is no UUID, the id is null. In a policy it
+-- then matches nobody, instead of raising an error in every statement.
 do $auth$
 begin
   if exists (select from pg_catalog.pg_namespace

@@ -1,9 +1,9 @@
--- The next movements of an account after the movement `p_after` and up to `p_last`, in their order, each with what is known
--- of its call. Runs with the caller's rights.
+-- The next movements of an account after the movement `p_after` and up to `p_last`, in their order, each with what is
+-- known of its call. Runs with the caller's rights.
 --
--- Statements of account are read in slices by key, so that no snapshot stays open while calls go on. What belongs to a row
--- of a slice is looked up by its key, `lateral` and with a limit: otherwise the planner reads all of an organization's rows
--- for each slice.
+-- Statements of account are read in slices by key, so that no snapshot stays open while calls go on. The usage and
+-- the hold of a row are looked up by key, `lateral` and with a limit: otherwise the planner reads all of an
+-- organization's rows for each slice.
 create or replace function tollgate.account_lines(p_organization_id uuid, p_after bigint, p_last bigint, p_limit integer)
   returns table (seq bigint, at_us bigint, day text, kind text, request_id uuid, reference text,
                  d_posted bigint, d_held bigint, d_debt bigint, posted_after bigint, held_after bigint, debt_after bigint,

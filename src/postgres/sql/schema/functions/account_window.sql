@@ -1,5 +1,5 @@
--- The window of a statement of account and the balances at both of its ends: those after the movements `opening_seq` and
--- `closing_seq`. `final` if no further movement can fall into the window. No row if the caller may not see the
+-- The window of a statement of account and the balances at both of its ends: those after the movements `opening_seq`
+-- and `closing_seq`. `final` if no further movement can fall into the window. No row if the caller may not see the
 -- organization.
 --
 -- Ledger and usage are append-only, so a window that is over reads the same forever.
@@ -19,7 +19,7 @@ create or replace function tollgate.account_window(p_organization_id uuid, p_fro
       from bounds b
   )
   select b.name, b.time_zone, (extract(epoch from b.from_at) * 1000000)::bigint, (extract(epoch from b.until_at) * 1000000)::bigint,
-         -- A movement has its time from within its transaction, which ends within seconds.
+         -- The time of a movement is one within its transaction, which ends within seconds.
          b.until_at < clock_timestamp() - interval '1 minute',
          e.opening, coalesce(o.posted_after, 0), coalesce(o.held_after, 0), coalesce(o.debt_after, 0),
          e.closing, coalesce(c.posted_after, 0), coalesce(c.held_after, 0), coalesce(c.debt_after, 0)

@@ -1,5 +1,5 @@
--- What was agreed with an organization and is in force at a moment (null: now): the mark-up on list prices, and each agreed
--- price, one row for each tier. Without an agreed price there is one row, which has the mark-up and no price.
+-- What was agreed with an organization and is in force at a moment (null: now): the mark-up on list prices, and each
+-- agreed price, one row for each tier. Without an agreed price there is one row, which has the mark-up and no price.
 create or replace function tollgate.agreement(p_organization_id uuid, p_claims text, p_at timestamptz)
   returns table (markup_bps integer, price_id uuid, model text, per_request bigint, from_input_tokens bigint, input bigint, cached_read bigint,
                  cache_write_5m bigint, cache_write_1h bigint, output bigint, reasoning bigint)

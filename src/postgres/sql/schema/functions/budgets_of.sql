@@ -1,5 +1,5 @@
--- The budgets that a caller meets: for each scope the caller's own budget or else the wildcard's ('*'), and the policy's.
--- `flag` is the window's bit in `credit_holds.held_in`; `since` is when the budget was set.
+-- The budgets that a caller meets: for each scope the caller's own budget or else the wildcard's ('*'), and the
+-- policy's. `flag` is the window's bit in `credit_holds.held_in`; `since` is when the budget was set.
 create or replace function tollgate.budgets_of(p_organization_id uuid, p_user_id text, p_team_id uuid, p_key_id uuid)
   returns table (scope text, scope_id text, window_kind text, flag integer, tokens_max numeric, credits_max numeric, since timestamptz)
   language sql stable set search_path = pg_catalog, pg_temp as $$

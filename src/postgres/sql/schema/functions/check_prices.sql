@@ -2,8 +2,8 @@
 -- were, where they end, and each call whose stored cost differs. No row if no call is left. Whether the ledger took the
 -- cost is checked by `reconcile`.
 --
--- A call that was released costs nothing. A call whose figures were absurd (`clamped`) may cost what was held for it. The
--- sum is exact and rounded up once: nano-dollars × tokens per million × basis points.
+-- A call that was released costs nothing. A call whose figures were absurd (`clamped`) may cost what was held for it.
+-- The sum is exact and rounded up once: nano-dollars × tokens per million × basis points.
 create or replace function tollgate.check_prices(
   p_organization_id uuid, p_claims text, p_after_us bigint, p_after_id uuid, p_limit integer)
   returns table (calls bigint, last_us bigint, last_id uuid, broken text[])
@@ -68,7 +68,7 @@ begin
     select format('usage %s costs %s, by its price it comes to %s', c.request_id, c.cost, c.expected)
       from computed c
       where c.expected <> c.cost
-        -- What was held for a hold that a crash lost, nobody knows any more.
+        -- If a crash has lost the hold, its amount is unknown.
         and not (c.clamped and (c.cost = c.held or coalesce(c.held, 0) = 0))
   ),
   last as (select s.arrived_at, s.request_id from slice s order by s.arrived_at desc, s.request_id desc limit 1)

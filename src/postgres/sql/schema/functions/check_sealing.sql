@@ -1,5 +1,5 @@
--- Whether claims must be sealed, whether these sealed claims are accepted, and in how many milliseconds their seal expires by
--- the database's clock. A gateway asks when it starts.
+-- Whether claims must be sealed, whether these sealed claims are accepted, and in how many milliseconds their seal
+-- expires by the database's clock. A gateway asks when it starts.
 create or replace function tollgate.check_sealing(p_sealed text, out sealing boolean, out accepted boolean, out expires_in_ms bigint)
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,5 +1,5 @@
--- Creates an organization with an empty balance and the default policy. False if the organization exists already. The claims
--- must name the organization and the platform role.
+-- Creates an organization with an empty balance and the default policy. False if the organization exists already. The
+-- claims must name the organization and the platform role.
 create or replace function tollgate.create_organization(p_organization_id uuid, p_claims text, p_name text, p_time_zone text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

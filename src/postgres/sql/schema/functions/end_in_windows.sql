@@ -1,5 +1,5 @@
--- Ends a hold in its budget windows: takes away what the hold held and adds what the call used. A window without a row was
--- never asked for and needs none. A threshold that is passed here is written to `budget_events` once.
+-- Ends a hold in its budget windows: takes away what the hold held and adds what the call used. A window without a row
+-- has met no budget yet, and needs no row. A threshold that is passed here is written to `budget_events` once.
 create or replace function tollgate.end_in_windows(p_hold tollgate.credit_holds, p_was_open boolean, p_tokens bigint, p_credits bigint) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

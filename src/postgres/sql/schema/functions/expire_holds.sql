@@ -1,5 +1,5 @@
--- Ends open holds as expired and charges what their last heartbeat reported: the overdue holds, or those with the ids in
--- `p_request_ids`. The caller has locked the balance.
+-- Ends open holds as expired and charges what their last heartbeat reported: the overdue holds, or those with the ids
+-- in `p_request_ids`. The caller has locked the balance.
 create or replace function tollgate.expire_holds(p_organization_id uuid, p_request_ids uuid[], p_limit integer) returns integer
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- Makes the partitions from last month to `p_months` ahead where they are missing, and returns how many were made: for every
--- table that is partitioned by ranges of time. A call from any other time goes to the default partition. Each partition
+-- Creates the missing partitions from last month to `p_months` ahead, for every table that is partitioned by ranges of
+-- time, and returns how many it has created. A call from any other time goes to the default partition. Each partition
 -- has forced row security of its own and no grants: it is reached through its table or not at all.
 create or replace function tollgate.extend_partitions(p_months integer default 24) returns integer
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -20,7 +20,7 @@ begin
         bounds := 'default';
       else
         child := parent || to_char(first + n * interval '1 month', '"_"YYYY"_"MM');
-        -- A date takes the day of it.
+        -- These bounds fit both types of key: a timestamptz takes all of the text, and a date takes its day.
         bounds := format('for values from (%L) to (%L)',
                          to_char(first + n * interval '1 month', 'YYYY-MM-DD "00:00:00+00"'),
                          to_char(first + (n + 1) * interval '1 month', 'YYYY-MM-DD "00:00:00+00"'));

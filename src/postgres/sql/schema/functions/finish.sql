@@ -1,4 +1,5 @@
--- Ends calls: writes usage and audit records, settles or releases holds, and charges. One row for each call, in their order.
+-- Ends calls: writes usage and audit records, settles or releases holds, and charges. One row for each call, in their
+-- order.
 --
 -- The usage row makes a finish happen once: a repeated finish finds the row and changes nothing. Usage and record are
 -- written before the balance is locked, so that the lock is not held while a long answer is compressed. Commits
@@ -66,7 +67,7 @@ begin
              g.ending, g.status, g.input, g.cached_read, g.cache_write_5m, g.cache_write_1h, g.output, g.reasoning, g.estimated, g.clamped, coalesce(g.amount, 0),
              g.price_id, coalesce(g.markup_bps, 0), g.latency_ms, g.first_byte_ms
         from given g
-        -- Two that repeat each other's finishes wait for one another in one order.
+        -- Two statements with the same finishes lock rows in the same order, so that they cannot deadlock.
         order by g.request_id
       on conflict (organization_id, arrived_at, request_id) do nothing
       returning request_id),
@@ -83,7 +84,7 @@ begin
   select coalesce(array_agg(a.request_id), '{}') into v_new from added a;
   perform tollgate.stay(p_organization_id);
 
-  -- Read behind the first write: what was committed before it is in force.
+  -- Read after the first write, so that everything that was committed before it counts.
   select org.time_zone into v_time_zone from tollgate.organizations org where org.organization_id = p_organization_id;
   if not found then
     raise exception 'no such organization' using errcode = 'TG404';
@@ -102,7 +103,7 @@ begin
       select * into h from tollgate.credit_holds c where c.organization_id = p_organization_id and c.request_id = p_request_ids[i];
       v_lost := not found;
       if v_lost then
-        -- The hold was acknowledged and lost in a crash: what was used is owed all the same.
+        -- A crash lost the hold after it was granted. What the call used is owed all the same.
         insert into tollgate.credit_holds as c (organization_id, request_id, amount, tokens, day, month, status, expires_at, user_id, team_id, key_id)
           select p_organization_id, p_request_ids[i], 0, 0, (w.arrived at time zone v_time_zone)::date,
                  date_trunc('month', w.arrived at time zone v_time_zone)::date, 'expired', clock_timestamp(), p_user_ids[i], p_team_ids[i], p_key_ids[i]
@@ -115,7 +116,7 @@ begin
       v_held := case when h.status = 'open' then h.amount else 0 end;
       -- What an expiry has charged already is not charged again.
       v_due := greatest(p_amounts[i] - h.charged - h.debt, 0);
-      -- The own hold and whatever is free: never below zero, never what others hold.
+      -- At most the call's own hold and the free credits: never below zero, and never credits that other calls hold.
       v_charged := least(v_due, b.posted - b.held + v_held);
       if v_held > 0 or v_due > 0 then
         b.held := b.held - v_held;
@@ -139,7 +140,7 @@ begin
       v_tokens := v_tokens || greatest(p_tokens[i], h.tokens_used);
       v_prices := v_prices || p_price_ids[i];
       v_states := v_states || case when p_releases[i] then 'released' else 'settled' end;
-      -- The tokens go from held to used in the windows they were held in, whatever the time is now.
+      -- The tokens become used in the windows in which they were held, even if those windows are over.
       perform tollgate.end_in_windows(h, h.status = 'open', greatest(p_tokens[i] - h.tokens_used, 0), v_due);
     end loop;
 

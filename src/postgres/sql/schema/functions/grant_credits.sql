@@ -1,5 +1,5 @@
--- Adds credits; a debt is paid first. A repeated reference changes nothing; the same reference with another amount is refused
--- (TG409). The claims must name the organization and the platform role.
+-- Adds credits; a debt is paid first. A repeated reference changes nothing; the same reference with another amount is
+-- refused (TG409). The claims must name the organization and the platform role.
 create or replace function tollgate.grant_credits(p_organization_id uuid, p_claims text, p_amount bigint, p_reference text,
   out posted bigint, out held bigint, out debt bigint, out replayed boolean)
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

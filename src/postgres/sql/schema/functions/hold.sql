@@ -1,12 +1,13 @@
--- Sets credits and budget tokens aside for these calls, in their order. One row for each call, in the same order: `result` is
--- granted, insufficient, budget_exceeded, suspended (with the switch's `scope`), unknown_organization or conflict.
--- `may_wait`: only what other calls hold is in the way. Repeating a granted hold grants it again and changes nothing.
+-- Sets credits and budget tokens aside for these calls, in their order. One row for each call, in the same order:
+-- `result` is granted, insufficient, budget_exceeded, suspended (with the switch's `scope`), unknown_organization or
+-- conflict. `may_wait`: the call would fit once other calls release their holds. Repeating a granted hold grants it
+-- again and changes nothing.
 --
--- One statement has the holds of one organization that arrived while the last statement was on its way.
+-- One statement has all holds of one organization that arrived while its previous statement was under way.
 --
--- Lock order, as in every function: the organization's balance row, then its holds by request, then its windows. A transaction
--- touches one organization, so there is no deadlock. A heartbeat locks holds only, by request; a function that ends holds in
--- another order skips those that a heartbeat has locked.
+-- Lock order, as in every function: the organization's balance row, then its holds by request, then its windows. A
+-- transaction touches one organization, so there is no deadlock. A heartbeat locks holds only, by request; a function
+-- that ends holds in another order skips those that a heartbeat has locked.
 create or replace function tollgate.hold(
   p_organization_id uuid, p_claims text, p_request_ids uuid[], p_amounts bigint[], p_tokens bigint[], p_ttl_ms bigint[],
   p_user_ids text[], p_team_ids uuid[], p_key_ids uuid[])
@@ -41,7 +42,7 @@ begin
     raise exception 'bad argument' using errcode = '22023';
   end if;
   perform tollgate.enter(p_organization_id, p_claims);
-  -- A hold that a crash forgets is found missing by its finish, which then charges in full.
+  -- A crash may lose a hold. Its finish then finds the hold missing, and charges in full.
   perform set_config('synchronous_commit', 'off', true);
 
   select * into b from tollgate.credit_balances where organization_id = p_organization_id for update;
@@ -51,7 +52,7 @@ begin
       from generate_series(1, cardinality(p_request_ids));
     return;
   end if;
-  -- Read behind the lock: what was committed before it was given is in force.
+  -- Read after the lock is granted, so that everything that was committed before counts.
   select org.time_zone,
          org.suspended or coalesce((pol.policy ->> 'suspended')::boolean, false) as suspended,
          exists (select from tollgate.kill_switches s where s.organization_id = p_organization_id) as switched,
@@ -62,7 +63,7 @@ begin
     left join tollgate.policies pol on pol.organization_id = p_organization_id
     where org.organization_id = p_organization_id;
   v_known := array(select k.request_id from tollgate.credit_holds k where k.organization_id = p_organization_id and k.request_id = any (p_request_ids));
-  -- What a crash left held must not refuse anybody.
+  -- Overdue holds that a crash has left must not cause a refusal.
   if o.budgeted or b.posted - b.held < (select sum(a) from unnest(p_amounts) a) then
     if tollgate.expire_holds(p_organization_id, null, 100) > 0 then
       select * into strict b from tollgate.credit_balances where organization_id = p_organization_id;
@@ -107,7 +108,7 @@ begin
     end if;
     if b.debt > 0 or v_free < p_amounts[i] then
       result := 'insufficient';
-      -- Everything that is held may come back, and no more than that.
+      -- All that is held may be given back, but no more.
       may_wait := b.debt = 0 and b.posted >= p_amounts[i];
       return next;
       continue;
@@ -116,7 +117,7 @@ begin
     v_held_in := 0;
     if o.budgeted then
       select g.scope, g.scope_id, g.window_kind, x.unit, x.cap, x.used, x.start,
-             -- The longest wait is the true one, and what no wait helps comes first.
+             -- First a budget that is exceeded even without the holds; among several, the one whose window ends last.
              x.used + x.more <= x.cap as waits,
              ceil(extract(epoch from (x.following::timestamp at time zone o.time_zone) - clock_timestamp()) * 1000)::bigint as ends_ms
         into e

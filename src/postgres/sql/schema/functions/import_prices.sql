@@ -1,7 +1,7 @@
--- Adds a version of each list price that differs from the one in force at `p_effective_from` (null: now), and returns how many
--- were added. Adds all of them or none. A price that says which price it replaces (`replaces`: an id, or null for none) was
--- compared with that one; if another price is in force by now, the whole import is refused (TG409). Runs with the caller's
--- rights; row security lets the operator in.
+-- Adds a version of each list price that differs from the one in force at `p_effective_from` (null: now), and returns
+-- how many were added. Adds all of them or none. A price that says which price it replaces (`replaces`: an id, or null
+-- for none) was compared with that one; if another price is in force by now, the whole import is refused (TG409). Runs
+-- with the caller's rights; row security lets the operator in.
 create or replace function tollgate.import_prices(p_prices text, p_effective_from timestamptz) returns bigint
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -46,7 +46,7 @@ begin
       order by p.model, p.effective_from desc, p.created_at desc, p.price_id desc
   ),
   changed as (
-    -- The id follows from what is imported, what it replaces, and from when on where that was said.
+    -- The id is computed from the imported price, the price that it replaces, and the beginning if one was given.
     select i.model, i.source,
            md5(coalesce(l.price_id::text, '') || i.source::text || coalesce(extract(epoch from p_effective_from)::text, ''))::uuid as price_id
       from incoming i

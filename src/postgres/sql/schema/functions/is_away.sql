@@ -1,7 +1,7 @@
--- Whether the claims' organization is not in use here. Only the rows of such an organization are added or removed by a move.
+-- Whether the claims' organization is not in use here. A move adds and deletes only rows of such an organization.
 --
--- The body is a string, which binds no table: the policies of `organizations` call this function, and a body that was bound
--- to the table would depend on what depends on it.
+-- The body is a string, which is not bound to the table. The policies of `organizations` call this function, so a bound
+-- body would make a circle of dependencies.
 create or replace function tollgate.is_away() returns boolean
   language sql stable parallel safe set search_path = pg_catalog, pg_temp as $$
   select not exists (select from tollgate.organizations

@@ -1,7 +1,7 @@
 -- The last movement of a ledger before a moment; 0 if there is none. Runs with the caller's rights.
 --
--- The ledger is in the order of time, so this is a binary search. Its bounds do not depend on how long the ledger is now:
--- two windows that meet get the same answer at their common end, forever.
+-- The ledger is in the order of time, so this is a binary search. Its bounds do not depend on how long the ledger is
+-- now: two windows that meet get the same answer at their common end, forever.
 create or replace function tollgate.ledger_seq_before(p_organization_id uuid, p_at timestamptz) returns bigint
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

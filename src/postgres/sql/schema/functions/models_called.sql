@@ -1,5 +1,5 @@
--- Which of these models an organization has called, among its next `p_limit` calls after a place in the order of their arrival;
--- and where those calls end. Read in slices, so that no snapshot stays open for long.
+-- Which of these models an organization has called, among its next `p_limit` calls after a place in the order of their
+-- arrival; and where those calls end. Read in slices, so that no snapshot stays open for long.
 create or replace function tollgate.models_called(
   p_organization_id uuid, p_claims text, p_models text[], p_after_us bigint, p_after_id uuid, p_limit integer)
   returns table (models text[], calls bigint, last_us bigint, last_id uuid)

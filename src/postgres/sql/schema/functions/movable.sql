@@ -1,5 +1,6 @@
--- The tables that a move copies: their columns; the primary key after `organization_id`; whether that is the only key; whether
--- rows never change once they are written; and the tables that they reference with a foreign key that is not deferrable.
+-- The tables that a move copies: their columns; the primary key after `organization_id`; whether that is the only key;
+-- whether rows never change once they are written; and the tables that they reference with a foreign key that is not
+-- deferrable.
 create or replace function tollgate.movable()
   returns table (name text, columns text, key_columns text[], one_key boolean, append_only boolean, points_at text[])
   language sql stable set search_path = pg_catalog, pg_temp as $$

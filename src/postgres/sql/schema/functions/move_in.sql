@@ -1,4 +1,4 @@
--- Inserts rows that `move_out` gave out as text, and returns how many.
+-- Inserts rows that `move_out` returned as text, and returns how many.
 create or replace function tollgate.move_in(p_organization_id uuid, p_table text, p_lines text[]) returns bigint
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

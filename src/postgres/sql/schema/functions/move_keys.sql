@@ -1,5 +1,5 @@
--- Keys of an organization's rows after one key, in order: every ten thousandth; of the last ten thousand rows, where most
--- changes are, every five hundredth; and the last.
+-- Keys of an organization's rows after one key, in order: every ten thousandth; of the last ten thousand rows, where
+-- most changes are, every five hundredth; and the last.
 create or replace function tollgate.move_keys(p_organization_id uuid, p_table text, p_after text) returns setof text
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

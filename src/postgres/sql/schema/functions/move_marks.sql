@@ -1,5 +1,5 @@
--- How many rows each range has; and, where `p_read` asks for it, the sum of the rows' hashes, which is the same for the same
--- rows in any order.
+-- How many rows each range has; and, where `p_read` asks for it, the sum of the rows' hashes, which is the same for the
+-- same rows in any order.
 create or replace function tollgate.move_marks(
   p_organization_id uuid, p_tables text[], p_after text[], p_until text[], p_read boolean[])
   returns table (rows bigint, digest text)

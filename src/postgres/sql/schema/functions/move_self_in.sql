@@ -1,5 +1,5 @@
--- Writes an organization's own row as `move_self_out` gave it out. An organization that is new here is `elsewhere`, because
--- it has not arrived yet.
+-- Writes an organization's own row as `move_self_out` returned it. An organization that is new here is `elsewhere`,
+-- because it has not arrived yet.
 create or replace function tollgate.move_self_in(p_organization_id uuid, p_self text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

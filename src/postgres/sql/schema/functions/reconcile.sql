@@ -1,5 +1,5 @@
--- The books of one organization: their totals, and every invariant that does not hold. One statement reads everything, so all
--- of it is of one moment. The claims must name the organization and the platform role.
+-- The books of one organization: their totals, and every invariant that does not hold. One statement reads everything,
+-- so all of it is of one moment. The claims must name the organization and the platform role.
 --
 -- `expired` holds ended without a finish: what their calls used after the last heartbeat was not billed, and is at most
 -- `unbilled_max`.
@@ -103,7 +103,7 @@ begin
     select format('usage %s costs %s, ledger took %s and is owed %s', u.request_id, u.cost, coalesce(p.charged, 0), coalesce(p.debt, 0))
       from usages u left join per_request p on p.request_id = u.request_id
       where u.cost <> coalesce(p.charged, 0) + coalesce(p.debt, 0)
-        -- An expiry may have charged a heartbeat beyond the final cost: it is not paid back.
+        -- An expiry may have charged more than the final cost, by a heartbeat. The difference is not paid back.
         and not exists (select from one_hold h where h.request_id = u.request_id and h.used > u.cost)
   )
   select coalesce(b.posted, 0), coalesce(b.held, 0), coalesce(b.debt, 0), s.charged::bigint,

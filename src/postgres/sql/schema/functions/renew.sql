@@ -1,4 +1,5 @@
--- Heartbeats: these calls go on, and this much of each was seen so far. Returns the ids of the holds that are still open.
+-- Writes heartbeats of calls that go on, with the cost and tokens seen so far. Returns the ids of the holds that are
+-- still open.
 create or replace function tollgate.renew(
   p_organization_id uuid, p_claims text, p_request_ids uuid[], p_used bigint[], p_tokens bigint[], p_ttl_ms bigint)
   returns setof uuid

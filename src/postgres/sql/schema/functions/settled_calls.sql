@@ -1,5 +1,5 @@
--- The next settled calls that arrived in a window, in the order of their arrival: what they used, the price that they name,
--- what they cost by it, what the ledger took for them, and what is still owed.
+-- The next settled calls that arrived in a window, in the order of their arrival: what they used, the price that they
+-- name, what they cost by it, what the ledger took for them, and what is still owed.
 create or replace function tollgate.settled_calls(
   p_organization_id uuid, p_claims text, p_from_us bigint, p_until_us bigint, p_after_us bigint, p_after_id uuid, p_limit integer)
   returns table (arrived_us bigint, request_id uuid, model text, answered_by text,

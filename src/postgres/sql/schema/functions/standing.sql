@@ -1,6 +1,7 @@
--- What a gateway must know of a caller before each call, in one statement: the policy, the widest kill switch that is on for
--- this caller, the role by the membership table, and the rate limits that this caller meets. A wildcard limit ('*') counts
--- under the caller's own id; a limit of the caller's own replaces it. No row if the organization is not here.
+-- What a gateway must know about a caller before each call, in one statement: the policy, the widest kill switch that
+-- is on for this caller, the role by the membership table, and the rate limits that this caller meets. A wildcard limit
+-- ('*') counts under the caller's own id; a limit of the caller's own replaces it. No row if the organization is not
+-- here.
 create or replace function tollgate.standing(p_organization_id uuid, p_claims text)
   returns table (policy text, suspended text, role text, rates text)
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

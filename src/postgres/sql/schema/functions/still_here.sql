@@ -1,5 +1,5 @@
--- Refuses if the organization's rows are not here (TG301), and returns whether the organization is known. For functions that
--- only read: they call it after they have read, because rows that are gone by then may have been missing already.
+-- Refuses if the organization's rows are not here (TG301), and returns whether the organization is known. For functions
+-- that only read: they call it after they have read, because rows that are gone by then may have been missing already.
 create or replace function tollgate.still_here(p_organization_id uuid) returns boolean
   language plpgsql as $$
 declare

@@ -1,5 +1,5 @@
--- The claims under a valid seal; null if there are no claims; otherwise an error that says nothing more. Digests of the seal's
--- digits are compared, so that the time it takes tells nothing about the digits.
+-- The claims under a valid seal; null if there are no claims; otherwise an error without detail. Digests of the seal's
+-- digits are compared, so that the time of the comparison tells nothing about the digits.
 --
 -- The seal is the first member of the claims, so that claims stay one text:
 --   {"tollgate_seal":"v1.<key id>.<expires, in milliseconds>.<64 hex digits>", and the rest
@@ -16,7 +16,7 @@ begin
   end if;
   select s.inner_pad, s.outer_pad into v_inner, v_outer from tollgate.seal_keys s where s.key_id = substr(p_claims, 22, 8);
   v_now := extract(epoch from statement_timestamp()) * 1000;
-  -- What the digest does not cover is compared as it must be. Times have thirteen digits until the year 2286.
+  -- The parts that the digest does not cover are checked here. Times have thirteen digits until the year 2286.
   if found
     and left(p_claims, 21) = '{"tollgate_seal":"v1.' and substr(p_claims, 109, 1) = '"'
     and substr(p_claims, 31, 13) collate "C" between v_now::text and (v_now + 300000)::text

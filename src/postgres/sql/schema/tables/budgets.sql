@@ -1,7 +1,7 @@
 -- Budgets, what was used of them, and the thresholds that were passed.
 --
--- `scope` and `scope_id` name a budget's subject: the organization (''), or the text of a team_id, a user_id or a key_id,
--- unchanged. `*` as scope_id is a wildcard: each team, user or key that has no budget of its own.
+-- `scope` and `scope_id` name a budget's subject: the organization (''), or the text of a team_id, a user_id or a
+-- key_id, unchanged. `*` as scope_id is a wildcard: each team, user or key that has no budget of its own.
 
 -- The cap of a window of `budget_usage`, under the same key without the window's start.
 create table tollgate.budgets (

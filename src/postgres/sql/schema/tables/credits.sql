@@ -1,7 +1,8 @@
--- Credits in whole nano-dollars: one hot row for each organization, its holds, and every movement, which is kept forever.
+-- Credits in whole nano-dollars: one hot row for each organization, its holds, and every movement, which is kept
+-- forever.
 --
--- The hot tables have no foreign keys: a key-share lock on the row that every call updates would turn the row's lock into
--- a multixact. Only the functions of tollgate_ledger write here.
+-- The hot tables have no foreign keys: a key-share lock on the row that every call updates would turn the row's lock
+-- into a multixact. Only the functions of tollgate_ledger write here.
 
 create table tollgate.credit_balances (
   organization_id uuid not null primary key references tollgate.organizations,
@@ -34,9 +35,9 @@ create table tollgate.credit_holds (
   user_id text not null default '',
   team_id uuid,
   key_id uuid,
-  -- The budget windows that hold this hold's tokens and credits, one bit for each: day before month, scopes in the order
-  -- organization (1 and 2), team (4 and 8), user (16 and 32), key (64 and 128). A window has its bit only if it had a
-  -- budget when the hold was made.
+  -- The budget windows that hold this hold's tokens and credits, one bit for each: day before month, scopes in the
+  -- order organization (1 and 2), team (4 and 8), user (16 and 32), key (64 and 128). A window has its bit only if it
+  -- had a budget when the hold was made.
   held_in integer not null default 0 check (held_in between 0 and 255),
   -- The tokens that the last heartbeat reported, and the tokens that were used in the end.
   tokens_seen bigint not null default 0 check (tokens_seen >= 0),

@@ -1,7 +1,7 @@
 -- What an organization's teams, people, keys and models may use, and the switches that stop them.
 --
--- `scope` and `scope_id` are those of `budgets`. `model_pattern` is a model's name, in which a trailing `*` is a wildcard;
--- `*` alone is every model. The columns are part of the primary keys, so they are never null.
+-- `scope` and `scope_id` are those of `budgets`. `model_pattern` is a model's name, in which a trailing `*` is a
+-- wildcard; `*` alone is every model. The columns are part of the primary keys, so they are never null.
 
 create table tollgate.model_policies (
   organization_id uuid not null references tollgate.organizations,

@@ -36,8 +36,8 @@ create table tollgate.memberships (
 );
 alter table tollgate.memberships enable row level security, force row level security;
 
--- The policy is one document, because it is read and cached as a whole. The three values that `hold` and `standing` read
--- from it are checked here.
+-- The policy is one document, because it is read and cached as a whole. The three values that `hold` and `standing`
+-- read from it are checked here.
 create table tollgate.policies (
   organization_id uuid not null primary key references tollgate.organizations,
   policy jsonb not null default '{}' check (

@@ -47,9 +47,9 @@ create table tollgate.invitations (
 );
 alter table tollgate.invitations enable row level security, force row level security;
 
--- A key's text names its organization before the secret part. The key is looked up by organization and digest, within one
--- organization and on one shard, so no unique index has to span organizations, and none tells whether another organization
--- has the same key. Digests differ everywhere, because secrets are random.
+-- A key's text names its organization before the secret part. The key is looked up by organization and digest, within
+-- one organization and on one shard, so no unique index has to span organizations, and none tells whether another
+-- organization has the same key. Digests differ everywhere, because secrets are random.
 create table tollgate.api_keys (
   organization_id uuid not null references tollgate.organizations,
   key_id uuid not null,

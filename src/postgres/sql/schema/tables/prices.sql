@@ -47,7 +47,8 @@ create table tollgate.price_overrides (
   effective_from timestamptz not null default clock_timestamp(),
   created_at timestamptz not null default clock_timestamp(),
   created_by text,
-  -- An agreed price is never deleted. A withdrawn row says that the list price holds from then on; its rates are not used.
+  -- An agreed price is never deleted. A withdrawn row says that the list price holds from then on; its rates are not
+  -- used.
   withdrawn boolean not null default false,
   primary key (organization_id, price_id),
   unique (organization_id, model, effective_from)

@@ -77,8 +77,8 @@ create table tollgate.prompt_versions (
 );
 alter table tollgate.prompt_versions enable row level security, force row level security;
 
--- The version of a template that a call by name uses; without a row there is none yet. A table of its own, because a column
--- of `prompt_templates` would make the two tables point at each other.
+-- The version of a template that a call by name uses; without a row there is none yet. A table of its own, because a
+-- column of `prompt_templates` would make the two tables point at each other.
 create table tollgate.prompt_versions_live (
   organization_id uuid not null,
   template_id uuid not null,

@@ -1,7 +1,7 @@
 -- Usage and audit records. They are append-only and apart from the operational tables.
 --
--- `usage` and `audit_events` are partitioned by the month in which the call arrived. The call's UUIDv7 names that moment,
--- so that a repeated write finds the same partition. The function `extend_partitions` makes the partitions.
+-- `usage` and `audit_events` are partitioned by the month in which the call arrived. The call's UUIDv7 names that
+-- moment, so that a repeated write finds the same partition. The function `extend_partitions` makes the partitions.
 
 create table tollgate.usage (
   organization_id uuid not null,
@@ -75,8 +75,8 @@ create table tollgate.audit_events (
 ) partition by range (arrived_at);
 alter table tollgate.audit_events enable row level security, force row level security;
 
--- The usage of a day in the organization's time zone, once for each scope in which it counts, so that every reader finds
--- its own row by key. A model that was not called that day has no row.
+-- The usage of a day in the organization's time zone, once for each scope in which it counts, so that every reader
+-- finds its own row by key. A model that was not called that day has no row.
 create table tollgate.usage_daily (
   organization_id uuid not null,
   day date not null,
@@ -99,9 +99,9 @@ create table tollgate.usage_daily (
 ) partition by range (day);
 alter table tollgate.usage_daily enable row level security, force row level security;
 
--- The hash chain over audit records: one row for each record, about 120 bytes, kept forever, so that an old export still
--- verifies when its records are gone. Hence no foreign key to `audit_events`. Hence no partitions by month either: a
--- partitioned table could not keep `seq` unique.
+-- The hash chain over audit records: one row for each record, about 120 bytes, kept forever, so that an old export
+-- still verifies when its records are gone. Hence no foreign key to `audit_events`. Hence no partitions by month
+-- either: a partitioned table could not keep `seq` unique.
 create table tollgate.audit_chain (
   organization_id uuid not null references tollgate.organizations,
   seq bigint not null check (seq > 0),

@@ -1,9 +1,9 @@
--- How claims are read where they count without a seal. claims_sealed.sql has the same three functions for a database that
--- takes sealed claims only; one of the two files is in force. Takes no parameters.
+-- How claims are read where they count without a seal. claims_sealed.sql has the same three functions for a database
+-- that takes sealed claims only; one of the two files is in force. Takes no parameters.
 
--- The claims, from one transaction-local setting. Where Supabase has a reader of its own and all of our roles may use it,
--- that reader is asked. A reader that is in force stays, so that a migration changes nothing about it; it is chosen where
--- there is none yet, and where claims had to be sealed until now.
+-- The claims, from one transaction-local setting. If Supabase has a reader of its own and all of our roles may use it,
+-- that reader is called. A migration keeps the reader that is in force: a reader is chosen only if there is none yet,
+-- or if claims had to be sealed until now.
 --
 -- Settings read '', and not NULL, once a transaction has set them locally.
 do $claims$
@@ -27,7 +27,7 @@ begin
                           'tollgate_ledger', 'tollgate_rls_helper');
   end if;
   if from_supabase then
-    -- A string body, so that nothing of Supabase's depends on us.
+    -- A string body is not bound to Supabase's function, so Supabase can change or drop it.
     create or replace function tollgate.jwt() returns jsonb language sql stable parallel safe
       as 'select auth.jwt()';
   else
@@ -37,7 +37,7 @@ begin
 end
 $claims$;
 
--- The claims that a text says.
+-- The claims in a text.
 create or replace function tollgate.verified(p_claims text) returns jsonb language sql stable parallel safe
   return nullif(p_claims, '')::jsonb;
 

@@ -1,7 +1,7 @@
--- How claims are read where they count only under a seal. claims_open.sql has the same three functions for a database that
--- takes claims without a seal; one of the two files is in force. Takes no parameters.
+-- How claims are read where they count only under a seal. claims_open.sql has the same three functions for a database
+-- that takes claims without a seal; one of the two files is in force. Takes no parameters.
 
--- The claims that a text says, if their seal is valid.
+-- The claims in a text, if their seal is valid.
 create or replace function tollgate.verified(p_claims text) returns jsonb language sql stable parallel safe
   return tollgate.unsealed(p_claims);
 

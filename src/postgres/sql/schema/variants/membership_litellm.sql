@@ -1,13 +1,13 @@
--- Memberships from LiteLLM's table. membership_tollgate.sql has the same two functions for our own table; one of the two
--- files is in force. Takes no parameters.
+-- Memberships from LiteLLM's table. membership_tollgate.sql has the same two functions for our own table; one of the
+-- two files is in force. Takes no parameters.
 
 -- The role of the claims' person in an organization. Runs as the one role that may read memberships past the policies,
 -- which call this function.
 --
--- The body is a string, so that nothing of LiteLLM's depends on us: it may alter and drop what it likes. Hence the body is
--- not checked either, because a migration must not fail where LiteLLM has dropped its table; a gateway that starts asks
--- `check_membership`. Our id is compared as text, because LiteLLM's is a free string: one that is no uuid would otherwise
--- be an error for everybody.
+-- The body is a string, which is not bound to LiteLLM's table: LiteLLM can alter and drop that table. The body is not
+-- checked either, because a migration must not fail if the table was dropped. A gateway calls `check_membership` when
+-- it starts. Ids are compared as text, because LiteLLM's id is a free string: an id that is no uuid would otherwise
+-- raise an error for everybody.
 set local check_function_bodies = off;
 create or replace function tollgate.get_org_role(p_organization_id uuid) returns text
   language sql stable security definer set search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
--- When budgets came to their thresholds, or refused a call for good, the latest first. If the organization is here, at
--- least one row, which may be empty.
--- $1 organization, $2 how many at the most
+-- When budgets reached their thresholds, or refused a call that no wait could help, the latest first. If the
+-- organization is here, there is at least one row, which may be all null.
+-- $1 organization, $2 the most rows
 select e.scope, e.scope_id, e.window_kind, e.window_start::text, e.unit, e.percent, e.refused, e.used, e.cap,
        to_char(e.happened_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
   from tollgate.organizations o

@@ -1,5 +1,5 @@
--- Removes a budget. One row if the organization is here: whether there was one.
--- $1 organization, $2 scope, $3 id in it, $4 day or month
+-- Removes a budget. Returns one row if the organization is here: whether the budget existed.
+-- $1 organization, $2 scope, $3 id in the scope, $4 day or month
 with removed as (
   delete from tollgate.budgets
     where organization_id = $1 and scope = $2 and scope_id = $3 and window_kind = $4

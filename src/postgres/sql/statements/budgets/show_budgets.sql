@@ -1,5 +1,5 @@
--- The budgets of an organization, the policy's among them, each with every window of it that is going on and has been
--- looked at. If the organization is here, at least one row, which may be empty.
+-- The budgets of an organization, also those of its policy, each with all of its current windows that have a row. If
+-- the organization is here, there is at least one row, which may be all null.
 -- $1 organization
 select b.scope, b.scope_id, b.window_kind, b.tokens_max, b.credits_max, u.scope_id, u.window_start::text, u.used, u.held, u.credits_used, u.credits_held
   from tollgate.organizations o

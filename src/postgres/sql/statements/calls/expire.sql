@@ -1,3 +1,3 @@
--- Expires overdue holds of one organization, and counts them.
--- $1 organization, $2 claims, $3 how many at the most
+-- Expires overdue holds of one organization, and returns how many.
+-- $1 organization, $2 claims, $3 the most holds
 select tollgate.expire($1, $2, $3)

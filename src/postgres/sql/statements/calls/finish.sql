@@ -1,4 +1,5 @@
--- Writes the ends of calls: settlement, usage and record of each, once. One row a call, in their order.
+-- Writes the finishes of calls: settlement, usage and record, once for each call. One row for each call, in their
+-- order.
 -- $1 organization, $2 claims, $3 requests, $4 their arrival in milliseconds, $5 users, $6 teams, $7 keys,
 -- $8 nano-dollars or null where nothing was held, $9 tokens, $10 prices, $11 mark-ups, $12 whether it is a release,
 -- $13 the callers' request ids, $14 endpoints, $15 models, $16 who answered, $17 providers, $18 stream,

@@ -1,3 +1,3 @@
--- Makes everything durable that was committed before on this server, at the price of one small
--- record: it has a transaction of its own, whose synchronous commit waits for the flush.
+-- Makes everything durable that was committed on this server before, at the cost of one small WAL record: it is a
+-- transaction of its own, whose synchronous commit waits for the flush.
 select pg_logical_emit_message(true, 'tollgate', '')

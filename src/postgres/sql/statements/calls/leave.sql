@@ -1,5 +1,5 @@
--- The last statement of a transaction: fails it where the organization of the claims has moved away from here, or
--- is being moved and something was written. No parameters.
+-- The last statement of a transaction. The transaction fails if the organization of the claims is no longer here, or if
+-- it is being moved and the transaction has written. No parameters.
 select tollgate.stay(o.organization_id)
   from tollgate.organizations o
   where o.organization_id = tollgate.current_organization_id()

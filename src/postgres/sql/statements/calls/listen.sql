@@ -1,2 +1,2 @@
--- From now on this session hears of changes of policies and switches.
+-- Makes this session listen for changes of policies and switches.
 listen tollgate_policy

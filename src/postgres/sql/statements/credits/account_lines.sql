@@ -1,5 +1,5 @@
 -- The next movements of an account.
--- $1 organization, $2 claims, $3 the movement after which, $4 the last one, $5 how many
+-- $1 organization, $2 claims, $3 the movement to begin after, $4 the last movement, $5 the most rows
 select seq, at_us, day, kind, request_id, reference, d_posted, d_held, d_debt, posted_after, held_after, debt_after,
        user_id, team_id, model, price_id, markup_bps, input_tokens, cached_read_tokens, cache_write_5m_tokens,
        cache_write_1h_tokens, output_tokens, reasoning_tokens

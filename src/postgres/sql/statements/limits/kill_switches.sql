@@ -1,4 +1,4 @@
--- The kill switches that the organization's own people see and flip; of one, where one is named.
+-- The kill switches that the organization's own people see and turn on and off; only one switch if a scope is given.
 -- $1 organization, $2 scope or null, $3 id
 select scope, scope_id, reason, switched_by, to_char(switched_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
   from tollgate.kill_switches

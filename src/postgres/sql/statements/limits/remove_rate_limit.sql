@@ -1,5 +1,5 @@
--- Removes a rate limit and tells the gateways. One row if the organization is here: whether there was one.
--- $1 organization, $2 scope, $3 id in it, $4 model pattern
+-- Removes a rate limit and tells the gateways. Returns one row if the organization is here: whether the limit existed.
+-- $1 organization, $2 scope, $3 id in the scope, $4 model pattern
 with removed as (
   delete from tollgate.rate_limits
     where organization_id = $1 and scope = $2 and scope_id = $3 and model_pattern = $4

@@ -1,6 +1,7 @@
--- Sets a rate limit and tells the gateways: a figure that is null stays as it is, 0 lifts it. One row if the
--- organization is here: whether a model with a price fits the pattern, and the limit as it is now, if it does.
--- $1 organization, $2 scope, $3 id in it, $4 model pattern, $5 requests a minute, $6 tokens a minute, $7 calls in flight
+-- Sets a rate limit and tells the gateways. A null figure keeps the old limit, and 0 removes the limit. Returns one row
+-- if the organization is here: whether a model with a price matches the pattern, and, if so, the limit as it is now.
+-- $1 organization, $2 scope, $3 id in the scope, $4 model pattern, $5 requests a minute, $6 tokens a minute,
+-- $7 calls in flight
 with priced as (
   select $4 = '*' or exists (
            select from (select model from tollgate.prices
@@ -12,7 +13,7 @@ written as (
   insert into tollgate.rate_limits as r
       (organization_id, scope, scope_id, model_pattern,
        requests_per_minute, tokens_per_minute, calls_in_flight, updated_by)
-    -- What is there already counts here too: a row that limits nothing is refused before it is found to be an update.
+    -- The old figures are filled in here, too: a row without any is refused before the conflict makes it an update.
     select o.organization_id, $2, $3, $4,
            nullif(coalesce($5::bigint, l.requests_per_minute), 0),
            nullif(coalesce($6::bigint, l.tokens_per_minute), 0),

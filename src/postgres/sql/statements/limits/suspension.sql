@@ -1,4 +1,4 @@
--- Whether the operator has suspended the organization, why, and whether its policy says so.
+-- Whether the operator has suspended the organization, why, and whether its policy suspends it.
 -- $1 organization
 select o.suspended, o.suspended_reason, coalesce((p.policy ->> 'suspended')::boolean, false)
   from tollgate.organizations o

@@ -1,5 +1,5 @@
--- Every kill switch that is on, for cutting what is open: those of the operator and of the policy stop the whole
--- organization. A scope and an id a row.
+-- Every kill switch that is on, so that open calls can be cut. The switches of the operator and of the policy stop the
+-- whole organization. One row for each switch: its scope and id.
 -- $1 organization
 select scope, scope_id from tollgate.kill_switches where organization_id = $1
 union all

@@ -1,5 +1,5 @@
--- Lets tollgate_rls_helper read three columns of LiteLLM's table of memberships; of LiteLLM's, nothing else changes. Run by
--- an administrator who may grant on that table, before the functions that read it. Takes no parameters.
+-- Lets tollgate_rls_helper read three columns of LiteLLM's table of memberships; of LiteLLM's, nothing else changes.
+-- Run by an administrator who may grant on that table, before the functions that read it. Takes no parameters.
 do $litellm$
 declare
   theirs constant regclass := to_regclass('public."LiteLLM_OrganizationMembership"');

@@ -1,2 +1,2 @@
--- Where memberships are read from, and what is wrong with that, if anything.
+-- The source of memberships, and what is wrong with it, or null.
 select source, problem from tollgate.check_membership()

@@ -1,5 +1,5 @@
--- Takes back the right to read LiteLLM's table of memberships, where it was given. Run by the administrator who gave it,
--- before the functions that read our own table. Takes no parameters.
+-- Takes back the right to read LiteLLM's table of memberships, where it was given. Run by the administrator who gave
+-- it, before the functions that read our own table. Takes no parameters.
 do $litellm$
 begin
   if exists (select from pg_catalog.pg_attribute a cross join lateral aclexplode(a.attacl) as g

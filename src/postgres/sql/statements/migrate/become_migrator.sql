@@ -1,3 +1,3 @@
--- What the migrations make belongs to tollgate_migrator, and where it may not write, they cannot.
+-- Migrations run as tollgate_migrator: it owns what they create, and they can write only where it may.
 set role tollgate_migrator;
 set search_path = tollgate, pg_temp;

@@ -1,4 +1,4 @@
--- Makes the schema, where it is not there yet: the one step of a schema that needs the database's administrator.
+-- Creates an organization's own schema if it is missing. Only this needs the database's administrator.
 -- Takes no parameters.
 do $schema$
 begin

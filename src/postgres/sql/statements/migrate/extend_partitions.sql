@@ -1,4 +1,4 @@
--- Months go by between migrations: the next two years always have their partitions. Takes no parameters.
+-- Creates the partitions of the next two years, because months may pass between migrations. Takes no parameters.
 do $partitions$
 begin
   perform tollgate.extend_partitions(24);

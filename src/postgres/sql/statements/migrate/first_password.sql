@@ -1,4 +1,4 @@
--- Gives the login its first password, the one that the session keeps. Leaves one that it has alone.
+-- Gives the login the password that the session keeps. A password that the login has already stays.
 -- Needs the right to read and change roles. Takes no parameters.
 do $$
 begin

@@ -1,3 +1,3 @@
--- The next organizations in order of their ids.
--- $1 the id after which, $2 how many at the most
+-- The next organizations in the order of their ids.
+-- $1 the id to begin after, $2 the most organizations
 select organization_id from tollgate.organizations where organization_id > $1 order by organization_id limit $2

@@ -1,4 +1,4 @@
--- Replaces the policy if it is still the one that was read, and tells the gateways. One row if so.
+-- Replaces the policy if it is still the one that was read, and tells the gateways. Returns one row if it was replaced.
 -- $1 organization, $2 the new policy, $3 the one it replaces, or null for any
 with changed as (
   update tollgate.policies

@@ -1,4 +1,4 @@
--- Adds those prices that are not here yet, with the ids that they have: usage names them. How many.
+-- Adds the prices that are not here yet, with their ids, because usage rows name prices by id. Returns how many.
 -- $1 prices, $2 their tiers
 with
 added as (

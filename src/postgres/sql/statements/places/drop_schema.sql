@@ -1,4 +1,4 @@
--- Removes a schema in which nothing is left. Takes no parameters.
+-- Drops an organization's own schema, if it has no rows. Takes no parameters.
 do $drop$
 declare
   t record;
@@ -10,7 +10,7 @@ begin
       where c.relnamespace = 'tollgate'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
         and a.attname = 'organization_id' and not a.attisdropped
   loop
-    -- The owner sees past its policies while they are not forced: nobody uses these tables any more.
+    -- The owner sees all rows while row security is not forced. Nobody uses these tables any more.
     execute format('alter table tollgate.%I no force row level security', t.name);
     execute format('select count(*) from tollgate.%I', t.name) into n;
     if n > 0 then

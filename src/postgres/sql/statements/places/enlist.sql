@@ -1,4 +1,4 @@
--- Puts an organization into the directory whose rows are in another place. A row if it was not there.
+-- Adds an organization to the directory, whose rows are in another place. Returns a row if it was not listed yet.
 -- $1 organization, $2 name, $3 time zone, $4 placement, $5 place
 insert into tollgate.organizations (organization_id, name, time_zone, placement, place)
   values ($1, $2, $3, $4, $5)

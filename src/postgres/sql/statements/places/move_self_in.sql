@@ -1,3 +1,3 @@
--- Takes over the organization's own row.
+-- Writes the organization's own row.
 -- $1 organization, $2 the row
 select tollgate.move_self_in($1, $2)

@@ -1,3 +1,3 @@
--- One program moves an organization at a time; the session keeps the lock, and goes with its connection.
+-- One program at a time moves an organization. The session keeps the lock until its connection ends.
 -- $1 what is locked
 select pg_advisory_lock(hashtextextended($1, 0))

@@ -1,4 +1,4 @@
--- How a session that moves an organization writes and waits. Rows travel as text: both ends must write it alike.
+-- The settings of a session that moves an organization. Rows are copied as text, so both sides must write it alike.
 set datestyle = 'ISO, YMD';
 set intervalstyle = 'postgres';
 set timezone = 'UTC';

@@ -1,2 +1,2 @@
--- Whether the schema is there. No parameters.
+-- Whether the schema exists. No parameters.
 select exists (select from pg_catalog.pg_namespace where nspname = 'tollgate')

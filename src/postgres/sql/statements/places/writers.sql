@@ -1,5 +1,5 @@
--- The transactions that have rows of this schema's tables locked or written. Others that move organizations are
--- left out: what they write is another organization's. No parameters.
+-- The transactions that have written or locked rows of this schema's tables. Those of other moves are left out, because
+-- they write rows of other organizations. No parameters.
 select distinct l.virtualtransaction, l.pid
   from pg_locks l
   join pg_class c on c.oid = l.relation and c.relnamespace = 'tollgate'::regnamespace

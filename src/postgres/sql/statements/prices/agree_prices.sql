@@ -1,6 +1,6 @@
--- Agrees on prices with an organization, or, where they are withdrawn, on the list's from then on. One row
--- with the moment they begin at, null where that is past; no row without the organization.
--- $1 organization, $2 an array of prices as JSON, each with its id and tiers, $3 from when on, as text, or null for
+-- Agrees on prices with an organization, or withdraws them: then the list prices hold from that moment on. Returns one
+-- row with the moment at which this begins, null if it is in the past. No row if the organization is not here.
+-- $1 organization, $2 an array of prices as JSON, each with its id and tiers, $3 the beginning as text, or null for
 -- now, $4 whether they are withdrawn
 with
 beginning as materialized (

@@ -1,5 +1,5 @@
 -- The list prices that are in force at a moment, in the shape of `price_book.sql`: for the operator, who may
--- look at what is to come.
+-- read future prices.
 -- $1 the moment as text, or null for now
 select p.price_id, p.model, p.provider, p.mode, p.per_request, p.input_tokens_max, p.output_tokens_max,
        t.from_input_tokens, t.input, t.cached_read, t.cache_write_5m, t.cache_write_1h, t.output, t.reasoning

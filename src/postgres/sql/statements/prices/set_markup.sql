@@ -1,6 +1,6 @@
--- Sets what is added to list prices for an organization, from a moment on. One row with that moment, null
--- where it is past; no row without the organization.
--- $1 organization, $2 basis points, $3 from when on, as text, or null for now
+-- Sets the mark-up on list prices for an organization, from a moment on. Returns one row with that moment, null if it
+-- is in the past. No row if the organization is not here.
+-- $1 organization, $2 basis points, $3 the beginning as text, or null for now
 with
 beginning as materialized (
   select o.organization_id, tollgate.moment($3, o.time_zone) as from_at

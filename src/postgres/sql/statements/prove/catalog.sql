@@ -1,8 +1,8 @@
--- Every way in which the catalog can lack isolation: one row a finding, none if all holds.
--- $1 tables that belong to no organization; $2 the history of migrations; $3 functions that may go past row security;
--- $4 unique indexes that may be global; $5 functions of the ledger that put no claims into force; $6 functions that need
--- not look whether the organization is being moved.
--- C22 gives the expressions that call a function; the caller looks where in them it is called.
+-- Checks the catalog for everything that would break isolation: one row for each finding, none if everything holds.
+-- $1 tables that belong to no organization; $2 the history of migrations; $3 functions that may bypass row security; $4
+-- unique indexes that may be global; $5 functions of the ledger that put no claims into force; $6 functions that need
+-- not check whether the organization is being moved.
+-- C22 gives the expressions that call a function; the program checks where in the expression the call is.
 with recursive
 space as (select oid, nspname, nspowner, nspacl from pg_namespace where nspname = 'tollgate'),
 role as (
@@ -35,8 +35,8 @@ fun as (select p.* from pg_proc p join space on p.pronamespace = space.oid),
 facl as (
   select p.oid, p.proowner, a.grantee, a.is_grantable
     from fun p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee <> p.proowner),
--- What depends on what: tables on those that they reference, on what their policies, checks and defaults use, and functions
--- on what their bodies bind.
+-- Dependencies: of tables, on the tables that they reference and on what their policies, checks and defaults use; of
+-- functions, on what their bodies are bound to.
 edge (dependent_class, dependent, class, object) as (
   select 'pg_class'::regclass, k.conrelid, 'pg_class'::regclass, k.confrelid
     from pg_constraint k join tab t on t.oid = k.conrelid where k.contype = 'f' and k.conrelid <> k.confrelid and not t.relispartition
@@ -118,7 +118,7 @@ found (code, object, detail) as (
       select from pg_depend d join fun on fun.oid = d.refobjid
         where d.classid = 'pg_policy'::regclass and d.objid = pol.oid and d.refclassid = 'pg_proc'::regclass
           and (fun.proname in ('current_organization_id', 'is_platform')
-            -- Its functions have verified the claims, once for all their statements.
+            -- The ledger's functions verify the claims once, for all their statements.
             or (fun.proname = 'entered_organization_id' and pol.polroles = array(select oid from role where rolname = 'tollgate_ledger'))))
   union all
   select 'C05', relname || '.' || polname, 'reads claims that nobody has verified'
@@ -156,7 +156,7 @@ found (code, object, detail) as (
       and not (r.rolname = 'tollgate_login' and x.oid in (select oid from person))
       and not (r.migrator and x.rolname in ('tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper'))
   union all
-  -- A login that does not inherit by its attribute may still do so by its membership, from 16 on.
+  -- Since Postgres 16 a membership may inherit even if the login has NOINHERIT.
   select 'C08', r.rolname::text, format('has the rights of %s without becoming it', x.rolname)
     from role r join person x on r.rolname = 'tollgate_login' join pg_roles own on own.oid = r.oid and not own.rolsuper
     where pg_has_role(r.oid, x.oid, 'USAGE')
@@ -211,7 +211,7 @@ found (code, object, detail) as (
     where k.contype = 'f' and not t.reference and not p.reference
       and not exists (select from unnest(k.conkey, k.confkey) as pair (here, there) where pair.here = t.tenant and pair.there = p.tenant)
   union all
-  -- NOT ENFORCED exists from 18 on; read so that older servers, whose catalog has no such column, take the statement too.
+  -- NOT ENFORCED exists since Postgres 18. Read by to_jsonb, because the catalog of older servers lacks the column.
   select 'C15', t.relname || '.' || k.conname,
          case when to_jsonb(k) ->> 'conenforced' = 'false' then 'is not enforced: rows may point anywhere' else 'is not valid: rows that were there may point anywhere' end
     from pg_constraint k join tab t on t.oid = k.conrelid
@@ -237,7 +237,7 @@ found (code, object, detail) as (
   union all
   select 'C19', t.relname || '.' || w.rulename, 'is a rule: it rewrites other people''s statements' from tab t join pg_rewrite w on w.ev_class = t.oid
   union all
-  -- The event exists from 17 on.
+  -- The event exists since Postgres 17.
   select 'C19', 'event trigger ' || evtname, 'runs at every login, before the first statement' from pg_event_trigger where evtevent = 'login'
   union all
   select 'C20', coalesce(r.rolname::text, 'database ' || current_database()), format('changes how statements are read: %s', split_part(setting, '=', 1))

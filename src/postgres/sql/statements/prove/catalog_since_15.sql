@@ -1,5 +1,5 @@
--- What the catalog of Postgres 15 and later says besides: rights on settings that else only a superuser changes, such as
--- session_replication_role, under which no foreign key is checked. One row a finding, as catalog.sql. No parameters.
+-- One more check, for Postgres 15 and later: rights on settings that otherwise only a superuser may change, such as
+-- session_replication_role, which turns off foreign keys. One row for each finding, as catalog.sql. No parameters.
 select 'C20', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, format('has %s on the parameter %s', a.privilege_type, p.parname)
   from pg_parameter_acl p cross join lateral aclexplode(p.paracl) a left join pg_roles r on r.oid = a.grantee
   where a.grantee = 0

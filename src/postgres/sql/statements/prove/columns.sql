@@ -1,4 +1,5 @@
--- The columns of every table of organizations, and the constraints of each, as one document a table. No parameters.
+-- The columns of every table of organizations, and the constraints of each, as one document for each table. No
+-- parameters.
 select t.relname::text, jsonb_build_object(
   'columns', (select jsonb_agg(jsonb_build_object('name', a.attname, 'kind', format_type(a.atttypid, null),
                                                   'free', not a.attnotnull or a.atthasdef or a.attidentity <> '',

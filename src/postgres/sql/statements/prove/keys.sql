@@ -1,5 +1,5 @@
--- Every key of the schema as the catalog writes it, with its table: primary, unique, foreign and exclusion constraints, and
--- unique indexes that are none of these. Partitions have those of their table.
+-- Every key of the schema as the catalog writes it, with its table: primary, unique, foreign and exclusion constraints,
+-- and unique indexes that are none of these. Partitions have those of their table.
 with tab as (
   select oid, relname::text from pg_class
     where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'p') and not relispartition)

@@ -1,5 +1,5 @@
--- Names are written out in what the catalog says of expressions, and every wait has an end.
--- Statistics on what is planned here are not worth the time.
+-- With this search path the catalog writes expressions with qualified names. Every wait has a time-out. Compiling these
+-- queries would take longer than it saves.
 set local search_path = pg_catalog;
 set local lock_timeout = '10s';
 set local statement_timeout = '60s';

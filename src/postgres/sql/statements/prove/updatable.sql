@@ -1,4 +1,4 @@
--- A column of each table that a role may change, its own organization last; not one that the server computes.
+-- For each table, one column that the role may change: organization_id only if it is the only one. No computed columns.
 -- $1 the role; $2 the only table that is asked about, or null
 select distinct on (t.relname) t.relname::text, a.attname::text
   from pg_class t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''

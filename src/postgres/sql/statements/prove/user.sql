@@ -1,5 +1,5 @@
--- Whether this user sees past row security, may become the migrator, and which of the named roles it may become.
--- From 16 on, a member may be one that cannot become the role.
+-- Whether this user bypasses row security, whether it may become the migrator, and which of the named roles it may
+-- become. Since Postgres 16, some members of a role cannot become it.
 -- $1 names of roles
 with become as (select case when current_setting('server_version_num')::integer < 160000 then 'MEMBER' else 'SET' end as word)
 select (select rolsuper or rolbypassrls from pg_roles where rolname = current_user),

@@ -1,2 +1,2 @@
--- The one role that reads the keys of seals, until the end of the transaction.
+-- Becomes the one role that reads the keys of seals, until the end of the transaction.
 set local role tollgate_rls_helper

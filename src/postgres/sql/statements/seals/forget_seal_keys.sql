@@ -1,2 +1,2 @@
--- No key is accepted any more. Takes no parameters.
+-- Deletes all accepted keys. Takes no parameters.
 delete from tollgate.seal_keys

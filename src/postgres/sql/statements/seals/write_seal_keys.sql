@@ -1,5 +1,5 @@
--- The role that changes what is accepted, until the end of the transaction. Keys are parameters, and parameters of
--- slow or failed statements may be logged: not these, where this user has a say in it.
+-- Becomes the role that changes the accepted keys, until the end of the transaction. Keys are parameters, and
+-- parameters of slow or failed statements may be logged, so this turns that off if the user has the right.
 do $quiet$
 begin
   perform set_config('log_statement', 'none', true), set_config('log_min_duration_statement', '-1', true),
