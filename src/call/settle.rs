@@ -102,7 +102,7 @@ fn to_be_written(facts: &CallFacts, hold: Option<&Hold>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{dialect::Endpoint, request};
+    use crate::domain::{endpoint::Endpoint, request};
 
     #[test]
     fn what_was_seen_of_a_call_that_goes_on_is_believed_like_its_end() {

@@ -9,7 +9,7 @@ use crate::{
     context::Hold,
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::Settlement,
         ids::PriceId,
         policy::Disconnect,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Standing, Tenant, standing::Learned};
 use crate::domain::{
     credits::Credits,
-    dialect::Endpoint,
+    endpoint::Endpoint,
     finish::Ending,
     ids::RequestId,
     policy::{Disconnect, Keep},

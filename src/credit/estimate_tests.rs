@@ -6,7 +6,7 @@ use super::estimate::{Estimate, is_sound, of};
 use crate::{
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         policy::Policy,
         price::{ModelPrice, Quote, Rates, Tier},
         request::CallFacts,

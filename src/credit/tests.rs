@@ -12,7 +12,7 @@ use crate::{
     context::{Call, Tenant},
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         hold::{Exceeded, HoldVerdict, Unit, Window},
         policy::{Disconnect, Policy},
         price::{Agreement, PriceBook},

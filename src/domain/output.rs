@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{dialect::Endpoint, request::CallFacts};
+use super::request::CallFacts;
 
 /// The output bound of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +14,15 @@ pub struct OutputBound {
 }
 
 /// The output cap that a call goes by: the caller's; else the policy's default, but not more than the
-/// model can write; else the model's maximum; else `fallback`. Embeddings write nothing.
+/// model can write; else the model's maximum; else `fallback`. An endpoint without output has none.
 pub fn bound(
     facts: &CallFacts,
     policy_default: Option<NonZeroU32>,
     model_max: Option<u64>,
     fallback: NonZeroU32,
 ) -> OutputBound {
-    match facts.endpoint {
-        Endpoint::Embeddings => return OutputBound { per_answer: 0, send: None },
-        Endpoint::ChatCompletions | Endpoint::Messages => {}
+    if facts.endpoint.spec().output.is_none() {
+        return OutputBound { per_answer: 0, send: None };
     }
     if let Some(cap) = facts.output_cap {
         return OutputBound { per_answer: cap, send: None };
@@ -47,6 +46,7 @@ pub fn tokens(facts: &CallFacts, bound: OutputBound) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::endpoint::Endpoint;
 
     fn facts(endpoint: Endpoint, output_cap: Option<u64>) -> CallFacts {
         CallFacts {

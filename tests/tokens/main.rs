@@ -14,7 +14,7 @@ mod truth;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate::domain::{
-    dialect::Endpoint,
+    endpoint::Endpoint,
     request::{self, CallFacts},
 };
 use truth::Truth;

@@ -2,12 +2,12 @@
 
 use super::{
     CallFacts, InvalidBody, field,
-    prompt::{Prompt, Sum},
+    prompt::{self, Sum},
     refused,
     rules::{self, Rules},
 };
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::{CacheWrites, Endpoint, Prompt},
     json::{Kind, Reader},
     tokens,
 };
@@ -19,7 +19,7 @@ const OUTPUT_CAP_MAX: u64 = 0xFFFF_FFFF;
 /// Reads the facts of a call from its body: once, without keeping more than the model's name.
 ///
 /// ```
-/// # use tollgate::domain::{dialect::Endpoint, request};
+/// # use tollgate::domain::{endpoint::Endpoint, request};
 /// let body = br#"{"model":"small","max_tokens":50,"n":2,"messages":[{"role":"user","content":"Hi!"}]}"#;
 /// let facts = request::read(Endpoint::ChatCompletions, body)?;
 /// assert_eq!((facts.model.as_str(), facts.output_cap, facts.answers), ("small", Some(50), 2));
@@ -63,7 +63,7 @@ struct Draft<'m> {
     answers: u64,
     asks: bool,
     /// What is told to the model.
-    prompt: Prompt<'m>,
+    prompt: prompt::Prompt<'m>,
     /// Everything else: not told to the model as far as we know, so it counts for the bound alone.
     settings: Sum,
 }
@@ -78,7 +78,7 @@ impl<'m> Draft<'m> {
             output_cap: None,
             answers: 1,
             asks: false,
-            prompt: Prompt::new(rules),
+            prompt: prompt::Prompt::new(rules),
             settings: Sum::default(),
         }
     }
@@ -102,20 +102,21 @@ impl<'m> Draft<'m> {
                 let answers = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1);
                 self.answers = self.answers.saturating_mul(answers);
             }
-            "messages" if self.rules.endpoint != Endpoint::Embeddings => {
+            key if key == self.rules.spec.prompt.field() => {
                 self.asks = true;
-                self.prompt.messages(reader)?;
-            }
-            "input" if self.rules.endpoint == Endpoint::Embeddings => {
-                self.asks = true;
-                self.prompt.input(reader)?;
+                match self.rules.spec.prompt {
+                    Prompt::Messages => self.prompt.messages(reader)?,
+                    Prompt::Inputs => self.prompt.texts(reader, key)?,
+                }
             }
             "system" => self.prompt.content(reader)?,
             "tools" => self.prompt.tools(reader)?,
             "functions" | "response_format" | "output_format" | "output_config" => {
                 self.prompt.description(reader, key)?;
             }
-            _ if refused::is_judged(key) => refused::check(reader, key)?,
+            _ if refused::is_judged(self.rules.spec, key) => {
+                refused::check(reader, self.rules.spec, key)?;
+            }
             _ if self.rules.is_setting(key) => reader.skip()?,
             _ => {
                 let field = self.prompt.aside(|prompt| prompt.field(reader, key))?;
@@ -128,24 +129,19 @@ impl<'m> Draft<'m> {
     /// Whether a provider goes by this cap. One that it overlooks would hold next to nothing for an
     /// answer as long as the model can write.
     fn is_cap(&self, key: &str) -> bool {
-        match self.rules.endpoint {
-            Endpoint::ChatCompletions => key != "max_output_tokens",
-            Endpoint::Messages => key == "max_tokens",
-            // They have no output: nothing depends on it.
-            Endpoint::Embeddings => true,
-        }
+        // Where there is no output, nothing depends on a cap.
+        self.rules.spec.output.is_none_or(|output| output.caps.contains(&key))
     }
 
     fn finish(self) -> Result<CallFacts, InvalidBody> {
         let model = self.model.ok_or_else(|| InvalidBody::of("model", "model is missing."))?;
-        let endpoint = self.rules.endpoint;
         if !self.asks {
-            let name = if endpoint == Endpoint::Embeddings { "input" } else { "messages" };
+            let name = self.rules.spec.prompt.field();
             return Err(InvalidBody::of(name, format!("{name} is missing.")));
         }
         let (prompt, settings) = (self.prompt.sum(), self.settings);
         Ok(CallFacts {
-            endpoint,
+            endpoint: self.rules.endpoint,
             model,
             stream: self.stream,
             wants_usage: self.wants_usage,
@@ -154,13 +150,13 @@ impl<'m> Draft<'m> {
             input_bound: prompt
                 .bound
                 .saturating_add(settings.bound)
-                .saturating_add(self.rules.call_tokens_max()),
+                .saturating_add(self.rules.added_tokens_max()),
             // No call is without input, and none is free.
             input_estimate: prompt.estimate().max(1),
-            may_write_cache: match endpoint {
-                Endpoint::ChatCompletions => true,
-                Endpoint::Messages => prompt.caches || settings.caches,
-                Endpoint::Embeddings => false,
+            may_write_cache: match self.rules.spec.cache_writes {
+                CacheWrites::Unasked => true,
+                CacheWrites::Marked => prompt.caches || settings.caches,
+                CacheWrites::Never => false,
             },
         })
     }

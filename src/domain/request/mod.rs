@@ -19,7 +19,7 @@ mod tests;
 
 use std::num::NonZeroU32;
 
-use super::{dialect::Endpoint, json::JsonError};
+use super::{endpoint::Endpoint, json::JsonError};
 
 pub use draft::{read, waits};
 pub use edits::apply_edits;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, mem};
 
 use super::{InvalidBody, field, rules::Rules};
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::Tools,
     json::{Kind, Reader, Text},
     tokens::{self, Counter},
 };
@@ -60,9 +60,6 @@ const TEXT_PARTS: &[&str] = &[
     "tool_result",
     "search_result",
 ];
-
-/// Tools of Anthropic's that the client runs: only their description and their calls are paid for.
-const CLIENT_TOOLS: &[&str] = &["bash_", "text_editor_", "computer_", "memory_"];
 
 impl<'m> Prompt<'m> {
     pub(super) const fn new(rules: Rules<'m>) -> Self {
@@ -336,17 +333,15 @@ impl<'m> Prompt<'m> {
                 _ => self.field(reader, &key),
             })?;
             let Some(kind) = kind else { return Ok(()) };
-            match self.rules.endpoint {
-                Endpoint::Messages if kind == "custom" => Ok(()),
-                Endpoint::Messages if CLIENT_TOOLS.iter().any(|tool| kind.starts_with(tool)) => {
-                    self.sum.tokens(tokens::CLIENT_TOOL_TOKENS_MAX, 0);
-                    Ok(())
-                }
-                Endpoint::ChatCompletions if kind == "function" || kind == "custom" => Ok(()),
-                Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Embeddings => {
-                    Err(hosted(&kind))
-                }
+            let Tools { described, run_by_client } = self.rules.spec.tools;
+            if described.contains(&&*kind) {
+                return Ok(());
             }
+            if run_by_client.iter().any(|tool| kind.starts_with(tool)) {
+                self.sum.tokens(tokens::CLIENT_TOOL_TOKENS_MAX, 0);
+                return Ok(());
+            }
+            Err(hosted(&kind))
         })
     }
 
@@ -371,18 +366,20 @@ impl<'m> Prompt<'m> {
         Ok(())
     }
 
-    /// The input of an embedding: texts, or tokens, which are what they are.
-    pub(super) fn input(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+    /// Texts, or tokens, which are what they are.
+    pub(super) fn texts(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), InvalidBody> {
         let wrong = || {
             InvalidBody::of(
-                "input",
-                "input must be a string, a list of strings, a list of tokens or a list of such lists.",
+                name,
+                format!(
+                    "{name} must be a string, a list of strings, a list of tokens or a list of such lists."
+                ),
             )
         };
         match reader.kind()? {
-            Kind::String => self.input_text(reader),
+            Kind::String => self.text(reader),
             Kind::Array => reader.array(|reader| match reader.kind()? {
-                Kind::String => self.input_text(reader),
+                Kind::String => self.text(reader),
                 Kind::Number => self.token(reader),
                 Kind::Array => reader.array(|reader| {
                     if reader.kind()? == Kind::Number { self.token(reader) } else { Err(wrong()) }
@@ -393,7 +390,7 @@ impl<'m> Prompt<'m> {
         }
     }
 
-    fn input_text(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+    fn text(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
         let text = reader.string()?;
         self.counted(&text.decoded());
         if !self.rules.tokenizer.is_known() {

@@ -54,7 +54,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{credits::Credits, dialect::Endpoint, ids::PriceId, price::ModelPrice};
+    use crate::domain::{credits::Credits, endpoint::Endpoint, ids::PriceId, price::ModelPrice};
 
     fn facts() -> CallFacts {
         CallFacts {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{dialect::Endpoint, request::CallFacts, sse::Splitter, tokens};
+use crate::domain::{endpoint::Endpoint, request::CallFacts, sse::Splitter, tokens};
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;

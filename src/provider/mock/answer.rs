@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     context::Call,
-    domain::dialect::{Dialect, Endpoint},
+    domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::{REQUEST_ID, error_document},
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::{dialect::Endpoint, request};
+use crate::domain::{endpoint::Endpoint, request};
 
 /// Words of the prompt that are said back, at most, and characters of each.
 const ECHO_WORDS_MAX: usize = 64;

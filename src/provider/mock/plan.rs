@@ -4,7 +4,7 @@ use super::{
     ask::Ask,
     options::{Malformed, Options, Reported},
 };
-use crate::domain::dialect::{Dialect, Endpoint};
+use crate::domain::{dialect::Dialect, endpoint::Endpoint};
 
 /// Output tokens of an answer where nothing asks for another number.
 const OUTPUT_TOKENS_DEFAULT: u64 = 16;

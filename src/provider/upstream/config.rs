@@ -8,10 +8,7 @@ use http::{
 };
 
 use super::SecretRef;
-use crate::domain::{
-    dialect::{Dialect, Endpoint},
-    policy::AllowList,
-};
+use crate::domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList};
 
 /// Query parameters that are passed on. Nothing else of a caller's query reaches the provider.
 const QUERY_PASSED: [&str; 5] = ["beta", "limit", "after", "after_id", "before_id"];
@@ -152,11 +149,7 @@ impl Base {
 /// The end of a path that the provider knows.
 fn known(path: &str) -> Option<&str> {
     if let Some(endpoint) = Endpoint::of_path(path) {
-        return Some(match endpoint {
-            Endpoint::ChatCompletions => "/chat/completions",
-            Endpoint::Embeddings => "/embeddings",
-            Endpoint::Messages => "/messages",
-        });
+        return Some(endpoint.spec().path_below_version());
     }
     let (before, _) = path.split_once("/models")?;
     let rest = path.get(before.len()..)?;

@@ -70,7 +70,7 @@ use self::{
 };
 use crate::{
     client::{ClientError, HttpClient},
-    domain::dialect::{Dialect, Endpoint},
+    domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::Refusal,
 };
 
