@@ -51,6 +51,7 @@ mod answer;
 mod anthropic;
 mod ask;
 mod body;
+mod endpoint;
 mod openai;
 mod options;
 mod plan;
