@@ -7,7 +7,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use super::SecretRef;
+use super::{SecretRef, kind::Kind};
 use crate::domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList};
 
 /// Query parameters that are passed on. Nothing else of a caller's query reaches the provider.
@@ -23,7 +23,7 @@ pub struct UpstreamConfig {
     /// Whose shapes it speaks.
     pub dialect: Dialect,
     /// Where it is, as the vendors' own clients are told: `https://api.openai.com/v1`,
-    /// `https://api.anthropic.com`. `/v1` is added where the dialect needs it and it is missing.
+    /// `https://api.anthropic.com`. `/v1` is added where the provider needs it and it is missing.
     pub base_url: String,
     /// Default: none is sent.
     #[cfg_attr(feature = "server", serde(default))]
@@ -115,12 +115,7 @@ impl Base {
             return Err(wrong());
         }
         let mut prefix = path.path().trim_end_matches('/').to_owned();
-        let versioned = match config.dialect {
-            // Compatible servers have versions of their own: `/v1beta/openai`, `/api/v3`.
-            Dialect::OpenAi => !prefix.is_empty(),
-            Dialect::Anthropic => prefix.ends_with("/v1"),
-        };
-        if !versioned {
+        if !(Kind::of(config.dialect).has_version)(&prefix) {
             prefix.push_str("/v1");
         }
         Ok(Self { scheme, authority, prefix })
