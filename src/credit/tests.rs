@@ -33,6 +33,8 @@ fn facts(endpoint: Endpoint) -> CallFacts {
         wants_usage: false,
         output_cap: Some(100),
         answers: 3,
+        hidden_answers: 0,
+        echoed_bytes: 0,
         input_bound: 50,
         input_estimate: 40,
         may_write_cache: false,

@@ -13,6 +13,7 @@
 //! ```
 
 mod chat_completions;
+mod completions;
 mod embeddings;
 mod messages;
 mod spec;
@@ -49,6 +50,8 @@ macro_rules! endpoints {
 endpoints! {
     /// `POST /v1/chat/completions`
     ChatCompletions: chat_completions,
+    /// `POST /v1/completions`
+    Completions: completions,
     /// `POST /v1/embeddings`
     Embeddings: embeddings,
     /// `POST /v1/messages`

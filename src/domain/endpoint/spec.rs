@@ -45,6 +45,9 @@ pub enum Prompt {
     Messages,
     /// `input`: texts or tokens.
     Inputs,
+    /// `prompt`: texts or tokens, each text and each list of tokens answered by itself. `suffix` is told to the model
+    /// with each of them, and `echo` repeats each of them in its answers.
+    Prompts,
 }
 
 impl Prompt {
@@ -53,6 +56,7 @@ impl Prompt {
         match self {
             Self::Messages => "messages",
             Self::Inputs => "input",
+            Self::Prompts => "prompt",
         }
     }
 }
@@ -93,8 +97,10 @@ pub struct Output {
 /// How many answers are written to one prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidates {
-    /// `n` times `best_of`.
+    /// `n` times `best_of`, all of them returned.
     Product,
+    /// The larger of `n` and `best_of`, of which `n` are returned.
+    Larger,
 }
 
 /// The tools that a body may name. All others are run by the provider, at a price that is not in the price book.

@@ -2,12 +2,12 @@
 
 use super::{
     CallFacts, InvalidBody, field,
-    prompt::{self, Sum},
+    prompt::{self, Sum, Texts},
     refused,
     rules::{self, Rules},
 };
 use crate::domain::{
-    endpoint::{CacheWrites, Endpoint, Prompt},
+    endpoint::{CacheWrites, Candidates, Endpoint, Prompt},
     json::{Kind, Reader},
     tokens,
 };
@@ -60,8 +60,13 @@ struct Draft<'m> {
     stream: bool,
     wants_usage: bool,
     output_cap: Option<u64>,
-    answers: u64,
-    asks: bool,
+    n: u64,
+    best_of: u64,
+    /// The prompts that are answered each by itself; `None` until the field that asks has been read.
+    prompts: Option<Texts>,
+    /// What is told to the model with each of them.
+    suffix: Sum,
+    echo: bool,
     /// What is told to the model.
     prompt: prompt::Prompt<'m>,
     /// Everything else: not told to the model as far as we know, so it counts for the bound alone.
@@ -76,8 +81,11 @@ impl<'m> Draft<'m> {
             stream: false,
             wants_usage: false,
             output_cap: None,
-            answers: 1,
-            asks: false,
+            n: 1,
+            best_of: 1,
+            prompts: None,
+            suffix: Sum::default(),
+            echo: false,
             prompt: prompt::Prompt::new(rules),
             settings: Sum::default(),
         }
@@ -98,16 +106,20 @@ impl<'m> Draft<'m> {
                 }
                 self.output_cap = self.output_cap.max(cap);
             }
-            "n" | "best_of" => {
-                let answers = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1);
-                self.answers = self.answers.saturating_mul(answers);
-            }
+            "n" => self.n = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1),
+            "best_of" => self.best_of = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1),
             key if key == self.rules.spec.prompt.field() => {
-                self.asks = true;
-                match self.rules.spec.prompt {
-                    Prompt::Messages => self.prompt.messages(reader)?,
-                    Prompt::Inputs => self.prompt.texts(reader, key)?,
-                }
+                self.prompts = Some(match self.rules.spec.prompt {
+                    Prompt::Messages => self.prompt.messages(reader).map(|()| Texts::ONE)?,
+                    Prompt::Inputs => self.prompt.texts(reader, key).map(|_| Texts::ONE)?,
+                    Prompt::Prompts => self.prompt.prompts(reader, key)?,
+                });
+            }
+            "suffix" if self.rules.spec.prompt == Prompt::Prompts => {
+                self.suffix = self.prompt.aside(|prompt| prompt.suffix(reader, key))?;
+            }
+            "echo" if self.rules.spec.prompt == Prompt::Prompts => {
+                self.echo = field::flag(reader, key)?;
             }
             "system" => self.prompt.content(reader)?,
             "tools" => self.prompt.tools(reader)?,
@@ -133,24 +145,36 @@ impl<'m> Draft<'m> {
         self.rules.spec.output.is_none_or(|output| output.caps.contains(&key))
     }
 
+    /// How many answers are written to one prompt, and how many of them are not returned.
+    fn candidates(&self) -> (u64, u64) {
+        let output = self.rules.spec.output;
+        match output.map_or(Candidates::Product, |output| output.candidates) {
+            Candidates::Product => (self.n.saturating_mul(self.best_of), 0),
+            Candidates::Larger => (self.n.max(self.best_of), self.best_of.saturating_sub(self.n)),
+        }
+    }
+
     fn finish(self) -> Result<CallFacts, InvalidBody> {
+        let (candidates, hidden) = self.candidates();
         let model = self.model.ok_or_else(|| InvalidBody::of("model", "model is missing."))?;
-        if !self.asks {
+        let Some(Texts { count, bytes }) = self.prompts else {
             let name = self.rules.spec.prompt.field();
             return Err(InvalidBody::of(name, format!("{name} is missing.")));
-        }
-        let (prompt, settings) = (self.prompt.sum(), self.settings);
+        };
+        let mut prompt = self.prompt.sum();
+        prompt.add(&self.suffix.times(count));
+        let settings = self.settings;
+        let added = self.rules.added_tokens_max().saturating_mul(count);
         Ok(CallFacts {
             endpoint: self.rules.endpoint,
             model,
             stream: self.stream,
             wants_usage: self.wants_usage,
             output_cap: self.output_cap,
-            answers: self.answers,
-            input_bound: prompt
-                .bound
-                .saturating_add(settings.bound)
-                .saturating_add(self.rules.added_tokens_max()),
+            answers: candidates.saturating_mul(count),
+            hidden_answers: hidden.saturating_mul(count),
+            echoed_bytes: if self.echo { bytes.saturating_mul(self.n) } else { 0 },
+            input_bound: prompt.bound.saturating_add(settings.bound).saturating_add(added),
             // No call is without input, and none is free.
             input_estimate: prompt.estimate().max(1),
             may_write_cache: match self.rules.spec.cache_writes {

@@ -118,7 +118,8 @@ impl Meter {
         let output = reported.output.unwrap_or_default();
         let mut usage = usage_of(input, output);
         if self.reading.endpoint.spec().output.is_some() {
-            usage.output = usage.output.max(tokens::count(self.reading.delivered.text));
+            let text = self.reading.delivered.text.saturating_sub(facts.echoed_bytes);
+            usage.output = usage.output.max(tokens::count(text));
             usage.reasoning = usage.reasoning.max(tokens::count(self.reading.delivered.reasoning));
             if self.reading.delivered.anything && usage.output_total() == 0 {
                 usage.output = 1;

@@ -64,6 +64,8 @@ mod tests {
             wants_usage: false,
             output_cap: Some(100),
             answers: 2,
+            hidden_answers: 0,
+            echoed_bytes: 0,
             input_bound: 50_000,
             input_estimate: 40_000,
             may_write_cache: false,

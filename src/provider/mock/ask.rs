@@ -20,12 +20,17 @@ pub(super) struct Ask {
     pub(super) stream: Option<Events>,
     pub(super) include_usage: bool,
     pub(super) output_cap: Option<u64>,
+    /// Answers that are returned.
     pub(super) answers: u64,
+    /// Answers that are written, and paid for.
+    pub(super) written: u64,
     /// A quarter of the prompt's bytes, at least one: the mock's tokenizer. Less where the gateway knows
     /// that the prompt is less: a provider that reports more than can be true is a fault of its own.
     pub(super) input_tokens: u64,
     /// The words of the last user message: the answer says them again and again.
     pub(super) echo: Vec<String>,
+    /// What each prompt's answers begin with.
+    pub(super) echoed: Vec<String>,
     pub(super) embed: Embed,
 }
 
@@ -70,8 +75,10 @@ impl Ask {
             ),
             output_cap,
             answers,
+            written: answers,
             input_tokens: input_tokens(endpoint, raw, &body),
             echo: words_of(&(answers_of.said)(&body)),
+            echoed: Vec::new(),
             embed: Embed::default(),
         };
         (answers_of.read)(&body, &mut ask)?;
@@ -83,12 +90,12 @@ fn text(body: &Value, name: &str) -> Option<String> {
     body.get(name)?.as_str().map(str::to_owned)
 }
 
-fn flag(value: Option<&Value>) -> bool {
+pub(super) fn flag(value: Option<&Value>) -> bool {
     value.and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn input_tokens(endpoint: Endpoint, raw: &[u8], body: &Value) -> u64 {
-    let prompt = ["system", endpoint.spec().prompt.field(), "tools"];
+    let prompt = ["system", endpoint.spec().prompt.field(), "suffix", "tools"];
     let bytes = prompt
         .iter()
         .filter_map(|name| body.get(*name))

@@ -24,7 +24,29 @@ pub(super) fn report(answer: &mut Value, plan: &Plan, figures: Figures) {
     }
 }
 
-pub(super) fn usage(figures: Figures) -> Value {
+/// The usage in a chunk of a stream, after which `done` chunks of content are out.
+pub(super) fn report_so_far(chunk: &mut Value, plan: &Plan, done: usize) {
+    if plan.ask.include_usage {
+        let so_far = match plan.reported {
+            Reported::Cumulative => usage(plan.figures_after(done)),
+            Reported::None | Reported::Final => Value::Null,
+        };
+        set(chunk, "usage", so_far);
+    }
+}
+
+/// The last events of a stream: the usage in a chunk without choices, where it is asked for.
+pub(super) fn end(plan: &Plan, mut empty_chunk: Value) -> String {
+    let mut events = String::new();
+    if plan.ask.include_usage && plan.reported != Reported::None {
+        set(&mut empty_chunk, "usage", usage(plan.figures()));
+        events.push_str(&event(&empty_chunk));
+    }
+    events.push_str("data: [DONE]\n\n");
+    events
+}
+
+fn usage(figures: Figures) -> Value {
     let mut input = json!({"cached_tokens": figures.cached, "audio_tokens": 0});
     if figures.cache_write > 0 {
         set(&mut input, "cache_write_tokens", figures.cache_write.into());

@@ -64,8 +64,8 @@ impl Plan {
         Ok(Self {
             id: request_id.unwrap_or("mock").to_owned(),
             input,
-            output: each.saturating_mul(ask.answers),
-            reasoning: reasoning.saturating_mul(ask.answers),
+            output: each.saturating_mul(ask.written),
+            reasoning: reasoning.saturating_mul(ask.written),
             capped: each < wanted,
             reported,
             words: each.saturating_sub(reasoning).min(WORDS_MAX),

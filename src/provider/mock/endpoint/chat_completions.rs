@@ -56,15 +56,9 @@ fn content(plan: &Plan, chunk: usize) -> String {
 
 /// The events after the last content.
 fn closing(plan: &Plan) -> String {
-    let mut events =
-        each_answer(plan, plan.chunks(), &json!({}), &openai::finish_reason(plan).into());
-    if plan.ask.include_usage && plan.reported != Reported::None {
-        let mut last = chunk_of(plan, &json!([]));
-        openai::set(&mut last, "usage", openai::usage(plan.figures()));
-        events.push_str(&openai::event(&last));
-    }
-    events.push_str("data: [DONE]\n\n");
-    events
+    let finish_reason = openai::finish_reason(plan).into();
+    let events = each_answer(plan, plan.chunks(), &json!({}), &finish_reason);
+    events + &openai::end(plan, chunk_of(plan, &json!([])))
 }
 
 /// One event for each answer that was asked for; `done` chunks of content are out after it.
@@ -73,13 +67,7 @@ fn each_answer(plan: &Plan, done: usize, delta: &Value, finish_reason: &Value) -
     for index in 0..plan.ask.answers {
         let choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
         let mut chunk = chunk_of(plan, &json!([choice]));
-        if plan.ask.include_usage {
-            let so_far = match plan.reported {
-                Reported::Cumulative => openai::usage(plan.figures_after(done)),
-                Reported::None | Reported::Final => Value::Null,
-            };
-            openai::set(&mut chunk, "usage", so_far);
-        }
+        openai::report_so_far(&mut chunk, plan, done);
         events.push_str(&openai::event(&chunk));
     }
     events

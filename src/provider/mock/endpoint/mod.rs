@@ -1,6 +1,7 @@
 //! How the mock answers each endpoint: one file for each. A new endpoint must fill in every part of [`Answers`].
 
 mod chat_completions;
+mod completions;
 mod embeddings;
 mod messages;
 
@@ -44,6 +45,7 @@ impl Answers {
     pub(super) const fn of(endpoint: Endpoint) -> &'static Self {
         match endpoint {
             Endpoint::ChatCompletions => &chat_completions::ANSWERS,
+            Endpoint::Completions => &completions::ANSWERS,
             Endpoint::Embeddings => &embeddings::ANSWERS,
             Endpoint::Messages => &messages::ANSWERS,
         }
