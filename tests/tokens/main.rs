@@ -122,6 +122,20 @@ fn an_embeddings_bound_is_its_count() {
 }
 
 #[test]
+fn a_completions_bound_is_its_count_and_what_stands_around_each_prompt() {
+    let truth = Truth::CL100K;
+    for (name, text) in TEXTS {
+        let lines: Vec<&str> = text.lines().collect();
+        let prompts = json!({"prompt": lines, "suffix": text, "model": "gpt-3.5-turbo-instruct"});
+        let facts = facts(Endpoint::Completions, &prompts);
+        let suffixes = truth.count(text) * u64::try_from(lines.len()).unwrap();
+        let count = lines.iter().map(|line| truth.count(line)).sum::<u64>() + suffixes;
+        let around = 12 * facts.answers;
+        assert_eq!((facts.input_bound, facts.input_estimate), (count + around, count), "{name}");
+    }
+}
+
+#[test]
 fn where_the_table_is_not_known_the_bytes_bound_any_count_and_are_mostly_three_to_eight_times_it() {
     let mut ratios = Vec::new();
     for model in ["claude-sonnet-5", "gemini-3-pro", "gpt-6-sol", "small"] {
