@@ -30,7 +30,7 @@ use http::request::Parts;
 
 use crate::{
     context::{Call, Tenant},
-    domain::dialect::{Dialect, Endpoint},
+    domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::Refusal,
 };
 

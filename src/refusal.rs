@@ -9,11 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     body::ResponseBody,
     context::Call,
-    domain::{
-        dialect::{Dialect, Endpoint},
-        hold::Exceeded,
-        scope::Scope,
-    },
+    domain::{dialect::Dialect, endpoint::Endpoint, hold::Exceeded, scope::Scope},
 };
 
 /// Why a layer answers instead of the provider.
@@ -148,7 +144,10 @@ impl Refusal {
             Self::BodyTooLarge(max) => format!("The request body is longer than {max} bytes. Send less.").into(),
             Self::BodyTimedOut => "The request body did not arrive in time. Send it again.".into(),
             Self::InvalidBody { message, .. } => message.clone(),
-            Self::UnknownEndpoint => "There is no such endpoint here. Use /v1/chat/completions, /v1/embeddings, /v1/messages or /v1/models.".into(),
+            Self::UnknownEndpoint => {
+                let paths: Vec<&str> = Endpoint::ALL.iter().map(|endpoint| endpoint.spec().path).collect();
+                format!("There is no such endpoint here. Use {} or /v1/models.", paths.join(", ")).into()
+            }
             Self::ModelNotAllowed(model) => format!("The model `{model}` may not be used by this organization. GET /v1/models lists those that may.").into(),
             Self::ModelNotFound(model) => format!("The model `{model}` does not exist or you do not have access to it.").into(),
             Self::RoleNotAllowed => "Your role in this organization does not include this. Ask an owner or admin of the organization.".into(),

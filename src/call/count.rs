@@ -1,10 +1,10 @@
 //! Calls as the metrics see them.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use metrics::{Key, Label, Level, Metadata};
 
-use crate::domain::{dialect::Endpoint, finish::Ending};
+use crate::domain::{endpoint::Endpoint, finish::Ending};
 
 /// What the metrics of one endpoint and ending are called.
 struct Keys {
@@ -12,46 +12,65 @@ struct Keys {
     seconds: Key,
 }
 
+/// The keys of one endpoint.
+struct Endings {
+    endpoint: Endpoint,
+    complete: Keys,
+    failed: Keys,
+    abandoned: Keys,
+    refused: Keys,
+    cut: Keys,
+}
+
+/// The keys of every endpoint: made once, hash included. Made for each call, as the macros do it for labels that
+/// vary, they cost more than the counting.
+static KEYS: LazyLock<Vec<Endings>> =
+    LazyLock::new(|| Endpoint::ALL.iter().copied().map(Endings::of).collect());
+
+impl Keys {
+    fn of(endpoint: Endpoint, ending: Ending) -> Self {
+        let labels = vec![
+            Label::from_static_parts("endpoint", endpoint.as_str()),
+            Label::from_static_parts("ending", ending.as_str()),
+        ];
+        Self {
+            calls: Key::from_parts("tollgate_calls_total", labels.clone()),
+            seconds: Key::from_parts("tollgate_call_seconds", labels),
+        }
+    }
+}
+
+impl Endings {
+    fn of(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            complete: Keys::of(endpoint, Ending::Complete),
+            failed: Keys::of(endpoint, Ending::Failed),
+            abandoned: Keys::of(endpoint, Ending::Abandoned),
+            refused: Keys::of(endpoint, Ending::Refused),
+            cut: Keys::of(endpoint, Ending::Cut),
+        }
+    }
+
+    const fn keys(&self, ending: Ending) -> &Keys {
+        match ending {
+            Ending::Complete => &self.complete,
+            Ending::Failed => &self.failed,
+            Ending::Abandoned => &self.abandoned,
+            Ending::Refused => &self.refused,
+            Ending::Cut => &self.cut,
+        }
+    }
+}
+
 /// Counts a call that has ended.
-///
-/// The names stand in the program, labels and hash included: put together for each call, as the macros
-/// do it for labels that vary, they cost more than the counting.
 pub(super) fn ended(endpoint: Endpoint, ending: Ending, latency: Duration) {
     static METADATA: Metadata<'static> =
         Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
-    let keys = keys(endpoint, ending);
+    let Some(endings) = KEYS.iter().find(|endings| endings.endpoint == endpoint) else { return };
+    let keys = endings.keys(ending);
     metrics::with_recorder(|recorder| {
         recorder.register_counter(&keys.calls, &METADATA).increment(1);
         recorder.register_histogram(&keys.seconds, &METADATA).record(latency);
     });
-}
-
-fn keys(endpoint: Endpoint, ending: Ending) -> &'static Keys {
-    macro_rules! of {
-        ($endpoint:ident, $ending:ident) => {{
-            static LABELS: [Label; 2] = [
-                Label::from_static_parts("endpoint", Endpoint::$endpoint.as_str()),
-                Label::from_static_parts("ending", Ending::$ending.as_str()),
-            ];
-            static KEYS: Keys = Keys {
-                calls: Key::from_static_parts("tollgate_calls_total", &LABELS),
-                seconds: Key::from_static_parts("tollgate_call_seconds", &LABELS),
-            };
-            &KEYS
-        }};
-        ($endpoint:ident) => {
-            match ending {
-                Ending::Complete => of!($endpoint, Complete),
-                Ending::Failed => of!($endpoint, Failed),
-                Ending::Abandoned => of!($endpoint, Abandoned),
-                Ending::Refused => of!($endpoint, Refused),
-                Ending::Cut => of!($endpoint, Cut),
-            }
-        };
-    }
-    match endpoint {
-        Endpoint::ChatCompletions => of!(ChatCompletions),
-        Endpoint::Embeddings => of!(Embeddings),
-        Endpoint::Messages => of!(Messages),
-    }
 }

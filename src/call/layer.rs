@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
 use super::{Calls, Finisher, Heartbeats, KillSwitch};
-use crate::domain::{dialect::Endpoint, tokens};
+use crate::domain::{endpoint::Endpoint, tokens};
 
 /// Applies [`Calls`]. See the [module docs](super).
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl CallLayer {
         }
     }
 
-    /// Default: told from the path (`…/chat/completions`, `…/embeddings`, `…/messages`). Every
+    /// Default: told from the path ([`Endpoint::of_path`]). Every
     /// request is a call of this endpoint, whatever its path.
     #[must_use]
     pub fn endpoint(self, endpoint: Endpoint) -> Self {

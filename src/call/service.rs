@@ -27,7 +27,8 @@ use crate::{
     body::RequestBody,
     context::{Call, Tenant},
     domain::{
-        dialect::{Dialect, Endpoint},
+        dialect::Dialect,
+        endpoint::Endpoint,
         finish::Ending,
         ids::RequestId,
         request::{self, CallFacts, InvalidBody},

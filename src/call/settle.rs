@@ -41,7 +41,7 @@ pub(super) fn release(hold: Option<&Hold>) -> Bill {
 /// marked `clamped`. Figures above the hold that can be true are charged as they are.
 pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whole: bool) -> Bill {
     let reported = meter.usage().filter(|_| whole || meter.finished());
-    let usage = reported.unwrap_or_else(|| meter.estimate(facts));
+    let usage = reported.unwrap_or_else(|| estimate(meter, facts, hold));
     let cost = hold.map(|hold| hold.price.cost(&usage));
     let counted = meter.count(facts);
     let believed = !meter.absurd() && can_be(&usage, &counted, facts, hold);
@@ -60,12 +60,31 @@ pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whol
 
 /// What has been used so far, of a call that goes on: as it would be billed if it ended here.
 pub(super) fn so_far(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>) -> Usage {
-    let usage = meter.estimate(facts);
+    let usage = estimate(meter, facts, hold);
     if !meter.reports() {
         return usage;
     }
     let counted = meter.count(facts);
     if can_be(&usage, &counted, facts, hold) { usage } else { counted }
+}
+
+/// What was used, where the provider does not say.
+///
+/// `best_of`: of an answer that is not returned nothing is seen, so it is taken to be as long as its cap. `echo`: where
+/// the prompt is tokens, nobody here knows to the byte where the answer begins. In both cases no more than what is held
+/// is taken to be written.
+fn estimate(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>) -> Usage {
+    let mut usage = meter.estimate(facts);
+    let as_seen = facts.hidden_answers == 0 && facts.echoed_bytes == 0;
+    if as_seen || hold.is_none() || usage.output_total() == 0 {
+        return usage;
+    }
+    let bound = to_be_written(facts, hold);
+    let cap = bound.checked_div(facts.answers).unwrap_or(0);
+    let hidden = cap.saturating_mul(facts.hidden_answers);
+    let most = bound.saturating_sub(usage.reasoning);
+    usage.output = usage.output.saturating_add(hidden).min(most);
+    usage
 }
 
 fn clamp(counted: Usage, hold: Option<&Hold>) -> Bill {
@@ -82,6 +101,8 @@ fn clamp(counted: Usage, hold: Option<&Hold>) -> Bill {
 /// The output tokens after which a stream is one that does not end: its provider pays no heed to the cap.
 pub(super) fn written_max(facts: &CallFacts, hold: Option<&Hold>) -> u64 {
     output_max(facts, to_be_written(facts, hold), hold.map(|hold| &hold.price))
+        // The prompt that comes back goes by as well, and no token of it is shorter than a byte.
+        .saturating_add(facts.echoed_bytes)
 }
 
 fn can_be(usage: &Usage, counted: &Usage, facts: &CallFacts, hold: Option<&Hold>) -> bool {
@@ -102,7 +123,7 @@ fn to_be_written(facts: &CallFacts, hold: Option<&Hold>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{dialect::Endpoint, request};
+    use crate::domain::{endpoint::Endpoint, request};
 
     #[test]
     fn what_was_seen_of_a_call_that_goes_on_is_believed_like_its_end() {

@@ -1,4 +1,5 @@
 //! What a call comes to, figure by figure: reported, counted, clamped or given back.
+#![expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::{
     context::Hold,
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::Settlement,
         ids::PriceId,
         policy::Disconnect,
@@ -31,6 +32,8 @@ fn facts() -> CallFacts {
         wants_usage: false,
         output_cap: Some(100),
         answers: 2,
+        hidden_answers: 0,
+        echoed_bytes: 0,
         input_bound: 50,
         input_estimate: 40,
         may_write_cache: false,
@@ -214,4 +217,63 @@ fn a_call_that_goes_on_is_seen_by_what_is_reported_where_that_can_be() {
     assert_eq!(so_far(&answer("null", ""), &facts(), Some(&hold())), usage(40, 4));
     assert_eq!(so_far(&reporting(20_000_001, 6), &facts(), Some(&hold())), usage(40, 4));
     assert_eq!(so_far(&reporting(-1, 6), &facts(), Some(&hold())), usage(40, 4));
+}
+
+/// Two answers are returned of ten tokens each at the most, of as many as `answers`.
+fn completion(answers: u64, echoed_bytes: u64) -> (CallFacts, Hold) {
+    let facts = CallFacts {
+        endpoint: Endpoint::Completions,
+        output_cap: Some(10),
+        answers,
+        hidden_answers: answers - 2,
+        echoed_bytes,
+        ..facts()
+    };
+    let written = i64::try_from(10 * answers).unwrap();
+    (facts, Hold { tokens: 50 + written, ..hold() })
+}
+
+fn completed(text: &str, usage: &str) -> Meter {
+    let mut meter = Meter::new(Endpoint::Completions);
+    let choice = format!(r#"{{"text":"{text}","finish_reason":"stop"}}"#);
+    meter.read_document(format!(r#"{{"choices":[{choice},{choice}]{usage}}}"#).as_bytes());
+    meter
+}
+
+#[test]
+fn an_answer_that_is_not_returned_is_charged_up_to_its_cap_unless_the_provider_says_what_it_was() {
+    let (facts, hold) = completion(5, 0);
+    let bill = settle(&completed("Hello, my friend", ""), &facts, Some(&hold), true);
+    // Three of ten tokens each, and two texts of sixteen bytes.
+    assert_eq!((bill.usage, bill.estimated, bill.clamped), (usage(40, 38), true, false));
+    let long = settle(&completed(&"a".repeat(99), ""), &facts, Some(&hold), true);
+    assert_eq!((long.usage, long.clamped), (usage(40, 50), false), "no more than is held");
+    let told = completed("Hello", r#","usage":{"prompt_tokens":30,"completion_tokens":21}"#);
+    let bill = settle(&told, &facts, Some(&hold), true);
+    assert_eq!((bill.usage, bill.estimated, bill.clamped), (usage(30, 21), false, false));
+    // Nothing was set aside, and nothing is charged: what was seen counts.
+    let bill = settle(&completed("Hello, my friend", ""), &facts, None, true);
+    assert_eq!((bill.usage, bill.settlement), (usage(40, 8), None));
+    // Nothing of an answer came.
+    let bill = settle(&Meter::new(Endpoint::Completions), &facts, Some(&hold), false);
+    assert_eq!(bill.usage, usage(40, 0));
+    // A heartbeat says what would be charged.
+    assert_eq!(so_far(&completed("Hello", ""), &facts, Some(&hold)), usage(40, 33));
+}
+
+#[test]
+fn a_prompt_that_comes_back_is_neither_charged_as_output_nor_a_stream_without_an_end() {
+    let (facts, hold) = completion(2, 24);
+    // Each text is sixteen bytes, twelve of which are the prompt.
+    let bill = settle(&completed("Hello, my friend", ""), &facts, Some(&hold), true);
+    assert_eq!((bill.usage, bill.estimated), (usage(40, 2), true));
+    // Tokens of the prompt are longer than four bytes here: no more than was held is charged.
+    let long = "a".repeat(400);
+    let bill = settle(&completed(&long, ""), &facts, Some(&hold), true);
+    assert_eq!((bill.usage, bill.clamped), (usage(40, 20), false));
+
+    let (plain, _) = completion(2, 0);
+    let (echoing, _) = completion(2, 1_000_000);
+    let written_max = |facts| written_max(facts, Some(&hold));
+    assert_eq!(written_max(&echoing), written_max(&plain) + 1_000_000);
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Standing, Tenant, standing::Learned};
 use crate::domain::{
     credits::Credits,
-    dialect::Endpoint,
+    endpoint::Endpoint,
     finish::Ending,
     ids::RequestId,
     policy::{Disconnect, Keep},
@@ -126,6 +126,8 @@ impl Call {
             wants_usage: false,
             output_cap: None,
             answers: 1,
+            hidden_answers: 0,
+            echoed_bytes: 0,
             input_bound: 0,
             input_estimate: 0,
             may_write_cache: false,

@@ -6,7 +6,7 @@ use super::estimate::{Estimate, is_sound, of};
 use crate::{
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         policy::Policy,
         price::{ModelPrice, Quote, Rates, Tier},
         request::CallFacts,
@@ -26,6 +26,8 @@ fn facts(output_cap: Option<u64>, answers: u64) -> CallFacts {
         wants_usage: false,
         output_cap,
         answers,
+        hidden_answers: 0,
+        echoed_bytes: 0,
         input_bound: 50,
         input_estimate: 40,
         may_write_cache: false,

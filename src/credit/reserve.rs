@@ -10,7 +10,6 @@ use crate::{
     admission,
     context::{AtEnd, Call, Hold, Report, Tenant},
     domain::{
-        dialect::Endpoint,
         hold::{Exceeded, HoldRequest, HoldVerdict},
         policy::Disconnect,
         price::Quote,
@@ -85,7 +84,8 @@ fn granted(call: &Call, estimate: Estimate, price: Quote, disconnect: Disconnect
         call.cap_output(cap);
     }
     let facts = call.facts();
-    if facts.stream && !facts.wants_usage && facts.endpoint == Endpoint::ChatCompletions {
+    let on_request = facts.endpoint.spec().output.is_some_and(|output| output.usage_on_request);
+    if facts.stream && !facts.wants_usage && on_request {
         call.include_usage();
     }
     call.at_end(Open::new());

@@ -12,7 +12,7 @@ use crate::{
     context::{Call, Tenant},
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         hold::{Exceeded, HoldVerdict, Unit, Window},
         policy::{Disconnect, Policy},
         price::{Agreement, PriceBook},
@@ -33,6 +33,8 @@ fn facts(endpoint: Endpoint) -> CallFacts {
         wants_usage: false,
         output_cap: Some(100),
         answers: 3,
+        hidden_answers: 0,
+        echoed_bytes: 0,
         input_bound: 50,
         input_estimate: 40,
         may_write_cache: false,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     credits::Credits,
-    dialect::Endpoint,
+    endpoint::Endpoint,
     ids::{PriceId, RequestId},
     usage::Usage,
 };

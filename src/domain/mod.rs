@@ -4,6 +4,7 @@
 
 pub mod credits;
 pub mod dialect;
+pub mod endpoint;
 pub mod finish;
 pub mod hold;
 pub mod ids;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{dialect::Endpoint, request::CallFacts};
+use super::request::CallFacts;
 
 /// The output bound of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,29 +13,25 @@ pub struct OutputBound {
     pub send: Option<NonZeroU32>,
 }
 
-/// The output cap that a call goes by: the caller's; else the policy's default, but not more than the
-/// model can write; else the model's maximum; else `fallback`. Embeddings write nothing.
+/// The output cap that a call goes by: the caller's; else the smallest of the endpoint's documented default, the
+/// policy's default and what the model can write; else `fallback`. An endpoint without output has none.
 pub fn bound(
     facts: &CallFacts,
     policy_default: Option<NonZeroU32>,
     model_max: Option<u64>,
     fallback: NonZeroU32,
 ) -> OutputBound {
-    match facts.endpoint {
-        Endpoint::Embeddings => return OutputBound { per_answer: 0, send: None },
-        Endpoint::ChatCompletions | Endpoint::Messages => {}
-    }
+    let Some(output) = facts.endpoint.spec().output else {
+        return OutputBound { per_answer: 0, send: None };
+    };
     if let Some(cap) = facts.output_cap {
         return OutputBound { per_answer: cap, send: None };
     }
     let model_max = model_max.filter(|max| *max > 0).map(|max| {
         NonZeroU32::try_from(u32::try_from(max).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MAX)
     });
-    let cap = match (policy_default, model_max) {
-        (Some(default), Some(max)) => default.min(max),
-        (Some(cap), None) | (None, Some(cap)) => cap,
-        (None, None) => fallback,
-    };
+    let known = [output.cap_default, policy_default, model_max];
+    let cap = known.into_iter().flatten().min().unwrap_or(fallback);
     OutputBound { per_answer: u64::from(cap.get()), send: Some(cap) }
 }
 
@@ -47,6 +43,7 @@ pub fn tokens(facts: &CallFacts, bound: OutputBound) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::endpoint::Endpoint;
 
     fn facts(endpoint: Endpoint, output_cap: Option<u64>) -> CallFacts {
         CallFacts {
@@ -56,6 +53,8 @@ mod tests {
             wants_usage: false,
             output_cap,
             answers: 2,
+            hidden_answers: 0,
+            echoed_bytes: 0,
             input_bound: 10,
             input_estimate: 3,
             may_write_cache: false,

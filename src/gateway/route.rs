@@ -2,11 +2,13 @@
 
 use http::Method;
 
+use crate::domain::endpoint::Endpoint;
+
 /// What a path is for. Its template is what logs and metrics say, never the path itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// A model call.
-    Call(&'static str),
+    Call(Endpoint),
     /// `GET /v1/models`
     Models,
     /// `GET /v1/models/{id}`
@@ -29,10 +31,11 @@ pub(super) enum Route {
 
 impl Route {
     pub(super) fn of(path: &str) -> Self {
+        let mut endpoints = Endpoint::ALL.iter().copied();
+        if let Some(endpoint) = endpoints.find(|endpoint| endpoint.spec().path == path) {
+            return Self::Call(endpoint);
+        }
         match path {
-            "/v1/chat/completions" => Self::Call("/v1/chat/completions"),
-            "/v1/embeddings" => Self::Call("/v1/embeddings"),
-            "/v1/messages" => Self::Call("/v1/messages"),
             "/v1/models" => Self::Models,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
@@ -59,7 +62,8 @@ impl Route {
 
     pub(super) const fn template(self) -> &'static str {
         match self {
-            Self::Call(template) | Self::KillSwitch(template) => template,
+            Self::Call(endpoint) => endpoint.spec().path,
+            Self::KillSwitch(template) => template,
             Self::Models => "/v1/models",
             Self::Model => "/v1/models/{id}",
             Self::KillSwitches => "/admin/v1/kill-switches",

@@ -133,7 +133,7 @@ fn every_metric_that_is_recorded_is_described_and_none_is_described_that_is_not(
         "metrics::counter!(",
         "metrics::gauge!(",
         "metrics::histogram!(",
-        "Key::from_static_parts(",
+        "Key::from_parts(",
     ]);
     let described = sorted(&["name: "]);
     assert!(recorded.len() > 20, "{recorded:?}");

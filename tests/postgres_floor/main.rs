@@ -28,7 +28,7 @@ use tollgate::{
     Tenant,
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Ending, Finish, Record, Settlement},
         hold::{HoldRequest, HoldVerdict},
         ids::{OrganizationId, PriceId, RequestId},

@@ -26,7 +26,7 @@ use tollgate::{
     Tenant,
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Ending, Finish, Settlement},
         hold::HoldRequest,
         ids::{OrganizationId, RequestId},

@@ -4,6 +4,7 @@ import openai
 import pytest
 
 MODEL = "gpt-4o-mini"
+TEXT_MODEL = "gpt-3.5-turbo-instruct"
 MESSAGES = [{"role": "user", "content": "secret-prompt: say hello"}]
 
 
@@ -50,6 +51,54 @@ def test_embeddings_are_vectors(gateway, client):
     answer = raw.parse()
     assert len(answer.data) == 2 and len(answer.data[0].embedding) > 0 and answer.usage.prompt_tokens > 0
     assert gateway.booked(raw.headers["x-request-id"]) == gateway.whole(answer.usage.prompt_tokens, 0)
+
+
+def test_a_text_completion_is_answered_and_booked(gateway, client):
+    raw = client.completions.with_raw_response.create(
+        model=TEXT_MODEL, prompt=["secret-prompt: one", "secret-prompt: two"], max_tokens=5, n=2, best_of=3, echo=True
+    )
+    answer = raw.parse()
+    assert answer.object == "text_completion"
+    texts = [choice.text for choice in answer.choices]
+    assert [text[:18] for text in texts] == ["secret-prompt: one"] * 2 + ["secret-prompt: two"] * 2
+    usage = answer.usage
+    assert usage.completion_tokens == 2 * 3 * 5, "what is written for the best of three is paid for"
+    assert gateway.booked(raw.headers["x-request-id"]) == gateway.whole(usage.prompt_tokens, usage.completion_tokens)
+
+
+def test_a_text_completion_takes_each_form_of_a_prompt_and_sixteen_tokens_by_default(gateway, client):
+    for prompt, prompts in [("one", 1), (["one", "two"], 2), ([1, 2, 3], 1), ([[1, 2], [3]], 2)]:
+        raw = client.completions.with_raw_response.create(
+            model=TEXT_MODEL, prompt=prompt, extra_headers={"x-mock-output-tokens": "50"}
+        )
+        answer = raw.parse()
+        assert [choice.finish_reason for choice in answer.choices] == ["length"] * prompts
+        assert answer.usage.completion_tokens == 16 * prompts
+        booked = gateway.booked(raw.headers["x-request-id"])
+        assert booked == gateway.whole(answer.usage.prompt_tokens, answer.usage.completion_tokens)
+
+
+def test_a_text_completion_streams_with_and_without_usage(gateway, client):
+    create = client.completions.with_raw_response.create
+    with_usage = {"stream_options": {"include_usage": True}}
+    raw = create(model=TEXT_MODEL, prompt="secret-prompt: say hello", max_tokens=20, stream=True, **with_usage)
+    *chunks, last = list(raw.parse())
+    assert len(chunks) > 1 and all(chunk.choices for chunk in chunks) and not last.choices
+    assert "".join(chunk.choices[0].text for chunk in chunks)
+    assert chunks[-1].choices[0].finish_reason
+    expected = gateway.whole(last.usage.prompt_tokens, last.usage.completion_tokens)
+    assert gateway.booked(raw.headers["x-request-id"]) == expected
+
+    raw = create(model=TEXT_MODEL, prompt="secret-prompt: say hello", max_tokens=20, stream=True)
+    assert all(chunk.choices for chunk in raw.parse())
+    assert gateway.booked(raw.headers["x-request-id"]) == expected, "the books have what the client did not ask for"
+
+
+def test_a_text_completion_that_cannot_be_bounded_is_refused_by_name(client):
+    for field, value in [("best_of", 0), ("prompt_embeds", "AAAA"), ("max_completion_tokens", 5)]:
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.completions.create(model=TEXT_MODEL, prompt="one", extra_body={field: value})
+        assert refused.value.param == field
 
 
 def test_models_are_listed_and_found_one_by_one(client):

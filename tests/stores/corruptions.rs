@@ -10,7 +10,7 @@ use tollgate::{
     Tenant,
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Ending, Finish, Settlement},
         hold::{Heartbeat, HoldRequest, HoldVerdict, Window},
         ids::{KeyId, OrganizationId, PriceId, RequestId, TeamId},

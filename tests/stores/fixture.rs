@@ -6,7 +6,7 @@ use tollgate::{
     Tenant,
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Ending, Finish, Record, Settlement},
         hold::{HoldRequest, Window},
         ids::{OrganizationId, PriceId, RequestId},

@@ -12,6 +12,7 @@
 
 mod bodies;
 mod clients;
+mod completions;
 mod death;
 mod endless;
 #[expect(dead_code, reason = "shared with another suite, which uses the rest")]

@@ -241,11 +241,13 @@ async fn a_call_is_cut_wherever_it_is() {
         let reached = house.mock.served_total().calls;
         // The provider has not said anything yet, to one that streams and one that does not.
         let mut waiting = Vec::new();
-        for stream in [false, true] {
+        for (there, stream) in (1..).zip([false, true]) {
             let ask = Ask { stream, ..ask.clone() }.mock("hang", "head");
             let mut client = Client::open(house.gateways[1].address).await;
             client.send(&ask.bytes(&org.token)).await;
             waiting.push(client);
+            // Rows are told apart by the order of arrival.
+            house.reached(reached + there).await;
         }
         // The client does not read: all that may be on its way is.
         let tokens = 500_000;

@@ -14,7 +14,7 @@ mod truth;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate::domain::{
-    dialect::Endpoint,
+    endpoint::Endpoint,
     request::{self, CallFacts},
 };
 use truth::Truth;
@@ -118,6 +118,20 @@ fn an_embeddings_bound_is_its_count() {
         let facts = facts(Endpoint::Embeddings, &inputs);
         let count: u64 = lines.iter().map(|line| truth.count(line)).sum();
         assert_eq!((facts.input_bound, facts.input_estimate), (count + 1, count), "{name}");
+    }
+}
+
+#[test]
+fn a_completions_bound_is_its_count_and_what_stands_around_each_prompt() {
+    let truth = Truth::CL100K;
+    for (name, text) in TEXTS {
+        let lines: Vec<&str> = text.lines().collect();
+        let prompts = json!({"prompt": lines, "suffix": text, "model": "gpt-3.5-turbo-instruct"});
+        let facts = facts(Endpoint::Completions, &prompts);
+        let suffixes = truth.count(text) * u64::try_from(lines.len()).unwrap();
+        let count = lines.iter().map(|line| truth.count(line)).sum::<u64>() + suffixes;
+        let around = 12 * facts.answers;
+        assert_eq!((facts.input_bound, facts.input_estimate), (count + around, count), "{name}");
     }
 }
 

@@ -40,7 +40,7 @@ use crate::{
     context::{Call, Hold, Keeping, Tenant},
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Finish, Finished},
         ids::{OrganizationId, PriceId},
         policy::{Disconnect, Keep},

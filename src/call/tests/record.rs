@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     call::KillSwitch,
     domain::{
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Ending, Record, Settlement},
         ids::{KeyId, RequestId, TeamId},
         switch::{Switch, Switches},

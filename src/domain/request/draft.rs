@@ -2,12 +2,12 @@
 
 use super::{
     CallFacts, InvalidBody, field,
-    prompt::{Prompt, Sum},
+    prompt::{self, Sum, Texts},
     refused,
     rules::{self, Rules},
 };
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::{CacheWrites, Candidates, Endpoint, Prompt},
     json::{Kind, Reader},
     tokens,
 };
@@ -19,7 +19,7 @@ const OUTPUT_CAP_MAX: u64 = 0xFFFF_FFFF;
 /// Reads the facts of a call from its body: once, without keeping more than the model's name.
 ///
 /// ```
-/// # use tollgate::domain::{dialect::Endpoint, request};
+/// # use tollgate::domain::{endpoint::Endpoint, request};
 /// let body = br#"{"model":"small","max_tokens":50,"n":2,"messages":[{"role":"user","content":"Hi!"}]}"#;
 /// let facts = request::read(Endpoint::ChatCompletions, body)?;
 /// assert_eq!((facts.model.as_str(), facts.output_cap, facts.answers), ("small", Some(50), 2));
@@ -60,10 +60,15 @@ struct Draft<'m> {
     stream: bool,
     wants_usage: bool,
     output_cap: Option<u64>,
-    answers: u64,
-    asks: bool,
+    n: u64,
+    best_of: u64,
+    /// The prompts that are answered each by itself; `None` until the field that asks has been read.
+    prompts: Option<Texts>,
+    /// What is told to the model with each of them.
+    suffix: Sum,
+    echo: bool,
     /// What is told to the model.
-    prompt: Prompt<'m>,
+    prompt: prompt::Prompt<'m>,
     /// Everything else: not told to the model as far as we know, so it counts for the bound alone.
     settings: Sum,
 }
@@ -76,9 +81,12 @@ impl<'m> Draft<'m> {
             stream: false,
             wants_usage: false,
             output_cap: None,
-            answers: 1,
-            asks: false,
-            prompt: Prompt::new(rules),
+            n: 1,
+            best_of: 1,
+            prompts: None,
+            suffix: Sum::default(),
+            echo: false,
+            prompt: prompt::Prompt::new(rules),
             settings: Sum::default(),
         }
     }
@@ -98,24 +106,29 @@ impl<'m> Draft<'m> {
                 }
                 self.output_cap = self.output_cap.max(cap);
             }
-            "n" | "best_of" => {
-                let answers = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1);
-                self.answers = self.answers.saturating_mul(answers);
+            "n" => self.n = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1),
+            "best_of" => self.best_of = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1),
+            key if key == self.rules.spec.prompt.field() => {
+                self.prompts = Some(match self.rules.spec.prompt {
+                    Prompt::Messages => self.prompt.messages(reader).map(|()| Texts::ONE)?,
+                    Prompt::Inputs => self.prompt.texts(reader, key).map(|_| Texts::ONE)?,
+                    Prompt::Prompts => self.prompt.prompts(reader, key)?,
+                });
             }
-            "messages" if self.rules.endpoint != Endpoint::Embeddings => {
-                self.asks = true;
-                self.prompt.messages(reader)?;
+            "suffix" if self.rules.spec.prompt == Prompt::Prompts => {
+                self.suffix = self.prompt.aside(|prompt| prompt.suffix(reader, key))?;
             }
-            "input" if self.rules.endpoint == Endpoint::Embeddings => {
-                self.asks = true;
-                self.prompt.input(reader)?;
+            "echo" if self.rules.spec.prompt == Prompt::Prompts => {
+                self.echo = field::flag(reader, key)?;
             }
             "system" => self.prompt.content(reader)?,
             "tools" => self.prompt.tools(reader)?,
             "functions" | "response_format" | "output_format" | "output_config" => {
                 self.prompt.description(reader, key)?;
             }
-            _ if refused::is_judged(key) => refused::check(reader, key)?,
+            _ if refused::is_judged(self.rules.spec, key) => {
+                refused::check(reader, self.rules.spec, key)?;
+            }
             _ if self.rules.is_setting(key) => reader.skip()?,
             _ => {
                 let field = self.prompt.aside(|prompt| prompt.field(reader, key))?;
@@ -128,39 +141,46 @@ impl<'m> Draft<'m> {
     /// Whether a provider goes by this cap. One that it overlooks would hold next to nothing for an
     /// answer as long as the model can write.
     fn is_cap(&self, key: &str) -> bool {
-        match self.rules.endpoint {
-            Endpoint::ChatCompletions => key != "max_output_tokens",
-            Endpoint::Messages => key == "max_tokens",
-            // They have no output: nothing depends on it.
-            Endpoint::Embeddings => true,
+        // Where there is no output, nothing depends on a cap.
+        self.rules.spec.output.is_none_or(|output| output.caps.contains(&key))
+    }
+
+    /// How many answers are written to one prompt, and how many of them are not returned.
+    fn candidates(&self) -> (u64, u64) {
+        let output = self.rules.spec.output;
+        match output.map_or(Candidates::Product, |output| output.candidates) {
+            Candidates::Product => (self.n.saturating_mul(self.best_of), 0),
+            Candidates::Larger => (self.n.max(self.best_of), self.best_of.saturating_sub(self.n)),
         }
     }
 
     fn finish(self) -> Result<CallFacts, InvalidBody> {
+        let (candidates, hidden) = self.candidates();
         let model = self.model.ok_or_else(|| InvalidBody::of("model", "model is missing."))?;
-        let endpoint = self.rules.endpoint;
-        if !self.asks {
-            let name = if endpoint == Endpoint::Embeddings { "input" } else { "messages" };
+        let Some(Texts { count, bytes }) = self.prompts else {
+            let name = self.rules.spec.prompt.field();
             return Err(InvalidBody::of(name, format!("{name} is missing.")));
-        }
-        let (prompt, settings) = (self.prompt.sum(), self.settings);
+        };
+        let mut prompt = self.prompt.sum();
+        prompt.add(&self.suffix.times(count));
+        let settings = self.settings;
+        let added = self.rules.added_tokens_max().saturating_mul(count);
         Ok(CallFacts {
-            endpoint,
+            endpoint: self.rules.endpoint,
             model,
             stream: self.stream,
             wants_usage: self.wants_usage,
             output_cap: self.output_cap,
-            answers: self.answers,
-            input_bound: prompt
-                .bound
-                .saturating_add(settings.bound)
-                .saturating_add(self.rules.call_tokens_max()),
+            answers: candidates.saturating_mul(count),
+            hidden_answers: hidden.saturating_mul(count),
+            echoed_bytes: if self.echo { bytes.saturating_mul(self.n) } else { 0 },
+            input_bound: prompt.bound.saturating_add(settings.bound).saturating_add(added),
             // No call is without input, and none is free.
             input_estimate: prompt.estimate().max(1),
-            may_write_cache: match endpoint {
-                Endpoint::ChatCompletions => true,
-                Endpoint::Messages => prompt.caches || settings.caches,
-                Endpoint::Embeddings => false,
+            may_write_cache: match self.rules.spec.cache_writes {
+                CacheWrites::Unasked => true,
+                CacheWrites::Marked => prompt.caches || settings.caches,
+                CacheWrites::Never => false,
             },
         })
     }

@@ -6,30 +6,27 @@ use bytes::Bytes;
 
 use super::Edits;
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::Endpoint,
     json::{JsonError, Kind, Reader},
 };
 
 /// The body with the edits made and every other byte as it was; without edits, the same memory.
 ///
 /// Only for a body that [`read`](super::read) has accepted: any other comes back unchanged. Usage is
-/// asked for only in chat completions, and embeddings have no output to cap.
+/// asked for only where streams report it on request, and embeddings have no output to cap.
 ///
 /// ```
 /// # use bytes::Bytes;
-/// # use tollgate::domain::{dialect::Endpoint, request::{Edits, apply_edits}};
+/// # use tollgate::domain::{endpoint::Endpoint, request::{Edits, apply_edits}};
 /// let body = Bytes::from_static(br#"{ "model": "small", "stream": true, "messages": [] }"#);
 /// let edits = Edits { include_usage: true, ..Edits::default() };
 /// let edited = apply_edits(&body, Endpoint::ChatCompletions, edits);
 /// assert_eq!(edited, r#"{"stream_options":{"include_usage":true}, "model": "small", "stream": true, "messages": [] }"#);
 /// ```
 pub fn apply_edits(body: &Bytes, endpoint: Endpoint, edits: Edits) -> Bytes {
-    let cap_field = match endpoint {
-        Endpoint::ChatCompletions => "max_completion_tokens",
-        Endpoint::Messages => "max_tokens",
-        Endpoint::Embeddings => return body.clone(),
-    };
-    let include_usage = edits.include_usage && endpoint == Endpoint::ChatCompletions;
+    let Some(output) = endpoint.spec().output else { return body.clone() };
+    let cap_field = output.cap_sent;
+    let include_usage = edits.include_usage && output.usage_on_request;
     if !include_usage && edits.output_cap.is_none() {
         return body.clone();
     }

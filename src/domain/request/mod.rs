@@ -19,7 +19,7 @@ mod tests;
 
 use std::num::NonZeroU32;
 
-use super::{dialect::Endpoint, json::JsonError};
+use super::{endpoint::Endpoint, json::JsonError};
 
 pub use draft::{read, waits};
 pub use edits::apply_edits;
@@ -37,8 +37,13 @@ pub struct CallFacts {
     pub wants_usage: bool,
     /// The largest output cap present, per answer; `None` where the caller set none.
     pub output_cap: Option<u64>,
-    /// How many answers (`n`, `best_of`); 1 where the caller says nothing.
+    /// How many answers are written (`n`, `best_of`, for each prompt); 1 where the caller says nothing.
     pub answers: u64,
+    /// How many of them are not returned (`best_of`): what is delivered does not show their output.
+    pub hidden_answers: u64,
+    /// The bytes of the prompt that come back in the answers (`echo`), which are no output. A prompt of tokens counts
+    /// for four bytes a token.
+    pub echoed_bytes: u64,
     /// An upper bound of the input tokens.
     pub input_bound: u64,
     /// What the input probably is, in tokens: for a settlement where the provider reports nothing.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, mem};
 
 use super::{InvalidBody, field, rules::Rules};
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::Tools,
     json::{Kind, Reader, Text},
     tokens::{self, Counter},
 };
@@ -44,9 +44,38 @@ impl Sum {
         self.caches |= other.caches;
     }
 
+    /// The same, so many times.
+    pub(super) fn times(&self, count: u64) -> Self {
+        Self {
+            bound: self.bound.saturating_mul(count),
+            known: self.known.saturating_mul(count),
+            text_bytes: self.text_bytes.saturating_mul(count),
+            caches: self.caches,
+        }
+    }
+
     /// What they probably are.
     pub(super) fn estimate(&self) -> u64 {
         self.known.saturating_add(tokens::count(self.text_bytes))
+    }
+}
+
+/// Texts, and lists of tokens, as they are counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Texts {
+    /// How many of them.
+    pub(super) count: u64,
+    /// Their bytes, those of a token taken for four.
+    pub(super) bytes: u64,
+}
+
+impl Texts {
+    pub(super) const ONE: Self = Self { count: 1, bytes: 0 };
+    const TOKEN: Self = Self { count: 0, bytes: 4 };
+
+    fn add(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 }
 
@@ -60,9 +89,6 @@ const TEXT_PARTS: &[&str] = &[
     "tool_result",
     "search_result",
 ];
-
-/// Tools of Anthropic's that the client runs: only their description and their calls are paid for.
-const CLIENT_TOOLS: &[&str] = &["bash_", "text_editor_", "computer_", "memory_"];
 
 impl<'m> Prompt<'m> {
     pub(super) const fn new(rules: Rules<'m>) -> Self {
@@ -336,17 +362,15 @@ impl<'m> Prompt<'m> {
                 _ => self.field(reader, &key),
             })?;
             let Some(kind) = kind else { return Ok(()) };
-            match self.rules.endpoint {
-                Endpoint::Messages if kind == "custom" => Ok(()),
-                Endpoint::Messages if CLIENT_TOOLS.iter().any(|tool| kind.starts_with(tool)) => {
-                    self.sum.tokens(tokens::CLIENT_TOOL_TOKENS_MAX, 0);
-                    Ok(())
-                }
-                Endpoint::ChatCompletions if kind == "function" || kind == "custom" => Ok(()),
-                Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Embeddings => {
-                    Err(hosted(&kind))
-                }
+            let Tools { described, run_by_client } = self.rules.spec.tools;
+            if described.contains(&&*kind) {
+                return Ok(());
             }
+            if run_by_client.iter().any(|tool| kind.starts_with(tool)) {
+                self.sum.tokens(tokens::CLIENT_TOOL_TOKENS_MAX, 0);
+                return Ok(());
+            }
+            Err(hosted(&kind))
         })
     }
 
@@ -371,41 +395,92 @@ impl<'m> Prompt<'m> {
         Ok(())
     }
 
-    /// The input of an embedding: texts, or tokens, which are what they are.
-    pub(super) fn input(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+    /// Texts, or tokens, which are what they are.
+    pub(super) fn texts(
+        &mut self,
+        reader: &mut Reader<'_>,
+        name: &str,
+    ) -> Result<Texts, InvalidBody> {
         let wrong = || {
             InvalidBody::of(
-                "input",
-                "input must be a string, a list of strings, a list of tokens or a list of such lists.",
+                name,
+                format!(
+                    "{name} must be a string, a list of strings, a list of tokens or a list of such lists."
+                ),
             )
         };
+        let mut texts = Texts::default();
+        // Tokens that stand in no list of their own are one text.
+        let mut loose = false;
         match reader.kind()? {
-            Kind::String => self.input_text(reader),
-            Kind::Array => reader.array(|reader| match reader.kind()? {
-                Kind::String => self.input_text(reader),
-                Kind::Number => self.token(reader),
-                Kind::Array => reader.array(|reader| {
-                    if reader.kind()? == Kind::Number { self.token(reader) } else { Err(wrong()) }
-                }),
-                Kind::Null | Kind::Bool | Kind::Object => Err(wrong()),
-            }),
-            Kind::Null | Kind::Bool | Kind::Number | Kind::Object => Err(wrong()),
+            Kind::String => texts.add(self.text(reader)?),
+            Kind::Array => reader.array(|reader| {
+                match reader.kind()? {
+                    Kind::String => texts.add(self.text(reader)?),
+                    Kind::Number => {
+                        loose = true;
+                        texts.add(self.token(reader)?);
+                    }
+                    Kind::Array => {
+                        texts.add(Texts::ONE);
+                        reader.array(|reader| {
+                            if reader.kind()? != Kind::Number {
+                                return Err(wrong());
+                            }
+                            texts.add(self.token(reader)?);
+                            Ok(())
+                        })?;
+                    }
+                    Kind::Null | Kind::Bool | Kind::Object => return Err(wrong()),
+                }
+                Ok(())
+            })?,
+            Kind::Null | Kind::Bool | Kind::Number | Kind::Object => return Err(wrong()),
+        }
+        if loose {
+            texts.add(Texts::ONE);
+        }
+        Ok(texts)
+    }
+
+    /// Texts or tokens that are answered each by itself. Without any, the model begins a text of its own.
+    pub(super) fn prompts(
+        &mut self,
+        reader: &mut Reader<'_>,
+        name: &str,
+    ) -> Result<Texts, InvalidBody> {
+        let texts = if reader.null()? { Texts::default() } else { self.texts(reader, name)? };
+        Ok(Texts { count: texts.count.max(1), ..texts })
+    }
+
+    /// What the model's text is to lead to.
+    pub(super) fn suffix(
+        &mut self,
+        reader: &mut Reader<'_>,
+        name: &str,
+    ) -> Result<(), InvalidBody> {
+        match reader.kind()? {
+            Kind::Null => Ok(reader.skip()?),
+            Kind::String => self.text(reader).map(drop),
+            Kind::Bool | Kind::Number | Kind::Array | Kind::Object => {
+                Err(InvalidBody::of(name, format!("{name} must be a string.")))
+            }
         }
     }
 
-    fn input_text(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
-        let text = reader.string()?;
-        self.counted(&text.decoded());
+    fn text(&mut self, reader: &mut Reader<'_>) -> Result<Texts, InvalidBody> {
+        let text = reader.string()?.decoded();
+        self.counted(&text);
         if !self.rules.tokenizer.is_known() {
             self.quotes();
         }
-        Ok(())
+        Ok(Texts { count: 1, bytes: length(text.len()) })
     }
 
-    fn token(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+    fn token(&mut self, reader: &mut Reader<'_>) -> Result<Texts, InvalidBody> {
         reader.number()?;
         self.sum.tokens(1, 1);
-        Ok(())
+        Ok(Texts::TOKEN)
     }
 }
 

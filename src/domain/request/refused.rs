@@ -1,9 +1,12 @@
 //! Fields that a shared, metered gateway can't let through, and why.
 
 use super::InvalidBody;
-use crate::domain::json::{Kind, Reader};
+use crate::domain::{
+    endpoint::Spec,
+    json::{Kind, Reader},
+};
 
-/// Refused unless they say nothing (`null`, `false`, an empty list), with what to do instead.
+/// Refused by every endpoint unless they say nothing (`null`, `false`, an empty list), with what to do instead.
 const UNLESS_EMPTY: &[(&str, &str)] = &[
     (
         "store",
@@ -61,18 +64,24 @@ const UNLESS_ONE_OF: &[(&str, &[&str])] = &[
 ];
 
 /// Whether `name` is one of the fields that [`check`] judges.
-pub(super) fn is_judged(name: &str) -> bool {
+pub(super) fn is_judged(spec: &Spec, name: &str) -> bool {
     name == "modalities"
-        || UNLESS_EMPTY.iter().any(|(field, _)| *field == name)
+        || unless_empty(spec, name).is_some()
         || UNLESS_ONE_OF.iter().any(|(field, _)| *field == name)
 }
 
+/// Why `name` is refused unless it says nothing.
+fn unless_empty(spec: &Spec, name: &str) -> Option<&'static str> {
+    let mut fields = UNLESS_EMPTY.iter().chain(spec.refused);
+    fields.find(|(field, _)| *field == name).map(|(_, why)| *why)
+}
+
 /// Reads the value of a judged field, which has to say nothing that matters.
-pub(super) fn check(reader: &mut Reader<'_>, name: &str) -> Result<(), InvalidBody> {
+pub(super) fn check(reader: &mut Reader<'_>, spec: &Spec, name: &str) -> Result<(), InvalidBody> {
     if reader.null()? {
         return Ok(());
     }
-    if let Some((_, why)) = UNLESS_EMPTY.iter().find(|(field, _)| *field == name) {
+    if let Some(why) = unless_empty(spec, name) {
         return empty(reader, name, why);
     }
     if let Some((_, allowed)) = UNLESS_ONE_OF.iter().find(|(field, _)| *field == name) {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::{Endpoint, Input, Spec},
     json::{JsonError, Kind, Reader},
     tokens::{self, Tokenizer},
 };
@@ -13,34 +13,31 @@ use crate::domain::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<'m> {
     pub(super) endpoint: Endpoint,
+    pub(super) spec: &'static Spec,
     pub(super) tokenizer: Tokenizer,
     model: &'m str,
 }
 
 impl<'m> Rules<'m> {
     pub(super) fn new(endpoint: Endpoint, model: &'m str) -> Self {
-        let tokenizer = match endpoint {
-            Endpoint::ChatCompletions | Endpoint::Embeddings => Tokenizer::of_model(model),
-            // No model of this dialect has a tokenizer that is public.
-            Endpoint::Messages => Tokenizer::Unknown,
+        let spec = endpoint.spec();
+        let tokenizer = if spec.input.tokenizer_of_model {
+            Tokenizer::of_model(model)
+        } else {
+            Tokenizer::Unknown
         };
-        Self { endpoint, tokenizer, model }
+        Self { endpoint, spec, tokenizer, model }
     }
 
     /// Whether messages are put into words by `OpenAI`'s chat format, whose tokens are documented.
     pub(super) const fn is_chat(&self) -> bool {
-        self.tokenizer.is_known() && matches!(self.endpoint, Endpoint::ChatCompletions)
+        self.tokenizer.is_known() && self.spec.input.chat_format
     }
 
-    /// What is added to any call.
-    pub(super) const fn call_tokens_max(&self) -> u64 {
-        match self.endpoint {
-            Endpoint::ChatCompletions if self.tokenizer.is_known() => tokens::CHAT_CALL_TOKENS_MAX,
-            Endpoint::Embeddings if self.tokenizer.is_known() => 1,
-            Endpoint::ChatCompletions | Endpoint::Embeddings | Endpoint::Messages => {
-                tokens::CALL_TOKENS_MAX
-            }
-        }
+    /// What the provider adds to a prompt.
+    pub(super) const fn added_tokens_max(&self) -> u64 {
+        let Input { added_tokens_max, added_tokens_max_unknown, .. } = self.spec.input;
+        if self.tokenizer.is_known() { added_tokens_max } else { added_tokens_max_unknown }
     }
 
     /// What is added for tools or a structured answer.
@@ -50,10 +47,10 @@ impl<'m> Rules<'m> {
 
     /// What an image comes to.
     pub(super) fn image_tokens_max(&self, detail: Option<&str>) -> u64 {
-        tokens::image_bound(self.endpoint.dialect(), self.model, detail)
+        tokens::image_bound(self.spec.dialect, self.model, detail)
     }
 
-    /// Fields of a chat call that steer the answer and are not told to the model.
+    /// Fields that steer the answer and are not told to the model.
     pub(super) fn is_setting(&self, key: &str) -> bool {
         const SETTINGS: &[&str] = &[
             "dimensions",

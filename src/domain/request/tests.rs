@@ -721,7 +721,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}:,"a-z0-9\\ ]{0,60}"#) {
-        for endpoint in [CHAT, Endpoint::Messages, Endpoint::Embeddings] {
+        for &endpoint in Endpoint::ALL {
             let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(7) };
             for body in [&body[..], text.as_bytes()] {
                 drop(read(endpoint, body));

@@ -7,11 +7,7 @@ use super::{
     reading::{Reading, Seen},
 };
 use crate::domain::{
-    dialect::{Dialect, Endpoint},
-    json::JsonError,
-    request::CallFacts,
-    sse::Event,
-    tokens,
+    dialect::Dialect, endpoint::Endpoint, json::JsonError, request::CallFacts, sse::Event, tokens,
 };
 
 /// The longest token in the tables that are known here: a run of spaces.
@@ -21,7 +17,7 @@ const TOKEN_BYTES_MAX: u64 = 128;
 /// more memory than figures and the model's name.
 ///
 /// ```
-/// # use tollgate::domain::{dialect::Endpoint, usage::{Meter, Seen, Usage}};
+/// # use tollgate::domain::{endpoint::Endpoint, usage::{Meter, Seen, Usage}};
 /// let mut meter = Meter::new(Endpoint::ChatCompletions);
 /// let seen = meter.read_document(
 ///     br#"{"model":"small-2","choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],
@@ -121,8 +117,9 @@ impl Meter {
             .unwrap_or(Input { plain: facts.input_estimate.max(1), ..Input::default() });
         let output = reported.output.unwrap_or_default();
         let mut usage = usage_of(input, output);
-        if self.reading.endpoint != Endpoint::Embeddings {
-            usage.output = usage.output.max(tokens::count(self.reading.delivered.text));
+        if self.reading.endpoint.spec().output.is_some() {
+            let text = self.reading.delivered.text.saturating_sub(facts.echoed_bytes);
+            usage.output = usage.output.max(tokens::count(text));
             usage.reasoning = usage.reasoning.max(tokens::count(self.reading.delivered.reasoning));
             if self.reading.delivered.anything && usage.output_total() == 0 {
                 usage.output = 1;

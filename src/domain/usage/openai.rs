@@ -6,7 +6,7 @@ use super::{
     reading::{Delivered, Reading, Seen},
 };
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::Endpoint,
     json::{JsonError, Kind, Reader},
 };
 
@@ -139,8 +139,8 @@ impl Figures {
     fn reported(&self, endpoint: Endpoint) -> Result<Reported, Absurd> {
         let (prompt, completion, total) =
             (self.prompt.present()?, self.completion.present()?, self.total.present()?);
-        let embeds = endpoint == Endpoint::Embeddings;
-        let completion = completion.or(if embeds { Some(0) } else { None });
+        let writes = endpoint.spec().output.is_some();
+        let completion = completion.or(if writes { None } else { Some(0) });
         let prompt = match (prompt, completion, total) {
             // Some servers give an embedding's total alone.
             (None | Some(0), Some(completion), Some(total)) => Some(without(total, completion)?),

@@ -54,7 +54,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{credits::Credits, dialect::Endpoint, ids::PriceId, price::ModelPrice};
+    use crate::domain::{credits::Credits, endpoint::Endpoint, ids::PriceId, price::ModelPrice};
 
     fn facts() -> CallFacts {
         CallFacts {
@@ -64,6 +64,8 @@ mod tests {
             wants_usage: false,
             output_cap: Some(100),
             answers: 2,
+            hidden_answers: 0,
+            echoed_bytes: 0,
             input_bound: 50_000,
             input_estimate: 40_000,
             may_write_cache: false,

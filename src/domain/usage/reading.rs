@@ -2,7 +2,7 @@
 
 use super::figure::{Absurd, Reported};
 use crate::domain::{
-    dialect::Endpoint,
+    endpoint::Endpoint,
     json::{JsonError, Kind, Reader},
 };
 

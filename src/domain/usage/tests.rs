@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{dialect::Endpoint, request::CallFacts, sse::Splitter, tokens};
+use crate::domain::{endpoint::Endpoint, request::CallFacts, sse::Splitter, tokens};
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 const MESSAGES: Endpoint = Endpoint::Messages;
@@ -18,6 +18,8 @@ fn facts(endpoint: Endpoint) -> CallFacts {
         wants_usage: false,
         output_cap: None,
         answers: 1,
+        hidden_answers: 0,
+        echoed_bytes: 0,
         input_bound: 100,
         input_estimate: 25,
         may_write_cache: false,
@@ -503,7 +505,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(data in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}:,"a-z0-9\\]{0,60}"#) {
-        for endpoint in [CHAT, MESSAGES, Endpoint::Embeddings] {
+        for &endpoint in Endpoint::ALL {
             for data in [&data[..], text.as_bytes()] {
                 let mut meter = Meter::new(endpoint);
                 meter.read_document(data);

@@ -283,7 +283,7 @@ async fn the_reset_of_the_other_dialect_is_a_moment() {
     house.limit(Scope::Key, Scope::EACH, "*", rates(Kind::Tokens, 100));
     let ada = house.caller("ada", 1, 1);
     let facts = CallFacts {
-        endpoint: crate::domain::dialect::Endpoint::Messages,
+        endpoint: crate::domain::endpoint::Endpoint::Messages,
         ..of("small").facts().clone()
     };
     let (_, headers) = house.send(&ada, &Call::new(facts)).await;

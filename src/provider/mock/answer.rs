@@ -12,6 +12,7 @@ use super::{
     MockProvider, anthropic,
     ask::{Ask, BadField},
     body::{MockBody, Script},
+    endpoint::Answers,
     openai,
     options::{BreakAfter, Garbage, Hang, Malformed, Options},
     plan::Plan,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     context::Call,
-    domain::dialect::{Dialect, Endpoint},
+    domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::{REQUEST_ID, error_document},
 };
 
@@ -141,25 +142,23 @@ impl BadField {
 }
 
 fn success(plan: Plan, mut entry: Entry) -> Response<MockBody> {
-    let streamed = plan.ask.stream;
+    let stream = plan.ask.stream;
     let split = plan.options.split;
-    let content_type = match (plan.options.garbage, streamed) {
+    let content_type = match (plan.options.garbage, stream) {
         (Some(Garbage::Html), _) => "text/html; charset=utf-8",
-        (_, true) => "text/event-stream; charset=utf-8",
-        (_, false) => "application/json",
+        (_, Some(_)) => "text/event-stream; charset=utf-8",
+        (_, None) => "application/json",
     };
-    let script = match plan.options.garbage {
-        Some(Garbage::Html) => {
+    let script = match (plan.options.garbage, stream) {
+        (Some(Garbage::Html), _) => {
             Script::Listed(whole(Bytes::from_static(HTML.as_bytes()), &plan.options))
         }
-        Some(Garbage::Bytes) => Script::Listed(whole(Bytes::from_static(GARBAGE), &plan.options)),
-        None if streamed => Script::Stream(Box::new(Stream::new(plan, entry))),
-        None => {
-            let document = match plan.ask.endpoint {
-                Endpoint::ChatCompletions => openai::completion(&plan),
-                Endpoint::Embeddings => openai::embeddings(&plan),
-                Endpoint::Messages => anthropic::message(&plan),
-            };
+        (Some(Garbage::Bytes), _) => {
+            Script::Listed(whole(Bytes::from_static(GARBAGE), &plan.options))
+        }
+        (None, Some(events)) => Script::Stream(Box::new(Stream::new(events, plan, entry))),
+        (None, None) => {
+            let document = (Answers::of(plan.ask.endpoint).whole)(&plan);
             let steps = whole(Bytes::from(document.to_string()), &plan.options);
             entry.produced(&plan.figures());
             if steps.iter().all(|step| matches!(step, Step::Data(_))) {

@@ -2,31 +2,35 @@
 
 use serde_json::Value;
 
-use crate::domain::{dialect::Endpoint, request};
+use super::endpoint::{Answers, Events};
+use crate::domain::{endpoint::Endpoint, request};
 
 /// Words of the prompt that are said back, at most, and characters of each.
 const ECHO_WORDS_MAX: usize = 64;
 const ECHO_WORD_CHARS_MAX: usize = 16;
 /// Answers to one request, at most, as at the vendors.
 const ANSWERS_MAX: u64 = 128;
-/// Embedded texts of one request, and numbers of each, at most, as at the vendors.
-const INPUTS_MAX: usize = 2048;
-const DIMENSIONS_MAX: u64 = 4096;
 
 /// What one request asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) endpoint: Endpoint,
     pub(super) model: String,
-    pub(super) stream: bool,
+    /// The streamed answer, if one is asked for.
+    pub(super) stream: Option<Events>,
     pub(super) include_usage: bool,
     pub(super) output_cap: Option<u64>,
+    /// Answers that are returned.
     pub(super) answers: u64,
+    /// Answers that are written, and paid for.
+    pub(super) written: u64,
     /// A quarter of the prompt's bytes, at least one: the mock's tokenizer. Less where the gateway knows
     /// that the prompt is less: a provider that reports more than can be true is a fault of its own.
     pub(super) input_tokens: u64,
     /// The words of the last user message: the answer says them again and again.
     pub(super) echo: Vec<String>,
+    /// What each prompt's answers begin with.
+    pub(super) echoed: Vec<String>,
     pub(super) embed: Embed,
 }
 
@@ -49,10 +53,8 @@ impl Ask {
         let body: Value =
             serde_json::from_slice(raw).map_err(|_| BadField("body", "is not JSON"))?;
         let model = text(&body, "model").ok_or(BadField("model", "is required"))?;
-        let prompt = match endpoint {
-            Endpoint::Embeddings => "input",
-            Endpoint::ChatCompletions | Endpoint::Messages => "messages",
-        };
+        let answers_of = Answers::of(endpoint);
+        let prompt = endpoint.spec().prompt.field();
         if body.get(prompt).is_none_or(Value::is_null) {
             return Err(BadField(prompt, "is required"));
         }
@@ -60,57 +62,27 @@ impl Ask {
             .iter()
             .filter_map(|name| body.get(*name)?.as_u64())
             .max();
-        if endpoint == Endpoint::Messages && output_cap.is_none() {
-            return Err(BadField("max_tokens", "is required"));
-        }
         let answers = body.get("n").and_then(Value::as_u64).unwrap_or(1);
         if !(1..=ANSWERS_MAX).contains(&answers) {
             return Err(BadField("n", "is out of range"));
         }
-        Ok(Self {
+        let mut ask = Self {
             endpoint,
             model,
-            stream: endpoint != Endpoint::Embeddings && flag(body.get("stream")),
+            stream: answers_of.stream.filter(|_| flag(body.get("stream"))),
             include_usage: flag(
                 body.get("stream_options").and_then(|options| options.get("include_usage")),
             ),
             output_cap,
             answers,
+            written: answers,
             input_tokens: input_tokens(endpoint, raw, &body),
-            echo: echo(&body),
-            embed: if endpoint == Endpoint::Embeddings {
-                Embed::read(&body)?
-            } else {
-                Embed::default()
-            },
-        })
-    }
-}
-
-impl Embed {
-    fn read(body: &Value) -> Result<Self, BadField> {
-        let inputs = match body.get("input") {
-            Some(Value::Array(list)) if list.iter().all(Value::is_number) => {
-                vec![Value::from(list.clone()).to_string()]
-            }
-            Some(Value::Array(list)) => list.iter().map(Value::to_string).collect(),
-            Some(one) => vec![one.to_string()],
-            None => Vec::new(),
+            echo: words_of(&(answers_of.said)(&body)),
+            echoed: Vec::new(),
+            embed: Embed::default(),
         };
-        if inputs.is_empty() || inputs.len() > INPUTS_MAX {
-            return Err(BadField("input", "must have 1 to 2048 elements"));
-        }
-        let dimensions = body.get("dimensions").and_then(Value::as_u64).unwrap_or(16);
-        if !(1..=DIMENSIONS_MAX).contains(&dimensions) {
-            return Err(BadField("dimensions", "must be from 1 to 4096"));
-        }
-        let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
-        let base64 = match body.get("encoding_format").and_then(Value::as_str) {
-            None | Some("float") => false,
-            Some("base64") => true,
-            Some(_) => return Err(BadField("encoding_format", "must be `float` or `base64`")),
-        };
-        Ok(Self { inputs, dimensions, base64 })
+        (answers_of.read)(&body, &mut ask)?;
+        Ok(ask)
     }
 }
 
@@ -118,12 +90,12 @@ fn text(body: &Value, name: &str) -> Option<String> {
     body.get(name)?.as_str().map(str::to_owned)
 }
 
-fn flag(value: Option<&Value>) -> bool {
+pub(super) fn flag(value: Option<&Value>) -> bool {
     value.and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn input_tokens(endpoint: Endpoint, raw: &[u8], body: &Value) -> u64 {
-    let prompt = ["system", "messages", "tools", "input"];
+    let prompt = ["system", endpoint.spec().prompt.field(), "suffix", "tools"];
     let bytes = prompt
         .iter()
         .filter_map(|name| body.get(*name))
@@ -144,21 +116,25 @@ fn text_bytes(value: &Value) -> u64 {
     }
 }
 
-fn echo(body: &Value) -> Vec<String> {
+/// The texts of the last user message.
+pub(super) fn last_user_message(body: &Value) -> Vec<&str> {
     let messages = body.get("messages").and_then(Value::as_array);
     let last = messages
         .and_then(|list| {
             list.iter().rev().find(|one| one.get("role").and_then(Value::as_str) == Some("user"))
         })
         .and_then(|message| message.get("content"));
-    let parts: Vec<&str> = match last {
+    match last {
         Some(Value::String(text)) => vec![text],
         Some(Value::Array(parts)) => {
             parts.iter().filter_map(|part| part.get("text")?.as_str()).collect()
         }
         _ => Vec::new(),
-    };
-    let words = parts.iter().flat_map(|part| part.split_whitespace());
+    }
+}
+
+fn words_of(texts: &[&str]) -> Vec<String> {
+    let words = texts.iter().flat_map(|text| text.split_whitespace());
     words
         .take(ECHO_WORDS_MAX)
         .map(|word| word.chars().take(ECHO_WORD_CHARS_MAX).collect())

@@ -1,8 +1,8 @@
 //! A provider without a network: deterministic, and as slow, broken or expensive as it is asked to be.
 //!
-//! Speaks `/v1/chat/completions`, `/v1/embeddings` (floats and base64), `/v1/messages` and
+//! Speaks `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` (floats and base64), `/v1/messages` and
 //! `/v1/models[/{id}]` in shapes that the vendors' own clients accept, streamed or not. Any model
-//! name is served. The answer says the words of the last user message again and again, one word a
+//! name is served. The answer says the words of the last user message, or of the prompts, again and again, one word a
 //! token; a prompt of `n` bytes is `n / 4` tokens, or what it comes to at the model's own vendor where that
 //! is known and less. An output cap is obeyed, unless the answer is to be endless.
 //!
@@ -51,6 +51,7 @@ mod answer;
 mod anthropic;
 mod ask;
 mod body;
+mod endpoint;
 mod openai;
 mod options;
 mod plan;

@@ -2,9 +2,9 @@
 
 use super::{
     ask::Ask,
+    endpoint::Answers,
     options::{Malformed, Options, Reported},
 };
-use crate::domain::dialect::{Dialect, Endpoint};
 
 /// Output tokens of an answer where nothing asks for another number.
 const OUTPUT_TOKENS_DEFAULT: u64 = 16;
@@ -53,24 +53,19 @@ impl Plan {
                 expected: "no more than the input tokens",
             });
         }
-        let wanted = match ask.endpoint {
-            Endpoint::Embeddings => 0,
-            Endpoint::ChatCompletions | Endpoint::Messages => {
-                options.output_tokens.unwrap_or(OUTPUT_TOKENS_DEFAULT)
-            }
+        let wanted = match ask.endpoint.spec().output {
+            None => 0,
+            Some(_) => options.output_tokens.unwrap_or(OUTPUT_TOKENS_DEFAULT),
         };
         let cap = ask.output_cap.filter(|_| !options.endless);
         let each = cap.map_or(wanted, |cap| wanted.min(cap));
         let reasoning = options.reasoning_tokens.min(each);
-        let reported = options.usage.unwrap_or(match ask.endpoint.dialect() {
-            Dialect::OpenAi => Reported::Final,
-            Dialect::Anthropic => Reported::Cumulative,
-        });
+        let reported = options.usage.unwrap_or(Answers::of(ask.endpoint).reported);
         Ok(Self {
             id: request_id.unwrap_or("mock").to_owned(),
             input,
-            output: each.saturating_mul(ask.answers),
-            reasoning: reasoning.saturating_mul(ask.answers),
+            output: each.saturating_mul(ask.written),
+            reasoning: reasoning.saturating_mul(ask.written),
             capped: each < wanted,
             reported,
             words: each.saturating_sub(reasoning).min(WORDS_MAX),

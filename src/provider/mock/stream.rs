@@ -3,18 +3,18 @@
 use bytes::Bytes;
 
 use super::{
-    anthropic, openai,
+    endpoint::Events,
     options::{BreakAfter, Hang},
     plan::Plan,
     served::Entry,
     step::Step,
 };
-use crate::domain::dialect::Dialect;
 
 /// A streamed answer: an opening, chunks of content, a closing. Made as it is read, so that a long
 /// stream needs no more memory than a short one, and the count knows what was really served.
 #[derive(Debug)]
 pub(super) struct Stream {
+    events: Events,
     plan: Plan,
     entry: Entry,
     place: Place,
@@ -30,15 +30,15 @@ enum Place {
 }
 
 impl Stream {
-    pub(super) fn new(plan: Plan, entry: Entry) -> Self {
-        Self { plan, entry, place: Place::Opening, waited: false }
+    pub(super) fn new(events: Events, plan: Plan, entry: Entry) -> Self {
+        Self { events, plan, entry, place: Place::Opening, waited: false }
     }
 
     pub(super) fn next(&mut self) -> Option<Step> {
         match self.place {
             Place::Opening => {
                 self.place = Place::Chunks(0);
-                Some(self.say(openai::opening, anthropic::opening))
+                Some(say((self.events.opening)(&self.plan)))
             }
             Place::Chunks(done) => Some(self.after(done)),
             Place::Over => None,
@@ -60,21 +60,17 @@ impl Stream {
             let next = done.saturating_add(1);
             self.place = Place::Chunks(next);
             self.entry.produced(&self.plan.figures_after(next));
-            return self
-                .say(|plan| openai::content(plan, done), |plan| anthropic::content(plan, done));
+            return say((self.events.content)(&self.plan, done));
         }
         self.place = Place::Over;
         if hangs {
             return Step::Hang;
         }
         self.entry.completed();
-        self.say(openai::closing, anthropic::closing)
+        say((self.events.closing)(&self.plan))
     }
+}
 
-    fn say(&self, openai: impl Fn(&Plan) -> String, anthropic: impl Fn(&Plan) -> String) -> Step {
-        Step::Data(Bytes::from(match self.plan.ask.endpoint.dialect() {
-            Dialect::OpenAi => openai(&self.plan),
-            Dialect::Anthropic => anthropic(&self.plan),
-        }))
-    }
+fn say(events: String) -> Step {
+    Step::Data(Bytes::from(events))
 }

@@ -27,10 +27,7 @@ use crate::{
     body::ResponseBody,
     client::HttpClient,
     context::Call,
-    domain::{
-        dialect::{Dialect, Endpoint},
-        policy::AllowList,
-    },
+    domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList},
     refusal::{Refusal, dialect_of},
 };
 

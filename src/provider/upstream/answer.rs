@@ -6,9 +6,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{body::UpstreamBody, failure::count_failure, headers::response_headers};
+use super::{
+    body::UpstreamBody,
+    failure::count_failure,
+    headers::response_headers,
+    kind::{Error, Kind},
+};
 use crate::{
     context::ServedBy,
     domain::dialect::Dialect,
@@ -46,11 +51,11 @@ pub(super) enum Meaning {
     Unexpected,
 }
 
-pub(super) const fn meaning(status: StatusCode) -> Meaning {
+pub(super) fn meaning(kind: &Kind, status: StatusCode) -> Meaning {
     match status.as_u16() {
         200..=299 => Meaning::Answer,
         // Passed on, they would send the caller to renew a token or to pay a bill that is not theirs.
-        401 | 402 | 403 | 407 => Meaning::OurCredential,
+        status if kind.account_statuses.contains(&status) => Meaning::OurCredential,
         400..=599 => Meaning::Refused,
         _ => Meaning::Unexpected,
     }
@@ -84,7 +89,7 @@ impl Exchange {
             Ok(Err(_)) | Err(_) => Bytes::new(),
         };
         let status = parts.status;
-        let document = match reworded(self.dialect, &body, &self.request_id) {
+        let document = match reworded(Kind::of(self.dialect), &body, &self.request_id) {
             Some(Reworded::Document(document)) => document,
             Some(Reworded::AccountEmpty) => {
                 return self.fail(
@@ -156,8 +161,8 @@ enum Reworded {
 }
 
 /// The provider's error document, made anew from the fields that callers read, without words that
-/// name our account. `None` where it is no error document of `dialect`.
-fn reworded(dialect: Dialect, body: &[u8], request_id: &str) -> Option<Reworded> {
+/// name our account. `None` where it is no error document of this kind.
+fn reworded(provider: &Kind, body: &[u8], request_id: &str) -> Option<Reworded> {
     let document: Value = serde_json::from_slice(body).ok()?;
     let error = document.get("error")?;
     let message = without_account(error.get("message")?.as_str()?);
@@ -175,24 +180,15 @@ fn reworded(dialect: Dialect, body: &[u8], request_id: &str) -> Option<Reworded>
     }) {
         return Some(Reworded::AccountEmpty);
     }
-    Some(Reworded::Document(match dialect {
-        Dialect::OpenAi => json!({"error": {
-            "message": message,
-            "type": kind,
-            "param": short("param"),
-            "code": code,
-        }}),
-        Dialect::Anthropic => {
-            if document.get("type")?.as_str()? != "error" {
-                return None;
-            }
-            json!({
-                "type": "error",
-                "error": {"type": kind, "message": message},
-                "request_id": request_id,
-            })
-        }
-    }))
+    let words = Error {
+        document: &document,
+        message: &message,
+        kind: &kind,
+        code: &code,
+        param: &short("param"),
+        request_id,
+    };
+    (provider.error)(&words).map(Reworded::Document)
 }
 
 fn without_account(message: &str) -> String {
@@ -220,6 +216,8 @@ fn names_account(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -245,7 +243,8 @@ mod tests {
     #[test]
     fn only_an_error_document_of_the_dialect_is_passed_on() {
         let anthropic = br#"{"type":"error","error":{"type":"not_found_error","message":"m"},"request_id":"theirs"}"#;
-        let Some(Reworded::Document(document)) = reworded(Dialect::Anthropic, anthropic, "ours")
+        let Some(Reworded::Document(document)) =
+            reworded(Kind::of(Dialect::Anthropic), anthropic, "ours")
         else {
             panic!()
         };
@@ -259,11 +258,12 @@ mod tests {
             b"{\"error\":{\"message\":1}}",
             b"\xff",
         ] {
-            assert_eq!(reworded(Dialect::OpenAi, other, ""), None);
-            assert_eq!(reworded(Dialect::Anthropic, other, ""), None);
+            assert_eq!(reworded(Kind::of(Dialect::OpenAi), other, ""), None);
+            assert_eq!(reworded(Kind::of(Dialect::Anthropic), other, ""), None);
         }
         let extra = br#"{"error":{"message":"m","type":"t","code":null,"account":"secret"},"debug":"secret"}"#;
-        let Some(Reworded::Document(document)) = reworded(Dialect::OpenAi, extra, "") else {
+        let Some(Reworded::Document(document)) = reworded(Kind::of(Dialect::OpenAi), extra, "")
+        else {
             panic!()
         };
         assert_eq!(

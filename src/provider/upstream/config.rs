@@ -7,11 +7,8 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use super::SecretRef;
-use crate::domain::{
-    dialect::{Dialect, Endpoint},
-    policy::AllowList,
-};
+use super::{SecretRef, kind::Kind};
+use crate::domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList};
 
 /// Query parameters that are passed on. Nothing else of a caller's query reaches the provider.
 const QUERY_PASSED: [&str; 5] = ["beta", "limit", "after", "after_id", "before_id"];
@@ -26,7 +23,7 @@ pub struct UpstreamConfig {
     /// Whose shapes it speaks.
     pub dialect: Dialect,
     /// Where it is, as the vendors' own clients are told: `https://api.openai.com/v1`,
-    /// `https://api.anthropic.com`. `/v1` is added where the dialect needs it and it is missing.
+    /// `https://api.anthropic.com`. `/v1` is added where the provider needs it and it is missing.
     pub base_url: String,
     /// Default: none is sent.
     #[cfg_attr(feature = "server", serde(default))]
@@ -118,12 +115,7 @@ impl Base {
             return Err(wrong());
         }
         let mut prefix = path.path().trim_end_matches('/').to_owned();
-        let versioned = match config.dialect {
-            // Compatible servers have versions of their own: `/v1beta/openai`, `/api/v3`.
-            Dialect::OpenAi => !prefix.is_empty(),
-            Dialect::Anthropic => prefix.ends_with("/v1"),
-        };
-        if !versioned {
+        if !(Kind::of(config.dialect).has_version)(&prefix) {
             prefix.push_str("/v1");
         }
         Ok(Self { scheme, authority, prefix })
@@ -152,11 +144,7 @@ impl Base {
 /// The end of a path that the provider knows.
 fn known(path: &str) -> Option<&str> {
     if let Some(endpoint) = Endpoint::of_path(path) {
-        return Some(match endpoint {
-            Endpoint::ChatCompletions => "/chat/completions",
-            Endpoint::Embeddings => "/embeddings",
-            Endpoint::Messages => "/messages",
-        });
+        return Some(endpoint.spec().path_below_version());
     }
     let (before, _) = path.split_once("/models")?;
     let rest = path.get(before.len()..)?;

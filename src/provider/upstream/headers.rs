@@ -4,10 +4,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
-use super::UpstreamConfig;
+use super::{UpstreamConfig, kind::Kind};
 use crate::{
     context::{Call, Tenant},
-    domain::{dialect::Dialect, ids::RequestId},
+    domain::ids::RequestId,
     refusal::REQUEST_ID,
 };
 
@@ -75,8 +75,8 @@ pub(super) fn request_headers(
     if let Some(key) = caller.headers.get(IDEMPOTENCY_KEY) {
         headers.insert(IDEMPOTENCY_KEY, own_key(tenant, key));
     }
-    if config.dialect == Dialect::Anthropic {
-        headers.entry("anthropic-version").or_insert(HeaderValue::from_static("2023-06-01"));
+    for (name, value) in Kind::of(config.dialect).needs {
+        headers.entry(*name).or_insert(HeaderValue::from_static(value));
     }
     if config.send_organization
         && let Some(tenant) = tenant

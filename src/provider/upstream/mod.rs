@@ -39,6 +39,7 @@ mod body;
 mod config;
 mod failure;
 mod headers;
+mod kind;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -66,11 +67,12 @@ use self::{
     config::Base,
     failure::chain,
     headers::{request_headers, request_id},
+    kind::Kind,
     secret::Credential,
 };
 use crate::{
     client::{ClientError, HttpClient},
-    domain::dialect::{Dialect, Endpoint},
+    domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::Refusal,
 };
 
@@ -103,8 +105,10 @@ impl Upstream {
             return Err(UpstreamError::Name);
         }
         let base = Base::new(&config)?;
-        let credential =
-            config.credential.clone().map(|reference| Credential::new(reference, config.dialect));
+        let credential = config
+            .credential
+            .clone()
+            .map(|reference| Credential::new(reference, Kind::of(config.dialect)));
         let name = config.name.as_str().into();
         Ok(Self { inner: Arc::new(Inner { name, config, base, credential, client }) })
     }
@@ -214,7 +218,7 @@ impl Inner {
         let provider = Arc::clone(&self.name);
         metrics::histogram!("tollgate_provider_head_seconds", "provider" => provider)
             .record(started.elapsed());
-        match meaning(upstream.status()) {
+        match meaning(Kind::of(self.config.dialect), upstream.status()) {
             Meaning::Answer => Ok(exchange.pass(upstream)),
             Meaning::Refused => Ok(exchange.refuse(upstream).await),
             Meaning::OurCredential => {

@@ -4,12 +4,12 @@ use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt, sync::Mutex, time::Instant};
 use zeroize::Zeroizing;
 
-use crate::domain::dialect::Dialect;
+use super::kind::Kind;
 
 /// How long the content of a file is trusted before it is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ pub struct SecretError {
 /// A credential as a request header, fetched when needed.
 pub(super) struct Credential {
     reference: SecretRef,
-    dialect: Dialect,
+    kind: &'static Kind,
     current: ArcSwapOption<Fetched>,
     fetching: Mutex<()>,
 }
@@ -100,16 +100,13 @@ struct Fetched {
 }
 
 impl Credential {
-    pub(super) fn new(reference: SecretRef, dialect: Dialect) -> Self {
-        Self { reference, dialect, current: ArcSwapOption::empty(), fetching: Mutex::new(()) }
+    pub(super) fn new(reference: SecretRef, kind: &'static Kind) -> Self {
+        Self { reference, kind, current: ArcSwapOption::empty(), fetching: Mutex::new(()) }
     }
 
     /// The header that carries it.
     pub(super) async fn header(&self) -> Result<(HeaderName, HeaderValue), SecretError> {
-        let name = match self.dialect {
-            Dialect::OpenAi => header::AUTHORIZATION,
-            Dialect::Anthropic => HeaderName::from_static("x-api-key"),
-        };
+        let name = self.kind.credential.0.clone();
         if let Some(value) = self.fresh() {
             return Ok((name, value));
         }
@@ -166,9 +163,7 @@ impl Credential {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty"));
         }
         let mut value = Zeroizing::new(Vec::new());
-        if self.dialect == Dialect::OpenAi {
-            value.extend_from_slice(b"Bearer ");
-        }
+        value.extend_from_slice(self.kind.credential.1.as_bytes());
         value.extend_from_slice(secret);
         // The header keeps the very bytes that are wiped when its last clone goes.
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map_err(|_| {

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Ending, Record, Settlement},
         ids::PriceId,
         usage::Usage,

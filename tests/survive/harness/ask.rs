@@ -10,6 +10,7 @@ use tollgate::{
     domain::{
         credits::Credits,
         dialect::Dialect,
+        endpoint::{Endpoint, Prompt},
         ids::PriceId,
         price::{ModelPrice, Rates, Tier},
     },
@@ -78,6 +79,7 @@ pub(crate) fn plain_cost(input: u64, output: u64) -> i64 {
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) dialect: Dialect,
+    pub(crate) endpoint: Endpoint,
     pub(crate) stream: bool,
     pub(crate) content: String,
     pub(crate) max_tokens: u64,
@@ -89,8 +91,13 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn of(dialect: Dialect) -> Self {
+        let endpoint = match dialect {
+            Dialect::OpenAi => Endpoint::ChatCompletions,
+            Dialect::Anthropic => Endpoint::Messages,
+        };
         Self {
             dialect,
+            endpoint,
             stream: false,
             content: "walnut".into(),
             max_tokens: 64,
@@ -103,6 +110,10 @@ impl Ask {
 
     pub(crate) fn chat() -> Self {
         Self::of(Dialect::OpenAi)
+    }
+
+    pub(crate) fn completion() -> Self {
+        Self { endpoint: Endpoint::Completions, ..Self::chat() }
     }
 
     pub(crate) fn streamed(self) -> Self {
@@ -139,10 +150,7 @@ impl Ask {
     }
 
     pub(crate) const fn path(&self) -> &'static str {
-        match self.dialect {
-            Dialect::OpenAi => "/v1/chat/completions",
-            Dialect::Anthropic => "/v1/messages",
-        }
+        self.endpoint.spec().path
     }
 
     pub(crate) fn body(&self) -> String {
@@ -150,8 +158,12 @@ impl Ask {
             "model": self.model,
             "max_tokens": self.max_tokens,
             "stream": self.stream,
-            "messages": [{"role": "user", "content": self.content}],
         });
+        let prompt = self.endpoint.spec().prompt;
+        body[prompt.field()] = match prompt {
+            Prompt::Messages => json!([{"role": "user", "content": self.content}]),
+            Prompt::Inputs | Prompt::Prompts => json!(self.content),
+        };
         for (name, value) in &self.extra {
             body[name.as_str()] = value.clone();
         }

@@ -106,7 +106,8 @@ fn delivered(response: &str) -> u64 {
 fn text_of(document: &Value, part: &str) -> usize {
     let length = |text: &Value| text.as_str().map_or(0, str::len);
     let choices = document["choices"].as_array().into_iter().flatten();
-    let openai: usize = choices.map(|choice| length(&choice[part]["content"])).sum();
+    let openai: usize =
+        choices.map(|choice| length(&choice[part]["content"]) + length(&choice["text"])).sum();
     let blocks = document["content"].as_array().into_iter().flatten();
     let anthropic: usize = blocks.map(|block| length(&block["text"])).sum();
     openai + anthropic + length(&document["delta"]["text"])

@@ -6,7 +6,7 @@ use tollgate::{
     Tenant,
     domain::{
         credits::Credits,
-        dialect::Endpoint,
+        endpoint::Endpoint,
         finish::{Ending, Finish, Finished, Record, Settlement},
         hold::{HoldRequest, HoldVerdict},
         ids::{KeyId, PriceId, RequestId, TeamId},

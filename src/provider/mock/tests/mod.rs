@@ -1,3 +1,5 @@
+mod completions;
+mod endpoints;
 mod faults;
 #[cfg(feature = "server")]
 mod server;

@@ -60,7 +60,7 @@ async fn nothing_is_sent_without_the_credential() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_file_is_read_again_and_a_removed_one_is_revoked() {
     let file = SecretFile::new("one");
-    let credential = Credential::new(file.reference(), Dialect::Anthropic);
+    let credential = Credential::new(file.reference(), Kind::of(Dialect::Anthropic));
     assert_eq!(credential.header().await.unwrap().1, "one");
     std::fs::write(&file.0, "two").unwrap();
     tokio::time::advance(Duration::from_secs(4)).await;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::{
     credits::Credits,
-    dialect::Endpoint,
+    endpoint::Endpoint,
     finish::{Ending, Settlement},
     hold::HoldRequest,
     ids::{KeyId, OrganizationId, PriceId},

@@ -1,0 +1,45 @@
+//! `POST /v1/completions`: `OpenAI`'s older text completion, which vLLM, `LiteLLM` and many other servers serve.
+//!
+//! A body has one prompt or a list of prompts, each answered by itself. `OpenAI` documents what is billed: the tokens
+//! of the prompts, and `max_tokens` times the larger of `n` and `best_of` for each prompt. With `echo` an answer
+//! begins with its prompt, which is no output. With `best_of` more answers are written than are returned.
+//!
+//! A cap of 0 is refused, as everywhere. `OpenAI` then writes nothing, but other servers write one token or go on to
+//! the end of their context.
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU32;
+
+use super::{CacheWrites, Candidates, Input, Output, Prompt, Spec, Tools};
+use crate::domain::{dialect::Dialect, tokens};
+
+pub(super) static SPEC: Spec = Spec {
+    path: "/v1/completions",
+    word: "completions",
+    dialect: Dialect::OpenAi,
+    prompt: Prompt::Prompts,
+    input: Input {
+        tokenizer_of_model: true,
+        chat_format: false,
+        // A gateway behind this one may send each prompt on as the message of a chat.
+        added_tokens_max: tokens::CHAT_CALL_TOKENS_MAX + tokens::CHAT_MESSAGE_TOKENS_MAX,
+        added_tokens_max_unknown: tokens::CALL_TOKENS_MAX,
+    },
+    output: Some(Output {
+        caps: &["max_tokens"],
+        cap_sent: "max_tokens",
+        // Documented by OpenAI.
+        cap_default: NonZeroU32::new(16),
+        candidates: Candidates::Larger,
+        usage_on_request: true,
+    }),
+    tools: Tools::NONE,
+    // Servers cache the beginnings of prompts here as they do for chats.
+    cache_writes: CacheWrites::Unasked,
+    refused: &[(
+        "prompt_embeds",
+        "how many tokens and prompts it stands for is not known: send text or tokens in prompt",
+    )],
+};
