@@ -24,7 +24,7 @@ use super::{
     changes::Changes,
     config::{Config, ConfigError, Identity, Upstream, is_loopback},
     dev_tokens::DevTokens,
-    observe::Observe,
+    front::front,
     ready::{Check, Readiness},
     routes::{Own, Part, Routes},
     server::{self, Bounds, Stopped},
@@ -271,7 +271,7 @@ impl Gateway {
         let part = if operators.is_some() { Part::Callers } else { Part::All };
         let routes = |part| {
             let (calls, listing, admin) = (calls.clone(), listing.clone(), admin.clone());
-            Observe::new(Routes::new(calls, listing, admin, Arc::clone(&own), part))
+            front(Routes::new(calls, listing, admin, Arc::clone(&own), part))
         };
         if let Some(listener) = operators {
             // Probes and metrics are answered until the last call has ended.

@@ -11,6 +11,8 @@ pub mod config;
 mod database;
 pub mod dev;
 mod dev_tokens;
+mod dialect;
+mod front;
 mod installation;
 pub mod issuer;
 mod observe;

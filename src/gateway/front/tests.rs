@@ -1,0 +1,142 @@
+//! What the stack does around its routes, whatever these are.
+
+use std::{
+    future::pending,
+    io,
+    pin::pin,
+    sync::{Arc, Mutex},
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+use serde_json::Value;
+use tower::{ServiceExt, service_fn};
+use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
+
+use super::*;
+
+type Unsent = Full<Bytes>;
+
+fn post(path: &str) -> Request<Unsent> {
+    Request::post(path).body(Full::default()).unwrap()
+}
+
+// --- the access line ---
+
+/// What is logged on this thread while `_here` lives, one JSON object a line.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    fn here() -> (Self, tracing::subscriber::DefaultGuard) {
+        let lines = Self::default();
+        let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
+        let layer = layer.json().flatten_event(true).with_current_span(true);
+        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        (lines, guard)
+    }
+
+    /// The access lines so far: status, end, request id, route.
+    fn access(&self) -> Vec<(u64, String, String, String)> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = lines.filter(|line| line["target"] == "tollgate::access");
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        lines
+            .map(|line| {
+                let span = &line["span"];
+                let status = line["status"].as_u64().unwrap();
+                (status, word(&line["end"]), word(&span["request_id"]), word(&span["route"]))
+            })
+            .collect()
+    }
+}
+
+fn named() -> Request<Unsent> {
+    let mut request = post("/v1/models/secret-model");
+    request.headers_mut().insert("x-request-id", "mine".parse().unwrap());
+    request
+}
+
+fn line(status: u64, end: &str) -> Vec<(u64, String, String, String)> {
+    vec![(status, end.to_owned(), "mine".to_owned(), "/v1/models/{id}".to_owned())]
+}
+
+#[tokio::test]
+async fn an_answer_that_came_to_its_end_has_one_line_and_not_before() {
+    let (lines, _here) = Lines::here();
+    let stack = front(service_fn(|_: Request<_>| async {
+        Ok(Response::new(Full::<Bytes>::from("hello")))
+    }));
+    let answer = stack.oneshot(named()).await.unwrap();
+    assert_eq!(lines.access(), []);
+    drop(answer.into_body().collect().await.unwrap());
+    assert_eq!(lines.access(), line(200, "complete"));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_reading_at_the_last_frame_has_read_the_whole_answer() {
+    let (lines, _here) = Lines::here();
+    let stack = front(service_fn(|_: Request<_>| async {
+        Ok(Response::new(Full::<Bytes>::from("hello")))
+    }));
+    let mut body = pin!(stack.oneshot(named()).await.unwrap().into_body());
+    assert_eq!(body.size_hint().exact(), Some(5));
+    body.frame().await.unwrap().unwrap();
+    assert!(body.is_end_stream());
+    assert_eq!(lines.access(), line(200, "complete"));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_its_answer_has_a_line_without_a_status() {
+    let (lines, _here) = Lines::here();
+    let stack =
+        front(service_fn(|_: Request<_>| pending::<Result<Response<Full<Bytes>>, Infallible>>()));
+    let asking = stack.oneshot(named());
+    assert!(asking.now_or_never().is_none());
+    assert_eq!(lines.access(), line(0, "abandoned"));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_its_answer_has_one_line() {
+    let (lines, _here) = Lines::here();
+    let stack = front(service_fn(|_: Request<_>| async {
+        let first = Ok::<_, Infallible>(Frame::data(Bytes::from("a")));
+        Ok(Response::new(StreamBody::new(stream::iter([first]).chain(stream::pending()))))
+    }));
+    let mut body = Box::pin(stack.oneshot(named()).await.unwrap().into_body());
+    body.frame().await.unwrap().unwrap();
+    assert_eq!(lines.access(), []);
+    drop(body);
+    assert_eq!(lines.access(), line(200, "abandoned"));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_has_one_line() {
+    let (lines, _here) = Lines::here();
+    let stack = front(service_fn(|_: Request<_>| async {
+        let frames = [Ok(Frame::data(Bytes::from("a"))), Err("broken")];
+        Ok(Response::new(StreamBody::new(stream::iter(frames))))
+    }));
+    assert!(stack.oneshot(named()).await.unwrap().into_body().collect().await.is_err());
+    assert_eq!(lines.access(), line(200, "broken"));
+}
