@@ -6,13 +6,25 @@ mod tests;
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderName, Request, Response, header};
 use http_body::Body;
 use tower::ServiceBuilder;
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::{
+    request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
+};
 use tower_service::Service;
 
 use super::{dialect::SpokenLayer, observe, request_id};
+
+/// Headers whose values are secrets. Marked, they are left out where headers are printed, and no HTTP/2 connection
+/// keeps them in the table of headers that it compresses by.
+const SECRET: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    HeaderName::from_static("x-api-key"),
+];
 
 /// `routes` behind everything that every request of the server goes through.
 pub(super) fn front<S, ReqBody, ResBody>(
@@ -32,6 +44,7 @@ where
     ResBody: Body<Data = Bytes, Error: std::fmt::Display> + Send + 'static,
 {
     ServiceBuilder::new()
+        .layer(SetSensitiveRequestHeadersLayer::new(SECRET))
         // Who names the request: the caller where its id is valid, else the gateway.
         .map_request(request_id::judge)
         .layer(SetRequestIdLayer::new(request_id::HEADER, request_id::Own))

@@ -140,3 +140,23 @@ async fn an_answer_that_breaks_off_has_one_line() {
     assert!(stack.oneshot(named()).await.unwrap().into_body().collect().await.is_err());
     assert_eq!(lines.access(), line(200, "broken"));
 }
+
+// --- secrets ---
+
+#[tokio::test]
+async fn a_header_with_a_secret_is_not_printed_behind_the_stack() {
+    let stack = front(service_fn(|request: Request<_>| async move {
+        Ok(Response::new(Full::<Bytes>::from(format!("{:?}", request.headers()))))
+    }));
+    let secret = "hunter2";
+    let mut request = post("/v1/messages");
+    for name in ["authorization", "proxy-authorization", "cookie", "x-api-key"] {
+        request.headers_mut().append(name, secret.parse().unwrap());
+        request.headers_mut().append(name, secret.parse().unwrap());
+    }
+    request.headers_mut().insert("user-agent", "walnut".parse().unwrap());
+    let body = stack.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    let printed = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    assert!(printed.contains("walnut") && printed.contains("x-api-key"), "{printed}");
+    assert!(!printed.contains(secret), "{printed}");
+}
