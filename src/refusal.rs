@@ -67,6 +67,8 @@ pub enum Refusal {
     Unwritten,
     /// A layer is missing further out: our fault, and the log names it.
     Miswired(&'static str),
+    /// Something in the gateway has panicked: our fault.
+    Panicked,
     /// The provider could not be reached, or broke its answer off before the head.
     ProviderFailed,
     /// The provider did not answer in time.
@@ -110,7 +112,7 @@ impl Refusal {
             Self::RateLimited { .. } | Self::BudgetExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::InsufficientCredits { .. } => StatusCode::PAYMENT_REQUIRED,
             Self::Unavailable | Self::Unwritten => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Miswired(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Miswired(_) | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::ProviderTimedOut => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -135,7 +137,7 @@ impl Refusal {
             Self::BudgetExceeded(_) => "budget_exceeded",
             Self::InsufficientCredits { .. } => "insufficient_credits",
             Self::Unavailable | Self::Unwritten => "unavailable",
-            Self::Miswired(_) => "internal_error",
+            Self::Miswired(_) | Self::Panicked => "internal_error",
             Self::ProviderFailed => "provider_failed",
             Self::ProviderTimedOut => "provider_timed_out",
         }
@@ -168,6 +170,7 @@ impl Refusal {
             Self::Unavailable => "The gateway cannot take this call now. Nothing was sent to the provider and nothing was charged; try again shortly.".into(),
             Self::Unwritten => "The provider answered, but the gateway could not record the call, so the answer is withheld. Try again shortly.".into(),
             Self::Miswired(_) => "The gateway is not set up correctly. Its log says what is missing.".into(),
+            Self::Panicked => "The gateway has failed at this request. Its log says more; the request may be sent again.".into(),
             Self::ProviderFailed => "The provider could not be reached or broke off before answering. Nothing was charged.".into(),
             Self::ProviderTimedOut => "The provider did not answer in time.".into(),
         }

@@ -1,17 +1,50 @@
-//! What an answer carries because of its caller's dialect.
+//! Answers in the dialect of their caller, also those that tower-http gives.
 
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use pin_project::pin_project;
+use tower_http::{BoxError, body::UnsyncBoxBody};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::request_id;
-use crate::{domain::dialect::Dialect, refusal::dialect_of};
+use crate::{
+    domain::dialect::Dialect,
+    refusal::{Refusal, dialect_of},
+};
+
+/// The body of an answer on the way through tower-http's layers.
+pub(super) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Marks an answer of the routes, in its extensions. What comes without it is an answer of a layer of tower-http, which
+/// knows no dialect.
+#[derive(Clone, Copy, Debug)]
+struct OfRoutes;
+
+/// Marks an answer of the routes. An id that the service behind has set says nothing to the caller, and would stand in
+/// the way of the request's own.
+pub(super) fn of_routes<B>(mut response: Response<B>) -> Response<B> {
+    response.extensions_mut().insert(OfRoutes);
+    response.headers_mut().remove(request_id::HEADER);
+    response
+}
+
+/// What a layer of tower-http means by an answer of its own.
+fn refusal(response: &Response<BoxBody>) -> Option<Refusal> {
+    if response.extensions().get::<OfRoutes>().is_some() {
+        return None;
+    }
+    match response.status() {
+        StatusCode::INTERNAL_SERVER_ERROR => Some(Refusal::Panicked),
+        _ => None,
+    }
+}
 
 /// Applies [`Spoken`].
 #[derive(Clone, Copy, Debug)]
@@ -25,17 +58,18 @@ impl<S> Layer<S> for SpokenLayer {
     }
 }
 
-/// Answers Anthropic's clients with the request's id under the name by which they look for it.
+/// Says what tower-http's layers answer in the caller's dialect, and answers Anthropic's clients with the request's id
+/// under the name by which they look for it.
 ///
-/// Needs the request's id in its headers.
+/// Needs the request's id in its headers, and [`of_routes`] behind those layers.
 #[derive(Clone, Debug)]
 pub(super) struct Spoken<S> {
     inner: S,
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Spoken<S>
+impl<S, ReqBody> Service<Request<ReqBody>> for Spoken<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<BoxBody>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -62,15 +96,18 @@ pub(super) struct SpokenFuture<F> {
     id: Option<HeaderValue>,
 }
 
-impl<F, B, E> Future for SpokenFuture<F>
+impl<F, E> Future for SpokenFuture<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    F: Future<Output = Result<Response<BoxBody>, E>>,
 {
-    type Output = Result<Response<B>, E>;
+    type Output = Result<Response<BoxBody>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
+        if let Some(refusal) = refusal(&response) {
+            response = said(&refusal, *this.dialect, this.id.as_ref());
+        }
         if *this.dialect == Dialect::Anthropic
             && let Some(id) = this.id.take()
         {
@@ -78,4 +115,13 @@ where
         }
         Poll::Ready(Ok(response))
     }
+}
+
+/// The refusal as an answer to the request with this id.
+#[cold]
+fn said(refusal: &Refusal, dialect: Dialect, id: Option<&HeaderValue>) -> Response<BoxBody> {
+    let headers: HeaderMap = id.into_iter().map(|id| (request_id::HEADER, id.clone())).collect();
+    refusal
+        .respond(dialect, &headers)
+        .map(|bytes| BoxBody::new(Full::from(bytes).map_err(|never| match never {})))
 }

@@ -3,19 +3,25 @@
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
+use std::{any::Any, convert::Infallible};
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, header};
+use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body::Body;
+use http_body_util::Full;
 use tower::ServiceBuilder;
 use tower_http::{
+    BoxError,
+    catch_panic::CatchPanicLayer,
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 use tower_service::Service;
 
-use super::{dialect::SpokenLayer, observe, request_id};
+use super::{
+    dialect::{self, SpokenLayer},
+    observe, request_id,
+};
 
 /// Headers whose values are secrets. Marked, they are left out where headers are printed, and no HTTP/2 connection
 /// keeps them in the table of headers that it compresses by.
@@ -31,7 +37,7 @@ pub(super) fn front<S, ReqBody, ResBody>(
     routes: S,
 ) -> impl Service<
     Request<ReqBody>,
-    Response = Response<impl Body<Data = Bytes, Error = ResBody::Error> + Send + 'static>,
+    Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
     Error = Infallible,
     Future: Send,
 > + Clone
@@ -41,7 +47,7 @@ where
     S: Clone + Send,
     S::Future: Send,
     ReqBody: Body,
-    ResBody: Body<Data = Bytes, Error: std::fmt::Display> + Send + 'static,
+    ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(SECRET))
@@ -54,12 +60,18 @@ where
         // The id goes back with every answer, whoever gives it.
         .layer(PropagateRequestIdLayer::new(request_id::HEADER))
         .layer(SpokenLayer)
-        .map_response(anonymous)
+        // From here on inwards a panic is an answer, as long as the answer has not begun.
+        .layer(CatchPanicLayer::custom(panicked))
+        .map_response(dialect::of_routes)
         .service(routes)
 }
 
-/// An id that the service behind has set says nothing to the caller, and would stand in the way of the request's own.
-fn anonymous<B>(mut response: Response<B>) -> Response<B> {
-    response.headers_mut().remove(request_id::HEADER);
+/// The answer of a service that has panicked, for [`dialect`](super::dialect) to put into words.
+///
+/// What the panic says may be a part of a prompt, so it is not logged here. The hook of the process has written it.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Full<Bytes>> {
+    tracing::error!("a request has panicked: the panic's message says where");
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response
 }

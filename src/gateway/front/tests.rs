@@ -134,7 +134,7 @@ async fn a_client_that_leaves_in_the_middle_of_its_answer_has_one_line() {
 async fn an_answer_that_breaks_off_has_one_line() {
     let (lines, _here) = Lines::here();
     let stack = front(service_fn(|_: Request<_>| async {
-        let frames = [Ok(Frame::data(Bytes::from("a"))), Err("broken")];
+        let frames = [Ok(Frame::data(Bytes::from("a"))), Err(io::Error::other("broken"))];
         Ok(Response::new(StreamBody::new(stream::iter(frames))))
     }));
     assert!(stack.oneshot(named()).await.unwrap().into_body().collect().await.is_err());
@@ -159,4 +159,72 @@ async fn a_header_with_a_secret_is_not_printed_behind_the_stack() {
     let printed = String::from_utf8(body.to_bytes().to_vec()).unwrap();
     assert!(printed.contains("walnut") && printed.contains("x-api-key"), "{printed}");
     assert!(!printed.contains(secret), "{printed}");
+}
+
+// --- panics ---
+
+async fn refused<B>(answer: Response<B>) -> (u16, Value)
+where
+    B: Body<Error: std::fmt::Debug>,
+{
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (head.status.as_u16(), serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn a_panic_before_the_answer_is_500_in_the_callers_dialect_and_has_its_line() {
+    let (lines, _here) = Lines::here();
+    let at_once = service_fn(|_: Request<_>| -> std::future::Ready<Result<Response<Unsent>, _>> {
+        panic!("walnut")
+    });
+    let (status, error) = refused(front(at_once).oneshot(named()).await.unwrap()).await;
+    assert_eq!((status, error["error"]["code"].as_str()), (500, Some("internal_error")));
+    assert_eq!(lines.access(), line(500, "complete"));
+
+    let later = service_fn(|_: Request<_>| async {
+        tokio::task::yield_now().await;
+        if true {
+            panic!("walnut");
+        }
+        Ok(Response::new(Unsent::default()))
+    });
+    let mut request = post("/v1/messages");
+    request.headers_mut().insert("x-request-id", "mine".parse().unwrap());
+    let answer = front(later).oneshot(request).await.unwrap();
+    assert_eq!(
+        (&answer.headers()["x-request-id"], &answer.headers()["request-id"]),
+        (&"mine".parse().unwrap(), &"mine".parse().unwrap())
+    );
+    let (status, error) = refused(answer).await;
+    assert_eq!((status, error["type"].as_str()), (500, Some("error")));
+    assert_eq!(error["request_id"], "mine");
+    assert!(!error.to_string().contains("walnut"));
+}
+
+#[tokio::test]
+async fn an_error_of_the_routes_is_their_own_word() {
+    let stack = front(service_fn(|_: Request<_>| async {
+        let answer = Response::builder().status(500);
+        Ok(answer.body(Full::<Bytes>::from(r#"{"error":"of the provider"}"#)).unwrap())
+    }));
+    let (status, error) = refused(stack.oneshot(named()).await.unwrap()).await;
+    assert_eq!((status, error["error"].as_str()), (500, Some("of the provider")));
+}
+
+/// tower-http's layer does not reach into bodies: the server's task ends with the panic, and its connection with it.
+/// So nothing but the connection may depend on such a request, and the line is written all the same.
+#[tokio::test]
+async fn a_panic_in_the_middle_of_the_answer_goes_up_and_has_its_line() {
+    let (lines, _here) = Lines::here();
+    let stack = front(service_fn(|_: Request<_>| async {
+        let first = Ok::<_, Infallible>(Frame::data(Bytes::from("a")));
+        let frames = stream::iter([first]).chain(stream::once(async { panic!("walnut") }));
+        Ok(Response::new(StreamBody::new(frames)))
+    }));
+    let answer = stack.oneshot(named()).await.unwrap();
+    let reading = tokio::spawn(answer.into_body().collect());
+    assert!(reading.await.unwrap_err().is_panic());
+    // The task has its thread in common with this one: its line is among these.
+    assert_eq!(lines.access(), line(200, "abandoned"));
 }
