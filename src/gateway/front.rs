@@ -13,6 +13,7 @@ use tower::ServiceBuilder;
 use tower_http::{
     BoxError,
     catch_panic::CatchPanicLayer,
+    cors::CorsLayer,
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
@@ -33,8 +34,11 @@ const SECRET: [HeaderName; 4] = [
 ];
 
 /// `routes` behind everything that every request of the server goes through.
+///
+/// `cors` is for the routes of callers; probes and metrics are not for browsers.
 pub(super) fn front<S, ReqBody, ResBody>(
     routes: S,
+    cors: Option<CorsLayer>,
 ) -> impl Service<
     Request<ReqBody>,
     Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
@@ -59,6 +63,8 @@ where
         .layer(observe::trace())
         // The id goes back with every answer, whoever gives it.
         .layer(PropagateRequestIdLayer::new(request_id::HEADER))
+        // Preflights come without a token, and are answered here.
+        .option_layer(cors)
         .layer(SpokenLayer)
         // From here on inwards a panic is an answer, as long as the answer has not begun.
         .layer(CatchPanicLayer::custom(panicked))

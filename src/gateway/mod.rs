@@ -8,6 +8,7 @@ mod books;
 mod changes;
 pub mod cli;
 pub mod config;
+mod cors;
 mod database;
 pub mod dev;
 mod dev_tokens;

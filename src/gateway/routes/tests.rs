@@ -18,7 +18,7 @@ async fn ask(part: Part, request: http::request::Builder) -> Answer {
         })
     };
     let routes = Routes::new(named("call"), named("listing"), named("admin"), Arc::new(own), part);
-    let answer = front(routes).oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
+    let answer = front(routes, None).oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
     let (head, body) = answer.into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
@@ -113,7 +113,7 @@ async fn a_service_that_fails_becomes_502() {
     let fails =
         service_fn(|_: Request<Empty<Bytes>>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
     let routes = Routes::new(fails, fails, fails, Arc::new(own), Part::All);
-    let answer = front(routes)
+    let answer = front(routes, None)
         .oneshot(Request::post("/v1/messages").body(Empty::new()).unwrap())
         .await
         .unwrap();
