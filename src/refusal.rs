@@ -24,6 +24,8 @@ pub enum Refusal {
     Unauthenticated,
     /// The body is longer than the limit, in bytes.
     BodyTooLarge(usize),
+    /// The body is compressed by something that is not known here.
+    UnknownEncoding,
     /// The body did not arrive in time.
     BodyTimedOut,
     /// The body cannot be a call: which field, and what to do about it.
@@ -103,6 +105,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnknownEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::InvalidBody { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownEndpoint | Self::ModelNotFound(_) => StatusCode::NOT_FOUND,
@@ -123,6 +126,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "invalid_token",
             Self::BodyTooLarge(_) => "request_too_large",
+            Self::UnknownEncoding => "unknown_encoding",
             Self::BodyTimedOut => "request_timeout",
             Self::InvalidBody { .. } => "invalid_request",
             Self::UnknownEndpoint => "unknown_endpoint",
@@ -148,6 +152,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` with a token of this gateway's issuer.".into(),
             Self::BodyTooLarge(max) => format!("The request body is longer than {max} bytes. Send less.").into(),
+            Self::UnknownEncoding => "The request body has a content-encoding that is not known here. Send it as plain JSON, or as gzip, br or zstd.".into(),
             Self::BodyTimedOut => "The request body did not arrive in time. Send it again.".into(),
             Self::InvalidBody { message, .. } => message.clone(),
             Self::UnknownEndpoint => "There is no such endpoint here. Use /v1/chat/completions, /v1/embeddings, /v1/messages or /v1/models.".into(),

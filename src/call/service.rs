@@ -223,7 +223,7 @@ where
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large),
         Ok(Err(_)) => {
-            let message = "The request body broke off before its end. Send it again.".into();
+            let message = "The request body broke off before its end, or is not what its content-encoding says. Send it again.".into();
             return Err(Refusal::InvalidBody { field: None, message });
         }
     };

@@ -135,6 +135,7 @@ pub struct Gateway {
     metrics: Metrics,
     dev_tokens: Option<DevTokens>,
     cors: Option<CorsLayer>,
+    body_bytes_max: usize,
     bounds: Bounds,
     finish_grace: Duration,
 }
@@ -227,6 +228,7 @@ impl Gateway {
             metrics: Metrics::install(),
             dev_tokens: None,
             cors: cors(&server.cors_origins),
+            body_bytes_max: server.body_bytes_max,
             bounds: Bounds {
                 connections_max: NonZeroUsize::new(server.connections_max)
                     .unwrap_or(NonZeroUsize::MIN),
@@ -277,7 +279,8 @@ impl Gateway {
         let routes = |part| {
             let (calls, listing, admin) = (calls.clone(), listing.clone(), admin.clone());
             let cors = self.cors.clone().filter(|_| part != Part::Operators);
-            front(Routes::new(calls, listing, admin, Arc::clone(&own), part), cors)
+            let routes = Routes::new(calls, listing, admin, Arc::clone(&own), part);
+            front(routes, cors, self.body_bytes_max)
         };
         if let Some(listener) = operators {
             // Probes and metrics are answered until the last call has ended.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use pin_project::pin_project;
 use tower_http::{BoxError, body::UnsyncBoxBody};
@@ -42,6 +42,7 @@ fn refusal(response: &Response<BoxBody>) -> Option<Refusal> {
     }
     match response.status() {
         StatusCode::INTERNAL_SERVER_ERROR => Some(Refusal::Panicked),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Refusal::UnknownEncoding),
         _ => None,
     }
 }
@@ -106,7 +107,12 @@ where
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
         if let Some(refusal) = refusal(&response) {
+            let meant = response;
             response = said(&refusal, *this.dialect, this.id.as_ref());
+            // Which encodings are known.
+            if let Some(known) = meant.headers().get(header::ACCEPT_ENCODING) {
+                response.headers_mut().insert(header::ACCEPT_ENCODING, known.clone());
+            }
         }
         if *this.dialect == Dialect::Anthropic
             && let Some(id) = this.id.take()

@@ -8,12 +8,13 @@ use std::{any::Any, convert::Infallible};
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::Full;
+use http_body_util::{Full, Limited};
 use tower::ServiceBuilder;
 use tower_http::{
     BoxError,
     catch_panic::CatchPanicLayer,
     cors::CorsLayer,
+    decompression::{DecompressionBody, RequestDecompressionLayer},
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
@@ -35,10 +36,12 @@ const SECRET: [HeaderName; 4] = [
 
 /// `routes` behind everything that every request of the server goes through.
 ///
-/// `cors` is for the routes of callers; probes and metrics are not for browsers.
+/// `cors` is for the routes of callers; probes and metrics are not for browsers. `body_bytes_max` bounds what is read of
+/// a body before it is decompressed; who reads the decompressed body bounds it again.
 pub(super) fn front<S, ReqBody, ResBody>(
     routes: S,
     cors: Option<CorsLayer>,
+    body_bytes_max: usize,
 ) -> impl Service<
     Request<ReqBody>,
     Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
@@ -47,10 +50,10 @@ pub(super) fn front<S, ReqBody, ResBody>(
 > + Clone
 + Send
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>, Error = Infallible>,
+    S: Service<Request<Plain<ReqBody>>, Response = Response<ResBody>, Error = Infallible>,
     S: Clone + Send,
     S::Future: Send,
-    ReqBody: Body,
+    ReqBody: Body<Error: Into<BoxError>>,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     ServiceBuilder::new()
@@ -68,8 +71,22 @@ where
         .layer(SpokenLayer)
         // From here on inwards a panic is an answer, as long as the answer has not begun.
         .layer(CatchPanicLayer::custom(panicked))
+        // gzip, br and zstd, piece by piece as the body is read: nobody without a token is decompressed for.
+        .map_request(move |request| bounded(request, body_bytes_max))
+        .layer(RequestDecompressionLayer::new())
         .map_response(dialect::of_routes)
         .service(routes)
+}
+
+/// A request's body as the routes see it: decompressed.
+pub(super) type Plain<B> = DecompressionBody<Limited<B>>;
+
+/// Bounds a body as it is sent. Bytes that decompress to nothing are read without end otherwise.
+///
+/// One byte more than is allowed, so that a body that is too long by its declared length still says so, and is refused
+/// before a byte of it is read.
+fn bounded<B>(request: Request<B>, bytes_max: usize) -> Request<Limited<B>> {
+    request.map(|body| Limited::new(body, bytes_max.saturating_add(1)))
 }
 
 /// The answer of a service that has panicked, for [`dialect`](super::dialect) to put into words.

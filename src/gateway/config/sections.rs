@@ -21,7 +21,7 @@ pub struct Server {
     /// Default: none. The origins whose pages may call from a browser, such as `https://app.example.com`. A list in the
     /// environment is separated by commas.
     pub cors_origins: Vec<String>,
-    /// Default 4 MiB. The longest request body, in bytes.
+    /// Default 4 MiB. The longest request body, in bytes; of a compressed one, what it decompresses to.
     pub body_bytes_max: usize,
     /// Default 4096. The most calls that are open at once; more are refused with 503.
     pub calls_in_flight_max: usize,

@@ -3,22 +3,34 @@
 use std::{
     future::pending,
     io,
-    pin::pin,
-    sync::{Arc, Mutex},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
+use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderValue, Method};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::Value;
-use tower::{ServiceExt, service_fn};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tower::{Layer, ServiceExt, service_fn};
 use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
 use super::*;
-use crate::gateway::cors::cors;
+use crate::{
+    body::RequestBody,
+    call::{CallBody, CallLayer},
+    gateway::cors::cors,
+};
 
 type Unsent = Full<Bytes>;
+
+const MAX: usize = 100_000;
 
 fn post(path: &str) -> Request<Unsent> {
     Request::post(path).body(Full::default()).unwrap()
@@ -32,7 +44,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(text)
+        io::Write::write(&mut *self.0.lock().unwrap(), text)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -89,6 +101,7 @@ async fn an_answer_that_came_to_its_end_has_one_line_and_not_before() {
     let stack = front(
         service_fn(|_: Request<_>| async { Ok(Response::new(Full::<Bytes>::from("hello"))) }),
         None,
+        MAX,
     );
     let answer = stack.oneshot(named()).await.unwrap();
     assert_eq!(lines.access(), []);
@@ -102,6 +115,7 @@ async fn a_server_that_stops_reading_at_the_last_frame_has_read_the_whole_answer
     let stack = front(
         service_fn(|_: Request<_>| async { Ok(Response::new(Full::<Bytes>::from("hello"))) }),
         None,
+        MAX,
     );
     let mut body = pin!(stack.oneshot(named()).await.unwrap().into_body());
     assert_eq!(body.size_hint().exact(), Some(5));
@@ -116,6 +130,7 @@ async fn a_client_that_leaves_before_its_answer_has_a_line_without_a_status() {
     let stack = front(
         service_fn(|_: Request<_>| pending::<Result<Response<Full<Bytes>>, Infallible>>()),
         None,
+        MAX,
     );
     let asking = stack.oneshot(named());
     assert!(asking.now_or_never().is_none());
@@ -131,6 +146,7 @@ async fn a_client_that_leaves_in_the_middle_of_its_answer_has_one_line() {
             Ok(Response::new(StreamBody::new(stream::iter([first]).chain(stream::pending()))))
         }),
         None,
+        MAX,
     );
     let mut body = Box::pin(stack.oneshot(named()).await.unwrap().into_body());
     body.frame().await.unwrap().unwrap();
@@ -148,6 +164,7 @@ async fn an_answer_that_breaks_off_has_one_line() {
             Ok(Response::new(StreamBody::new(stream::iter(frames))))
         }),
         None,
+        MAX,
     );
     assert!(stack.oneshot(named()).await.unwrap().into_body().collect().await.is_err());
     assert_eq!(lines.access(), line(200, "broken"));
@@ -162,6 +179,7 @@ async fn a_header_with_a_secret_is_not_printed_behind_the_stack() {
             Ok(Response::new(Full::<Bytes>::from(format!("{:?}", request.headers()))))
         }),
         None,
+        MAX,
     );
     let secret = "hunter2";
     let mut request = post("/v1/messages");
@@ -193,7 +211,7 @@ async fn a_panic_before_the_answer_is_500_in_the_callers_dialect_and_has_its_lin
     let at_once = service_fn(|_: Request<_>| -> std::future::Ready<Result<Response<Unsent>, _>> {
         panic!("walnut")
     });
-    let (status, error) = refused(front(at_once, None).oneshot(named()).await.unwrap()).await;
+    let (status, error) = refused(front(at_once, None, MAX).oneshot(named()).await.unwrap()).await;
     assert_eq!((status, error["error"]["code"].as_str()), (500, Some("internal_error")));
     assert_eq!(lines.access(), line(500, "complete"));
 
@@ -206,7 +224,7 @@ async fn a_panic_before_the_answer_is_500_in_the_callers_dialect_and_has_its_lin
     });
     let mut request = post("/v1/messages");
     request.headers_mut().insert("x-request-id", "mine".parse().unwrap());
-    let answer = front(later, None).oneshot(request).await.unwrap();
+    let answer = front(later, None, MAX).oneshot(request).await.unwrap();
     assert_eq!(
         (&answer.headers()["x-request-id"], &answer.headers()["request-id"]),
         (&"mine".parse().unwrap(), &"mine".parse().unwrap())
@@ -225,6 +243,7 @@ async fn an_error_of_the_routes_is_their_own_word() {
             Ok(answer.body(Full::<Bytes>::from(r#"{"error":"of the provider"}"#)).unwrap())
         }),
         None,
+        MAX,
     );
     let (status, error) = refused(stack.oneshot(named()).await.unwrap()).await;
     assert_eq!((status, error["error"].as_str()), (500, Some("of the provider")));
@@ -242,6 +261,7 @@ async fn a_panic_in_the_middle_of_the_answer_goes_up_and_has_its_line() {
             Ok(Response::new(StreamBody::new(frames)))
         }),
         None,
+        MAX,
     );
     let answer = stack.oneshot(named()).await.unwrap();
     let reading = tokio::spawn(answer.into_body().collect());
@@ -275,7 +295,7 @@ async fn answered(origins: &[&str], request: Request<Unsent>) -> Response<()> {
         let status = if request.method() == Method::OPTIONS { 405 } else { 401 };
         Ok(Response::builder().status(status).body(Unsent::default()).unwrap())
     });
-    front(routes, cors(&origins)).oneshot(request).await.unwrap().map(drop)
+    front(routes, cors(&origins), MAX).oneshot(request).await.unwrap().map(drop)
 }
 
 const APP: &str = "https://app.example.com";
@@ -321,6 +341,147 @@ async fn another_page_is_allowed_nothing() {
         for request in [preflight(other), from(other, Method::POST)] {
             let answer = answered(&[APP], request).await;
             assert!(!answer.headers().contains_key("access-control-allow-origin"), "{other}");
+        }
+    }
+}
+
+// --- compressed requests ---
+
+/// The layer that reads calls, with a service behind it that says how long the body was.
+fn reading() -> impl Service<
+    Request<Plain<Counted>>,
+    Response = Response<CallBody<Infallible>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send {
+    CallLayer::metering().body_bytes_max(MAX).layer(service_fn(
+        |request: Request<RequestBody>| async move {
+            let length = request.into_body().into_bytes().len();
+            let answer = Response::builder().header("content-type", "application/json");
+            Ok(answer.body(Full::<Bytes>::from(length.to_string())).unwrap())
+        },
+    ))
+}
+
+/// A body in pieces that says how much of it was taken.
+struct Counted {
+    rest: Bytes,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.rest.len().min(1_000);
+        let piece = self.rest.split_to(piece);
+        self.taken.fetch_add(piece.len(), Ordering::SeqCst);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+}
+
+/// Sends these bytes as compressed so: the answer's status and text, and how many of them were taken.
+async fn send(encoding: &str, path: &str, bytes: &[u8]) -> (u16, Value, usize) {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let body = Counted { rest: Bytes::copy_from_slice(bytes), taken: Arc::clone(&taken) };
+    let request = Request::post(path).header("content-encoding", encoding);
+    let request = request.header("content-length", bytes.len()).body(body).unwrap();
+    let answer = front(reading(), None, MAX).oneshot(request).await.unwrap();
+    let known = answer.headers().get("accept-encoding").cloned();
+    assert_eq!(known.is_some(), answer.status() == 415);
+    let (status, text) = refused(answer).await;
+    (status, text, taken.load(Ordering::SeqCst))
+}
+
+/// A call of this many bytes.
+fn call(length: usize) -> String {
+    let empty = r#"{"model":"small","messages":[{"role":"user","content":""}]}"#;
+    let (head, tail) = empty.split_at(empty.len() - 4);
+    format!("{head}{}{tail}", "x".repeat(length - empty.len()))
+}
+
+async fn compressed(encoding: &str, bytes: &[u8]) -> Vec<u8> {
+    let level = async_compression::Level::Fastest;
+    let mut packed = Vec::new();
+    let mut encoder: Pin<Box<dyn AsyncWrite>> = match encoding {
+        "gzip" => Box::pin(GzipEncoder::with_quality(&mut packed, level)),
+        "br" => Box::pin(BrotliEncoder::with_quality(&mut packed, level)),
+        "zstd" => Box::pin(ZstdEncoder::with_quality(&mut packed, level)),
+        _ => panic!("{encoding}"),
+    };
+    encoder.write_all(bytes).await.unwrap();
+    encoder.shutdown().await.unwrap();
+    drop(encoder);
+    packed
+}
+
+const ENCODINGS: [&str; 3] = ["gzip", "br", "zstd"];
+
+#[tokio::test]
+async fn a_compressed_body_is_read_as_what_it_was_before() {
+    for length in [100, MAX] {
+        let plain = call(length);
+        for encoding in ENCODINGS {
+            let packed = compressed(encoding, plain.as_bytes()).await;
+            let (status, read, _) = send(encoding, "/v1/chat/completions", &packed).await;
+            assert_eq!((status, read.as_u64()), (200, Some(length as u64)), "{encoding}");
+        }
+        let (status, ..) = send("identity", "/v1/chat/completions", plain.as_bytes()).await;
+        assert_eq!(status, 200);
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_decompressed_is_refused_early() {
+    // By one byte, and without end.
+    for encoding in ENCODINGS {
+        let packed = compressed(encoding, call(MAX + 1).as_bytes()).await;
+        assert_eq!(send(encoding, "/v1/chat/completions", &packed).await.0, 413, "{encoding}");
+        let mut bomb = compressed(encoding, &vec![b' '; 80 * MAX]).await;
+        if encoding == "zstd" {
+            bomb = bomb.repeat(100);
+        }
+        let (status, error, taken) = send(encoding, "/v1/messages", &bomb).await;
+        assert_eq!((status, error["type"].as_str()), (413, Some("error")), "{encoding}");
+        // The first pieces of it were more than enough.
+        assert!(taken <= 2_000, "{encoding}: {taken} of {}", bomb.len());
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_decompress_to_nothing_are_not_read_without_end() {
+    // Frames of zstd that decoders skip, with nothing in them.
+    let nothing = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0].repeat(MAX);
+    let (status, _, taken) = send("zstd", "/v1/chat/completions", &nothing).await;
+    assert_eq!(status, 413);
+    assert!(taken <= MAX + 1_000, "{taken}");
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_known_is_415_in_the_callers_dialect() {
+    for encoding in ["deflate", "compress", "gzip, gzip", "walnut", ""] {
+        let (status, error, taken) = send(encoding, "/v1/messages", b"{}").await;
+        assert_eq!((status, error["error"]["code"].as_str()), (415, Some("unknown_encoding")));
+        assert_eq!((error["type"].as_str(), taken), (Some("error"), 0), "{encoding}");
+        let (status, error, _) = send(encoding, "/v1/chat/completions", b"{}").await;
+        assert_eq!((status, error["error"]["code"].as_str()), (415, Some("unknown_encoding")));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_its_encoding_says_is_no_call() {
+    let plain = call(1_000);
+    for encoding in ENCODINGS {
+        let packed = compressed(encoding, plain.as_bytes()).await;
+        for (what, bytes) in [("plain", plain.as_bytes()), ("cut off", &packed[..packed.len() - 2])]
+        {
+            let (status, ..) = send(encoding, "/v1/chat/completions", bytes).await;
+            assert_eq!(status, 400, "{what} {encoding}");
         }
     }
 }
