@@ -384,7 +384,8 @@ fn is_json(document: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(document).is_ok()
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+/// Whether an answer with these headers is a stream of events.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| {
         value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))

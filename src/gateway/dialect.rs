@@ -19,6 +19,22 @@ use crate::{
     refusal::{Refusal, dialect_of},
 };
 
+/// The status of an answer, in its extensions.
+#[derive(Clone, Copy, Debug)]
+struct Answered(StatusCode);
+
+/// Gives an answer its status back, where the caller accepts no encoding at all, not even none.
+///
+/// The compression layer would say 406 then, over the body of an answer that was made and paid for.
+pub(super) fn as_answered<B>(mut response: Response<B>) -> Response<B> {
+    if response.status() == StatusCode::NOT_ACCEPTABLE
+        && let Some(&Answered(status)) = response.extensions().get()
+    {
+        *response.status_mut() = status;
+    }
+    response
+}
+
 /// The body of an answer on the way through tower-http's layers.
 pub(super) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -114,6 +130,8 @@ where
                 response.headers_mut().insert(header::ACCEPT_ENCODING, known.clone());
             }
         }
+        let answered = Answered(response.status());
+        response.extensions_mut().insert(answered);
         if *this.dialect == Dialect::Anthropic
             && let Some(id) = this.id.take()
         {

@@ -6,13 +6,14 @@ mod tests;
 use std::{any::Any, convert::Infallible};
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use http_body_util::{Full, Limited};
 use tower::ServiceBuilder;
 use tower_http::{
-    BoxError,
+    BoxError, CompressionLevel,
     catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate, predicate::SizeAbove},
     cors::CorsLayer,
     decompression::{DecompressionBody, RequestDecompressionLayer},
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
@@ -24,6 +25,7 @@ use super::{
     dialect::{self, SpokenLayer},
     observe, request_id,
 };
+use crate::call::is_event_stream;
 
 /// Headers whose values are secrets. Marked, they are left out where headers are printed, and no HTTP/2 connection
 /// keeps them in the table of headers that it compresses by.
@@ -33,6 +35,9 @@ const SECRET: [HeaderName; 4] = [
     header::COOKIE,
     HeaderName::from_static("x-api-key"),
 ];
+
+/// How long an answer is that is worth compressing, in bytes. A shorter one fits into a packet.
+const COMPRESSED_FROM: u64 = 1024;
 
 /// `routes` behind everything that every request of the server goes through.
 ///
@@ -56,11 +61,17 @@ where
     ReqBody: Body<Error: Into<BoxError>>,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(COMPRESSED_FROM).and(is_no_stream));
     ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(SECRET))
         // Who names the request: the caller where its id is valid, else the gateway.
         .map_request(request_id::judge)
         .layer(SetRequestIdLayer::new(request_id::HEADER, request_id::Own))
+        // Outside of all that looks at answers: what is logged, counted and recorded of them is not compressed.
+        .map_response(dialect::as_answered)
+        .layer(compression)
         // The span, the access line and the HTTP metrics.
         .map_request(observe::open_span)
         .layer(observe::trace())
@@ -76,6 +87,11 @@ where
         .layer(RequestDecompressionLayer::new())
         .map_response(dialect::of_routes)
         .service(routes)
+}
+
+/// A stream of events is never compressed: its events would wait in the compressor.
+fn is_no_stream(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !is_event_stream(headers)
 }
 
 /// A request's body as the routes see it: decompressed.

@@ -11,13 +11,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder};
+use async_compression::tokio::{
+    bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder},
+    write::{BrotliEncoder, GzipEncoder, ZstdEncoder},
+};
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderValue, Method};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::Value;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tower::{Layer, ServiceExt, service_fn};
 use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
@@ -483,5 +486,106 @@ async fn a_body_that_is_not_what_its_encoding_says_is_no_call() {
             let (status, ..) = send(encoding, "/v1/chat/completions", bytes).await;
             assert_eq!(status, 400, "{what} {encoding}");
         }
+    }
+}
+
+// --- compressed answers ---
+
+/// What a service that answers so comes to, for a client that accepts these encodings.
+async fn accepting(
+    accepted: Option<&str>,
+    answer: Response<&'static str>,
+) -> (http::response::Parts, Bytes) {
+    let (head, text) = answer.into_parts();
+    let stack = front(
+        service_fn(move |_: Request<_>| {
+            let answer = Response::from_parts(head.clone(), Full::<Bytes>::from(text));
+            async move { Ok(answer) }
+        }),
+        None,
+        MAX,
+    );
+    let mut request = post("/v1/chat/completions");
+    if let Some(accepted) = accepted {
+        request.headers_mut().insert("accept-encoding", accepted.parse().unwrap());
+    }
+    let (head, body) = stack.oneshot(request).await.unwrap().into_parts();
+    (head, body.collect().await.unwrap().to_bytes())
+}
+
+fn of(content_type: &str, length: usize) -> Response<&'static str> {
+    let text: &'static str =
+        Box::leak("walnut ".repeat(length).into_boxed_str()).get(..length).unwrap();
+    let answer = Response::builder().header("content-type", content_type);
+    answer.header("content-length", length).body(text).unwrap()
+}
+
+async fn decompressed(encoding: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut decoder: Pin<Box<dyn AsyncRead>> = match encoding {
+        "gzip" => Box::pin(GzipDecoder::new(bytes)),
+        "br" => Box::pin(BrotliDecoder::new(bytes)),
+        "zstd" => Box::pin(ZstdDecoder::new(bytes)),
+        _ => panic!("{encoding}"),
+    };
+    let mut text = Vec::new();
+    decoder.read_to_end(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_long_answer_comes_as_the_client_accepts_it_and_is_the_same() {
+    for encoding in ENCODINGS {
+        let (head, body) = accepting(Some(encoding), of("application/json", 5_000)).await;
+        assert_eq!(head.headers["content-encoding"], encoding);
+        assert!(!head.headers.contains_key("content-length") && body.len() < 500);
+        let text = decompressed(encoding, &body).await;
+        assert_eq!(text, of("application/json", 5_000).body().as_bytes(), "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_not_compressed_where_it_is_short_or_the_client_does_not_ask() {
+    let long = || of("application/json", 1_024);
+    let same = [
+        (Some("gzip, br, zstd"), of("application/json", 1_023)),
+        (None, long()),
+        (Some("identity"), long()),
+        (Some("gzip;q=0"), long()),
+        (Some("deflate"), long()),
+    ];
+    for (accepted, answer) in same {
+        let sent = *answer.body();
+        let (head, body) = accepting(accepted, answer).await;
+        assert!(!head.headers.contains_key("content-encoding"), "{accepted:?}");
+        assert_eq!(head.headers["content-length"].to_str().unwrap(), sent.len().to_string());
+        assert_eq!(body, sent);
+    }
+    let (head, _) = accepting(Some("gzip"), long()).await;
+    assert_eq!(head.headers["content-encoding"], "gzip");
+}
+
+#[tokio::test]
+async fn a_stream_of_events_is_never_compressed() {
+    for spelling in ["text/event-stream", "text/event-stream; charset=utf-8", "Text/Event-Stream"] {
+        let (head, body) = accepting(Some("gzip, br, zstd"), of(spelling, 5_000)).await;
+        assert!(!head.headers.contains_key("content-encoding"), "{spelling}");
+        assert_eq!(body.len(), 5_000);
+    }
+}
+
+#[tokio::test]
+async fn what_the_upstream_has_compressed_is_not_compressed_again() {
+    let mut answer = of("application/json", 5_000);
+    answer.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
+    let (head, body) = accepting(Some("br"), answer).await;
+    assert_eq!((&head.headers["content-encoding"], body.len()), (&"gzip".parse().unwrap(), 5_000));
+}
+
+/// tower-http's layer says 406 over the answer that there is; ours gives the status back.
+#[tokio::test]
+async fn a_client_that_accepts_nothing_gets_its_answer_all_the_same() {
+    for accepted in ["identity;q=0", "*;q=0"] {
+        let (head, body) = accepting(Some(accepted), of("application/json", 5_000)).await;
+        assert_eq!((head.status.as_u16(), body.len()), (200, 5_000), "{accepted}");
     }
 }
