@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{any::Any, convert::Infallible};
+use std::{any::Any, convert::Infallible, pin::Pin};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode, Version, header};
@@ -70,7 +70,7 @@ where
         .map_request(request_id::judge)
         .layer(SetRequestIdLayer::new(request_id::HEADER, request_id::Own))
         // Outside of all that looks at answers: what is logged, counted and recorded of them is not compressed.
-        .map_response(dialect::as_answered)
+        .map_response(|answer| dialect::as_answered(answer).map(Box::pin))
         .layer(compression)
         // The span, the access line and the HTTP metrics.
         .map_request(observe::open_span)
@@ -85,6 +85,7 @@ where
         // gzip, br and zstd, piece by piece as the body is read: nobody without a token is decompressed for.
         .map_request(move |request| bounded(request, body_bytes_max))
         .layer(RequestDecompressionLayer::new())
+        .map_request(|request: Request<_>| request.map(Box::pin))
         .map_response(dialect::of_routes)
         .service(routes)
 }
@@ -95,7 +96,10 @@ fn is_no_stream(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) 
 }
 
 /// A request's body as the routes see it: decompressed.
-pub(super) type Plain<B> = DecompressionBody<Limited<B>>;
+///
+/// Behind a pointer, as answers are: the state of a codec is kilobytes, for which every layer and future on the way
+/// would have to make room, compressed or not.
+pub(super) type Plain<B> = Pin<Box<DecompressionBody<Limited<B>>>>;
 
 /// Bounds a body as it is sent. Bytes that decompress to nothing are read without end otherwise.
 ///
