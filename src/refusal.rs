@@ -20,6 +20,8 @@ pub enum Refusal {
     Unauthenticated,
     /// The body is longer than the limit, in bytes.
     BodyTooLarge(usize),
+    /// The body is compressed by something that is not known here.
+    UnknownEncoding,
     /// The body did not arrive in time.
     BodyTimedOut,
     /// The body cannot be a call: which field, and what to do about it.
@@ -63,6 +65,8 @@ pub enum Refusal {
     Unwritten,
     /// A layer is missing further out: our fault, and the log names it.
     Miswired(&'static str),
+    /// Something in the gateway has panicked: our fault.
+    Panicked,
     /// The provider could not be reached, or broke its answer off before the head.
     ProviderFailed,
     /// The provider did not answer in time.
@@ -97,6 +101,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnknownEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::InvalidBody { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownEndpoint | Self::ModelNotFound(_) => StatusCode::NOT_FOUND,
@@ -106,7 +111,7 @@ impl Refusal {
             Self::RateLimited { .. } | Self::BudgetExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::InsufficientCredits { .. } => StatusCode::PAYMENT_REQUIRED,
             Self::Unavailable | Self::Unwritten => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Miswired(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Miswired(_) | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::ProviderTimedOut => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -117,6 +122,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "invalid_token",
             Self::BodyTooLarge(_) => "request_too_large",
+            Self::UnknownEncoding => "unknown_encoding",
             Self::BodyTimedOut => "request_timeout",
             Self::InvalidBody { .. } => "invalid_request",
             Self::UnknownEndpoint => "unknown_endpoint",
@@ -131,7 +137,7 @@ impl Refusal {
             Self::BudgetExceeded(_) => "budget_exceeded",
             Self::InsufficientCredits { .. } => "insufficient_credits",
             Self::Unavailable | Self::Unwritten => "unavailable",
-            Self::Miswired(_) => "internal_error",
+            Self::Miswired(_) | Self::Panicked => "internal_error",
             Self::ProviderFailed => "provider_failed",
             Self::ProviderTimedOut => "provider_timed_out",
         }
@@ -142,6 +148,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` with a token of this gateway's issuer.".into(),
             Self::BodyTooLarge(max) => format!("The request body is longer than {max} bytes. Send less.").into(),
+            Self::UnknownEncoding => "The request body has a content-encoding that is not known here. Send it as plain JSON, or as gzip, br or zstd.".into(),
             Self::BodyTimedOut => "The request body did not arrive in time. Send it again.".into(),
             Self::InvalidBody { message, .. } => message.clone(),
             Self::UnknownEndpoint => {
@@ -167,6 +174,7 @@ impl Refusal {
             Self::Unavailable => "The gateway cannot take this call now. Nothing was sent to the provider and nothing was charged; try again shortly.".into(),
             Self::Unwritten => "The provider answered, but the gateway could not record the call, so the answer is withheld. Try again shortly.".into(),
             Self::Miswired(_) => "The gateway is not set up correctly. Its log says what is missing.".into(),
+            Self::Panicked => "The gateway has failed at this request. Its log says more; the request may be sent again.".into(),
             Self::ProviderFailed => "The provider could not be reached or broke off before answering. Nothing was charged.".into(),
             Self::ProviderTimedOut => "The provider did not answer in time.".into(),
         }

@@ -37,10 +37,11 @@ impl<E: Send + 'static, SE: Send + 'static> Future for CallFuture<E, SE> {
     type Output = Result<Response<CallBody<E>>, SE>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(work) = self.work.as_mut() else { return Poll::Pending };
+        // Taken out while it is asked: work that panics is not there any more when this is dropped.
+        let Some(mut work) = self.work.take() else { return Poll::Pending };
         let polled = work.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.work = None;
+        if polled.is_pending() {
+            self.work = Some(work);
         }
         polled
     }

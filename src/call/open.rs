@@ -212,6 +212,14 @@ impl OpenCall {
         }
     }
 
+    /// Ends a call whose service has panicked: a failure of ours, not of the client.
+    pub(super) fn end_panicked(&mut self) -> Written {
+        if !self.answer.begun {
+            self.answer.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+        }
+        self.end_early(Ending::Failed)
+    }
+
     fn end(&mut self, ending: Ending, bill: Bill) -> Written {
         if std::mem::replace(&mut self.ended, true) {
             return Written::nothing_to_write();
@@ -307,7 +315,11 @@ impl Drop for OpenCall {
             return;
         }
         // Nobody waits here: the place in the queue makes sure that it is written all the same.
-        drop(self.end_early(Ending::Abandoned));
+        if std::thread::panicking() {
+            drop(self.end_panicked());
+        } else {
+            drop(self.end_early(Ending::Abandoned));
+        }
     }
 }
 

@@ -224,7 +224,7 @@ where
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large),
         Ok(Err(_)) => {
-            let message = "The request body broke off before its end. Send it again.".into();
+            let message = "The request body broke off before its end, or is not what its content-encoding says. Send it again.".into();
             return Err(Refusal::InvalidBody { field: None, message });
         }
     };
@@ -385,7 +385,8 @@ fn is_json(document: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(document).is_ok()
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+/// Whether an answer with these headers is a stream of events.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| {
         value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))

@@ -107,7 +107,12 @@ where
     /// The client left. Reads on to the provider's usage where that is wanted; else dropping the
     /// call ends it with what was seen.
     pub(super) fn drain(self: Arc<Self>) {
-        let stream = self.lock();
+        let mut stream = self.lock();
+        if self.0.is_poisoned() {
+            // The inner body has panicked. It is not asked again.
+            drop(stream.rest.open.end_panicked());
+            return;
+        }
         let finisher = stream.rest.open.settings().finisher.clone();
         if !matches!(stream.phase, Phase::Reading) || !stream.rest.open.drains() {
             return;
@@ -135,7 +140,7 @@ where
 }
 
 impl<B> Metered<B> {
-    // A body that panicked is not asked again: hyper ends the connection, and with it the call.
+    // After a panic in the inner body, whoever polled drops this: `drain` then ends the call.
     fn lock(&self) -> MutexGuard<'_, Stream<B>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

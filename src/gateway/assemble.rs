@@ -17,14 +17,16 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::cors::CorsLayer;
 use tower_layer::Layer;
 
 use super::{
     books,
     changes::Changes,
     config::{Config, ConfigError, Identity, Upstream, is_loopback},
+    cors::cors,
     dev_tokens::DevTokens,
-    observe::Observe,
+    front::front,
     ready::{Check, Readiness},
     routes::{Own, Part, Routes},
     server::{self, Bounds, Stopped},
@@ -132,6 +134,8 @@ pub struct Gateway {
     stores: Stores,
     metrics: Metrics,
     dev_tokens: Option<DevTokens>,
+    cors: Option<CorsLayer>,
+    body_bytes_max: usize,
     bounds: Bounds,
     finish_grace: Duration,
 }
@@ -154,6 +158,7 @@ impl Gateway {
     /// The configuration cannot be used, there are no keys, or the stores do not answer.
     pub async fn assemble(config: &Config, stores: Stores) -> Result<Self, StartError> {
         config.check_encrypted()?;
+        config.check_origins()?;
         let client = HttpClient::default();
         let verifier = verifier(&config.identity, &client)?;
         if !verifier.first_fetch().await {
@@ -222,6 +227,8 @@ impl Gateway {
             stores,
             metrics: Metrics::install(),
             dev_tokens: None,
+            cors: cors(&server.cors_origins),
+            body_bytes_max: server.body_bytes_max,
             bounds: Bounds {
                 connections_max: NonZeroUsize::new(server.connections_max)
                     .unwrap_or(NonZeroUsize::MIN),
@@ -271,7 +278,9 @@ impl Gateway {
         let part = if operators.is_some() { Part::Callers } else { Part::All };
         let routes = |part| {
             let (calls, listing, admin) = (calls.clone(), listing.clone(), admin.clone());
-            Observe::new(Routes::new(calls, listing, admin, Arc::clone(&own), part))
+            let cors = self.cors.clone().filter(|_| part != Part::Operators);
+            let routes = Routes::new(calls, listing, admin, Arc::clone(&own), part);
+            front(routes, cors, self.body_bytes_max)
         };
         if let Some(listener) = operators {
             // Probes and metrics are answered until the last call has ended.

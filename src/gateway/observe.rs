@@ -1,137 +1,124 @@
-//! What operators see of every request: its id, a span, one log line and the HTTP metrics.
+//! What operators see of every request: a span, one log line and the HTTP metrics.
 //!
-//! The line is written when the answer has ended, whichever way: with its last byte, or because the
-//! client left. It names the route's template, never the path, and nothing of what was said.
+//! tower-http's trace layer keeps the span and says what the answer is and when it ended. The line is written when
+//! the answer has ended, whichever way: with its last byte, or because the client left. The trace layer's callbacks
+//! are not told when a client leaves, so the line belongs to its classifier: one is made for each request, travels
+//! with the answer's body, and is dropped with it. The line names the route's template, never the path, and nothing
+//! of what was said.
 
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Instant,
+use std::{fmt, time::Instant};
+
+use http::{Method, Request, Response};
+use tower_http::{
+    classify::{ClassifiedResponse, ClassifyEos, ClassifyResponse, MakeClassifier},
+    trace::{MakeSpan, TraceLayer},
 };
-
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use pin_project::pin_project;
-use tower_service::Service;
 use tracing::{Span, field};
 
 use super::{request_id, route::Route};
-use crate::{
-    domain::dialect::Dialect,
-    refusal::{Refused, dialect_of},
-};
+use crate::refusal::Refused;
 
-/// Watches every request that goes through to `inner`.
-#[derive(Clone, Debug)]
-pub(super) struct Observe<S> {
-    inner: S,
+/// A trace layer with our span and our line. Needs [`open_span`] and the request's id before it.
+pub(super) fn trace() -> TraceLayer<Watching, Watching, (), (), (), (), ()> {
+    TraceLayer::new(Watching)
+        .make_span_with(Watching)
+        .on_request(())
+        .on_response(())
+        .on_body_chunk(())
+        .on_eos(())
+        .on_failure(())
 }
 
-impl<S> Observe<S> {
-    pub(super) const fn new(inner: S) -> Self {
-        Self { inner }
+/// Opens the span of a request, for the trace layer and for its line alike.
+pub(super) fn open_span<B>(mut request: Request<B>) -> Request<B> {
+    let id = request.headers().get(request_id::HEADER).map(request_id::text);
+    let span = tracing::info_span!(
+        "request",
+        request_id = id,
+        organization_id = field::Empty,
+        method = method_name(request.method()),
+        route = Route::of(request.uri().path()).template(),
+    );
+    request.extensions_mut().insert(Opened(span));
+    request
+}
+
+/// The span of a request, in its extensions.
+#[derive(Clone)]
+struct Opened(Span);
+
+impl Opened {
+    fn of<B>(request: &Request<B>) -> Span {
+        request.extensions().get().map_or_else(Span::none, |Self(span)| span.clone())
     }
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Observe<S>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-{
-    type Response = Response<ObservedBody<ResBody>>;
-    type Error = S::Error;
-    type Future = ObserveFuture<S::Future>;
+/// Watches every request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watching;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let id = request_id::settle_on(&mut request);
-        let watch = Watch::begin(request.method(), request.uri().path(), &id);
-        let dialect = dialect_of(&request);
-        let inner = watch.span.in_scope(|| self.inner.call(request));
-        ObserveFuture { inner, watching: Some((watch, id, dialect)) }
+impl<B> MakeSpan<B> for Watching {
+    fn make_span(&mut self, request: &Request<B>) -> Span {
+        Opened::of(request)
     }
 }
 
-/// Resolves to the inner answer, with `x-request-id`, and with `request-id` for Anthropic's clients.
-#[pin_project]
+impl MakeClassifier for Watching {
+    type Classifier = Watch;
+    type FailureClass = ();
+    type ClassifyEos = Watch;
+
+    fn make_classifier<B>(&self, request: &Request<B>) -> Watch {
+        Watch(Some(Line::begin(Route::of(request.uri().path()), Opened::of(request))))
+    }
+}
+
+/// The line of one request, on its way with the answer. Dropped, it is written.
 #[derive(Debug)]
-pub(super) struct ObserveFuture<F> {
-    #[pin]
-    inner: F,
-    watching: Option<(Watch, HeaderValue, Dialect)>,
-}
+pub(super) struct Watch(Option<Line>);
 
-impl<F, B, E> Future for ObserveFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-{
-    type Output = Result<Response<ObservedBody<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let polled = {
-            let _entered = this.watching.as_ref().map(|(watch, ..)| watch.span.enter());
-            this.inner.poll(cx)
-        };
-        let mut response = ready!(polled)?;
-        let watch = this.watching.take().map(|(mut watch, id, dialect)| {
-            watch.status = response.status().as_u16();
-            watch.refused = response.extensions().get::<Refused>().map(|refused| refused.code);
-            if dialect == Dialect::Anthropic {
-                // Where that vendor's clients look for it.
-                response.headers_mut().insert(request_id::ANTHROPIC_HEADER, id.clone());
-            }
-            response.headers_mut().insert(request_id::HEADER, id);
-            watch
-        });
-        Poll::Ready(Ok(response.map(|inner| ObservedBody { inner, watch })))
+/// The trace layer asks for `Clone` and does not use it. A clone writes no second line.
+impl Clone for Watch {
+    fn clone(&self) -> Self {
+        Self(None)
     }
 }
 
-/// The inner answer's body; tells the log when it is over.
-#[pin_project]
-#[derive(Debug)]
-pub(super) struct ObservedBody<B> {
-    #[pin]
-    inner: B,
-    watch: Option<Watch>,
-}
-
-impl<B: Body<Data = Bytes>> Body for ObservedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut this = self.project();
-        let polled = {
-            let _entered = this.watch.as_ref().map(|watch| watch.span.enter());
-            ready!(this.inner.as_mut().poll_frame(cx))
-        };
-        let over = match &polled {
-            None => Some(End::Complete),
-            Some(Err(_)) => Some(End::Broken),
-            // The server stops asking once it knows that no more is to come.
-            Some(Ok(_)) => this.inner.is_end_stream().then_some(End::Complete),
-        };
-        if let Some(end) = over {
-            drop(this.watch.take().map(|watch| watch.ended(end)));
+impl Watch {
+    fn ended(mut self, end: End) {
+        if let Some(line) = &mut self.0 {
+            line.end = end;
         }
-        Poll::Ready(polled)
+    }
+}
+
+impl ClassifyResponse for Watch {
+    type FailureClass = ();
+    type ClassifyEos = Self;
+
+    fn classify_response<B>(mut self, response: &Response<B>) -> ClassifiedResponse<(), Self> {
+        if let Some(line) = &mut self.0 {
+            line.status = response.status().as_u16();
+            line.refused = response.extensions().get::<Refused>().map(|refused| refused.code);
+        }
+        ClassifiedResponse::RequiresEos(self)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+    fn classify_error<E: fmt::Display>(self, _: &E) {
+        self.ended(End::Broken);
+    }
+}
+
+impl ClassifyEos for Watch {
+    type FailureClass = ();
+
+    fn classify_eos(self, _: Option<&http::HeaderMap>) -> Result<(), ()> {
+        self.ended(End::Complete);
+        Ok(())
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+    fn classify_error<E: fmt::Display>(self, _: &E) {
+        self.ended(End::Broken);
     }
 }
 
@@ -144,7 +131,7 @@ enum End {
 }
 
 /// One request under observation. Writes its line and its metrics when it is dropped.
-struct Watch {
+struct Line {
     span: Span,
     route: Route,
     started: Instant,
@@ -154,27 +141,14 @@ struct Watch {
     end: End,
 }
 
-impl Watch {
-    fn begin(method: &Method, path: &str, id: &HeaderValue) -> Self {
-        let route = Route::of(path);
-        let span = tracing::info_span!(
-            "request",
-            request_id = request_id::text(id),
-            organization_id = field::Empty,
-            method = method_name(method),
-            route = route.template(),
-        );
+impl Line {
+    fn begin(route: Route, span: Span) -> Self {
         metrics::gauge!("tollgate_http_requests_open").increment(1);
         Self { span, route, started: Instant::now(), status: 0, refused: None, end: End::Abandoned }
     }
-
-    fn ended(mut self, end: End) -> Self {
-        self.end = end;
-        self
-    }
 }
 
-impl Drop for Watch {
+impl Drop for Line {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
         let (status, route) = (self.status, self.route.template());
@@ -199,9 +173,9 @@ impl Drop for Watch {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
+        f.debug_struct("Line")
             .field("route", &self.route)
             .field("status", &self.status)
             .finish_non_exhaustive()

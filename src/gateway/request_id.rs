@@ -1,6 +1,10 @@
 //! One request id for every request, and the caller's own beside it where it is valid.
+//!
+//! tower-http's layers set the id and send it back. What stands here decides which id that is: [`judge`] before them
+//! says whether the caller's id is kept, and [`Own`] makes the id of a request without one.
 
 use http::{HeaderName, HeaderValue, Request};
+use tower_http::request_id::MakeRequestId;
 
 use crate::{domain::ids::RequestId, refusal};
 
@@ -12,25 +16,34 @@ pub(super) const HEADER: HeaderName = HeaderName::from_static(refusal::REQUEST_I
 /// `request-id`: the same, as Anthropic spells it.
 pub(super) const ANTHROPIC_HEADER: HeaderName = HeaderName::from_static("request-id");
 
-/// The id that the answer will carry, which also stands in the request's headers from now on, once.
+/// Gives the request the gateway's own id, and removes a caller's id that is not valid.
 ///
 /// The gateway's own id, a fresh one, goes into the extensions: it is the key of everything written
 /// about a call, so no caller chooses it. A caller's id ends up in logs, records and headers, so only
-/// letters, digits, `.`, `_` and `-` are taken, 128 at the most; whatever else a caller sends is
-/// replaced by the gateway's own.
-pub(super) fn settle_on<B>(request: &mut Request<B>) -> HeaderValue {
-    let own = RequestId::generate();
+/// letters, digits, `.`, `_` and `-` are taken, 128 at the most. An id that is sent twice is none.
+pub(super) fn judge<B>(mut request: Request<B>) -> Request<B> {
     let mut sent = request.headers().get_all(HEADER).iter();
-    let id = match (sent.next(), sent.next()) {
-        (Some(only), None) if is_valid(only) => only.clone(),
-        _ => header(own),
-    };
-    request.extensions_mut().insert(own);
-    request.headers_mut().insert(HEADER, id.clone());
-    id
+    if !matches!((sent.next(), sent.next()), (Some(only), None) if is_valid(only)) {
+        request.headers_mut().remove(HEADER);
+    }
+    request.extensions_mut().insert(RequestId::generate());
+    request
 }
 
-/// The id as text: it was checked to be ASCII when it was settled on.
+/// Names a request whose caller did not by the gateway's own id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own;
+
+impl MakeRequestId for Own {
+    fn make_request_id<B>(
+        &mut self,
+        request: &Request<B>,
+    ) -> Option<tower_http::request_id::RequestId> {
+        request.extensions().get::<RequestId>().map(|own| header(*own).into())
+    }
+}
+
+/// The id as text. It is ASCII: the caller's was checked, and the gateway's own is a UUID.
 pub(super) fn text(id: &HeaderValue) -> &str {
     id.to_str().unwrap_or_default()
 }
@@ -50,29 +63,43 @@ fn header(id: RequestId) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http::Response;
+    use tower::{ServiceBuilder, ServiceExt};
+    use tower_http::request_id::SetRequestIdLayer;
+
     use super::*;
 
-    fn settled(sent: &[&[u8]]) -> (String, RequestId) {
+    /// The one id that the service sees in the header, and the gateway's own.
+    async fn settled(sent: &[&[u8]]) -> (String, RequestId) {
         let mut request = Request::new(());
         for id in sent {
             request.headers_mut().append(HEADER, HeaderValue::from_bytes(id).unwrap());
         }
-        let id = settle_on(&mut request);
-        assert_eq!(request.headers().get_all(HEADER).iter().collect::<Vec<_>>(), [&id]);
-        (text(&id).to_owned(), *request.extensions().get().unwrap())
+        let naming = ServiceBuilder::new()
+            .map_request(judge)
+            .layer(SetRequestIdLayer::new(HEADER, Own))
+            .service_fn(|request: Request<()>| async {
+                Ok::<_, Infallible>(Response::new(request))
+            });
+        let seen = naming.oneshot(request).await.unwrap().into_body();
+        let ids: Vec<_> = seen.headers().get_all(HEADER).iter().collect();
+        assert_eq!(ids.len(), 1, "{sent:?}");
+        (text(ids[0]).to_owned(), *seen.extensions().get().unwrap())
     }
 
-    #[test]
-    fn a_valid_id_of_the_caller_is_kept() {
+    #[tokio::test]
+    async fn a_valid_id_of_the_caller_is_kept() {
         for id in ["a", "Req_1.2-3", &"x".repeat(128)] {
-            let (sent_back, own) = settled(&[id.as_bytes()]);
+            let (sent_back, own) = settled(&[id.as_bytes()]).await;
             assert_eq!(sent_back, id);
             assert_ne!(own.to_string(), id);
         }
     }
 
-    #[test]
-    fn whatever_else_a_caller_sends_is_replaced_by_the_calls_own_id() {
+    #[tokio::test]
+    async fn whatever_else_a_caller_sends_is_replaced_by_the_calls_own_id() {
         let long = "x".repeat(129);
         let bad: [&[&[u8]]; 7] = [
             &[],
@@ -84,7 +111,7 @@ mod tests {
             &[b"a", b"b"],
         ];
         for sent in bad {
-            let (sent_back, own) = settled(sent);
+            let (sent_back, own) = settled(sent).await;
             assert_eq!(sent_back, own.to_string(), "{sent:?}");
         }
     }

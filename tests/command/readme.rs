@@ -108,7 +108,8 @@ const BLOCKS: [(&str, &str, Run); 16] = [
 ];
 
 /// Commands within the text.
-const WITHIN: [(&str, Run); 12] = [
+const WITHIN: [(&str, Run); 13] = [
+    ("cargo build --profile dist", Not("the same build as CI's")),
     (
         "tollgate dev --upstream https://api.openai.com",
         There(

@@ -14,6 +14,7 @@ mod bodies;
 mod clients;
 mod completions;
 mod death;
+mod encodings;
 mod endless;
 #[expect(dead_code, reason = "shared with another suite, which uses the rest")]
 mod harness;

@@ -9,6 +9,7 @@ mod left;
 #[path = "../../../tests/shared/logs.rs"]
 #[expect(dead_code, reason = "shared with the suites beside the library, which use the rest")]
 mod logs;
+mod panics;
 mod read;
 mod record;
 mod streams;

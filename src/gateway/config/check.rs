@@ -20,6 +20,7 @@ impl Config {
         self.check_database()?;
         self.placement_urls()?;
         self.check_identity()?;
+        self.check_origins()?;
         self.check_bounds()?;
         self.check_replica()?;
         self.check_upstreams()?;
@@ -187,6 +188,30 @@ impl Config {
                 "identity.leeway",
                 "must be 30s at the most: set the clocks right instead",
             ));
+        }
+        Ok(())
+    }
+
+    /// An origin is compared letter by letter with what a browser sends.
+    pub(in crate::gateway) fn check_origins(&self) -> Result<(), ConfigError> {
+        for (index, origin) in self.server.cors_origins.iter().enumerate() {
+            let sent = origin.parse::<Uri>().is_ok_and(|uri| {
+                let (scheme, authority) = (uri.scheme_str(), uri.authority());
+                authority.is_some_and(|authority| {
+                    let authority = authority.as_str();
+                    matches!(scheme, Some("http" | "https"))
+                        && !authority.contains(['@', '*'])
+                        && *origin == format!("{}://{authority}", scheme.unwrap_or_default())
+                        && *origin == origin.to_lowercase()
+                })
+            });
+            if !sent {
+                return Err(ConfigError::invalid(
+                    format!("server.cors_origins[{index}]"),
+                    "must be an origin as browsers send it: `https://app.example.com`, with its port if it has one, \
+                     in small letters, without a path, and not `*`",
+                ));
+            }
         }
         Ok(())
     }

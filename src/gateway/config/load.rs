@@ -10,7 +10,7 @@ use super::{Config, ConfigError, Database, Placement, Upstream};
 pub(super) const PREFIX: &str = "TOLLGATE_";
 const ENVIRONMENT: &str = "the environment";
 /// Keys whose value in the environment is a list, separated by commas.
-const LISTS: [&str; 3] = ["algorithms", "models", "forward_header_prefixes"];
+const LISTS: [&str; 4] = ["algorithms", "cors_origins", "forward_header_prefixes", "models"];
 
 impl Config {
     /// The variables of this process. One that is not text is not for us.

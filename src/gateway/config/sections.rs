@@ -18,7 +18,10 @@ pub struct Server {
     /// Default: none. Where `/metrics`, `/healthz` and `/readyz` are served; without it they are
     /// served on `listen`.
     pub admin_listen: Option<SocketAddr>,
-    /// Default 4 MiB. The longest request body, in bytes.
+    /// Default: none. The origins whose pages may call from a browser, such as `https://app.example.com`. A list in the
+    /// environment is separated by commas.
+    pub cors_origins: Vec<String>,
+    /// Default 4 MiB. The longest request body, in bytes; of a compressed one, what it decompresses to.
     pub body_bytes_max: usize,
     /// Default 4096. The most calls that are open at once; more are refused with 503.
     pub calls_in_flight_max: usize,
@@ -54,6 +57,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: None,
+            cors_origins: Vec::new(),
             body_bytes_max: 4 * 1024 * 1024,
             calls_in_flight_max: 4096,
             connections_max: 10_000,

@@ -146,6 +146,7 @@ fn the_environment_overrides_every_kind_of_value() {
         ("TOLLGATE_SERVER__SHUTDOWN_GRACE", "5m"),
         ("TOLLGATE_SERVER__CONNECTIONS_MAX", "7"),
         ("TOLLGATE_IDENTITY__ALGORITHMS", "RS256, PS256"),
+        ("TOLLGATE_SERVER__CORS_ORIGINS", "https://one.example.com, http://localhost:3000"),
         ("TOLLGATE_UPSTREAM__0__CREDENTIAL", "file:/run/secrets/key"),
         ("TOLLGATE_DATABASE__SEAL_KEY", "env:THE_KEY"),
         ("TOLLGATE_LOG__FORMAT", "json"),
@@ -157,6 +158,8 @@ fn the_environment_overrides_every_kind_of_value() {
     assert_eq!(config.server.shutdown_grace, Duration::from_mins(5));
     assert_eq!(config.server.connections_max, 7);
     assert_eq!(config.identity.algorithms, ["RS256", "PS256"]);
+    let origins = ["https://one.example.com", "http://localhost:3000"];
+    assert_eq!(config.server.cors_origins, origins);
     assert_eq!(config.upstream[0].credential, Some(SecretRef::File("/run/secrets/key".into())));
     assert_eq!(config.database.seal_key, Some(SecretRef::Env("THE_KEY".into())));
     assert_eq!(config.upstream[0].name, "openai", "the rest of the upstream stays");
@@ -334,5 +337,32 @@ fn plain_http_beyond_this_machine_has_to_be_allowed_by_name() {
         config.check().unwrap_err();
         config.upstream[1].allow_http = true;
         config.check().unwrap();
+    }
+}
+
+#[test]
+fn an_origin_that_no_browser_would_send_is_refused() {
+    let with = |origins: &str| {
+        let file = TempFile::with(&format!("[server]\ncors_origins = [{origins}]\n"));
+        Config::load(Some(&file.0), no_environment()).unwrap().check_origins()
+    };
+    assert!(with("").is_ok());
+    assert!(
+        with(r#""https://app.example.com", "http://localhost:3000", "https://[::1]:8443""#).is_ok()
+    );
+    for origin in [
+        "*",
+        "null",
+        "",
+        "app.example.com",
+        "https://app.example.com/",
+        "https://*.example.com",
+        "https://App.example.com",
+        "https://me@app.example.com",
+        "https://app.example.com?",
+        "ftp://app.example.com",
+    ] {
+        let error = with(&format!(r#""http://localhost", "{origin}""#)).unwrap_err().to_string();
+        assert!(error.contains("server.cors_origins[1]"), "{origin}: {error}");
     }
 }

@@ -3,14 +3,20 @@ use serde_json::Value;
 use tower::{ServiceExt, service_fn};
 
 use super::*;
-use crate::{domain::endpoint::Endpoint, gateway::observe::Observe};
+use crate::{
+    domain::endpoint::Endpoint,
+    gateway::front::{Plain, front},
+};
 
 type Answer = Response<Bytes>;
+type Asked = Plain<Empty<Bytes>>;
+
+const MAX: usize = 1_000;
 
 async fn ask(part: Part, request: http::request::Builder) -> Answer {
     let own = Own { readiness: Readiness::new(vec![]), metrics: Metrics::install(), tokens: None };
     let named = |name: &'static str| {
-        service_fn(move |request: Request<Empty<Bytes>>| async move {
+        service_fn(move |request: Request<Asked>| async move {
             let id = request.headers()[request_id::HEADER].clone();
             let answer =
                 Response::builder().header("seen-id", id).header("x-request-id", "the provider's");
@@ -18,7 +24,8 @@ async fn ask(part: Part, request: http::request::Builder) -> Answer {
         })
     };
     let routes = Routes::new(named("call"), named("listing"), named("admin"), Arc::new(own), part);
-    let answer = Observe::new(routes).oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
+    let answer =
+        front(routes, None, MAX).oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
     let (head, body) = answer.into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
@@ -112,9 +119,9 @@ async fn every_answer_carries_the_one_request_id_that_the_service_saw() {
 async fn a_service_that_fails_becomes_502() {
     let own = Own { readiness: Readiness::new(vec![]), metrics: Metrics::install(), tokens: None };
     let fails =
-        service_fn(|_: Request<Empty<Bytes>>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
+        service_fn(|_: Request<Asked>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
     let routes = Routes::new(fails, fails, fails, Arc::new(own), Part::All);
-    let answer = Observe::new(routes)
+    let answer = front(routes, None, MAX)
         .oneshot(Request::post("/v1/messages").body(Empty::new()).unwrap())
         .await
         .unwrap();

@@ -171,5 +171,7 @@ mod tests {
         ] {
             assert!(error.to_string().contains(BIN_VARIABLE), "{error}");
         }
+        let missing = Binaries::newest(Vec::new(), None).unwrap_err().to_string();
+        assert!(missing.contains(&super::super::install::advice()), "{missing}");
     }
 }

@@ -29,6 +29,7 @@
 
 mod account;
 mod binaries;
+mod install;
 mod place;
 mod server;
 mod standby;
@@ -354,9 +355,9 @@ impl fmt::Debug for Shared {
 pub enum ClusterError {
     /// There are no server programs on this machine.
     #[error(
-        "no Postgres server programs (postgres, initdb, pg_ctl) were found. Install Postgres {MAJOR_MIN} or newer \
-         (Debian, Ubuntu: apt-get install postgresql; Fedora, RHEL: dnf install postgresql-server; \
-         Alpine: apk add postgresql; macOS: brew install postgresql), or set {BIN_VARIABLE} to the folder that has them"
+        "no Postgres server programs (postgres, initdb, pg_ctl) were found. Install Postgres {MAJOR_MIN} or newer {}, \
+         or set {BIN_VARIABLE} to the folder that has them",
+        install::advice()
     )]
     NoServer,
     /// The named folder holds no server programs.
