@@ -13,8 +13,8 @@ use crate::{
     },
     postgres::{
         prices::count,
+        rows::{column, unexpected},
         statement::Statement,
-        store::{column, unexpected},
     },
     store::StoreError,
 };

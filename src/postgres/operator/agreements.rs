@@ -13,8 +13,8 @@ use crate::{
     },
     postgres::{
         prices::{self, AGREEMENT},
+        rows::column,
         statement::Statement,
-        store::column,
     },
     store::StoreError,
 };

@@ -10,8 +10,8 @@ use crate::{
     postgres::{
         door::DoorRole,
         places::Place,
+        rows::{column, own_claims},
         statement::Statement,
-        store::{column, own_claims},
     },
     store::{Balance, StoreError},
 };

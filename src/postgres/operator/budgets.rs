@@ -15,8 +15,8 @@ use crate::{
     },
     postgres::{
         error::PostgresError,
+        rows::{column, unexpected},
         statement::{Parameter, Statement},
-        store::{column, unexpected},
     },
     store::StoreError,
 };

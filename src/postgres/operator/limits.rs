@@ -14,8 +14,8 @@ use crate::{
     postgres::{
         error::PostgresError,
         policies,
+        rows::{column, unexpected},
         statement::{Parameter, Statement},
-        store::{column, unexpected},
     },
     store::StoreError,
 };

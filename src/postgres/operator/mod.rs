@@ -29,8 +29,8 @@ use super::{
     places::{Places, Standing},
     policies,
     pool::Pool,
+    rows::{column, known, own_claims},
     statement::{Parameter, Statement},
-    store::{column, known, own_claims},
     switches,
 };
 use crate::{

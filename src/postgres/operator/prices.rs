@@ -21,8 +21,8 @@ use crate::{
         PostgresError,
         door::DoorRole,
         prices,
+        rows::{column, own_claims},
         statement::Statement,
-        store::{column, own_claims},
     },
     store::StoreError,
 };

@@ -19,8 +19,8 @@ use crate::{
     },
     postgres::{
         prices::{self, count},
+        rows::{column, unexpected},
         statement::Statement,
-        store::{column, unexpected},
     },
     store::StoreError,
 };

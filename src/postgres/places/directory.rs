@@ -7,8 +7,8 @@ use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
         door::{Door, DoorRole},
+        rows::{column, own_claims, unexpected},
         statement::Statement,
-        store::{column, own_claims, unexpected},
     },
     store::StoreError,
 };

@@ -11,7 +11,7 @@ use crate::{
         PostgresError, PostgresStore, Schema, Statement,
         door::DoorRole,
         prove::Proof,
-        store::{column, own_claims},
+        rows::{column, own_claims},
     },
     store::StoreError,
 };

@@ -36,8 +36,8 @@ use crate::{
         door::DoorRole,
         membership::{self, Membership},
         migrate::{self, Status},
+        rows::{column, own_claims},
         sealing,
-        store::{column, own_claims},
     },
 };
 

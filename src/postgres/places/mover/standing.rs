@@ -6,7 +6,7 @@ use super::{super::Place, MoveError, session::Session};
 use crate::{
     postgres::{
         Parameter, Statement,
-        store::{column, unexpected},
+        rows::{column, unexpected},
     },
     store::StoreError,
 };

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::ids::OrganizationId,
-    postgres::{Pool, Statement, store::column},
+    postgres::{Pool, Statement, rows::column},
     store::StoreError,
 };
 
