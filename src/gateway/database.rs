@@ -11,8 +11,8 @@ use tokio_postgres::Config as Connection;
 
 use super::{
     Stores, Upkeep,
+    addresses::Addresses,
     config::{self, ConfigError, Database},
-    installation::Addresses,
 };
 use crate::{
     postgres::{

@@ -1,10 +1,11 @@
 //! All places of an installation, as the commands see them: the main database, the schemas of organizations in it,
 //! and further databases.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{
-    config::{Config, ConfigError},
+    addresses::Addresses,
+    config::Config,
     database::{DatabaseError, parse},
 };
 use crate::{
@@ -21,27 +22,6 @@ use crate::{
 
 /// What the main database is called among the places.
 pub(super) const MAIN: &str = "main";
-
-/// Where the databases are. With passwords: not for logs.
-#[derive(Clone)]
-pub(super) struct Addresses {
-    /// The database with the directory.
-    pub(super) main: String,
-    /// Further ones, by name.
-    pub(super) placements: BTreeMap<String, String>,
-}
-
-impl Addresses {
-    /// One database.
-    pub(super) const fn only(main: String) -> Self {
-        Self { main, placements: BTreeMap::new() }
-    }
-
-    /// Those of a configuration.
-    pub(super) fn of(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { main: config.database_url()?, placements: config.placement_urls()? })
-    }
-}
 
 /// The operator's side of these databases, of which the main one must be up to date. Where claims must be sealed,
 /// with a key that the main database keeps, if this user may read it, else with that of `named`.

@@ -3,6 +3,7 @@
 //! It is built from nothing but the layers of this crate and a provider router; whoever wants
 //! another server takes the layers and writes their own.
 
+mod addresses;
 mod assemble;
 mod books;
 mod changes;

@@ -6,7 +6,7 @@ use super::{
     Failure,
     args::{DEV_DATA_DIR, Operator},
 };
-use crate::gateway::{config::Config, dev::running_database, installation::Addresses};
+use crate::gateway::{addresses::Addresses, config::Config, dev::running_database};
 
 const PLACEMENTS: &str = "TOLLGATE_DATABASE__PLACEMENTS__";
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{Failure, args::ServeArgs};
 use crate::gateway::{
-    Gateway, config::Config, database, installation::Addresses, server, signals::StopSignals,
+    Gateway, addresses::Addresses, config::Config, database, server, signals::StopSignals,
     telemetry,
 };
 

@@ -19,9 +19,9 @@ use self::place::{DataDir, Kept, Mark};
 pub use self::summary::{Organization, Summary, Tokens};
 use super::{
     Gateway, StartError,
+    addresses::Addresses,
     config::{Config, Identity, Server, Upstream},
     database::{self, DatabaseError},
-    installation::Addresses,
     issuer::{DevIssuer, IssuerError, JWKS_PATH, TOKEN_PATH},
     server::{ListenError, Stopped, listen},
 };

@@ -7,7 +7,8 @@ use super::{DatabaseError, DevError, Organization, Tokens, place::DemoOrganizati
 use crate::{
     domain::{credits::Credits, price_file::built_in, role::Role},
     gateway::{
-        installation::{self, Addresses},
+        addresses::Addresses,
+        installation,
         issuer::{DevIssuer, Grant, IssuerError},
     },
 };
