@@ -6,21 +6,21 @@ use super::config::{Config, ConfigError};
 
 /// Where the databases are. With passwords: not for logs.
 #[derive(Clone)]
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     /// The database with the directory.
-    pub(super) main: String,
+    pub(crate) main: String,
     /// Further ones, by name.
-    pub(super) placements: BTreeMap<String, String>,
+    pub(crate) placements: BTreeMap<String, String>,
 }
 
 impl Addresses {
     /// One database.
-    pub(super) const fn only(main: String) -> Self {
+    pub(crate) const fn only(main: String) -> Self {
         Self { main, placements: BTreeMap::new() }
     }
 
     /// Those of a configuration.
-    pub(super) fn of(config: &Config) -> Result<Self, ConfigError> {
+    pub(crate) fn of(config: &Config) -> Result<Self, ConfigError> {
         Ok(Self { main: config.database_url()?, placements: config.placement_urls()? })
     }
 }

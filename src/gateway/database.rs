@@ -81,7 +81,7 @@ pub(super) fn causes(error: &StoreError) -> String {
 
 /// The stores in these databases, which take this seal where one is asked for. The main one must answer and be up to
 /// date; another one may be away.
-pub(super) async fn stores(
+pub(crate) async fn stores(
     addresses: &Addresses,
     settings: &Database,
     credit: &config::Credit,
@@ -138,7 +138,7 @@ pub(super) async fn kept_seal(admin_url: &str) -> Result<Option<Seal>, DatabaseE
 }
 
 /// Where changes are listened for.
-pub(super) fn listened(url: &str) -> Result<Connection, DatabaseError> {
+pub(crate) fn listened(url: &str) -> Result<Connection, DatabaseError> {
     parse(url)
 }
 

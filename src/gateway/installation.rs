@@ -21,11 +21,11 @@ use crate::{
 };
 
 /// What the main database is called among the places.
-pub(super) const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 
 /// The operator's side of these databases, of which the main one must be up to date. Where claims must be sealed,
 /// with a key that the main database keeps, if this user may read it, else with that of `named`.
-pub(super) async fn operator(
+pub(crate) async fn operator(
     addresses: &Addresses,
     named: Option<&Config>,
 ) -> Result<Operator, DatabaseError> {
@@ -68,12 +68,12 @@ async fn seal(
 }
 
 /// How many migrations each place lacked, the main database first.
-pub(super) type Applied = Vec<(String, usize)>;
+pub(crate) type Applied = Vec<(String, usize)>;
 
 /// Brings every place to this program's schema. Memberships are read from where they were, unless a source is
 /// named; in further databases from our own table always. Seals are asked for as they were, unless it is said how, and
 /// everywhere as in the main database.
-pub(super) async fn migrate(
+pub(crate) async fn migrate(
     addresses: &Addresses,
     named: Option<&Config>,
     membership: Option<Membership>,
@@ -109,7 +109,7 @@ pub(super) async fn migrate(
 
 /// Whether organizations are apart in each place, which must be up to date; the main database first. Seals as in
 /// [`operator`].
-pub(super) async fn prove(
+pub(crate) async fn prove(
     addresses: &Addresses,
     named: Option<&Config>,
     scope: Scope<'_>,

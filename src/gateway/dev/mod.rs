@@ -14,7 +14,7 @@ use http::Uri;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::place::running_database;
+pub(crate) use self::place::running_database;
 use self::place::{DataDir, Kept, Mark};
 pub use self::summary::{Organization, Summary, Tokens};
 use super::{

@@ -9,6 +9,10 @@ use super::{
     json_of, read,
 };
 use crate::{
+    command::{
+        Failure,
+        operate::{begin, refused, sqlstate},
+    },
     domain::{
         ids::OrganizationId,
         instant::rfc3339_micros,
@@ -16,13 +20,7 @@ use crate::{
         price_file::{ClassDraft, FieldFault, Format, Free, PriceDraft, PriceFile},
         price_review::review,
     },
-    gateway::{
-        cli::{
-            Failure,
-            operate::{begin, refused, sqlstate},
-        },
-        database::DatabaseError,
-    },
+    gateway::DatabaseError,
     postgres::{Operator, operator::Begins},
     store::StoreError,
 };

@@ -6,19 +6,17 @@ use serde_json::{Value, json};
 
 use super::{args::ShowArgs, json_of_row};
 use crate::{
+    command::{
+        Failure,
+        operate::{begin, refused},
+    },
     domain::{
         credits::Credits,
         ids::OrganizationId,
         instant::{Moment, rfc3339_micros},
         price::{Agreement, ModelPrice, PriceBook, Quote},
     },
-    gateway::{
-        cli::{
-            Failure,
-            operate::{begin, refused},
-        },
-        database::DatabaseError,
-    },
+    gateway::DatabaseError,
     postgres::operator::ScheduledPrice,
 };
 

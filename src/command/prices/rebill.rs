@@ -7,15 +7,13 @@ use uuid::Uuid;
 
 use super::args::RebillArgs;
 use crate::{
-    domain::{credits::Credits, ids::OrganizationId, instant::rfc3339_micros},
-    gateway::{
-        cli::{
-            Failure,
-            operate::{begin, refused},
-            output::{Table, cell, read_on},
-        },
-        database::DatabaseError,
+    command::{
+        Failure,
+        operate::{begin, refused},
+        output::{Table, cell, read_on},
     },
+    domain::{credits::Credits, ids::OrganizationId, instant::rfc3339_micros},
+    gateway::DatabaseError,
     postgres::{
         Operator,
         operator::{Bill, Difference, OtherPrices, Rebill, RebillWindow},

@@ -6,18 +6,16 @@ use serde_json::{Value, json};
 
 use super::{args::ImportArgs, json_of, json_of_row, read};
 use crate::{
+    command::{
+        Failure,
+        operate::{begin, sqlstate},
+        output::Output,
+    },
     domain::{
         price_file::{Format, PriceFile, PriceFileError, built_in},
         price_review::{Change, Review},
     },
-    gateway::{
-        cli::{
-            Failure,
-            operate::{begin, sqlstate},
-            output::Output,
-        },
-        database::DatabaseError,
-    },
+    gateway::DatabaseError,
     postgres::operator::{Import, ImportOptions},
 };
 

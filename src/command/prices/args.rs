@@ -5,24 +5,24 @@ use std::{path::PathBuf, str::FromStr};
 use clap::{ArgGroup, Args, Subcommand};
 
 use crate::{
+    command::args::Operator,
     domain::{
         ids::OrganizationId,
         instant::{Moment, ParseMomentError},
         price::MARKUP_BPS_MAX,
         price_file::{DecimalError, Format, usd},
     },
-    gateway::cli::args::Operator,
     postgres::operator::OtherPrices,
 };
 
 #[derive(Debug, Args)]
-pub(in crate::gateway::cli) struct PricesArgs {
+pub(in crate::command) struct PricesArgs {
     #[command(subcommand)]
-    pub(in crate::gateway::cli) command: PricesCommand,
+    pub(in crate::command) command: PricesCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(in crate::gateway::cli) enum PricesCommand {
+pub(in crate::command) enum PricesCommand {
     /// Puts the list prices of a file in force: all of them, or none where any looks like a mistake
     Import(ImportArgs),
     /// Shows prices: those in force, those to come, and what an organization pays
@@ -39,7 +39,7 @@ pub(in crate::gateway::cli) enum PricesCommand {
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "one a flag")]
-pub(in crate::gateway::cli) struct ImportArgs {
+pub(in crate::command) struct ImportArgs {
     /// The price file; docs/prices.md has both formats
     #[arg(required_unless_present = "built_in", conflicts_with = "built_in")]
     pub(super) file: Option<PathBuf>,
@@ -66,7 +66,7 @@ pub(in crate::gateway::cli) struct ImportArgs {
 }
 
 #[derive(Debug, Args)]
-pub(in crate::gateway::cli) struct ShowArgs {
+pub(in crate::command) struct ShowArgs {
     /// Of one model; all of them without it
     #[arg(long, value_name = "NAME")]
     pub(super) model: Option<String>,
@@ -82,7 +82,7 @@ pub(in crate::gateway::cli) struct ShowArgs {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).args(["file", "model"]))]
-pub(in crate::gateway::cli) struct SetOverrideArgs {
+pub(in crate::command) struct SetOverrideArgs {
     /// With which organization
     #[arg(long, value_name = "ID")]
     pub(super) org: OrganizationId,
@@ -112,7 +112,7 @@ pub(in crate::gateway::cli) struct SetOverrideArgs {
 
 /// Dollars per million tokens, and per request.
 #[derive(Debug, Args)]
-pub(in crate::gateway::cli) struct RateArgs {
+pub(in crate::command) struct RateArgs {
     /// Plain input, in dollars per million tokens
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, requires = "model", conflicts_with = "file")]
     pub(super) input: Option<i64>,
@@ -137,7 +137,7 @@ pub(in crate::gateway::cli) struct RateArgs {
 }
 
 #[derive(Debug, Args)]
-pub(in crate::gateway::cli) struct EndOverrideArgs {
+pub(in crate::command) struct EndOverrideArgs {
     /// With which organization
     #[arg(long, value_name = "ID")]
     pub(super) org: OrganizationId,
@@ -152,7 +152,7 @@ pub(in crate::gateway::cli) struct EndOverrideArgs {
 }
 
 #[derive(Debug, Args)]
-pub(in crate::gateway::cli) struct MarkupArgs {
+pub(in crate::command) struct MarkupArgs {
     /// For which organization
     #[arg(long, value_name = "ID")]
     pub(super) org: OrganizationId,
@@ -168,7 +168,7 @@ pub(in crate::gateway::cli) struct MarkupArgs {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("whose").required(true).args(["org", "all"]))]
-pub(in crate::gateway::cli) struct RebillArgs {
+pub(in crate::command) struct RebillArgs {
     /// Of one organization
     #[arg(long, value_name = "ID")]
     pub(super) org: Option<OrganizationId>,
@@ -193,7 +193,7 @@ pub(in crate::gateway::cli) struct RebillArgs {
 
 /// By which other prices.
 #[derive(Clone, Debug)]
-pub(in crate::gateway::cli) enum At {
+pub(in crate::command) enum At {
     Current,
     Moment(Moment),
 }
