@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::{
     Failure,
-    args::Operator as Named,
-    operate::{begin, refused},
+    operator::{Operator as Named, begin, refused},
     scoped::{Scoped, whose},
 };
 use crate::{

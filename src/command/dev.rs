@@ -1,14 +1,40 @@
 //! `tollgate dev`.
 
-use std::process::ExitCode;
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use super::{Failure, args::DevArgs, output::Output};
+use clap::Args;
+
+use super::{Failure, output::Output};
 use crate::gateway::{
     config::{Config, Log, LogFormat},
     dev::{Dev, DevOptions},
     signals::StopSignals,
     telemetry,
 };
+
+/// Where `tollgate dev` listens unless it is told otherwise.
+pub(super) const DEV_LISTEN: &str = "127.0.0.1:8080";
+/// Where `tollgate dev` keeps its data unless it is told otherwise.
+pub(super) const DEV_DATA_DIR: &str = ".tollgate";
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// Where the gateway listens; port 0 is a free one
+    #[arg(long, default_value = DEV_LISTEN, value_name = "ADDRESS")]
+    pub(super) listen: SocketAddr,
+    /// Where everything is kept
+    #[arg(long, default_value = DEV_DATA_DIR, value_name = "DIR")]
+    pub(super) data_dir: PathBuf,
+    /// A provider instead of the mock, for example `http://127.0.0.1:11434`
+    #[arg(long, value_name = "URL")]
+    pub(super) upstream: Option<String>,
+    /// A database instead of a private one, as its administrator
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// One JSON line on standard output when ready, and JSON logs on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 pub(super) async fn run(args: DevArgs) -> Result<ExitCode, Failure> {
     let Config { log, .. } = Config::load(None, Config::environment())?;

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    args::Operator as Named,
-    operate::{begin, refused},
+    operator::{Operator as Named, begin, refused},
     output::Output,
     scoped::{Scoped, whose},
 };

@@ -5,16 +5,19 @@
 //! where something does not, and 2 where the command was not understood.
 
 mod args;
-mod books;
 mod budgets;
-mod connect;
+mod credits;
 mod dev;
 mod limits;
-mod operate;
+mod migrate;
+mod operator;
+mod org;
 mod output;
 mod places;
+mod policy;
 mod prices;
 mod prove;
+mod reconcile;
 mod scoped;
 mod serve;
 mod statement;
@@ -54,12 +57,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Dev(args) => Box::pin(dev::run(args)).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Token(args) => token::run(args).await,
-        Command::Migrate(args) => books::migrate(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
         Command::Prove(args) => prove::run(args).await,
-        Command::Reconcile(args) => books::reconcile(args).await,
-        Command::Org(args) => operate::org(args.command).await,
-        Command::Credits(args) => operate::credits(args.command).await,
-        Command::Policy(args) => operate::policy(args.command).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
+        Command::Org(args) => org::run(args.command).await,
+        Command::Credits(args) => credits::run(args.command).await,
+        Command::Policy(args) => policy::run(args.command).await,
         Command::Budgets(args) => budgets::run(args.command).await,
         Command::Limits(args) => limits::run(args.command).await,
         Command::Prices(args) => prices::run(args.command).await,

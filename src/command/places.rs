@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{
     Failure,
-    args::{Operator as Named, Placement},
-    operate::{begin, refused, sqlstate},
+    operator::{Operator as Named, begin, refused, sqlstate},
 };
 use crate::{
     domain::ids::OrganizationId,
@@ -18,6 +18,18 @@ use crate::{
     },
     store::StoreError,
 };
+
+/// Where an organization's rows are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Placement {
+    /// In the tables that organizations share
+    #[default]
+    Row,
+    /// In a schema of its own in the main database
+    Schema,
+    /// In a further database
+    Database,
+}
 
 /// The place that was asked for.
 pub(super) fn named(placement: Placement, database: Option<String>) -> Result<Place, Failure> {

@@ -2,17 +2,31 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Failure, args::ProveArgs, connect, output::Output};
+use super::{
+    Failure,
+    operator::{Operator, databases},
+    output::Output,
+};
 use crate::{
     gateway::installation,
     postgres::prove::{Proof, Scope},
 };
 
+#[derive(Debug, Args)]
+pub(super) struct ProveArgs {
+    /// For production: checks the catalog and reads as every role, and writes nothing
+    #[arg(long)]
+    read_only: bool,
+    #[command(flatten)]
+    operator: Operator,
+}
+
 pub(super) async fn run(args: ProveArgs) -> Result<ExitCode, Failure> {
     let scope = if args.read_only { Scope::ReadOnly } else { Scope::Full };
-    let (addresses, config) = connect::databases(&args.operator)?;
+    let (addresses, config) = databases(&args.operator)?;
     let proofs = installation::prove(&addresses, config.as_ref(), scope).await?;
     let holds = proofs.iter().all(|(_, proof)| proof.holds());
     Output::new(args.operator.json).result(text_of(&proofs), &json_of(&proofs)?)?;

@@ -1,12 +1,21 @@
 //! `tollgate serve`.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use super::{Failure, args::ServeArgs};
+use clap::Args;
+
+use super::Failure;
 use crate::gateway::{
     Gateway, addresses::Addresses, config::Config, database, server, signals::StopSignals,
     telemetry,
 };
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The configuration file; docs/tollgate.toml shows all there is
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
 
 pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref(), Config::environment())?;

@@ -45,8 +45,9 @@ fn a_token_names_organization_person_and_role() {
 
 #[test]
 fn an_amount_is_exact_or_refused() {
-    let Command::Credits(args::CreditsArgs { command: args::CreditsCommand::Grant { amount, .. } }) =
-        parse(&format!("credits grant --org {ORG} --amount 0.25")).unwrap()
+    let Command::Credits(credits::CreditsArgs {
+        command: credits::CreditsCommand::Grant { amount, .. },
+    }) = parse(&format!("credits grant --org {ORG} --amount 0.25")).unwrap()
     else {
         panic!()
     };
@@ -71,8 +72,8 @@ fn an_organization_has_a_name() {
 fn a_switch_is_of_the_whole_organization_or_of_one_part_of_it() {
     let part = |options: &str| {
         let line = format!("org suspend {ORG} {options}");
-        let Command::Org(args::OrgArgs { command }) = parse(&line)? else { panic!() };
-        let args::OrgCommand::Suspend { part, .. } = command else { panic!() };
+        let Command::Org(org::OrgArgs { command }) = parse(&line)? else { panic!() };
+        let org::OrgCommand::Suspend { part, .. } = command else { panic!() };
         Ok::<_, clap::Error>(Switch::from(part))
     };
     assert_eq!(part("--reason leak").unwrap(), Switch::Organization);

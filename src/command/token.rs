@@ -1,17 +1,52 @@
 //! `tollgate token`: asks a running dev issuer.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use bytes::Bytes;
+use clap::Args;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::{Failure, args::TokenArgs, output::Output};
-use crate::client::{ClientError, HttpClient};
+use super::{Failure, output::Output};
+use crate::{
+    client::{ClientError, HttpClient},
+    domain::{
+        ids::{KeyId, OrganizationId, TeamId},
+        role::Role,
+    },
+};
+
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    /// The organization
+    #[arg(long, value_name = "ID")]
+    pub(super) org: OrganizationId,
+    /// The person: becomes the token's `sub`
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: String,
+    /// owner, admin, member, viewer or platform
+    #[arg(long)]
+    pub(super) role: Role,
+    /// The person's team
+    #[arg(long, value_name = "ID")]
+    pub(super) team: Option<TeamId>,
+    /// The key of a program
+    #[arg(long, value_name = "ID")]
+    pub(super) key: Option<KeyId>,
+    /// How long the token holds
+    #[arg(long, default_value = "1h", value_parser = humantime_serde::re::humantime::parse_duration, value_name = "TIME")]
+    pub(super) ttl: Duration,
+    /// The dev gateway, or the dev issuer
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub(super) url: String,
+    /// One JSON line instead of the bare token
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Where the gateway of `tollgate dev` passes requests for tokens on to its issuer, and where the
 /// issuer itself takes them.
 const PATHS: [&str; 2] = ["/dev/token", "/token"];

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     command::{
         Failure,
-        operate::{begin, refused, sqlstate},
+        operator::{begin, refused, sqlstate},
     },
     domain::{
         ids::OrganizationId,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use clap::{ArgGroup, Args, Subcommand};
 
 use crate::{
-    command::args::Operator,
+    command::operator::Operator,
     domain::{
         ids::OrganizationId,
         instant::{Moment, ParseMomentError},

@@ -8,7 +8,7 @@ use super::{args::ImportArgs, json_of, json_of_row, read};
 use crate::{
     command::{
         Failure,
-        operate::{begin, sqlstate},
+        operator::{begin, sqlstate},
         output::Output,
     },
     domain::{

@@ -9,7 +9,7 @@ use super::args::RebillArgs;
 use crate::{
     command::{
         Failure,
-        operate::{begin, refused},
+        operator::{begin, refused},
         output::{Table, cell, read_on},
     },
     domain::{credits::Credits, ids::OrganizationId, instant::rfc3339_micros},

@@ -8,7 +8,7 @@ use super::{args::ShowArgs, json_of_row};
 use crate::{
     command::{
         Failure,
-        operate::{begin, refused},
+        operator::{begin, refused},
     },
     domain::{
         credits::Credits,

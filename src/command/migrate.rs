@@ -1,28 +1,42 @@
-//! `tollgate migrate` and `reconcile`: is the database as it must be?
+//! `tollgate migrate`: brings every place to this program's schema.
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use clap::Args;
+use serde_json::json;
 
 use super::{
     Failure,
-    args::{MigrateArgs, Operator as Named},
-    connect,
-    operate::{json_of_balance, text_of_balance},
+    operator::{Operator, databases},
     output::Output,
 };
 use crate::{
     gateway::{
         config::{Config, seal_at},
-        database::DatabaseError,
         installation::{self, MAIN},
     },
-    postgres::{Seal, operator::Reconciliation, sealing::Sealing},
+    postgres::{Seal, membership::Membership, sealing::Sealing},
 };
 
-pub(super) async fn migrate(args: MigrateArgs) -> Result<ExitCode, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Where memberships are read from: tollgate or litellm; else what --config says, else as it was
+    #[arg(long, env = "TOLLGATE_DATABASE__MEMBERSHIP", value_name = "SOURCE")]
+    pub(super) membership: Option<Membership>,
+    /// Lets the database take claims only under a seal with the key at this reference, `env:NAME` or `file:/path`; once
+    /// for each key that is in use. Without it the key that --config names is accepted beside the others
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "unseal")]
+    pub(super) seal_key: Vec<String>,
+    /// Lets the database take claims without a seal again
+    #[arg(long)]
+    pub(super) unseal: bool,
+    #[command(flatten)]
+    pub(super) operator: Operator,
+}
+
+pub(super) async fn run(args: MigrateArgs) -> Result<ExitCode, Failure> {
     let MigrateArgs { membership, seal_key, unseal, operator: named } = args;
-    let (addresses, config) = connect::databases(&named)?;
+    let (addresses, config) = databases(&named)?;
     let membership =
         membership.or_else(|| config.as_ref().map(|config| config.database.membership.into()));
     let sealing = if unseal { Some(Sealing::Off) } else { sealing(&seal_key, config.as_ref())? };
@@ -88,54 +102,4 @@ fn text_of_sealing(sealing: &Sealing) -> String {
             format!("\nClaims must be sealed, and no keys are accepted but {}.", ids.join(", "))
         }
     }
-}
-
-pub(super) async fn reconcile(named: Named) -> Result<ExitCode, Failure> {
-    let (addresses, config) = connect::databases(&named)?;
-    let operator = installation::operator(&addresses, config.as_ref()).await?;
-    let books = operator.reconcile().await.map_err(DatabaseError::from)?;
-    Output::new(named.json).result(text_of(&books), &json_of(&books))?;
-    Ok(if books.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn text_of(books: &Reconciliation) -> String {
-    let Reconciliation { organizations, charged, holds_open, balance, broken, .. } = books;
-    let mut text = format!(
-        "{organizations} organizations. {} Charged so far: {charged} dollars. Open holds: {holds_open}.",
-        text_of_balance(balance)
-    );
-    if books.expired > 0 {
-        let unbilled = format!(
-            "\n{} holds ran out of time without an end of their calls, which may have used {} dollars that were not billed, at the most.",
-            books.expired, books.unbilled_max
-        );
-        text.push_str(&unbilled);
-    }
-    if broken.is_empty() {
-        text.push_str("\nAll books are right.");
-    }
-    for one in broken {
-        for finding in &one.broken {
-            text.extend(["\nBROKEN ", &one.organization_id.to_string(), ": ", finding]);
-        }
-    }
-    text
-}
-
-fn json_of(books: &Reconciliation) -> Value {
-    let broken: Vec<_> = books
-        .broken
-        .iter()
-        .map(|one| json!({"organization_id": one.organization_id, "findings": one.broken}))
-        .collect();
-    json!({
-        "ok": broken.is_empty(),
-        "organizations": books.organizations,
-        "credits": json_of_balance(&books.balance),
-        "charged": books.charged,
-        "holds_open": books.holds_open,
-        "expired": books.expired,
-        "unbilled_max": books.unbilled_max,
-        "broken": broken,
-    })
 }

@@ -1,28 +1,133 @@
-//! `tollgate org`, `credits` and `policy`: the operator's basics.
+//! `tollgate org`: organizations, and their kill switches.
 
-use std::{fs, process::ExitCode};
+use std::process::ExitCode;
 
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
     Failure,
-    args::{CreditsCommand, Operator as Named, OrgCommand, PolicyCommand},
-    connect,
+    credits::{json_of_balance, text_of_balance},
+    operator::{Operator, begin, refused},
     output::Output,
-    places,
+    places::{self, Placement},
 };
 use crate::{
-    domain::{ids::OrganizationId, policy::Policy, switch::Switch},
-    gateway::{database::DatabaseError, installation},
-    postgres::{
-        Place, PostgresError,
-        operator::{Operator, Organization, PolicyError},
+    domain::{
+        ids::{KeyId, OrganizationId, TeamId},
+        scope::Scope,
+        switch::{NoSuchSwitch, Switch},
     },
-    store::{Balance, StoreError, SwitchesOn},
+    gateway::DatabaseError,
+    postgres::{self, Place, operator::Organization},
+    store::{StoreError, SwitchesOn},
 };
 
-pub(super) async fn org(command: OrgCommand) -> Result<ExitCode, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct OrgArgs {
+    #[command(subcommand)]
+    pub(super) command: OrgCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OrgCommand {
+    /// Makes an organization
+    Create {
+        /// What people call it
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        name: String,
+        /// Its id, where another system gave it one; else a new one
+        #[arg(long)]
+        id: Option<OrganizationId>,
+        /// Whose days and months its budgets count, for example Europe/Berlin
+        #[arg(long, default_value = "UTC", value_name = "ZONE")]
+        time_zone: String,
+        /// Where its rows are to be: in the shared tables, in a schema or in a database of its own
+        #[arg(long, value_enum, default_value_t)]
+        placement: Placement,
+        /// Which database, by its name in the configuration
+        #[arg(long, value_name = "NAME", required_if_eq("placement", "database"))]
+        database: Option<String>,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Moves an organization to another place while its calls go on; run again, it goes on where it stopped
+    Move {
+        /// Which
+        id: OrganizationId,
+        /// Where its rows are to be
+        #[arg(long, value_enum, required_unless_present = "abort", conflicts_with = "abort")]
+        to: Option<Placement>,
+        /// Which database, by its name in the configuration
+        #[arg(long, value_name = "NAME", required_if_eq("to", "database"))]
+        database: Option<String>,
+        /// Undoes a move that was begun and has not come to its end
+        #[arg(long)]
+        abort: bool,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Shows an organization and its credits
+    Show {
+        /// Which; all of them without it
+        id: Option<OrganizationId>,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Turns a kill switch on: no call starts any more, and open ones are cut
+    ///
+    /// Of the whole organization, or of one team, person or key in it. The whole organization can be
+    /// resumed by the operator only; the others also by its owners and admins.
+    Suspend {
+        /// Which organization
+        id: OrganizationId,
+        #[command(flatten)]
+        part: Part,
+        /// Why: the organization's people can read it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Turns a kill switch off
+    Resume {
+        /// Which organization
+        id: OrganizationId,
+        #[command(flatten)]
+        part: Part,
+        #[command(flatten)]
+        operator: Operator,
+    },
+}
+
+/// Whom in an organization a kill switch is about; all of it, if nobody is named.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct Part {
+    /// Only this team
+    #[arg(long, value_name = "ID")]
+    pub(super) team: Option<TeamId>,
+    /// Only this person: a token's `sub`
+    #[arg(long, value_name = "NAME", value_parser = a_person)]
+    pub(super) user: Option<Box<str>>,
+    /// Only this key of a program
+    #[arg(long, value_name = "ID")]
+    pub(super) key: Option<KeyId>,
+}
+
+impl From<Part> for Switch {
+    fn from(Part { team, user, key }: Part) -> Self {
+        let team = team.map(Self::Team);
+        team.or(user.map(Self::User)).or(key.map(Self::Key)).unwrap_or(Self::Organization)
+    }
+}
+
+fn a_person(name: &str) -> Result<Box<str>, NoSuchSwitch> {
+    Switch::read(Scope::User, name).map(|switch| switch.scope_id())
+}
+
+pub(super) async fn run(command: OrgCommand) -> Result<ExitCode, Failure> {
     match command {
         OrgCommand::Create { name, id, time_zone, placement, database, operator } => {
             let id = id.unwrap_or_else(|| OrganizationId::new(Uuid::now_v7()));
@@ -109,106 +214,12 @@ fn said(
     )
 }
 
-async fn look(store: &Operator, id: OrganizationId) -> Result<Shown, StoreError> {
+async fn look(store: &postgres::Operator, id: OrganizationId) -> Result<Shown, StoreError> {
     Ok((store.organization(id).await?, store.switches(id).await?))
 }
 
 /// An organization, and its kill switches that are on.
 type Shown = (Organization, SwitchesOn);
-
-pub(super) async fn credits(command: CreditsCommand) -> Result<ExitCode, Failure> {
-    let CreditsCommand::Grant { org, amount, reference, operator } = command;
-    let (store, output) = begin(&operator).await?;
-    let granted = store.grant_credits(org, amount, reference.as_deref()).await.map_err(
-        |error| match sqlstate(&error) {
-            Some("TG409") => Failure::new("this reference stands for a grant of another amount"),
-            Some("22003") => Failure::new("the balance would be larger than 9.2 billion dollars"),
-            _ => refused(org, error),
-        },
-    )?;
-    let balance = text_of_balance(&granted.balance);
-    let text = if granted.replayed {
-        format!("Nothing was added: this reference was granted before. {balance}")
-    } else {
-        format!("{amount} dollars were added. {balance}")
-    };
-    let document = json!({
-        "organization_id": org,
-        "credits": json_of_balance(&granted.balance),
-        "replayed": granted.replayed,
-    });
-    output.result(text, &document)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(super) async fn policy(command: PolicyCommand) -> Result<ExitCode, Failure> {
-    let (policy, output) = match command {
-        PolicyCommand::Show { org, operator } => {
-            let (store, output) = begin(&operator).await?;
-            let shown = store.organization(org).await.map_err(|error| refused(org, error))?;
-            (shown.policy, output)
-        }
-        PolicyCommand::Set { org, policy, replace, operator } => {
-            let change = read_policy(&policy)?;
-            let (store, output) = begin(&operator).await?;
-            let set = if replace {
-                let policy: Policy =
-                    serde_json::from_value(change).map_err(|error| not_a_policy(&error))?;
-                store.set_policy(org, &policy).await.map(|()| policy)
-            } else {
-                store.patch_policy(org, &change).await
-            };
-            let policy = set.map_err(|error| {
-                if let PolicyError::Store(error) = error {
-                    refused(org, error)
-                } else {
-                    error.into()
-                }
-            })?;
-            (policy, output)
-        }
-    };
-    output.result(serde_json::to_string_pretty(&policy)?, &policy)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn read_policy(given: &str) -> Result<Value, Failure> {
-    let text = match given.strip_prefix('@') {
-        Some(file) => fs::read_to_string(file)
-            .map_err(|error| Failure::new(format!("cannot read {file}: {error}")))?,
-        None => given.to_owned(),
-    };
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(change)) => Ok(Value::Object(change)),
-        Ok(_) => Err(Failure::new(
-            "not a policy: expected a JSON object such as {\"rates\": {\"requests_per_minute\": 60}}",
-        )),
-        Err(error) => Err(not_a_policy(&error)),
-    }
-}
-
-fn not_a_policy(error: &serde_json::Error) -> Failure {
-    Failure::new(format!("not a policy: {error}"))
-}
-
-pub(super) async fn begin(operator: &Named) -> Result<(Operator, Output), Failure> {
-    let (addresses, config) = connect::databases(operator)?;
-    let store = installation::operator(&addresses, config.as_ref()).await?;
-    Ok((store, Output::new(operator.json)))
-}
-
-/// What Postgres says of a value that no check before it caught.
-pub(super) fn sqlstate(error: &StoreError) -> Option<&str> {
-    let code = PostgresError::of(error)?.code()?;
-    Some(code.code())
-}
-
-pub(super) fn refused(id: OrganizationId, error: StoreError) -> Failure {
-    if matches!(error, StoreError::UnknownOrganization) {
-        return Failure::new(format!("there is no organization {id} in this database"));
-    }
-    DatabaseError::from(error).into()
-}
 
 fn text_of((organization, switches): &Shown) -> String {
     let Organization { organization_id, name, suspended, time_zone, balance, .. } = organization;
@@ -258,14 +269,4 @@ fn json_of((organization, switches): &Shown) -> Value {
         "credits": json_of_balance(&organization.balance),
         "placement": places::json_of(organization.organization_id, &organization.standing),
     })
-}
-
-pub(super) fn text_of_balance(balance: &Balance) -> String {
-    let Balance { posted, held, debt, .. } = balance;
-    format!("Credits: {posted} dollars, {held} of them held, {debt} owed.")
-}
-
-/// In nano-dollars, as everywhere but in texts for people.
-pub(super) fn json_of_balance(balance: &Balance) -> Value {
-    json!({"posted": balance.posted, "held": balance.held, "debt": balance.debt})
 }
