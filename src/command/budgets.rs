@@ -16,7 +16,7 @@ use crate::{
         hold::{Unit, Window},
         ids::OrganizationId,
     },
-    postgres::operator::{Budget, BudgetError, BudgetEvent, Budgeted, CapChange},
+    store::admin::{Budget, BudgetAdmin, BudgetError, BudgetEvent, Budgeted, CapChange},
 };
 
 /// How many events are shown unless another number is asked for.

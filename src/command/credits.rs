@@ -7,14 +7,17 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    operator::{Operator, begin, refused, sqlstate},
+    operator::{Operator, begin, refused},
 };
 use crate::{
     domain::{
         credits::{Credits, ParseCreditsError},
         ids::OrganizationId,
     },
-    store::Balance,
+    store::{
+        Balance,
+        admin::{CreditAdmin, GrantError},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -44,13 +47,11 @@ pub(super) enum CreditsCommand {
 pub(super) async fn run(command: CreditsCommand) -> Result<ExitCode, Failure> {
     let CreditsCommand::Grant { org, amount, reference, operator } = command;
     let (store, output) = begin(&operator).await?;
-    let granted = store.grant_credits(org, amount, reference.as_deref()).await.map_err(
-        |error| match sqlstate(&error) {
-            Some("TG409") => Failure::new("this reference stands for a grant of another amount"),
-            Some("22003") => Failure::new("the balance would be larger than 9.2 billion dollars"),
-            _ => refused(org, error),
-        },
-    )?;
+    let granted = store.grant_credits(org, amount, reference.as_deref()).await;
+    let granted = granted.map_err(|error| match error {
+        GrantError::Store(error) => refused(org, error),
+        error => error.into(),
+    })?;
     let balance = text_of_balance(&granted.balance);
     let text = if granted.replayed {
         format!("Nothing was added: this reference was granted before. {balance}")

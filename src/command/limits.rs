@@ -16,7 +16,9 @@ use crate::{
         ids::OrganizationId,
         policy::{RateLimit, Rates},
     },
-    postgres::operator::{Limited, RateChange, RateChanges, RateLimitError},
+    store::admin::{
+        LimitAdmin, Limited, OrganizationAdmin, RateChange, RateChanges, RateLimitError,
+    },
 };
 
 #[derive(Debug, Args)]

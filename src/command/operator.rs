@@ -10,7 +10,7 @@ use crate::{
     gateway::{
         DatabaseError, addresses::Addresses, config::Config, dev::running_database, installation,
     },
-    postgres::{self, PostgresError},
+    postgres,
     store::StoreError,
 };
 
@@ -64,12 +64,6 @@ pub(super) async fn begin(operator: &Operator) -> Result<(postgres::Operator, Ou
     let (addresses, config) = databases(operator)?;
     let store = installation::operator(&addresses, config.as_ref()).await?;
     Ok((store, Output::new(operator.json)))
-}
-
-/// What Postgres says of a value that no check before it caught.
-pub(super) fn sqlstate(error: &StoreError) -> Option<&str> {
-    let code = PostgresError::of(error)?.code()?;
-    Some(code.code())
 }
 
 pub(super) fn refused(id: OrganizationId, error: StoreError) -> Failure {

@@ -14,14 +14,18 @@ use super::{
     places::{self, Placement},
 };
 use crate::{
+    domain::place::Place,
     domain::{
         ids::{KeyId, OrganizationId, TeamId},
         scope::Scope,
         switch::{NoSuchSwitch, Switch},
     },
     gateway::DatabaseError,
-    postgres::{self, Place, operator::Organization},
-    store::{StoreError, SwitchesOn},
+    postgres,
+    store::{
+        StoreError, SwitchesOn,
+        admin::{Organization, OrganizationAdmin, SwitchAdmin},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -158,8 +162,8 @@ pub(super) async fn run(command: OrgCommand) -> Result<ExitCode, Failure> {
                             documents.push(json_of(&shown));
                         }
                         // Its place is away, and those of others may not be.
-                        Err(error) if store.places().place_of(id) != Place::Row => {
-                            let place = store.places().place_of(id);
+                        Err(error) if store.place_of(id) != Place::Row => {
+                            let place = store.place_of(id);
                             texts.push(format!("{id}\n  cannot be read in {place}: {error}"));
                             documents
                                 .push(json!({"organization_id": id, "error": error.to_string()}));
@@ -240,7 +244,7 @@ fn text_of((organization, switches): &Shown) -> String {
         let whom = format!("{} {}", on.switch.scope(), on.switch.scope_id());
         text.extend(["\n  Suspended: ", whom.trim_end(), &reason(&on.reason)]);
     }
-    text.push_str(&places::text_of(&organization.standing));
+    text.push_str(&places::text_of(&organization.whereabouts));
     text
 }
 
@@ -267,6 +271,6 @@ fn json_of((organization, switches): &Shown) -> Value {
         "time_zone": organization.time_zone,
         "policy": organization.policy,
         "credits": json_of_balance(&organization.balance),
-        "placement": places::json_of(organization.organization_id, &organization.standing),
+        "placement": places::json_of(organization.organization_id, &organization.whereabouts),
     })
 }

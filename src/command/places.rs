@@ -1,22 +1,23 @@
 //! `tollgate org create` and `org move`: where an organization's rows are.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{
     Failure,
-    operator::{Operator as Named, begin, refused, sqlstate},
+    operator::{Operator as Named, begin, refused},
 };
 use crate::{
-    domain::ids::OrganizationId,
-    postgres::{
-        Place,
-        operator::Operator,
-        places::{Copied, MoveError, Mover, Standing, Step},
+    domain::{ids::OrganizationId, place::Place},
+    store::{
+        StoreError,
+        admin::{Copied, MoveError, OrganizationAdmin, PlaceAdmin, TellStep, Whereabouts},
     },
-    store::StoreError,
 };
 
 /// Where an organization's rows are.
@@ -51,23 +52,12 @@ pub(super) async fn create(
     operator: &Named,
 ) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    let created = if *place == Place::Row {
-        store.create_organization(id, name, time_zone).await.map_err(MoveError::from)
-    } else {
-        mover(&store).create(id, name, time_zone, place).await
-    };
-    let created = created.map_err(|error| {
-        if matches!(&error, MoveError::Store(store) if sqlstate(store) == Some("22023")) {
-            return Failure::new(format!(
-                "{time_zone} is no time zone that this Postgres knows: write it as Europe/Berlin"
-            ));
-        }
-        failed(id, error)
-    })?;
+    let created = store.create(id, name, time_zone, place).await;
+    let created = created.map_err(|error| failed(id, error))?;
     if !created {
         return Err(Failure::new(format!("there is an organization {id} already")));
     }
-    let standing = store.places().standing(id).await.map_err(|error| refused(id, error))?;
+    let whereabouts = store.whereabouts(id).await.map_err(|error| refused(id, error))?;
     output.result(
         format_args!(
             "{name} is {id}. It has no credits yet: tollgate credits grant --org {id} --amount 10"
@@ -76,7 +66,7 @@ pub(super) async fn create(
             "organization_id": id,
             "name": name,
             "time_zone": time_zone,
-            "placement": json_of(id, &standing),
+            "placement": json_of(id, &whereabouts),
         }),
     )
 }
@@ -87,7 +77,7 @@ pub(super) async fn move_to(
     operator: &Named,
 ) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    let copied = mover(&store).move_to(id, place).await.map_err(|error| failed(id, error))?;
+    let copied = store.move_to(id, place, told()).await.map_err(|error| failed(id, error))?;
     let moved = copied.is_some();
     let Copied { rows: tables, rows_held_up, held_up } = copied.unwrap_or_default();
     let rows = tables.values().fold(0_i64, |sum, rows| sum.saturating_add(*rows));
@@ -112,29 +102,27 @@ pub(super) async fn move_to(
 
 pub(super) async fn abort(id: OrganizationId, operator: &Named) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    mover(&store).abort(id).await.map_err(|error| failed(id, error))?;
-    let standing = store.places().standing(id).await.map_err(|error| refused(id, error))?;
+    store.abort_move(id, told()).await.map_err(|error| failed(id, error))?;
+    let whereabouts = store.whereabouts(id).await.map_err(|error| refused(id, error))?;
     output.result(
-        format_args!("{id} stays in {}.", standing.place),
-        &json!({"organization_id": id, "placement": json_of(id, &standing)}),
+        format_args!("{id} stays in {}.", whereabouts.place),
+        &json!({"organization_id": id, "placement": json_of(id, &whereabouts)}),
     )
 }
 
-fn mover(store: &Operator) -> Mover {
-    Mover::new(store.places().clone()).telling(|step: Step| {
-        // For whoever watches; nobody has to.
-        drop(writeln!(io::stderr().lock(), "{step}"));
-    })
+/// The steps of a move, for whoever watches; nobody has to.
+fn told() -> TellStep {
+    Arc::new(|step| drop(writeln!(io::stderr().lock(), "{step}")))
 }
 
 fn failed(id: OrganizationId, error: MoveError) -> Failure {
     if let MoveError::Store(error) = error {
-        return match sqlstate(&error) {
-            Some("42501") => Failure::new(format!(
-                "{error}. This needs the administrator of both databases, not tollgate_login"
-            )),
-            _ => refused(id, error),
-        };
+        return refused(id, error);
+    }
+    if let MoveError::UnknownTimeZone(zone) = &error {
+        return Failure::new(format!(
+            "{zone} is no time zone that this Postgres knows: write it as Europe/Berlin"
+        ));
     }
     if let MoveError::OtherMove(place) = &error {
         return Failure::new(format!(
@@ -148,8 +136,8 @@ fn failed(id: OrganizationId, error: MoveError) -> Failure {
 }
 
 /// Nothing for an organization that shares its tables and stays.
-pub(super) fn text_of(standing: &Standing) -> String {
-    let Standing { place, moving_to, held_up, moved_from } = standing;
+pub(super) fn text_of(whereabouts: &Whereabouts) -> String {
+    let Whereabouts { place, moving_to, held_up, moved_from } = whereabouts;
     let mut text = String::new();
     if *place != Place::Row {
         text.extend(["\n  Placed in ", &place.to_string(), "."]);
@@ -165,13 +153,13 @@ pub(super) fn text_of(standing: &Standing) -> String {
     text
 }
 
-pub(super) fn json_of(id: OrganizationId, standing: &Standing) -> Value {
+pub(super) fn json_of(id: OrganizationId, whereabouts: &Whereabouts) -> Value {
     let name = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
     json!({
-        "kind": standing.place.placement(),
-        "name": standing.place.name(id),
-        "moving_to": name(&standing.moving_to),
-        "held_up": standing.held_up,
-        "moved_from": name(&standing.moved_from),
+        "kind": whereabouts.place.placement(),
+        "name": whereabouts.place.name(id),
+        "moving_to": name(&whereabouts.moving_to),
+        "held_up": whereabouts.held_up,
+        "moved_from": name(&whereabouts.moved_from),
     })
 }

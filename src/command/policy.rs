@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{ids::OrganizationId, policy::Policy},
-    postgres::operator::PolicyError,
+    store::admin::{OrganizationAdmin, PolicyAdmin, PolicyError},
 };
 
 #[derive(Debug, Args)]

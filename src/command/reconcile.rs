@@ -9,7 +9,10 @@ use super::{
     credits::{json_of_balance, text_of_balance},
     operator::{Operator, begin},
 };
-use crate::{gateway::DatabaseError, postgres::operator::Reconciliation};
+use crate::{
+    gateway::DatabaseError,
+    store::admin::{BookAdmin, Reconciliation},
+};
 
 pub(super) async fn run(operator: Operator) -> Result<ExitCode, Failure> {
     let (store, output) = begin(&operator).await?;

@@ -25,7 +25,8 @@ use crate::{
         usage::Usage,
     },
     gateway::database::DatabaseError,
-    postgres::{Operator, operator::AccountWindow},
+    postgres::Operator,
+    store::admin::{AccountAdmin, AccountWindow},
 };
 
 #[derive(Debug, Args)]

@@ -36,10 +36,7 @@ use crate::{
     client::HttpClient,
     domain::policy::AllowList,
     models::listing::Listing,
-    postgres::{
-        listen::{Heard, listen},
-        operator::Reconciliation,
-    },
+    postgres::listen::{Heard, listen},
     provider::{
         Router,
         upstream::{UpstreamConfig, UpstreamError},
@@ -47,7 +44,7 @@ use crate::{
     stack::{Stack, stack},
     store::{
         Journal, Ledger, Policies, PolicyStore, PriceStore, Prices, StoreError, StoreFuture,
-        Switchboard,
+        Switchboard, admin::Reconciliation,
     },
     tenant::{JwksOptions, KeySource, TenantLayer, Verifier, VerifierConfig, VerifierError},
 };

@@ -16,14 +16,17 @@ use super::{
 };
 use crate::{
     postgres::{
-        Places, Pool, PoolConfig, PostgresStore, Prepared, Seal,
+        Operator, Places, Pool, PoolConfig, PostgresStore, Prepared, Seal,
         login::give_first_password,
         membership::{self, MembershipError},
         migrate::{self, Status},
-        operator::{Operator, Reconciliation},
         sealing::{self, SealingError},
     },
-    store::{StoreError, StoreFuture, coalesce::Options},
+    store::{
+        StoreError, StoreFuture,
+        admin::{BookAdmin, Reconciliation},
+        coalesce::Options,
+    },
 };
 
 /// The database cannot be used.

@@ -10,10 +10,9 @@ use super::{
 };
 use crate::{
     postgres::{
-        Places, Pool, PoolConfig, Schema, Seal,
+        Operator, Places, Pool, PoolConfig, Schema, Seal,
         membership::{self, Membership},
         migrate::{self, Status},
-        operator::Operator,
         prove::{self, Proof, Scope},
         sealing::{self, Sealing, SealingError},
     },

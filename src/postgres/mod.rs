@@ -5,6 +5,7 @@
 //! through the [`Door`]. Both take [`Statement`]s, which are part of the program, and need one round trip. Where the
 //! database takes sealed claims only ([`sealing`]), the pool has the [`Seal`] that both put on.
 
+mod admin;
 pub mod cluster;
 mod config;
 mod declared;
@@ -19,7 +20,6 @@ pub mod listen;
 pub mod login;
 pub mod membership;
 pub mod migrate;
-pub mod operator;
 pub mod places;
 mod policies;
 mod pool;
@@ -35,10 +35,10 @@ mod switches;
 mod timeline;
 mod tls;
 
+pub use admin::Operator;
 pub use config::{PoolConfig, Prepared};
 pub use door::{Door, DoorRole, Step};
 pub use error::PostgresError;
-pub use operator::Operator;
 pub use places::{Place, Places};
 pub use pool::Pool;
 pub use schema::Schema;

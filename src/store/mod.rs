@@ -3,6 +3,7 @@
 //! The memory store is a product: it serves single-process installations without money at stake,
 //! tests and benches. `postgres` implements the same traits; one behaviour suite runs over both.
 
+pub mod admin;
 mod agreements;
 pub mod coalesce;
 mod memory;
@@ -31,7 +32,8 @@ use crate::{
 };
 
 /// An answer of a store: boxed, because it is I/O.
-pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+pub type StoreFuture<'a, T, E = StoreError> =
+    Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// The store could not answer. The client gets 503 without the detail; the layer logs it once.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     command::{
         Failure,
-        operator::{begin, refused, sqlstate},
+        operator::{begin, refused},
     },
     domain::{
         ids::OrganizationId,
@@ -21,8 +21,8 @@ use crate::{
         price_review::review,
     },
     gateway::DatabaseError,
-    postgres::{Operator, operator::Begins},
-    store::StoreError,
+    postgres::Operator,
+    store::admin::{AgreementAdmin, AgreementError, Begins, OrganizationAdmin, PriceAdmin},
 };
 
 pub(super) async fn set(args: SetOverrideArgs) -> Result<ExitCode, Failure> {
@@ -127,15 +127,15 @@ async fn objections(
     Ok(objections)
 }
 
-fn moment(id: OrganizationId, begins: Result<Begins, StoreError>) -> Result<String, Failure> {
+fn moment(id: OrganizationId, begins: Result<Begins, AgreementError>) -> Result<String, Failure> {
     match begins {
         Ok(Begins::AtMicros(at)) => Ok(rfc3339_micros(at)),
         Ok(Begins::Past) => Err(Failure::new(
             "--effective-from is past: calls have been settled by other prices since",
         )),
-        Err(error) if sqlstate(&error) == Some("23505") => Err(Failure::new(
+        Err(AgreementError::SameMoment) => Err(Failure::new(
             "something else begins at that very moment already: choose another with --effective-from",
         )),
-        Err(error) => Err(refused(id, error)),
+        Err(AgreementError::Store(error)) => Err(refused(id, error)),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         price::MARKUP_BPS_MAX,
         price_file::{DecimalError, Format, usd},
     },
-    postgres::operator::OtherPrices,
+    store::admin::OtherPrices,
 };
 
 #[derive(Debug, Args)]

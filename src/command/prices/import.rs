@@ -6,17 +6,13 @@ use serde_json::{Value, json};
 
 use super::{args::ImportArgs, json_of, json_of_row, read};
 use crate::{
-    command::{
-        Failure,
-        operator::{begin, sqlstate},
-        output::Output,
-    },
+    command::{Failure, operator::begin, output::Output},
     domain::{
         price_file::{Format, PriceFile, PriceFileError, built_in},
         price_review::{Change, Review},
     },
     gateway::DatabaseError,
-    postgres::operator::{Import, ImportOptions},
+    store::admin::{Import, ImportError, ImportOptions, PriceAdmin},
 };
 
 /// Entries that a person is shown of each kind.
@@ -44,11 +40,11 @@ pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
         dry_run: args.dry_run,
     };
     let import = store.import_price_file(&file, &options).await;
-    let import = import.map_err(|error| match sqlstate(&error) {
-        Some("22023") => {
+    let import = import.map_err(|error| match error {
+        ImportError::Store(error) => DatabaseError::from(error).into(),
+        ImportError::Past => {
             Failure::new("--effective-from is past: calls have been settled by other prices since")
         }
-        _ => DatabaseError::from(error).into(),
     })?;
     output.result(text_of(&file, &import), &json_of_import(&file, &import, args.dry_run))?;
     let refused = !import.review.objections.is_empty();

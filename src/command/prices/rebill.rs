@@ -14,9 +14,9 @@ use crate::{
     },
     domain::{credits::Credits, ids::OrganizationId, instant::rfc3339_micros},
     gateway::DatabaseError,
-    postgres::{
-        Operator,
-        operator::{Bill, Difference, OtherPrices, Rebill, RebillWindow},
+    postgres::Operator,
+    store::admin::{
+        Bill, BillAdmin, Difference, OrganizationAdmin, OtherPrices, Rebill, RebillWindow,
     },
 };
 

@@ -17,7 +17,7 @@ use crate::{
         price::{Agreement, ModelPrice, PriceBook, Quote},
     },
     gateway::DatabaseError,
-    postgres::operator::ScheduledPrice,
+    store::admin::{AgreementAdmin, OrganizationAdmin, PriceAdmin, ScheduledPrice},
 };
 
 pub(super) async fn run(args: ShowArgs) -> Result<ExitCode, Failure> {

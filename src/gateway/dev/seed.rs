@@ -11,6 +11,7 @@ use crate::{
         installation,
         issuer::{DevIssuer, Grant, IssuerError},
     },
+    store::admin::{CreditAdmin, PriceAdmin},
 };
 
 /// A hundred dollars: enough to play with, little enough to be used up by a test that tries.

@@ -6,12 +6,10 @@
 //! or, where a row that is there can never change, by their number. What differs is copied again, in the one
 //! transaction in which everything else is, and compared there.
 
-use std::{collections::BTreeMap, time::Duration};
-
 use futures_util::future::{try_join, try_join_all};
 
 use super::{
-    MoveError,
+    Copied, MoveError,
     ranges::{self, Mark, Range},
     session::Session,
     tables::{self, Table},
@@ -38,17 +36,6 @@ struct Ahead<'a> {
     ranges: Vec<(Range<'a>, Option<Mark>)>,
     /// What is behind them: what came since, and what was left in the other place beyond the last row.
     rest: Range<'a>,
-}
-
-/// What was copied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Copied {
-    /// All rows, by table.
-    pub rows: BTreeMap<String, i64>,
-    /// How many of them while calls waited.
-    pub rows_held_up: i64,
-    /// How long calls waited.
-    pub held_up: Duration,
 }
 
 /// The tables of two places, which must be the same.

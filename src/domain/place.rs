@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{domain::ids::OrganizationId, postgres::Schema};
+use super::ids::OrganizationId;
 
 const DATABASE: &str = "database:";
 
@@ -32,21 +32,18 @@ impl Place {
     pub fn name(&self, id: OrganizationId) -> Option<String> {
         match self {
             Self::Row => None,
-            Self::Schema => Some(Schema::of(id).name().to_owned()),
+            Self::Schema => Some(Self::schema_name(id)),
             Self::Database(name) => Some(name.clone()),
         }
     }
 
-    /// The schema that the organization's rows are in there.
-    pub fn schema(&self, id: OrganizationId) -> Schema {
-        match self {
-            Self::Row | Self::Database(_) => Schema::SHARED,
-            Self::Schema => Schema::of(id),
-        }
+    /// What a schema of the organization's own is called: `tollgate_` and the digits of its id.
+    pub fn schema_name(id: OrganizationId) -> String {
+        format!("tollgate_{}", id.as_uuid().simple())
     }
 
     /// As the directory says it; `None` for what this program does not know.
-    pub(super) fn from_directory(placement: &str, name: Option<String>) -> Option<Self> {
+    pub fn from_directory(placement: &str, name: Option<String>) -> Option<Self> {
         match (placement, name) {
             ("row", None) => Some(Self::Row),
             ("schema", Some(_)) => Some(Self::Schema),

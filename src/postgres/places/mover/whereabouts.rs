@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Row, types::Type};
 
-use super::{super::Place, MoveError, session::Session};
+use super::{MoveError, Place, Whereabouts, session::Session};
 use crate::{
     postgres::{
         Parameter, Statement,
@@ -20,20 +20,7 @@ const STAND: Statement = Statement::new(
 const HERE: &str = "row";
 const ELSEWHERE: &str = "elsewhere";
 
-/// Where an organization is, and what is under way with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Where its rows are.
-    pub place: Place,
-    /// Where it is being moved.
-    pub moving_to: Option<Place>,
-    /// Whether its calls wait, because the last of it is being copied.
-    pub held_up: bool,
-    /// Where rows of it are left that nobody uses any more.
-    pub moved_from: Option<Place>,
-}
-
-impl Standing {
+impl Whereabouts {
     /// At rest.
     pub(super) const fn at(place: Place) -> Self {
         Self { place, moving_to: None, held_up: false, moved_from: None }
@@ -58,15 +45,15 @@ impl Standing {
 }
 
 /// As the directory has it.
-pub(super) async fn in_directory(main: &Session) -> Result<Standing, MoveError> {
+pub(super) async fn in_directory(main: &Session) -> Result<Whereabouts, MoveError> {
     let rows = main.run(&STANDING, &[&main.id().as_uuid()]).await?;
     let row = rows.first().ok_or(MoveError::UnknownOrganization)?;
-    Ok(Standing::read(row)?)
+    Ok(Whereabouts::read(row)?)
 }
 
 /// Writes it into the directory.
-pub(super) async fn set(main: &Session, standing: &Standing) -> Result<(), StoreError> {
-    let Standing { place, moving_to, held_up, moved_from } = standing;
+pub(super) async fn set(main: &Session, whereabouts: &Whereabouts) -> Result<(), StoreError> {
+    let Whereabouts { place, moving_to, held_up, moved_from } = whereabouts;
     let text = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
     let name = place.name(main.id());
     write(main, place.placement(), name, text(moving_to), text(moved_from), *held_up).await

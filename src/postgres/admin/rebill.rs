@@ -8,7 +8,7 @@ use std::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::{Operator, Parameter, claims, one};
+use super::{Operator, claims, one};
 use crate::{
     domain::{
         credits::Credits,
@@ -20,9 +20,15 @@ use crate::{
     postgres::{
         prices::{self, count},
         rows::{column, unexpected},
-        statement::Statement,
+        statement::{Parameter, Statement},
     },
-    store::StoreError,
+    store::{
+        StoreError, StoreFuture,
+        admin::{
+            AgreementAdmin, Bill, BillAdmin, Difference, OtherPrices, PriceAdmin, Rebill,
+            RebillWindow,
+        },
+    },
 };
 
 const WINDOW: Statement = Statement::new(
@@ -42,76 +48,6 @@ const NAMED: Statement = Statement::new(
 const SLICE: i32 = 2_000;
 /// Differences that are named; all are counted.
 const NAMED_MAX: usize = 100;
-
-/// Which calls are billed anew: those that arrived in a window.
-#[derive(Clone, Debug)]
-pub struct RebillWindow {
-    /// The first moment of it; a day begins at midnight in the organization's time zone.
-    pub from: Moment,
-    /// The first moment after it; now, without one.
-    pub until: Option<Moment>,
-}
-
-/// By which other prices calls are billed as well.
-#[derive(Clone, Debug, Default)]
-pub enum OtherPrices {
-    /// By none.
-    #[default]
-    None,
-    /// By those in force now, the organization's own and its mark-up included.
-    Current,
-    /// By those in force at that moment.
-    At(Moment),
-}
-
-/// A window of an organization, billed anew.
-#[derive(Clone, Debug)]
-pub struct Rebill {
-    /// Whose it is.
-    pub organization_id: OrganizationId,
-    /// Its name.
-    pub name: String,
-    /// The window, in microseconds since the Unix epoch: from the first to before the second.
-    pub window_micros: (i64, i64),
-    /// What all calls come to.
-    pub total: Bill,
-    /// What the calls of each model come to.
-    pub models: BTreeMap<String, Bill>,
-    /// The calls that do not come to what was charged for them: the first hundred.
-    pub differences: Vec<Difference>,
-    /// How many of them there are.
-    pub differences_count: u64,
-}
-
-/// What some calls come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bill {
-    /// How many calls.
-    pub calls: u64,
-    /// How many of them were charged what was held for them, because their figures were absurd.
-    pub clamped: u64,
-    /// What was charged, debts included.
-    pub charged: Credits,
-    /// What they come to by the prices they name.
-    pub recomputed: Credits,
-    /// What they come to by the other prices, where those were asked for.
-    pub other: Credits,
-    /// How many have no other price; they are not in `other`.
-    pub unpriced: u64,
-}
-
-/// A call that does not come to what was charged for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The call.
-    pub request_id: RequestId,
-    /// What its usage row says it costs.
-    pub cost: Credits,
-    /// What the ledger took and is owed for it; `None` where it knows nothing of it.
-    pub charged: Option<Credits>,
-    /// What it comes to by the price it names; `None` where that price is not there.
-    pub recomputed: Option<Credits>,
-}
 
 /// A settled call as it is written.
 struct Settled {
@@ -136,49 +72,48 @@ struct Known {
     other: Option<(PriceBook, Agreement)>,
 }
 
-impl Operator {
-    /// Computes anew what the calls of a window cost, holds it against what was charged, and against
-    /// other prices. Read in slices, while calls go on.
-    ///
-    /// # Errors
-    /// As [`organization`](Self::organization).
-    pub async fn rebill(
-        &self,
+impl BillAdmin for Operator {
+    fn rebill<'a>(
+        &'a self,
         id: OrganizationId,
-        window: &RebillWindow,
-        other: &OtherPrices,
-    ) -> Result<Rebill, StoreError> {
-        let at = if let OtherPrices::At(at) = other { Some(at.as_str()) } else { None };
-        let (from, until) = (window.from.as_str(), window.until.as_ref().map(Moment::as_str));
-        let rows = self.run(id, &WINDOW, &[&id.as_uuid(), &from, &until, &at]).await?;
-        let row = one(&rows)?;
-        let mut rebill = Rebill {
-            organization_id: id,
-            name: column(row, 0)?,
-            window_micros: (column(row, 2)?, column(row, 3)?),
-            total: Bill::default(),
-            models: BTreeMap::new(),
-            differences: Vec::new(),
-            differences_count: 0,
-        };
-        let mut known = Known::default();
-        if !matches!(other, OtherPrices::None) {
-            let at = rfc3339_micros(column(row, 4)?);
-            let book = self.price_book_at(Some(&at)).await?;
-            known.other = Some((book, self.agreement(id, Some(&at)).await?));
-        }
-        let mut after: Option<(i64, Uuid)> = None;
-        loop {
-            let calls = self.settled(id, rebill.window_micros, after).await?;
-            let Some(last) = calls.last() else { return Ok(rebill) };
-            after = Some((last.arrived_micros, last.request_id.as_uuid()));
-            self.learn(id, &calls, &mut known).await?;
-            for call in &calls {
-                rebill.add(call, &known);
+        window: &'a RebillWindow,
+        other: &'a OtherPrices,
+    ) -> StoreFuture<'a, Rebill> {
+        Box::pin(async move {
+            let at = if let OtherPrices::At(at) = other { Some(at.as_str()) } else { None };
+            let (from, until) = (window.from.as_str(), window.until.as_ref().map(Moment::as_str));
+            let rows = self.run(id, &WINDOW, &[&id.as_uuid(), &from, &until, &at]).await?;
+            let row = one(&rows)?;
+            let mut rebill = Rebill {
+                organization_id: id,
+                name: column(row, 0)?,
+                window_micros: (column(row, 2)?, column(row, 3)?),
+                total: Bill::default(),
+                models: BTreeMap::new(),
+                differences: Vec::new(),
+                differences_count: 0,
+            };
+            let mut known = Known::default();
+            if !matches!(other, OtherPrices::None) {
+                let at = rfc3339_micros(column(row, 4)?);
+                let book = self.price_book_at(Some(&at)).await?;
+                known.other = Some((book, self.agreement(id, Some(&at)).await?));
             }
-        }
+            let mut after: Option<(i64, Uuid)> = None;
+            loop {
+                let calls = self.settled(id, rebill.window_micros, after).await?;
+                let Some(last) = calls.last() else { return Ok(rebill) };
+                after = Some((last.arrived_micros, last.request_id.as_uuid()));
+                self.learn(id, &calls, &mut known).await?;
+                for call in &calls {
+                    rebill.add(call, &known);
+                }
+            }
+        })
     }
+}
 
+impl Operator {
     async fn settled(
         &self,
         id: OrganizationId,
@@ -218,11 +153,6 @@ impl Operator {
 }
 
 impl Rebill {
-    /// Whether every call comes to what was charged for it.
-    pub const fn holds(&self) -> bool {
-        self.differences_count == 0
-    }
-
     fn add(&mut self, call: &Settled, known: &Known) {
         let named = known.named.get(&call.price_id).and_then(Option::as_ref);
         let recomputed = named.and_then(|price| call.recompute(price));

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Operator, Parameter, books::AT_ONCE, claims, one};
+use super::{Operator, books::AT_ONCE, claims, one};
 use crate::{
     domain::{
         ids::OrganizationId,
         instant::Moment,
         price::{ModelPrice, PriceBook, Tier},
         price_file::PriceFile,
-        price_review::{Review, review},
+        price_review::review,
         role::Role,
     },
     postgres::{
@@ -22,9 +22,14 @@ use crate::{
         door::DoorRole,
         prices,
         rows::{column, own_claims},
-        statement::Statement,
+        statement::{Parameter, Statement},
     },
-    store::StoreError,
+    store::{
+        StoreError, StoreFuture,
+        admin::{
+            Import, ImportError, ImportOptions, OrganizationAdmin, PriceAdmin, ScheduledPrice,
+        },
+    },
 };
 
 const IMPORT: Statement = Statement::new(
@@ -43,36 +48,88 @@ const CALLED: Statement = Statement::new(
 /// Calls that are looked at in one statement.
 const SLICE: i32 = 20_000;
 
-/// How a price file is taken.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// From when on its prices hold; now, without it. A day begins at midnight in UTC.
-    pub effective_from: Option<Moment>,
-    /// Prices that jump or are beyond belief are meant.
-    pub accept_jumps: bool,
-    /// The file is not the whole list: models that it does not name are nothing to it.
-    pub part: bool,
-    /// Only look.
-    pub dry_run: bool,
-}
+impl PriceAdmin for Operator {
+    fn import_price_file<'a>(
+        &'a self,
+        file: &'a PriceFile,
+        options: &'a ImportOptions,
+    ) -> StoreFuture<'a, Import, ImportError> {
+        Box::pin(async move {
+            const ATTEMPTS_MAX: usize = 4;
+            let from = options.effective_from.as_ref().map(Moment::in_utc);
+            for _ in 0..ATTEMPTS_MAX {
+                let book = self.price_book_at(from.as_deref()).await?;
+                let mut review = review(file, &book, options.accept_jumps);
+                let dropped = review.missing.iter();
+                let dropped = dropped.filter(|missing| !options.part || missing.skipped.is_some());
+                let dropped: Vec<String> = dropped.map(|missing| missing.model.clone()).collect();
+                if !dropped.is_empty() {
+                    let in_use = self.models_in_use(&dropped).await?;
+                    review.object_to_missing(&in_use, options.part);
+                }
+                if options.dry_run || !review.objections.is_empty() {
+                    return Ok(Import { review, added: None });
+                }
+                let changes = review.changes.iter().map(|change| {
+                    let mut document = document(&change.after);
+                    // It was judged against this one, and takes the place of no other.
+                    let replaces = change.before.as_ref().map(|before| before.price_id);
+                    if let Some(document) = document.as_object_mut() {
+                        document.insert("replaces".to_owned(), json!(replaces));
+                    }
+                    document
+                });
+                match self.import(changes.collect(), from.as_deref()).await {
+                    Ok(added) => return Ok(Import { review, added: Some(added) }),
+                    // Another import came first: judged anew.
+                    Err(error) if PostgresError::is(&error, "TG409") => {}
+                    Err(error) if PostgresError::is(&error, "22023") => {
+                        return Err(ImportError::Past);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(StoreError::Unavailable("others import prices at the same time".into()).into())
+        })
+    }
 
-/// What came of a price file.
-#[derive(Clone, Debug)]
-pub struct Import {
-    /// What it would change, and what speaks against it.
-    pub review: Review,
-    /// How many prices were added; none of them where anything spoke against the file, or where it was
-    /// only looked at.
-    pub added: Option<u64>,
-}
+    fn price_book_at<'a>(&'a self, at: Option<&'a str>) -> StoreFuture<'a, PriceBook> {
+        Box::pin(async move {
+            let rows = self
+                .places
+                .main()
+                .door()
+                .run(&everywhere(), DoorRole::Platform, &BOOK_AT, &[&at])
+                .await?;
+            prices::book(&rows)
+        })
+    }
 
-/// A price that will come into force.
-#[derive(Clone, Debug)]
-pub struct ScheduledPrice {
-    /// The price.
-    pub price: ModelPrice,
-    /// When, in microseconds since the Unix epoch.
-    pub effective_from_micros: i64,
+    fn scheduled_prices<'a>(
+        &'a self,
+        model: Option<&'a str>,
+    ) -> StoreFuture<'a, Vec<ScheduledPrice>> {
+        Box::pin(async move {
+            let rows = self
+                .places
+                .main()
+                .door()
+                .run(&everywhere(), DoorRole::Platform, &SCHEDULED, &[&model])
+                .await?;
+            let mut moments = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let (id, at): (Uuid, i64) = (column(row, 0)?, column(row, 14)?);
+                if moments.last().is_none_or(|(last, _)| *last != id) {
+                    moments.push((id, at));
+                }
+            }
+            let prices = prices::prices(&rows, 0, prices::listed)?;
+            let scheduled = prices.into_iter().zip(moments);
+            Ok(scheduled
+                .map(|(price, (_, at))| ScheduledPrice { price, effective_from_micros: at })
+                .collect())
+        })
+    }
 }
 
 impl Operator {
@@ -89,91 +146,6 @@ impl Operator {
         prices: impl IntoIterator<Item = &'a ModelPrice>,
     ) -> Result<u64, StoreError> {
         self.import(prices.into_iter().map(document).collect(), None).await
-    }
-
-    /// Puts the prices of a file in force, if nothing speaks against it: see
-    /// [`price_review`](crate::domain::price_review). All of them or none.
-    ///
-    /// # Errors
-    /// The moment is past, others import all the time, or the store is away.
-    pub async fn import_price_file(
-        &self,
-        file: &PriceFile,
-        options: &ImportOptions,
-    ) -> Result<Import, StoreError> {
-        const ATTEMPTS_MAX: usize = 4;
-        let from = options.effective_from.as_ref().map(Moment::in_utc);
-        for _ in 0..ATTEMPTS_MAX {
-            let book = self.price_book_at(from.as_deref()).await?;
-            let mut review = review(file, &book, options.accept_jumps);
-            let dropped = review.missing.iter();
-            let dropped = dropped.filter(|missing| !options.part || missing.skipped.is_some());
-            let dropped: Vec<String> = dropped.map(|missing| missing.model.clone()).collect();
-            if !dropped.is_empty() {
-                let in_use = self.models_in_use(&dropped).await?;
-                review.object_to_missing(&in_use, options.part);
-            }
-            if options.dry_run || !review.objections.is_empty() {
-                return Ok(Import { review, added: None });
-            }
-            let changes = review.changes.iter().map(|change| {
-                let mut document = document(&change.after);
-                // It was judged against this one, and takes the place of no other.
-                let replaces = change.before.as_ref().map(|before| before.price_id);
-                if let Some(document) = document.as_object_mut() {
-                    document.insert("replaces".to_owned(), json!(replaces));
-                }
-                document
-            });
-            match self.import(changes.collect(), from.as_deref()).await {
-                Ok(added) => return Ok(Import { review, added: Some(added) }),
-                Err(error) if is_changed_meanwhile(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(StoreError::Unavailable("others import prices at the same time".into()))
-    }
-
-    /// The list prices that are in force at a moment (RFC 3339), or now.
-    ///
-    /// # Errors
-    /// The store is away.
-    pub async fn price_book_at(&self, at: Option<&str>) -> Result<PriceBook, StoreError> {
-        let rows = self
-            .places
-            .main()
-            .door()
-            .run(&everywhere(), DoorRole::Platform, &BOOK_AT, &[&at])
-            .await?;
-        prices::book(&rows)
-    }
-
-    /// The list prices that will come into force, of one model or of all, the next ones first.
-    ///
-    /// # Errors
-    /// The store is away.
-    pub async fn scheduled_prices(
-        &self,
-        model: Option<&str>,
-    ) -> Result<Vec<ScheduledPrice>, StoreError> {
-        let rows = self
-            .places
-            .main()
-            .door()
-            .run(&everywhere(), DoorRole::Platform, &SCHEDULED, &[&model])
-            .await?;
-        let mut moments = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let (id, at): (Uuid, i64) = (column(row, 0)?, column(row, 14)?);
-            if moments.last().is_none_or(|(last, _)| *last != id) {
-                moments.push((id, at));
-            }
-        }
-        let prices = prices::prices(&rows, 0, prices::listed)?;
-        let scheduled = prices.into_iter().zip(moments);
-        Ok(scheduled
-            .map(|(price, (_, at))| ScheduledPrice { price, effective_from_micros: at })
-            .collect())
     }
 
     async fn import(&self, prices: Value, from: Option<&str>) -> Result<u64, StoreError> {
@@ -234,11 +206,6 @@ impl Operator {
 /// The claims of the operator's staff, about no organization.
 fn everywhere() -> String {
     own_claims(None, Some(Role::Platform.as_str()))
-}
-
-fn is_changed_meanwhile(error: &StoreError) -> bool {
-    let code = PostgresError::of(error).and_then(PostgresError::code);
-    code.is_some_and(|code| code.code() == "TG409")
 }
 
 pub(super) fn document(price: &ModelPrice) -> Value {
