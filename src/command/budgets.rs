@@ -3,24 +3,24 @@
 use std::{num::NonZeroU32, process::ExitCode};
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
 
 use super::{
     Failure,
-    operator::{Operator as Named, begin, refused},
+    operator::{Operator, begin},
     scoped::{Scoped, whose},
 };
 use crate::{
+    admin::{
+        budgets::{self, BudgetOf},
+        problem::{Input, ScopeFault},
+    },
     domain::{
         credits::Credits,
         hold::{Unit, Window},
         ids::OrganizationId,
     },
-    store::admin::{Budget, BudgetAdmin, BudgetError, BudgetEvent, Budgeted, CapChange},
+    store::admin::{Budget, BudgetEvent, CapChange},
 };
-
-/// How many events are shown unless another number is asked for.
-const EVENTS_DEFAULT: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
 #[derive(Debug, Args)]
 pub(super) struct BudgetsArgs {
@@ -37,7 +37,7 @@ pub(super) enum BudgetsCommand {
         #[command(flatten)]
         caps: Caps,
         #[command(flatten)]
-        operator: Named,
+        operator: Operator,
     },
     /// Shows an organization's budgets, and how far they are used
     Show {
@@ -45,14 +45,14 @@ pub(super) enum BudgetsCommand {
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
         #[command(flatten)]
-        operator: Named,
+        operator: Operator,
     },
     /// Removes a budget
     Remove {
         #[command(flatten)]
         of: Of,
         #[command(flatten)]
-        operator: Named,
+        operator: Operator,
     },
     /// Shows when budgets came to 50, 80 and 100 percent, or refused a call; the latest first
     Events {
@@ -60,10 +60,10 @@ pub(super) enum BudgetsCommand {
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
         /// How many at the most
-        #[arg(long, value_name = "N", default_value_t = EVENTS_DEFAULT)]
+        #[arg(long, value_name = "N", default_value_t = budgets::EVENTS_DEFAULT)]
         last: NonZeroU32,
         #[command(flatten)]
-        operator: Named,
+        operator: Operator,
     },
 }
 
@@ -104,61 +104,49 @@ pub(super) async fn run(command: BudgetsCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn set(of: &Of, caps: &Caps, operator: &Named) -> Result<(), Failure> {
-    let scope_id = of.scoped.scope_id()?;
+async fn set(of: &Of, caps: &Caps, operator: &Operator) -> Result<(), Failure> {
+    let of = of.read()?;
     let (store, output) = begin(operator).await?;
     let (tokens, credits) = (caps.tokens.unwrap_or_default(), caps.credits.unwrap_or_default());
-    let set = store.set_budget(of.scoped.org, of.budgeted(&scope_id), tokens, credits).await;
-    let (tokens_max, credits_max) = set.map_err(|error| match error {
-        BudgetError::Nothing => {
-            Failure::new("nothing would be capped: use `tollgate budgets remove`")
-        }
-        BudgetError::Store(error) => refused(of.scoped.org, error),
-    })?;
-    let (scope, window) = (of.scoped.scope, of.window.into());
-    let budget = Budget { scope, scope_id, window, tokens_max, credits_max, now: None };
+    let budget = budgets::set(&store, of, tokens, credits).await?;
     output.result(text_of(&budget), &budget)
 }
 
-async fn show(org: OrganizationId, operator: &Named) -> Result<(), Failure> {
+async fn show(org: OrganizationId, operator: &Operator) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    let budgets = store.budgets(org).await.map_err(|error| refused(org, error))?;
-    let text = if budgets.is_empty() {
+    let shown = budgets::show(&store, org).await?;
+    let text = if shown.is_empty() {
         "There are no budgets.".to_owned()
     } else {
-        budgets.iter().map(text_of).collect::<Vec<_>>().join("\n")
+        shown.iter().map(text_of).collect::<Vec<_>>().join("\n")
     };
-    output.result(text, &json!({"organization_id": org, "budgets": budgets}))
+    output.result(text, &budgets::document(org, &shown))
 }
 
-async fn remove(of: &Of, operator: &Named) -> Result<(), Failure> {
-    let scope_id = of.scoped.scope_id()?;
+async fn remove(of: &Of, operator: &Operator) -> Result<(), Failure> {
+    let of = of.read()?;
     let (store, output) = begin(operator).await?;
-    let removed = store.remove_budget(of.scoped.org, of.budgeted(&scope_id)).await;
-    if !removed.map_err(|error| refused(of.scoped.org, error))? {
-        return Err(Failure::new("there is no such budget; `tollgate budgets show` lists them"));
-    }
-    let (scope, window) = (of.scoped.scope, Window::from(of.window));
-    output.result(
-        format_args!("{}, a {}: removed.", whose(scope, &scope_id), window.as_str()),
-        &json!({"organization_id": of.scoped.org, "scope": scope, "scope_id": scope_id, "window": window}),
-    )
+    let removed = budgets::remove(&store, of).await?;
+    let BudgetOf { scoped, window } = &removed.0;
+    let whose = whose(scoped.scope, &scoped.scope_id);
+    let text = format!("{whose}, a {}: removed.", window.as_str());
+    output.result(text, &removed.document())
 }
 
-async fn events(org: OrganizationId, last: NonZeroU32, operator: &Named) -> Result<(), Failure> {
+async fn events(org: OrganizationId, last: NonZeroU32, operator: &Operator) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    let events = store.budget_events(org, last).await.map_err(|error| refused(org, error))?;
+    let events = budgets::events(&store, org, last).await?;
     let text = if events.is_empty() {
         "No budget has come to half yet, and none has refused a call.".to_owned()
     } else {
         events.iter().map(text_of_event).collect::<Vec<_>>().join("\n")
     };
-    output.result(text, &json!({"organization_id": org, "events": events}))
+    output.result(text, &budgets::events_document(org, &events))
 }
 
 impl Of {
-    fn budgeted<'a>(&self, scope_id: &'a str) -> Budgeted<'a> {
-        Budgeted { scope: self.scoped.scope, scope_id, window: self.window.into() }
+    fn read(&self) -> Result<BudgetOf, ScopeFault> {
+        Ok(BudgetOf { scoped: self.scoped.read()?, window: self.window.into() })
     }
 }
 
@@ -172,21 +160,18 @@ impl From<Calendar> for Window {
 }
 
 fn tokens(text: &str) -> Result<CapChange, String> {
-    match text {
+    let cap = match text {
         "none" => Ok(CapChange::Lift),
-        _ => match text.parse::<i64>() {
-            Ok(cap) if cap >= 0 => Ok(CapChange::To(cap)),
-            _ => Err(format!("expected a whole number from 0 to {}, or `none`", i64::MAX)),
-        },
-    }
+        _ => text.parse().map_err(|_| Input::TokensCap).and_then(budgets::tokens_cap),
+    };
+    cap.map_err(|input| format!("{input}, or `none`"))
 }
 
 fn credits(text: &str) -> Result<CapChange, String> {
     match text {
         "none" => Ok(CapChange::Lift),
         _ => match text.parse::<Credits>() {
-            Ok(cap) if cap >= Credits::ZERO => Ok(CapChange::To(cap.nanos())),
-            Ok(_) => Err("a cap is not below zero".to_owned()),
+            Ok(cap) => budgets::credits_cap(cap).map_err(|input| input.to_string()),
             Err(error) => Err(format!("{error}, or `none`")),
         },
     }

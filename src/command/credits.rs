@@ -3,21 +3,18 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use super::{
     Failure,
-    operator::{Operator, begin, refused},
+    operator::{Operator, begin},
 };
 use crate::{
+    admin::credits,
     domain::{
         credits::{Credits, ParseCreditsError},
         ids::OrganizationId,
     },
-    store::{
-        Balance,
-        admin::{CreditAdmin, GrantError},
-    },
+    store::Balance,
 };
 
 #[derive(Debug, Args)]
@@ -47,23 +44,14 @@ pub(super) enum CreditsCommand {
 pub(super) async fn run(command: CreditsCommand) -> Result<ExitCode, Failure> {
     let CreditsCommand::Grant { org, amount, reference, operator } = command;
     let (store, output) = begin(&operator).await?;
-    let granted = store.grant_credits(org, amount, reference.as_deref()).await;
-    let granted = granted.map_err(|error| match error {
-        GrantError::Store(error) => refused(org, error),
-        error => error.into(),
-    })?;
+    let granted = credits::grant(&store, org, amount, reference.as_deref()).await?;
     let balance = text_of_balance(&granted.balance);
     let text = if granted.replayed {
         format!("Nothing was added: this reference was granted before. {balance}")
     } else {
         format!("{amount} dollars were added. {balance}")
     };
-    let document = json!({
-        "organization_id": org,
-        "credits": json_of_balance(&granted.balance),
-        "replayed": granted.replayed,
-    });
-    output.result(text, &document)?;
+    output.result(text, &credits::granted_document(org, &granted))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,12 +60,7 @@ pub(super) fn text_of_balance(balance: &Balance) -> String {
     format!("Credits: {posted} dollars, {held} of them held, {debt} owed.")
 }
 
-/// In nano-dollars, as everywhere but in texts for people.
-pub(super) fn json_of_balance(balance: &Balance) -> Value {
-    json!({"posted": balance.posted, "held": balance.held, "debt": balance.debt})
-}
-
 fn more_than_nothing(text: &str) -> Result<Credits, String> {
-    let amount: Credits = text.parse().map_err(|error: ParseCreditsError| error.to_string())?;
-    if amount > Credits::ZERO { Ok(amount) } else { Err("a grant is more than nothing".into()) }
+    let amount = text.parse().map_err(|error: ParseCreditsError| error.to_string())?;
+    credits::amount(amount).map_err(|input| input.to_string())
 }

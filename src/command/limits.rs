@@ -3,22 +3,22 @@
 use std::{num::NonZeroU32, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use super::{
     Failure,
-    operator::{Operator as Named, begin, refused},
-    output::Output,
+    operator::{Operator, begin},
     scoped::{Scoped, whose},
 };
 use crate::{
+    admin::{
+        limits::{self, AllLimits, LimitOf},
+        problem::{Input, Problem},
+    },
     domain::{
         ids::OrganizationId,
         policy::{RateLimit, Rates},
     },
-    store::admin::{
-        LimitAdmin, Limited, OrganizationAdmin, RateChange, RateChanges, RateLimitError,
-    },
+    store::admin::{RateChange, RateChanges},
 };
 
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(super) enum LimitsCommand {
         #[command(flatten)]
         changes: Changes,
         #[command(flatten)]
-        operator: Named,
+        operator: Operator,
     },
     /// Shows an organization's limits
     Show {
@@ -44,14 +44,14 @@ pub(super) enum LimitsCommand {
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
         #[command(flatten)]
-        operator: Named,
+        operator: Operator,
     },
     /// Removes a limit
     Remove {
         #[command(flatten)]
         of: Of,
         #[command(flatten)]
-        operator: Named,
+        operator: Operator,
     },
 }
 
@@ -82,55 +82,36 @@ pub(super) struct Changes {
 
 pub(super) async fn run(command: LimitsCommand) -> Result<ExitCode, Failure> {
     match command {
-        LimitsCommand::Set { of, changes, operator } => set(&of, &changes, &operator).await?,
+        LimitsCommand::Set { of, changes, operator } => set(of, &changes, &operator).await?,
         LimitsCommand::Show { org, operator } => show(org, &operator).await?,
-        LimitsCommand::Remove { of, operator } => remove(&of, &operator).await?,
+        LimitsCommand::Remove { of, operator } => remove(of, &operator).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn set(of: &Of, changes: &Changes, operator: &Named) -> Result<(), Failure> {
-    let scope_id = of.scoped.scope_id()?;
+async fn set(of: Of, changes: &Changes, operator: &Operator) -> Result<(), Failure> {
+    let of = of.read()?;
     let (store, output) = begin(operator).await?;
-    let set = store.set_rate_limit(of.scoped.org, of.limited(&scope_id), changes.into()).await;
-    let rates = set.map_err(|error| match error {
-        RateLimitError::UnknownModel(pattern) => Failure::new(format!(
-            "no model with a price is named `{pattern}`: this limit would count nothing"
-        )),
-        RateLimitError::Nothing => {
-            Failure::new("nothing would be limited: use `tollgate limits remove`")
-        }
-        RateLimitError::Store(error) => refused(of.scoped.org, error),
-    })?;
-    let limit = of.limit(scope_id, rates);
-    output.result(text_of(&limit), &document(of.scoped.org, &limit))
+    let set = limits::set(&store, of, changes.into()).await?;
+    output.result(text_of(&set.limit), &set.document())
 }
 
-async fn show(org: OrganizationId, operator: &Named) -> Result<(), Failure> {
+async fn show(org: OrganizationId, operator: &Operator) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    let limits = store.rate_limits(org).await.map_err(|error| refused(org, error))?;
-    let shown = store.organization(org).await.map_err(|error| refused(org, error))?;
-    output_of(output, org, &shown.policy.rates, &limits)
+    let shown = limits::show(&store, org).await?;
+    output.result(text_of_all(&shown), &shown.document())
 }
 
-async fn remove(of: &Of, operator: &Named) -> Result<(), Failure> {
-    let scope_id = of.scoped.scope_id()?;
+async fn remove(of: Of, operator: &Operator) -> Result<(), Failure> {
+    let of = of.read()?;
     let (store, output) = begin(operator).await?;
-    let removed = store.remove_rate_limit(of.scoped.org, of.limited(&scope_id)).await;
-    if !removed.map_err(|error| refused(of.scoped.org, error))? {
-        return Err(Failure::new("there is no such limit; `tollgate limits show` lists them"));
-    }
-    let limit = of.limit(scope_id, Rates::default());
-    output.result(format_args!("{} Removed.", counted(&limit)), &document(of.scoped.org, &limit))
+    let removed = limits::remove(&store, of).await?;
+    output.result(format_args!("{} Removed.", counted(&removed.limit)), &removed.document())
 }
 
 impl Of {
-    fn limited<'a>(&'a self, scope_id: &'a str) -> Limited<'a> {
-        Limited { scope: self.scoped.scope, scope_id, model_pattern: &self.model }
-    }
-
-    fn limit(&self, scope_id: String, rates: Rates) -> RateLimit {
-        RateLimit { scope: self.scoped.scope, scope_id, model_pattern: self.model.clone(), rates }
+    fn read(self) -> Result<LimitOf, Problem> {
+        Ok(LimitOf::new(self.scoped.read()?, self.model)?)
     }
 }
 
@@ -145,36 +126,19 @@ impl From<&Changes> for RateChanges {
 }
 
 fn change(text: &str) -> Result<RateChange, String> {
-    match text {
+    let rate = match text {
         "none" => Ok(RateChange::Lift),
-        _ => match text.parse::<NonZeroU32>() {
-            Ok(limit) => Ok(RateChange::To(limit)),
-            Err(_) => Err(format!("expected a number from 1 to {}, or `none`", u32::MAX)),
-        },
-    }
+        _ => text.parse().map_err(|_| Input::Rate).and_then(limits::rate),
+    };
+    rate.map_err(|input| format!("{input}, or `none`"))
 }
 
-fn output_of(
-    output: Output,
-    org: OrganizationId,
-    policy: &Rates,
-    limits: &[RateLimit],
-) -> Result<(), Failure> {
-    let mut text = format!("By the policy, all together: {}", text_of_rates(policy));
-    for limit in limits {
+fn text_of_all(shown: &AllLimits) -> String {
+    let mut text = format!("By the policy, all together: {}", text_of_rates(&shown.policy));
+    for limit in &shown.limits {
         text.extend(["\n", &text_of(limit)]);
     }
-    let document = json!({"organization_id": org, "policy": policy, "limits": limits});
-    output.result(text, &document)
-}
-
-/// With the rates at the top, as `limits show` lists them.
-fn document(org: OrganizationId, limit: &RateLimit) -> Value {
-    let mut document = json!(limit);
-    if let Value::Object(fields) = &mut document {
-        fields.insert("organization_id".into(), json!(org));
-    }
-    document
+    text
 }
 
 fn text_of(limit: &RateLimit) -> String {

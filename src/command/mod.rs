@@ -18,6 +18,7 @@ mod policy;
 mod prices;
 mod prove;
 mod reconcile;
+mod refused;
 mod scoped;
 mod serve;
 mod statement;

@@ -1,4 +1,4 @@
-//! Which databases an operator's command is about, and what it says when they refuse.
+//! Which databases an operator's command is about.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,8 @@ use clap::Args;
 
 use super::{Failure, dev::DEV_DATA_DIR, output::Output};
 use crate::{
-    domain::ids::OrganizationId,
-    gateway::{
-        DatabaseError, addresses::Addresses, config::Config, dev::running_database, installation,
-    },
+    gateway::{addresses::Addresses, config::Config, dev::running_database, installation},
     postgres,
-    store::StoreError,
 };
 
 const PLACEMENTS: &str = "TOLLGATE_DATABASE__PLACEMENTS__";
@@ -64,11 +60,4 @@ pub(super) async fn begin(operator: &Operator) -> Result<(postgres::Operator, Ou
     let (addresses, config) = databases(operator)?;
     let store = installation::operator(&addresses, config.as_ref()).await?;
     Ok((store, Output::new(operator.json)))
-}
-
-pub(super) fn refused(id: OrganizationId, error: StoreError) -> Failure {
-    if matches!(error, StoreError::UnknownOrganization) {
-        return Failure::new(format!("there is no organization {id} in this database"));
-    }
-    DatabaseError::from(error).into()
 }

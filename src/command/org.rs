@@ -3,29 +3,25 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{
     Failure,
-    credits::{json_of_balance, text_of_balance},
-    operator::{Operator, begin, refused},
+    credits::text_of_balance,
+    operator::{Operator, begin},
     output::Output,
     places::{self, Placement},
 };
 use crate::{
-    domain::place::Place,
+    admin::{
+        kill_switches::{self, Turned},
+        organizations::{self, Listed, NewOrganization, Shown},
+    },
     domain::{
         ids::{KeyId, OrganizationId, TeamId},
         scope::Scope,
         switch::{NoSuchSwitch, Switch},
     },
-    gateway::DatabaseError,
-    postgres,
-    store::{
-        StoreError, SwitchesOn,
-        admin::{Organization, OrganizationAdmin, SwitchAdmin},
-    },
+    store::admin::Organization,
 };
 
 #[derive(Debug, Args)]
@@ -134,9 +130,8 @@ fn a_person(name: &str) -> Result<Box<str>, NoSuchSwitch> {
 pub(super) async fn run(command: OrgCommand) -> Result<ExitCode, Failure> {
     match command {
         OrgCommand::Create { name, id, time_zone, placement, database, operator } => {
-            let id = id.unwrap_or_else(|| OrganizationId::new(Uuid::now_v7()));
             let place = places::named(placement, database)?;
-            places::create(id, &name, &time_zone, &place, &operator).await?;
+            create(NewOrganization { id, name, time_zone, place }, &operator).await?;
         }
         OrgCommand::Move { id, to: Some(to), database, operator, .. } => {
             places::move_to(id, &places::named(to, database)?, &operator).await?;
@@ -144,88 +139,68 @@ pub(super) async fn run(command: OrgCommand) -> Result<ExitCode, Failure> {
         OrgCommand::Move { id, to: None, operator, .. } => places::abort(id, &operator).await?,
         OrgCommand::Show { id: Some(id), operator } => {
             let (store, output) = begin(&operator).await?;
-            let shown = look(&store, id).await.map_err(|error| refused(id, error))?;
-            output.result(text_of(&shown), &json_of(&shown))?;
+            let shown = organizations::show(&store, id).await?;
+            output.result(text_of(&shown), &shown.document())?;
         }
         OrgCommand::Show { id: None, operator } => {
             let (store, output) = begin(&operator).await?;
-            let (mut texts, mut documents) = (Vec::new(), Vec::new());
-            let mut after = OrganizationId::new(Uuid::nil());
-            loop {
-                let page = store.organizations_after(after).await.map_err(DatabaseError::from)?;
-                let Some(last) = page.last() else { break };
-                after = *last;
-                for id in page {
-                    match look(&store, id).await {
-                        Ok(shown) => {
-                            texts.push(text_of(&shown));
-                            documents.push(json_of(&shown));
-                        }
-                        // Its place is away, and those of others may not be.
-                        Err(error) if store.place_of(id) != Place::Row => {
-                            let place = store.place_of(id);
-                            texts.push(format!("{id}\n  cannot be read in {place}: {error}"));
-                            documents
-                                .push(json!({"organization_id": id, "error": error.to_string()}));
-                        }
-                        Err(error) => return Err(refused(id, error)),
-                    }
-                }
-            }
-            let text = if texts.is_empty() {
-                "There are no organizations yet.".to_owned()
-            } else {
-                texts.join("\n\n")
-            };
-            output.result(text, &json!({"organizations": documents}))?;
+            let listed = organizations::list(&store).await?;
+            output.result(text_of_all(&listed), &organizations::document(&listed))?;
         }
         OrgCommand::Suspend { id, part, reason, operator } => {
-            let switch = Switch::from(part);
             let (store, output) = begin(&operator).await?;
-            let turned = store.turn_on(id, &switch, reason.as_deref()).await;
-            if !turned.map_err(|error| refused(id, error))? {
-                return Err(Failure::new(
-                    "as many of its kill switches are on as may be: suspend a team, or all of it",
-                ));
-            }
-            said(id, &switch, true, output)?;
+            let reason = reason.as_deref();
+            let turned = kill_switches::suspend(&store, id, part.into(), reason).await?;
+            said(&turned, output)?;
         }
         OrgCommand::Resume { id, part, operator } => {
-            let switch = Switch::from(part);
             let (store, output) = begin(&operator).await?;
-            store.turn_off(id, &switch).await.map_err(|error| refused(id, error))?;
-            said(id, &switch, false, output)?;
+            said(&kill_switches::resume(&store, id, part.into()).await?, output)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn said(
-    id: OrganizationId,
-    switch: &Switch,
-    suspended: bool,
-    output: Output,
-) -> Result<(), Failure> {
-    let state = if suspended { "suspended: no call starts" } else { "resumed" };
-    let (scope, scope_id) = (switch.scope(), switch.scope_id());
-    if *switch == Switch::Organization {
-        let document = json!({"organization_id": id, "suspended": suspended});
-        return output.result(format_args!("{id} is {state}."), &document);
-    }
+async fn create(new: NewOrganization, operator: &Operator) -> Result<(), Failure> {
+    let (store, output) = begin(operator).await?;
+    let created = organizations::create(&store, new).await?;
+    let (id, name) = (created.id, &created.name);
     output.result(
-        format_args!("The {scope} {scope_id} of {id} is {state}."),
-        &json!({"organization_id": id, "suspended": suspended, "scope": scope, "scope_id": scope_id}),
+        format_args!(
+            "{name} is {id}. It has no credits yet: tollgate credits grant --org {id} --amount 10"
+        ),
+        &created.document(),
     )
 }
 
-async fn look(store: &postgres::Operator, id: OrganizationId) -> Result<Shown, StoreError> {
-    Ok((store.organization(id).await?, store.switches(id).await?))
+fn said(turned: &Turned, output: Output) -> Result<(), Failure> {
+    let Turned { organization: id, switch, on } = turned;
+    let state = if *on { "suspended: no call starts" } else { "resumed" };
+    let text = if *switch == Switch::Organization {
+        format!("{id} is {state}.")
+    } else {
+        format!("The {} {} of {id} is {state}.", switch.scope(), switch.scope_id())
+    };
+    output.result(text, &turned.document())
 }
 
-/// An organization, and its kill switches that are on.
-type Shown = (Organization, SwitchesOn);
+fn text_of_all(listed: &[Listed]) -> String {
+    if listed.is_empty() {
+        return "There are no organizations yet.".to_owned();
+    }
+    let texts: Vec<_> = listed
+        .iter()
+        .map(|one| match one {
+            Listed::Shown(shown) => text_of(shown),
+            Listed::Away { id, place, error } => {
+                format!("{id}\n  cannot be read in {place}: {error}")
+            }
+        })
+        .collect();
+    texts.join("\n\n")
+}
 
-fn text_of((organization, switches): &Shown) -> String {
+fn text_of(Shown { organization, switches }: &Shown) -> String {
     let Organization { organization_id, name, suspended, time_zone, balance, .. } = organization;
     let reason = |reason: &Option<String>| match reason {
         Some(reason) => format!(" ({reason})"),
@@ -246,31 +221,4 @@ fn text_of((organization, switches): &Shown) -> String {
     }
     text.push_str(&places::text_of(&organization.whereabouts));
     text
-}
-
-fn json_of((organization, switches): &Shown) -> Value {
-    let own: Vec<_> = switches
-        .own
-        .iter()
-        .map(|on| {
-            json!({
-                "scope": on.switch.scope(),
-                "scope_id": on.switch.scope_id(),
-                "reason": on.reason,
-                "switched_by": on.switched_by,
-                "switched_at": on.switched_at,
-            })
-        })
-        .collect();
-    json!({
-        "organization_id": organization.organization_id,
-        "name": organization.name,
-        "suspended": organization.suspended,
-        "suspended_reason": switches.operator_reason,
-        "kill_switches": own,
-        "time_zone": organization.time_zone,
-        "policy": organization.policy,
-        "credits": json_of_balance(&organization.balance),
-        "placement": places::json_of(organization.organization_id, &organization.whereabouts),
-    })
 }

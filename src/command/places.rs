@@ -1,4 +1,4 @@
-//! `tollgate org create` and `org move`: where an organization's rows are.
+//! `tollgate org move`, and where an organization's rows are.
 
 use std::{
     io::{self, Write},
@@ -6,18 +6,16 @@ use std::{
 };
 
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Failure,
-    operator::{Operator as Named, begin, refused},
+    operator::{Operator, begin},
 };
 use crate::{
+    admin::places,
     domain::{ids::OrganizationId, place::Place},
-    store::{
-        StoreError,
-        admin::{Copied, MoveError, OrganizationAdmin, PlaceAdmin, TellStep, Whereabouts},
-    },
+    store::admin::{TellStep, Whereabouts},
 };
 
 /// Where an organization's rows are.
@@ -44,95 +42,37 @@ pub(super) fn named(placement: Placement, database: Option<String>) -> Result<Pl
     }
 }
 
-pub(super) async fn create(
-    id: OrganizationId,
-    name: &str,
-    time_zone: &str,
-    place: &Place,
-    operator: &Named,
-) -> Result<(), Failure> {
-    let (store, output) = begin(operator).await?;
-    let created = store.create(id, name, time_zone, place).await;
-    let created = created.map_err(|error| failed(id, error))?;
-    if !created {
-        return Err(Failure::new(format!("there is an organization {id} already")));
-    }
-    let whereabouts = store.whereabouts(id).await.map_err(|error| refused(id, error))?;
-    output.result(
-        format_args!(
-            "{name} is {id}. It has no credits yet: tollgate credits grant --org {id} --amount 10"
-        ),
-        &json!({
-            "organization_id": id,
-            "name": name,
-            "time_zone": time_zone,
-            "placement": json_of(id, &whereabouts),
-        }),
-    )
-}
-
 pub(super) async fn move_to(
     id: OrganizationId,
     place: &Place,
-    operator: &Named,
+    operator: &Operator,
 ) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    let copied = store.move_to(id, place, told()).await.map_err(|error| failed(id, error))?;
-    let moved = copied.is_some();
-    let Copied { rows: tables, rows_held_up, held_up } = copied.unwrap_or_default();
-    let rows = tables.values().fold(0_i64, |sum, rows| sum.saturating_add(*rows));
-    let held_up_ms = u64::try_from(held_up.as_millis()).unwrap_or(u64::MAX);
-    let text = if moved {
-        format!(
-            "{id} is in {place} now: {rows} rows, {rows_held_up} of them copied while calls waited, for {held_up_ms} ms."
-        )
-    } else {
-        format!("{id} is in {place} already.")
+    let moved = places::move_to(&store, id, place, told()).await?;
+    let text = match &moved.copied {
+        Some(copied) => format!(
+            "{id} is in {place} now: {} rows, {} of them copied while calls waited, for {} ms.",
+            places::rows(copied),
+            copied.rows_held_up,
+            places::held_up_ms(copied)
+        ),
+        None => format!("{id} is in {place} already."),
     };
-    let document = json!({
-        "organization_id": id,
-        "moved": moved,
-        "rows": rows,
-        "rows_held_up": rows_held_up,
-        "held_up_ms": held_up_ms,
-        "tables": tables,
-    });
-    output.result(text, &document)
+    output.result(text, &moved.document())
 }
 
-pub(super) async fn abort(id: OrganizationId, operator: &Named) -> Result<(), Failure> {
+pub(super) async fn abort(id: OrganizationId, operator: &Operator) -> Result<(), Failure> {
     let (store, output) = begin(operator).await?;
-    store.abort_move(id, told()).await.map_err(|error| failed(id, error))?;
-    let whereabouts = store.whereabouts(id).await.map_err(|error| refused(id, error))?;
+    let whereabouts = places::abort(&store, id, told()).await?;
     output.result(
         format_args!("{id} stays in {}.", whereabouts.place),
-        &json!({"organization_id": id, "placement": json_of(id, &whereabouts)}),
+        &json!({"organization_id": id, "placement": places::document(id, &whereabouts)}),
     )
 }
 
 /// The steps of a move, for whoever watches; nobody has to.
 fn told() -> TellStep {
     Arc::new(|step| drop(writeln!(io::stderr().lock(), "{step}")))
-}
-
-fn failed(id: OrganizationId, error: MoveError) -> Failure {
-    if let MoveError::Store(error) = error {
-        return refused(id, error);
-    }
-    if let MoveError::UnknownTimeZone(zone) = &error {
-        return Failure::new(format!(
-            "{zone} is no time zone that this Postgres knows: write it as Europe/Berlin"
-        ));
-    }
-    if let MoveError::OtherMove(place) = &error {
-        return Failure::new(format!(
-            "{id} is being moved to {place}: finish that first (`tollgate org move {id} --to …`), or undo it with --abort"
-        ));
-    }
-    if matches!(error, MoveError::UnknownOrganization) {
-        return refused(id, StoreError::UnknownOrganization);
-    }
-    error.into()
 }
 
 /// Nothing for an organization that shares its tables and stays.
@@ -151,15 +91,4 @@ pub(super) fn text_of(whereabouts: &Whereabouts) -> String {
         text.extend(["\n  Moved; what it left in ", &from, " is yet to be removed."]);
     }
     text
-}
-
-pub(super) fn json_of(id: OrganizationId, whereabouts: &Whereabouts) -> Value {
-    let name = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
-    json!({
-        "kind": whereabouts.place.placement(),
-        "name": whereabouts.place.name(id),
-        "moving_to": name(&whereabouts.moving_to),
-        "held_up": whereabouts.held_up,
-        "moved_from": name(&whereabouts.moved_from),
-    })
 }

@@ -1,17 +1,16 @@
 //! `tollgate policy`: what an organization may do.
 
-use std::{fs, process::ExitCode};
+use std::{borrow::Cow, fs, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 use super::{
     Failure,
-    operator::{Operator, begin, refused},
+    operator::{Operator, begin},
 };
 use crate::{
-    domain::{ids::OrganizationId, policy::Policy},
-    store::admin::{OrganizationAdmin, PolicyAdmin, PolicyError},
+    admin::policies::{self, Change},
+    domain::ids::OrganizationId,
 };
 
 #[derive(Debug, Args)]
@@ -50,26 +49,16 @@ pub(super) async fn run(command: PolicyCommand) -> Result<ExitCode, Failure> {
     let (policy, output) = match command {
         PolicyCommand::Show { org, operator } => {
             let (store, output) = begin(&operator).await?;
-            let shown = store.organization(org).await.map_err(|error| refused(org, error))?;
-            (shown.policy, output)
+            (policies::show(&store, org).await?, output)
         }
         PolicyCommand::Set { org, policy, replace, operator } => {
-            let change = read_policy(&policy)?;
+            let change = Change::read(text_of(&policy)?.as_bytes())?;
             let (store, output) = begin(&operator).await?;
-            let set = if replace {
-                let policy: Policy =
-                    serde_json::from_value(change).map_err(|error| not_a_policy(&error))?;
-                store.set_policy(org, &policy).await.map(|()| policy)
+            let policy = if replace {
+                policies::replace(&store, org, change).await?
             } else {
-                store.patch_policy(org, &change).await
+                policies::change(&store, org, change).await?
             };
-            let policy = set.map_err(|error| {
-                if let PolicyError::Store(error) = error {
-                    refused(org, error)
-                } else {
-                    error.into()
-                }
-            })?;
             (policy, output)
         }
     };
@@ -77,21 +66,9 @@ pub(super) async fn run(command: PolicyCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_policy(given: &str) -> Result<Value, Failure> {
-    let text = match given.strip_prefix('@') {
-        Some(file) => fs::read_to_string(file)
-            .map_err(|error| Failure::new(format!("cannot read {file}: {error}")))?,
-        None => given.to_owned(),
-    };
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(change)) => Ok(Value::Object(change)),
-        Ok(_) => Err(Failure::new(
-            "not a policy: expected a JSON object such as {\"rates\": {\"requests_per_minute\": 60}}",
-        )),
-        Err(error) => Err(not_a_policy(&error)),
-    }
-}
-
-fn not_a_policy(error: &serde_json::Error) -> Failure {
-    Failure::new(format!("not a policy: {error}"))
+/// What was given, or what is in the file that was named.
+fn text_of(given: &str) -> Result<Cow<'_, str>, Failure> {
+    let Some(file) = given.strip_prefix('@') else { return Ok(given.into()) };
+    let text = fs::read_to_string(file);
+    text.map(Cow::Owned).map_err(|error| Failure::new(format!("cannot read {file}: {error}")))
 }

@@ -2,23 +2,18 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
-
 use super::{
     Failure,
-    credits::{json_of_balance, text_of_balance},
+    credits::text_of_balance,
     operator::{Operator, begin},
 };
-use crate::{
-    gateway::DatabaseError,
-    store::admin::{BookAdmin, Reconciliation},
-};
+use crate::{admin::books, store::admin::Reconciliation};
 
 pub(super) async fn run(operator: Operator) -> Result<ExitCode, Failure> {
     let (store, output) = begin(&operator).await?;
-    let books = store.reconcile().await.map_err(DatabaseError::from)?;
-    output.result(text_of(&books), &json_of(&books))?;
-    Ok(if books.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let checked = books::check(&store).await?;
+    output.result(text_of(&checked), &books::document(&checked))?;
+    Ok(if checked.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn text_of(books: &Reconciliation) -> String {
@@ -43,22 +38,4 @@ fn text_of(books: &Reconciliation) -> String {
         }
     }
     text
-}
-
-fn json_of(books: &Reconciliation) -> Value {
-    let broken: Vec<_> = books
-        .broken
-        .iter()
-        .map(|one| json!({"organization_id": one.organization_id, "findings": one.broken}))
-        .collect();
-    json!({
-        "ok": broken.is_empty(),
-        "organizations": books.organizations,
-        "credits": json_of_balance(&books.balance),
-        "charged": books.charged,
-        "holds_open": books.holds_open,
-        "expired": books.expired,
-        "unbilled_max": books.unbilled_max,
-        "broken": broken,
-    })
 }

@@ -1,20 +1,24 @@
 //! Whose limit or budget a command is about.
 
 use clap::Args;
-use uuid::Uuid;
 
-use super::Failure;
-use crate::domain::{ids::OrganizationId, scope::Scope};
+use crate::{
+    admin::{
+        problem::ScopeFault,
+        scoped::{self, Which},
+    },
+    domain::{ids::OrganizationId, scope::Scope},
+};
 
 /// A scope of an organization, and which one of it.
 #[derive(Debug, Args)]
 pub(super) struct Scoped {
     /// Of which organization
     #[arg(long, value_name = "ID")]
-    pub(super) org: OrganizationId,
+    org: OrganizationId,
     /// organization, team, user or key
     #[arg(long)]
-    pub(super) scope: Scope,
+    scope: Scope,
     /// Which team, key (their UUID) or user (the token's `sub`)
     #[arg(long, value_name = "WHICH", conflicts_with = "each")]
     id: Option<String>,
@@ -24,27 +28,13 @@ pub(super) struct Scoped {
 }
 
 impl Scoped {
-    /// The id as it is stored, which is as tokens write it.
-    pub(super) fn scope_id(&self) -> Result<String, Failure> {
-        let scope = self.scope;
-        match (scope, self.id.as_deref(), self.each) {
-            (Scope::Organization, None, false) => Ok(String::new()),
-            (Scope::Organization, ..) => {
-                Err(Failure::new("an organization has no id but --org: leave --id and --each out"))
-            }
-            (_, None, false) => {
-                Err(Failure::new(format!("which {scope}? Name it with --id, or say --each")))
-            }
-            (_, None, true) => Ok(Scope::EACH.to_owned()),
-            (_, Some("" | Scope::EACH), _) => {
-                Err(Failure::new(format!("this is no {scope}: for each of them say --each")))
-            }
-            (Scope::User, Some(user), _) => Ok(user.to_owned()),
-            (Scope::Team | Scope::Key, Some(id), _) => match Uuid::parse_str(id) {
-                Ok(id) => Ok(id.hyphenated().to_string()),
-                Err(_) => Err(Failure::new(format!("`{id}` is no {scope}: its id is a UUID"))),
-            },
-        }
+    pub(super) fn read(&self) -> Result<scoped::Scoped, ScopeFault> {
+        let which = match (self.id.as_deref(), self.each) {
+            (Some(id), _) => Which::One(id),
+            (None, true) => Which::Each,
+            (None, false) => Which::Unnamed,
+        };
+        scoped::Scoped::new(self.org, self.scope, which)
     }
 }
 

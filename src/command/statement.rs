@@ -3,20 +3,20 @@
 //! Lines are written as they are read: a busy month fits no memory.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write},
     process::ExitCode,
 };
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Failure,
-    operator::{Operator as Named, begin, refused},
+    operator::{Operator, begin},
     output::{Table, cell, read_on},
 };
 use crate::{
+    admin::statements::{self, Statement},
     domain::{
         credits::Credits,
         ids::OrganizationId,
@@ -24,8 +24,6 @@ use crate::{
         statement::{Amounts, Line, Movements, Sums, Total},
         usage::Usage,
     },
-    gateway::database::DatabaseError,
-    postgres::Operator,
     store::admin::{AccountAdmin, AccountWindow},
 };
 
@@ -47,54 +45,44 @@ pub(super) struct StatementArgs {
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     #[command(flatten)]
-    operator: Named,
+    operator: Operator,
 }
 
 pub(super) async fn run(args: StatementArgs) -> Result<ExitCode, Failure> {
     let StatementArgs { org, from, to, all, csv, operator } = args;
     let (store, output) = begin(&operator).await?;
-    let window = store.account_window(org, &from, to.as_ref()).await;
-    let window = window.map_err(|error| refused(org, error))?;
-    if window.from_micros >= window.until_micros {
-        return Err(Failure::new("the window is empty: --to is the day after the last one"));
-    }
+    let statement = statements::open(&store, org, &from, to.as_ref()).await?;
     if csv {
-        write_csv(&store, &window, all).await?;
+        write_csv(statement, all).await?;
     } else if operator.json {
-        write_json(&store, &window, all).await?;
-    } else if let Some(sums) = walk(&store, &window, |_| Ok(())).await? {
-        output.result(text_of(&window, &sums), &Value::Null)?;
+        write_json(statement, all).await?;
+    } else {
+        let window = statement.window.clone();
+        if let Some(sums) = walk(statement, |_| Ok(())).await? {
+            output.result(text_of(&window, &sums), &Value::Null)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives each line of the window to `each`, and returns what they come to, which is what the window
+/// Gives each line of the statement to `each`, and returns what they come to, which is what the window
 /// says. Nothing, where nobody reads on.
 async fn walk(
-    store: &Operator,
-    window: &AccountWindow,
+    mut statement: Statement<'_, impl AccountAdmin>,
     mut each: impl FnMut(&Line) -> io::Result<()>,
 ) -> Result<Option<Sums>, Failure> {
-    let mut sums = Sums::opening(window.opening_seq, window.opening);
-    let mut after = window.opening_seq;
     loop {
-        let lines = store.account_lines(window, after).await.map_err(DatabaseError::from)?;
-        let Some(last) = lines.last() else { break };
-        after = last.seq;
+        let lines = statement.next().await?;
+        if lines.is_empty() {
+            return Ok(Some(statement.close()?));
+        }
         for line in &lines {
-            sums.add(line)?;
+            statement.add(line)?;
             if !read_on(each(line))? {
                 return Ok(None);
             }
         }
     }
-    sums.close(window.closing_seq, window.closing)?;
-    Ok(Some(sums))
-}
-
-/// The totals of a statement: their name, and who is totalled.
-fn totals(sums: &Sums) -> [(&'static str, &BTreeMap<String, Total>); 3] {
-    [("model", sums.models()), ("user", sums.users()), ("team", sums.teams())]
 }
 
 fn text_of(window: &AccountWindow, sums: &Sums) -> String {
@@ -114,7 +102,7 @@ fn text_of(window: &AccountWindow, sums: &Sums) -> String {
         lines.push(format!("  {count} × {kind}: {posted} posted, {held} held, {debt} owed"));
     }
     lines.push(format!("Closing: {}", text_of_amounts(window.closing)));
-    for (scope, totals) in totals(sums) {
+    for (scope, totals) in statements::totals(sums) {
         for (name, Total { calls, usage, cost }) in totals {
             let name = if name.is_empty() { "(not known)" } else { name };
             let (input, output) = (usage.input_total(), usage.output_total());
@@ -132,80 +120,25 @@ fn text_of_amounts(Amounts { posted, held, debt }: Amounts) -> String {
 
 /// One line of JSON: the window, its lines as they come, then what they come to. Amounts are
 /// nano-dollars.
-async fn write_json(store: &Operator, window: &AccountWindow, all: bool) -> Result<(), Failure> {
+async fn write_json(statement: Statement<'_, impl AccountAdmin>, all: bool) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout());
-    let head = json!({
-        "organization_id": window.organization_id,
-        "name": window.name,
-        "time_zone": window.time_zone,
-        "from": rfc3339_micros(window.from_micros),
-        "until": rfc3339_micros(window.until_micros),
-        "final": window.is_final,
-        "opening": json_of_amounts(window.opening),
-        "closing": json_of_amounts(window.closing),
-    });
-    let head = head.to_string();
+    let head = statements::head_document(&statement.window).to_string();
     let begun = write!(out, "{},\"lines\":[", head.strip_suffix('}').unwrap_or(&head));
     if !read_on(begun)? {
         return Ok(());
     }
     let mut first = true;
-    let sums = walk(store, window, |line| {
+    let sums = walk(statement, |line| {
         if line.is_passing() && !all {
             return Ok(());
         }
         let comma = if std::mem::take(&mut first) { "" } else { "," };
-        write!(out, "{comma}{}", json_of_line(line))
+        write!(out, "{comma}{}", statements::line_document(line))
     });
     let Some(sums) = sums.await? else { return Ok(()) };
-    let movements = sums.kinds().iter().map(|(kind, Movements { count, change })| {
-        let mut movements = json_of_amounts(*change);
-        if let Some(fields) = movements.as_object_mut() {
-            fields.insert("count".to_owned(), json!(count));
-        }
-        (kind.clone(), movements)
-    });
-    let mut tail = json!({"movements": movements.collect::<serde_json::Map<_, _>>()});
-    for (scope, totals) in totals(&sums) {
-        let totals: Vec<Value> = totals
-            .iter()
-            .map(|(name, Total { calls, usage, cost })| {
-                // No name is that of nobody known.
-                let name = Some(name).filter(|name| !name.is_empty());
-                json!({scope: name, "calls": calls, "usage": usage, "cost": cost})
-            })
-            .collect();
-        if let Some(fields) = tail.as_object_mut() {
-            fields.insert(format!("{scope}s"), Value::Array(totals));
-        }
-    }
-    let tail = tail.to_string();
+    let tail = statements::tail_document(&sums).to_string();
     let ended = writeln!(out, "],{}", tail.strip_prefix('{').unwrap_or(&tail));
     read_on(ended.and_then(|()| out.flush())).map(drop)
-}
-
-fn json_of_amounts(Amounts { posted, held, debt }: Amounts) -> Value {
-    json!({"posted": posted, "held": held, "debt": debt})
-}
-
-fn json_of_line(line: &Line) -> Value {
-    let used = line.used.as_ref();
-    json!({
-        "seq": line.seq,
-        "at": rfc3339_micros(line.at_micros),
-        "day": line.day,
-        "kind": line.kind,
-        "request_id": line.request_id,
-        "reference": line.reference,
-        "change": json_of_amounts(line.change),
-        "after": json_of_amounts(line.after),
-        "user_id": line.user_id,
-        "team_id": line.team_id,
-        "model": used.map(|used| &used.model),
-        "price_id": used.and_then(|used| used.price_id),
-        "markup_bps": used.map(|used| used.markup_bps),
-        "usage": used.map(|used| used.usage),
-    })
 }
 
 /// What the rows of the table are about, by their first column: `opening`, `movement`, then `summary` of
@@ -334,7 +267,8 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-async fn write_csv(store: &Operator, window: &AccountWindow, all: bool) -> Result<(), Failure> {
+async fn write_csv(statement: Statement<'_, impl AccountAdmin>, all: bool) -> Result<(), Failure> {
+    let window = statement.window.clone();
     let begin = || {
         let mut table = Table::new(HEADER)?;
         let opening = Row {
@@ -351,7 +285,7 @@ async fn write_csv(store: &Operator, window: &AccountWindow, all: bool) -> Resul
         Ok(table) => table,
         Err(error) => return read_on(Err(error)).map(drop),
     };
-    let sums = walk(store, window, |line| {
+    let sums = walk(statement, |line| {
         if line.is_passing() && !all { Ok(()) } else { table.row(&Row::of(line).cells()) }
     });
     let Some(sums) = sums.await? else { return Ok(()) };
@@ -366,7 +300,7 @@ async fn write_csv(store: &Operator, window: &AccountWindow, all: bool) -> Resul
             };
             table.row(&summary.cells())?;
         }
-        for (scope, totals) in totals(&sums) {
+        for (scope, totals) in statements::totals(&sums) {
             for (name, total) in totals {
                 table.row(&Row::total(scope, name, total).cells())?;
             }

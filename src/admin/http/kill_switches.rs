@@ -1,4 +1,4 @@
-//! `/admin/v1/kill-switches`
+//! `/admin/v1/kill-switches`, for an organization's own people.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Admin, fault, invalid};
 use crate::{
+    admin::kill_switches::{self, NotTurned},
     context::Tenant,
     domain::{percent, role::Role, scope::Scope, switch::Switch},
     refusal::Refusal,
@@ -13,7 +14,6 @@ use crate::{
 };
 
 const PATH: &str = "/admin/v1/kill-switches";
-const REASON_BYTES_MAX: usize = 2_000;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,19 +93,18 @@ pub(super) async fn turn_on(
     let Ok(Asked { reason }) = asked else {
         return Err(invalid("Send {\"reason\": \"…\"}, or no body at all."));
     };
-    // Postgres takes no NUL.
-    if reason.as_ref().is_some_and(|text| text.len() > REASON_BYTES_MAX || text.contains('\0')) {
-        return Err(Refusal::InvalidBody {
+    let turned =
+        kill_switches::turn_on(&*admin.0.switches, tenant, role, switch, reason.as_deref()).await;
+    let flipped = turned.map_err(|error| match error {
+        NotTurned::Reason => Refusal::InvalidBody {
             field: Some("reason".to_owned()),
             message: "The reason is a text of 2000 bytes at the most.".into(),
-        });
-    }
-    let turned = admin.0.switches.turn_on(tenant, role, switch, reason.as_deref()).await;
-    let Some(flipped) = turned.map_err(|error| fault(&error, tenant))? else {
-        return Err(invalid(
+        },
+        NotTurned::TooMany => invalid(
             "As many kill switches are on as may be. Turn some off, or suspend a team or the organization.",
-        ));
-    };
+        ),
+        NotTurned::Store(error) => fault(&error, tenant),
+    })?;
     changed(admin, tenant, switch, true);
     Ok(json_of(&flipped))
 }

@@ -2,17 +2,15 @@
 
 use std::{borrow::Cow, process::ExitCode};
 
-use serde_json::{Value, json};
-
-use super::{args::ImportArgs, json_of, json_of_row, read};
+use super::{args::ImportArgs, read, show::first_rates};
 use crate::{
+    admin::prices,
     command::{Failure, operator::begin, output::Output},
     domain::{
-        price_file::{Format, PriceFile, PriceFileError, built_in},
+        price_file::{PriceFile, PriceFileError, built_in},
         price_review::{Change, Review},
     },
-    gateway::DatabaseError,
-    store::admin::{Import, ImportError, ImportOptions, PriceAdmin},
+    store::admin::{Import, ImportOptions},
 };
 
 /// Entries that a person is shown of each kind.
@@ -22,11 +20,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
     let output = Output::new(args.operator.json);
     let parsed = match &args.file {
         None => Ok(Cow::Borrowed(built_in())),
-        Some(file) => {
-            let json = read(file)?;
-            let format = args.from.unwrap_or_else(|| Format::of(&json));
-            PriceFile::read(&json, format).map(Cow::Owned)
-        }
+        Some(file) => prices::read(&read(file)?, args.from).map(Cow::Owned),
     };
     let file = match parsed {
         Ok(file) => file,
@@ -39,35 +33,21 @@ pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
         part: args.partial,
         dry_run: args.dry_run,
     };
-    let import = store.import_price_file(&file, &options).await;
-    let import = import.map_err(|error| match error {
-        ImportError::Store(error) => DatabaseError::from(error).into(),
-        ImportError::Past => {
-            Failure::new("--effective-from is past: calls have been settled by other prices since")
-        }
-    })?;
-    output.result(text_of(&file, &import), &json_of_import(&file, &import, args.dry_run))?;
+    let import = prices::import(&store, &file, &options).await?;
+    let document = prices::import_document(&file, &import, args.dry_run);
+    output.result(text_of(&file, &import), &document)?;
     let refused = !import.review.objections.is_empty();
     Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Not one of its prices is taken.
 fn unreadable(error: &PriceFileError, output: Output) -> Result<ExitCode, Failure> {
-    let refused: Vec<Value> = match error {
-        PriceFileError::Json(error) => vec![json!({"reason": error.to_string()})],
-        PriceFileError::Fields(faults) => faults
-            .iter()
-            .map(|fault| {
-                json!({"model": fault.model, "field": fault.field, "reason": fault.problem.to_string()})
-            })
-            .collect(),
-    };
     let mut text = "Refused: the prices in force stay as they are.".to_owned();
     match error {
         PriceFileError::Json(error) => list(&mut text, [error].into_iter(), 1),
         PriceFileError::Fields(faults) => list(&mut text, faults.iter(), faults.len()),
     }
-    output.result(text, &json!({"ok": false, "refused": refused}))?;
+    output.result(text, &prices::unreadable_document(error))?;
     Ok(ExitCode::FAILURE)
 }
 
@@ -106,11 +86,15 @@ fn text_of(file: &PriceFile, import: &Import) -> String {
 }
 
 fn describe(change: &Change) -> String {
-    let rates = |price: &crate::domain::price::ModelPrice| super::show::first_rates(price);
     match &change.before {
-        None => format!("{}: new, {}", change.after.model, rates(&change.after)),
+        None => format!("{}: new, {}", change.after.model, first_rates(&change.after)),
         Some(before) => {
-            format!("{}: {}, was {}", change.after.model, rates(&change.after), rates(before))
+            format!(
+                "{}: {}, was {}",
+                change.after.model,
+                first_rates(&change.after),
+                first_rates(before)
+            )
         }
     }
 }
@@ -129,30 +113,4 @@ fn list(text: &mut String, entries: impl Iterator<Item = impl std::fmt::Display>
 fn write_line(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.push('\n');
     text.push_str(&line.to_string());
-}
-
-fn json_of_import(file: &PriceFile, import: &Import, dry_run: bool) -> Value {
-    let Review { changes, unchanged, missing, objections } = &import.review;
-    let changes: Vec<Value> = changes
-        .iter()
-        .map(|change| {
-            let before = change.before.as_ref().map(|before| json_of_row(before));
-            json!({"model": change.after.model, "before": before, "after": json_of(&change.after)})
-        })
-        .collect();
-    let with_reason =
-        |model: &str, reason: Option<String>| json!({"model": model, "reason": reason});
-    json!({
-        "ok": objections.is_empty(),
-        "dry_run": dry_run,
-        "added": import.added,
-        "unchanged": unchanged,
-        "changes": changes,
-        "skipped": file.skipped.iter()
-            .map(|skipped| with_reason(&skipped.model, Some(skipped.reason.to_string()))).collect::<Vec<_>>(),
-        "missing": missing.iter()
-            .map(|missing| with_reason(&missing.model, missing.skipped.map(|reason| reason.to_string()))).collect::<Vec<_>>(),
-        "refused": objections.iter()
-            .map(|objection| with_reason(&objection.model, Some(objection.reason.to_string()))).collect::<Vec<_>>(),
-    })
 }

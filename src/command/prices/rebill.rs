@@ -2,22 +2,16 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
-
 use super::args::RebillArgs;
 use crate::{
+    admin::bills,
     command::{
         Failure,
-        operator::{begin, refused},
+        operator::begin,
         output::{Table, cell, read_on},
     },
-    domain::{credits::Credits, ids::OrganizationId, instant::rfc3339_micros},
-    gateway::DatabaseError,
-    postgres::Operator,
-    store::admin::{
-        Bill, BillAdmin, Difference, OrganizationAdmin, OtherPrices, Rebill, RebillWindow,
-    },
+    domain::{credits::Credits, instant::rfc3339_micros},
+    store::admin::{Bill, Difference, OtherPrices, Rebill, RebillWindow},
 };
 
 pub(super) async fn run(args: RebillArgs) -> Result<ExitCode, Failure> {
@@ -25,11 +19,8 @@ pub(super) async fn run(args: RebillArgs) -> Result<ExitCode, Failure> {
     let window = RebillWindow { from, until: to };
     let other = OtherPrices::from(at);
     let (store, output) = begin(&operator).await?;
-    let mut bills = Vec::new();
-    for id in organizations(&store, org).await? {
-        bills.push(rebill(&store, id, &window, &other).await?);
-    }
-    let compared = !matches!(other, OtherPrices::None);
+    let rebilled = bills::rebill(&store, org, &window, &other).await?;
+    let (bills, compared) = (&rebilled.bills, rebilled.compared);
     if csv {
         let table = || {
             let mut table = Table::new(HEADER)?;
@@ -47,44 +38,9 @@ pub(super) async fn run(args: RebillArgs) -> Result<ExitCode, Failure> {
         } else {
             texts.join("\n")
         };
-        let documents: Vec<_> = bills.iter().map(|bill| document(bill, compared)).collect();
-        let ok = bills.iter().all(Rebill::holds);
-        output.result(text, &json!({"ok": ok, "organizations": documents}))?;
+        output.result(text, &rebilled.document())?;
     }
-    Ok(if bills.iter().all(Rebill::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The one that is named, or all of them.
-async fn organizations(
-    store: &Operator,
-    named: Option<OrganizationId>,
-) -> Result<Vec<OrganizationId>, Failure> {
-    if let Some(id) = named {
-        return Ok(vec![id]);
-    }
-    let mut all = Vec::new();
-    loop {
-        let after = all.last().copied().unwrap_or(OrganizationId::new(Uuid::nil()));
-        let page = store.organizations_after(after).await.map_err(DatabaseError::from)?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
-    }
-}
-
-async fn rebill(
-    store: &Operator,
-    id: OrganizationId,
-    window: &RebillWindow,
-    other: &OtherPrices,
-) -> Result<Rebill, Failure> {
-    let bill = store.rebill(id, window, other).await.map_err(|error| refused(id, error))?;
-    let (from, until) = bill.window_micros;
-    if from >= until {
-        return Err(Failure::new("the window is empty: --to is the day after the last one"));
-    }
-    Ok(bill)
+    Ok(if rebilled.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn text_of(bill: &Rebill, compared: bool) -> String {
@@ -121,42 +77,6 @@ fn text_of(bill: &Rebill, compared: bool) -> String {
 
 fn known(amount: Option<Credits>) -> String {
     amount.map_or_else(|| "nothing that is known".to_owned(), |amount| amount.to_string())
-}
-
-fn document(bill: &Rebill, compared: bool) -> Value {
-    let (from, until) = bill.window_micros;
-    let differences: Vec<Value> = bill
-        .differences
-        .iter()
-        .map(|Difference { request_id, cost, charged, recomputed }| {
-            json!({"request_id": request_id, "cost": cost, "charged": charged, "recomputed": recomputed})
-        })
-        .collect();
-    let models = bill.models.iter().map(|(model, bill)| (model.clone(), figures(bill, compared)));
-    json!({
-        "organization_id": bill.organization_id,
-        "name": bill.name,
-        "from": rfc3339_micros(from),
-        "until": rfc3339_micros(until),
-        "total": figures(&bill.total, compared),
-        "models": Value::Object(models.collect()),
-        "differences_count": bill.differences_count,
-        "differences": differences,
-    })
-}
-
-fn figures(bill: &Bill, compared: bool) -> Value {
-    let Bill { calls, clamped, charged, recomputed, other, unpriced } = bill;
-    let mut figures = Map::new();
-    figures.insert("calls".to_owned(), json!(calls));
-    figures.insert("clamped".to_owned(), json!(clamped));
-    figures.insert("charged".to_owned(), json!(charged));
-    figures.insert("recomputed".to_owned(), json!(recomputed));
-    if compared {
-        figures.insert("other".to_owned(), json!(other));
-        figures.insert("unpriced".to_owned(), json!(unpriced));
-    }
-    Value::Object(figures)
 }
 
 const HEADER: &[&str] = &[
