@@ -28,6 +28,8 @@ pub mod body;
 pub mod call;
 pub mod client;
 mod clock;
+#[cfg(feature = "server")]
+pub mod command;
 pub mod context;
 pub mod credit;
 pub mod domain;

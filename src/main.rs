@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tollgate::gateway::cli::run()
+    tollgate::command::run()
 }

@@ -45,7 +45,10 @@ use tollgate::{
         migrate,
         sealing::{self, Sealing},
     },
-    store::{Journal, Ledger, PolicyStore},
+    store::{
+        Journal, Ledger, PolicyStore,
+        admin::{BookAdmin, CreditAdmin},
+    },
 };
 use uuid::Uuid;
 

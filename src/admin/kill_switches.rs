@@ -1,159 +1,105 @@
-//! `/admin/v1/kill-switches`
+//! Kill switches: the operator's own, and those that an organization's people set.
 
-use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Admin, fault, invalid};
+use super::problem::{Input, Problem, REASON_BYTES_MAX};
 use crate::{
     context::Tenant,
-    domain::{percent, role::Role, scope::Scope, switch::Switch},
-    refusal::Refusal,
-    store::Flipped,
+    domain::{ids::OrganizationId, role::Role, switch::Switch},
+    store::{Flipped, StoreError, Switchboard, admin::SwitchAdmin},
 };
 
-const PATH: &str = "/admin/v1/kill-switches";
-const REASON_BYTES_MAX: usize = 2_000;
-
-/// What a request is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    All,
-    One(Switch),
-}
-
-/// The body of a `PUT`.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asked {
-    reason: Option<String>,
-}
-
-impl Target {
-    pub(super) fn read(path: &str) -> Result<Self, Refusal> {
-        let rest = path.strip_prefix(PATH).ok_or(Refusal::UnknownEndpoint)?;
-        if rest.is_empty() {
-            return Ok(Self::All);
-        }
-        let rest = rest.strip_prefix('/').ok_or(Refusal::UnknownEndpoint)?;
-        // A person's name may hold slashes itself.
-        let (scope, id) = match rest.split_once('/') {
-            Some((scope, id)) => (scope, Some(id)),
-            None => (rest, None),
-        };
-        let scope: Scope = scope.parse().map_err(|_| Refusal::UnknownEndpoint)?;
-        if (scope == Scope::Organization) != id.is_none() {
-            return Err(Refusal::UnknownEndpoint);
-        }
-        let wrong = |message: String| Refusal::InvalidBody {
-            field: Some("id".to_owned()),
-            message: message.into(),
-        };
-        let id = String::from_utf8(percent::decoded(id.unwrap_or_default()))
-            .map_err(|_| wrong("The id in the path is not text.".to_owned()))?;
-        match Switch::read(scope, &id) {
-            Ok(switch) => Ok(Self::One(switch)),
-            Err(error) => Err(wrong(format!("The id in the path is {error}."))),
-        }
+/// A reason that an organization's people can read.
+pub(crate) fn reason(reason: Option<&str>) -> Result<Option<&str>, Input> {
+    match reason {
+        // Postgres takes no NUL.
+        Some(text) if text.len() > REASON_BYTES_MAX || text.contains('\0') => Err(Input::Reason),
+        reason => Ok(reason),
     }
 }
 
-pub(super) async fn show(
-    admin: &Admin,
-    tenant: &Tenant,
-    role: Role,
-    target: &Target,
-) -> Result<Value, Refusal> {
-    let on = admin.0.switches.list(tenant, role).await.map_err(|error| fault(&error, tenant))?;
-    Ok(match target {
-        Target::All => json!({
-            "object": "list",
-            "data": on.own.iter().map(json_of).collect::<Vec<_>>(),
-            "suspended_by_operator": on.by_operator,
-            "operator_reason": on.operator_reason,
-            "suspended_by_policy": on.by_policy,
-        }),
-        Target::One(switch) => on
-            .own
-            .iter()
-            .find(|flipped| flipped.switch == *switch)
-            .map_or_else(|| json_of_off(switch), json_of),
-    })
+/// A kill switch, and whether it is on.
+#[derive(Debug)]
+pub(crate) struct Turned {
+    pub(crate) organization: OrganizationId,
+    pub(crate) switch: Switch,
+    pub(crate) on: bool,
 }
 
-pub(super) async fn turn_on(
-    admin: &Admin,
-    tenant: &Tenant,
-    role: Role,
-    target: &Target,
-    body: &Bytes,
-) -> Result<Value, Refusal> {
-    let Target::One(switch) = target else { return Err(Refusal::UnknownEndpoint) };
-    let asked = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(body) };
-    let Ok(Asked { reason }) = asked else {
-        return Err(invalid("Send {\"reason\": \"…\"}, or no body at all."));
-    };
-    // Postgres takes no NUL.
-    if reason.as_ref().is_some_and(|text| text.len() > REASON_BYTES_MAX || text.contains('\0')) {
-        return Err(Refusal::InvalidBody {
-            field: Some("reason".to_owned()),
-            message: "The reason is a text of 2000 bytes at the most.".into(),
-        });
+/// A kill switch was not turned on.
+#[derive(Debug)]
+pub(crate) enum NotTurned {
+    /// The reason cannot be kept.
+    Reason,
+    /// As many are on as may be.
+    TooMany,
+    /// The store did not do it.
+    Store(StoreError),
+}
+
+/// Turns one on for the operator.
+pub(crate) async fn suspend(
+    store: &impl SwitchAdmin,
+    organization: OrganizationId,
+    switch: Switch,
+    why: Option<&str>,
+) -> Result<Turned, Problem> {
+    let turned = store.turn_on(organization, &switch, reason(why)?).await;
+    if !turned.map_err(Problem::of(organization))? {
+        return Err(Problem::TooManySwitches);
     }
-    let turned = admin.0.switches.turn_on(tenant, role, switch, reason.as_deref()).await;
-    let Some(flipped) = turned.map_err(|error| fault(&error, tenant))? else {
-        return Err(invalid(
-            "As many kill switches are on as may be. Turn some off, or suspend a team or the organization.",
-        ));
-    };
-    changed(admin, tenant, switch, true);
-    Ok(json_of(&flipped))
+    Ok(Turned { organization, switch, on: true })
 }
 
-pub(super) async fn turn_off(
-    admin: &Admin,
+/// Turns one off for the operator.
+pub(crate) async fn resume(
+    store: &impl SwitchAdmin,
+    organization: OrganizationId,
+    switch: Switch,
+) -> Result<Turned, Problem> {
+    let turned = store.turn_off(organization, &switch).await;
+    turned.map_err(Problem::of(organization))?;
+    Ok(Turned { organization, switch, on: false })
+}
+
+impl Turned {
+    pub(crate) fn document(&self) -> Value {
+        let mut document = json!({"organization_id": self.organization, "suspended": self.on});
+        if self.switch != Switch::Organization
+            && let Some(fields) = document.as_object_mut()
+        {
+            fields.insert("scope".to_owned(), json!(self.switch.scope()));
+            fields.insert("scope_id".to_owned(), json!(self.switch.scope_id()));
+        }
+        document
+    }
+}
+
+/// Turns one on for a person of the organization, and returns it as it is then.
+pub(crate) async fn turn_on(
+    board: &dyn Switchboard,
     tenant: &Tenant,
     role: Role,
-    target: &Target,
-) -> Result<Value, Refusal> {
-    let Target::One(switch) = target else { return Err(Refusal::UnknownEndpoint) };
-    let turned = admin.0.switches.turn_off(tenant, role, switch).await;
-    turned.map_err(|error| fault(&error, tenant))?;
-    changed(admin, tenant, switch, false);
-    Ok(json_of_off(switch))
+    switch: &Switch,
+    why: Option<&str>,
+) -> Result<Flipped, NotTurned> {
+    let why = reason(why).map_err(|_| NotTurned::Reason)?;
+    let turned = board.turn_on(tenant, role, switch, why).await;
+    turned.map_err(NotTurned::Store)?.ok_or(NotTurned::TooMany)
 }
 
-/// The log is where it stands who has turned one off: its row is gone.
-fn changed(admin: &Admin, tenant: &Tenant, switch: &Switch, on: bool) {
-    let organization = tenant.organization_id();
-    tracing::info!(
-        organization_id = %organization,
-        user_id = tenant.user_id(),
-        scope = switch.scope().as_str(),
-        on,
-        "a kill switch was asked for"
-    );
-    (admin.0.changed)(organization);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn json_of(flipped: &Flipped) -> Value {
-    let Flipped { switch, reason, switched_by, switched_at } = flipped;
-    json!({
-        "object": "kill_switch",
-        "scope": switch.scope(),
-        "id": id_of(switch),
-        "on": true,
-        "reason": reason,
-        "switched_by": switched_by,
-        "switched_at": switched_at,
-    })
-}
-
-fn json_of_off(switch: &Switch) -> Value {
-    json!({"object": "kill_switch", "scope": switch.scope(), "id": id_of(switch), "on": false})
-}
-
-/// None for the whole organization, which is the caller's own.
-fn id_of(switch: &Switch) -> Option<Box<str>> {
-    (*switch != Switch::Organization).then(|| switch.scope_id())
+    #[test]
+    fn a_reason_is_a_text_that_postgres_takes_of_two_thousand_bytes_at_the_most() {
+        let (longest, too_long) = ("x".repeat(2_000), "x".repeat(2_001));
+        for fine in [None, Some(""), Some("a leaked key"), Some(&*longest)] {
+            assert_eq!(reason(fine), Ok(fine));
+        }
+        for wrong in [&*too_long, "a\0b"] {
+            assert_eq!(reason(Some(wrong)), Err(Input::Reason));
+        }
+    }
 }

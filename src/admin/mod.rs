@@ -1,176 +1,26 @@
-//! What an organization's own people set without the operator: so far its kill switches.
+//! The control plane: what can be set and seen of organizations, for the command and for HTTP alike.
 //!
-//! [`Admin`] is a service behind a [`TenantLayer`](crate::tenant::TenantLayer). The organization is the
-//! token's, always; the role is the token's or the membership's, read anew for each request. It is the
-//! store that decides what a role may do, by row security.
+//! One file for each resource. A function there checks what is asked, has a store do it
+//! ([`store::admin`](crate::store::admin), or a trait for an organization's own people), and returns an answer with the
+//! JSON document that machines get. A front reads requests, calls such a function, and renders: the command prints, and
+//! [`Admin`] answers over HTTP. So an input that one front refuses is refused by the other, too.
 //!
-//! | request | answer |
-//! |---|---|
-//! | `GET /admin/v1/kill-switches` | those that are on, and whether the operator or the policy suspends the organization |
-//! | `GET /admin/v1/kill-switches/organization`, `…/{team,user,key}/{id}` | whether this one is on |
-//! | `PUT` there, with `{"reason": "…"}` or nothing | turns it on; who and why of one that is on stay as they are |
-//! | `DELETE` there | turns it off, where it is on |
-//!
-//! A suspended organization is answered as any other: its owner must be able to take it back.
-//!
-#![doc = include_str!("../../docs/kill-switch.md")]
+//! Each front says in its own words what was refused (a `Problem`): the command names its options.
 
-mod kill_switches;
-#[cfg(test)]
-pub(crate) mod tests;
-mod turns;
+pub(crate) mod agreements;
+pub(crate) mod bills;
+pub(crate) mod books;
+pub(crate) mod budgets;
+pub(crate) mod credits;
+pub mod http;
+pub(crate) mod kill_switches;
+pub(crate) mod limits;
+pub(crate) mod organizations;
+pub(crate) mod places;
+pub(crate) mod policies;
+pub(crate) mod prices;
+pub(crate) mod problem;
+pub(crate) mod scoped;
+pub(crate) mod statements;
 
-use std::{
-    convert::Infallible,
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
-
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
-use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use serde_json::Value;
-use tokio::time::timeout;
-use tower_service::Service;
-
-use self::{kill_switches::Target, turns::Turns};
-use crate::{
-    admission::{self, TENANT_LAYER},
-    context::Tenant,
-    domain::{dialect::Dialect, ids::OrganizationId, role::Role, scope::Scope},
-    refusal::Refusal,
-    store::{PolicyStore, StoreError, Switchboard},
-};
-
-/// Answers an organization's own people. See the [module docs](self). Cheap to clone.
-#[derive(Clone)]
-pub struct Admin(Arc<Parts>);
-
-struct Parts {
-    policies: Arc<dyn PolicyStore>,
-    switches: Arc<dyn Switchboard>,
-    changed: Box<dyn Fn(OrganizationId) + Send + Sync>,
-    turns: Turns,
-}
-
-impl Admin {
-    const BODY_BYTES_MAX: usize = 16 * 1024;
-    const BODY_WAIT: Duration = Duration::from_secs(10);
-    /// When another of the organization's requests is likely to have ended.
-    const TURN_WAIT: Duration = Duration::from_secs(1);
-
-    /// Roles are read from `policies`, switches flipped in `switches`; then `changed` is told, so that
-    /// this process need not wait for the notice.
-    pub fn new(
-        policies: Arc<dyn PolicyStore>,
-        switches: Arc<dyn Switchboard>,
-        changed: impl Fn(OrganizationId) + Send + Sync + 'static,
-    ) -> Self {
-        let changed = Box::new(changed);
-        Self(Arc::new(Parts { policies, switches, changed, turns: Turns::default() }))
-    }
-
-    async fn answer<B>(&self, request: Request<B>) -> Result<Value, Refusal>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let Some(tenant) = Tenant::of(&request).cloned() else {
-            return Err(Refusal::Miswired(TENANT_LAYER));
-        };
-        let target = Target::read(request.uri().path())?;
-        // Nothing limits these requests further out, and calls of other organizations need connections.
-        let Some(_turn) = self.0.turns.take(tenant.organization_id()) else {
-            let what = "administrative requests at once";
-            let retry_after = Self::TURN_WAIT;
-            let scope = Scope::Organization;
-            return Err(Refusal::RateLimited { what, scope, models: None, retry_after });
-        };
-        let role = self.role(&tenant).await?;
-        match *request.method() {
-            Method::GET | Method::HEAD => kill_switches::show(self, &tenant, role, &target).await,
-            Method::PUT => {
-                let body = read(request.into_body()).await?;
-                kill_switches::turn_on(self, &tenant, role, &target, &body).await
-            }
-            Method::DELETE => kill_switches::turn_off(self, &tenant, role, &target).await,
-            _ => Err(Refusal::UnknownEndpoint),
-        }
-    }
-
-    /// Not the one that is cached: an owner of a minute ago may be none any more.
-    async fn role(&self, tenant: &Tenant) -> Result<Role, Refusal> {
-        let standing = self.0.policies.standing(tenant).await;
-        let standing = standing.map_err(|error| fault(&error, tenant))?;
-        standing.role.ok_or(Refusal::RoleNotAllowed)
-    }
-}
-
-async fn read<B>(body: B) -> Result<Bytes, Refusal>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let collected = Limited::new(body, Admin::BODY_BYTES_MAX).collect();
-    match timeout(Admin::BODY_WAIT, collected).await {
-        Err(_) => Err(Refusal::BodyTimedOut),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Refusal::BodyTooLarge(Admin::BODY_BYTES_MAX))
-        }
-        Ok(Err(_)) => Err(invalid("The request body broke off before its end. Send it again.")),
-    }
-}
-
-fn invalid(message: &'static str) -> Refusal {
-    Refusal::InvalidBody { field: None, message: message.into() }
-}
-
-fn fault(error: &StoreError, tenant: &Tenant) -> Refusal {
-    if matches!(error, StoreError::Forbidden) {
-        return Refusal::RoleNotAllowed;
-    }
-    admission::fault(error, tenant, None)
-}
-
-impl<B> Service<Request<B>> for Admin
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    // Boxed: this is no path that calls take.
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (admin, headers) = (self.clone(), request.headers().clone());
-        Box::pin(async move {
-            Ok(match admin.answer(request).await {
-                Ok(document) => {
-                    let mut answer = Response::new(Full::new(Bytes::from(document.to_string())));
-                    let headers = answer.headers_mut();
-                    headers
-                        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                    answer
-                }
-                Err(refusal) => refusal.respond(Dialect::OpenAi, &headers).map(Full::new),
-            })
-        })
-    }
-}
-
-impl fmt::Debug for Admin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Admin")
-    }
-}
+pub use self::http::Admin;

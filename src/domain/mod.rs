@@ -12,6 +12,7 @@ pub mod instant;
 pub mod json;
 pub mod output;
 pub(crate) mod percent;
+pub mod place;
 pub mod policy;
 pub mod price;
 pub mod price_bounds;

@@ -38,10 +38,7 @@ use crate::{
     client::HttpClient,
     domain::policy::AllowList,
     models::listing::Listing,
-    postgres::{
-        listen::{Heard, listen},
-        operator::Reconciliation,
-    },
+    postgres::listen::{Heard, listen},
     provider::{
         Router,
         upstream::{UpstreamConfig, UpstreamError},
@@ -49,7 +46,7 @@ use crate::{
     stack::{Stack, stack},
     store::{
         Journal, Ledger, Policies, PolicyStore, PriceStore, Prices, StoreError, StoreFuture,
-        Switchboard,
+        Switchboard, admin::Reconciliation,
     },
     tenant::{JwksOptions, KeySource, TenantLayer, Verifier, VerifierConfig, VerifierError},
 };

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::Upkeep;
-use crate::{clock::unix_seconds, postgres::operator::Reconciliation};
+use crate::{clock::unix_seconds, store::admin::Reconciliation};
 
 /// After a check there is a pause of so many times as long: however long the books are, a tenth of one connection's
 /// time goes into it.

@@ -120,7 +120,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{admin::tests::Board, context::Tenant, store::MemoryStore};
+    use crate::{admin::http::tests::Board, context::Tenant, store::MemoryStore};
 
     const ONE: OrganizationId = OrganizationId::new(Uuid::from_u128(1));
 

@@ -11,19 +11,22 @@ use tokio_postgres::Config as Connection;
 
 use super::{
     Stores, Upkeep,
+    addresses::Addresses,
     config::{self, ConfigError, Database},
-    installation::Addresses,
 };
 use crate::{
     postgres::{
-        Places, Pool, PoolConfig, PostgresStore, Prepared, Seal,
+        Operator, Places, Pool, PoolConfig, PostgresStore, Prepared, Seal,
         login::give_first_password,
         membership::{self, MembershipError},
         migrate::{self, Status},
-        operator::{Operator, Reconciliation},
         sealing::{self, SealingError},
     },
-    store::{StoreError, StoreFuture, coalesce::Options},
+    store::{
+        StoreError, StoreFuture,
+        admin::{BookAdmin, Reconciliation},
+        coalesce::Options,
+    },
 };
 
 /// The database cannot be used.
@@ -81,7 +84,7 @@ pub(super) fn causes(error: &StoreError) -> String {
 
 /// The stores in these databases, which take this seal where one is asked for. The main one must answer and be up to
 /// date; another one may be away.
-pub(super) async fn stores(
+pub(crate) async fn stores(
     addresses: &Addresses,
     settings: &Database,
     credit: &config::Credit,
@@ -138,7 +141,7 @@ pub(super) async fn kept_seal(admin_url: &str) -> Result<Option<Seal>, DatabaseE
 }
 
 /// Where changes are listened for.
-pub(super) fn listened(url: &str) -> Result<Connection, DatabaseError> {
+pub(crate) fn listened(url: &str) -> Result<Connection, DatabaseError> {
     parse(url)
 }
 

@@ -1,18 +1,18 @@
 //! All places of an installation, as the commands see them: the main database, the schemas of organizations in it,
 //! and further databases.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{
-    config::{Config, ConfigError},
+    addresses::Addresses,
+    config::Config,
     database::{DatabaseError, parse},
 };
 use crate::{
     postgres::{
-        Places, Pool, PoolConfig, Schema, Seal,
+        Operator, Places, Pool, PoolConfig, Schema, Seal,
         membership::{self, Membership},
         migrate::{self, Status},
-        operator::Operator,
         prove::{self, Proof, Scope},
         sealing::{self, Sealing, SealingError},
     },
@@ -20,32 +20,11 @@ use crate::{
 };
 
 /// What the main database is called among the places.
-pub(super) const MAIN: &str = "main";
-
-/// Where the databases are. With passwords: not for logs.
-#[derive(Clone)]
-pub(super) struct Addresses {
-    /// The database with the directory.
-    pub(super) main: String,
-    /// Further ones, by name.
-    pub(super) placements: BTreeMap<String, String>,
-}
-
-impl Addresses {
-    /// One database.
-    pub(super) const fn only(main: String) -> Self {
-        Self { main, placements: BTreeMap::new() }
-    }
-
-    /// Those of a configuration.
-    pub(super) fn of(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { main: config.database_url()?, placements: config.placement_urls()? })
-    }
-}
+pub(crate) const MAIN: &str = "main";
 
 /// The operator's side of these databases, of which the main one must be up to date. Where claims must be sealed,
 /// with a key that the main database keeps, if this user may read it, else with that of `named`.
-pub(super) async fn operator(
+pub(crate) async fn operator(
     addresses: &Addresses,
     named: Option<&Config>,
 ) -> Result<Operator, DatabaseError> {
@@ -88,12 +67,12 @@ async fn seal(
 }
 
 /// How many migrations each place lacked, the main database first.
-pub(super) type Applied = Vec<(String, usize)>;
+pub(crate) type Applied = Vec<(String, usize)>;
 
 /// Brings every place to this program's schema. Memberships are read from where they were, unless a source is
 /// named; in further databases from our own table always. Seals are asked for as they were, unless it is said how, and
 /// everywhere as in the main database.
-pub(super) async fn migrate(
+pub(crate) async fn migrate(
     addresses: &Addresses,
     named: Option<&Config>,
     membership: Option<Membership>,
@@ -129,7 +108,7 @@ pub(super) async fn migrate(
 
 /// Whether organizations are apart in each place, which must be up to date; the main database first. Seals as in
 /// [`operator`].
-pub(super) async fn prove(
+pub(crate) async fn prove(
     addresses: &Addresses,
     named: Option<&Config>,
     scope: Scope<'_>,

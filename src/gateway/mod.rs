@@ -1,20 +1,20 @@
-//! The ready-made server: configuration, telemetry, serving, shutdown, and the commands.
+//! The ready-made server: configuration, telemetry, serving, shutdown.
 //!
 //! It is built from nothing but the layers of this crate and a provider router; whoever wants
 //! another server takes the layers and writes their own.
 
+pub(crate) mod addresses;
 mod assemble;
 mod books;
 mod changes;
-pub mod cli;
 pub mod config;
 mod cors;
-mod database;
+pub(crate) mod database;
 pub mod dev;
 mod dev_tokens;
 mod dialect;
 mod front;
-mod installation;
+pub(crate) mod installation;
 pub mod issuer;
 mod metrics_list;
 mod observe;
@@ -23,7 +23,7 @@ mod request_id;
 mod route;
 mod routes;
 pub mod server;
-mod signals;
+pub(crate) mod signals;
 pub mod telemetry;
 
 pub use assemble::{Gateway, StartError, Stores, Upkeep};

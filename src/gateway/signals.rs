@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The signals of this process that mean "stop", from now on ours.
 #[derive(Debug)]
-pub(super) struct StopSignals {
+pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -20,7 +20,7 @@ impl StopSignals {
     ///
     /// # Errors
     /// The operating system refuses.
-    pub(super) fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -28,7 +28,7 @@ impl StopSignals {
     }
 
     /// A token that is cancelled by the first signal. The second one ends the process on the spot.
-    pub(super) fn watch(mut self) -> CancellationToken {
+    pub(crate) fn watch(mut self) -> CancellationToken {
         let stop = CancellationToken::new();
         let told = stop.clone();
         // Ends with the process: there is nothing to wait for.

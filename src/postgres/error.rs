@@ -26,6 +26,11 @@ impl PostgresError {
         error.source()?.downcast_ref()
     }
 
+    /// Whether it is a fault of Postgres with this SQLSTATE.
+    pub(super) fn is(error: &StoreError, sqlstate: &str) -> bool {
+        Self::of(error).and_then(Self::code).is_some_and(|code| code.code() == sqlstate)
+    }
+
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self { code: None, text: text.into() }
     }

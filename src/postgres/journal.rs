@@ -6,10 +6,9 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
-    ledger::millis,
     pool::Pool,
+    rows::{column, known, millis, own_claims, unexpected},
     statement::{Parameter, Statement},
-    store::{column, known, own_claims, unexpected},
 };
 use crate::{
     domain::{

@@ -12,9 +12,9 @@ use super::{
     declared::Memberships,
     error, migrate,
     pool::Pool,
+    rows::{column, unexpected},
     schema::Schema,
     statement::Statement,
-    store::{column, unexpected},
 };
 use crate::store::StoreError;
 

@@ -18,9 +18,9 @@ use super::{
     declared,
     error::{self, PostgresError},
     pool::Pool,
+    rows::column,
     schema::Schema,
     statement::Statement,
-    store::column,
     tls::Tls,
 };
 use crate::store::StoreError;

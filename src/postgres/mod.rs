@@ -5,11 +5,13 @@
 //! [`Door`]. Both ways take [`Statement`]s, whose texts are part of the program, and need one round trip. If the
 //! database accepts only sealed claims ([`sealing`]), both ways seal the claims with the pool's [`Seal`].
 
+mod admin;
 pub mod cluster;
 mod config;
 mod declared;
 mod door;
 mod error;
+mod expiry;
 mod hosts;
 mod journal;
 mod lease;
@@ -18,12 +20,12 @@ pub mod listen;
 pub mod login;
 pub mod membership;
 pub mod migrate;
-pub mod operator;
 pub mod places;
 mod policies;
 mod pool;
 mod prices;
 pub mod prove;
+mod rows;
 mod schema;
 mod seal;
 pub mod sealing;
@@ -33,10 +35,10 @@ mod switches;
 mod timeline;
 mod tls;
 
+pub use admin::Operator;
 pub use config::{PoolConfig, Prepared};
 pub use door::{Door, DoorRole, Step};
 pub use error::PostgresError;
-pub use operator::Operator;
 pub use places::{Place, Places};
 pub use pool::Pool;
 pub use schema::Schema;

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use tokio_postgres::{Row, types::Type};
 
 use super::{
+    rows::{column, known, unexpected},
     statement::Statement,
-    store::{PostgresStore, column, known, unexpected},
+    store::PostgresStore,
 };
 use crate::{
     context::Tenant,

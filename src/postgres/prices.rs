@@ -4,8 +4,9 @@ use tokio_postgres::{Row, types::Type};
 
 use super::{
     pool::Pool,
+    rows::{column, known, unexpected},
     statement::Statement,
-    store::{PostgresStore, column, known, unexpected},
+    store::PostgresStore,
 };
 use crate::{
     context::Tenant,

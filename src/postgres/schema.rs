@@ -13,9 +13,19 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::domain::ids::OrganizationId;
+use crate::domain::{ids::OrganizationId, place::Place};
 
 const SHARED: &str = "tollgate";
+
+impl Place {
+    /// The schema that the organization's rows are in there.
+    pub fn schema(&self, id: OrganizationId) -> Schema {
+        match self {
+            Self::Row | Self::Database(_) => Schema::SHARED,
+            Self::Schema => Schema::of(id),
+        }
+    }
+}
 
 /// The shared schema, or an organization's own. Cheap to clone; clones share the texts.
 #[derive(Clone, Default)]
@@ -40,7 +50,7 @@ impl Schema {
 
     /// The organization's own: `tollgate_` and the digits of its id.
     pub fn of(organization_id: OrganizationId) -> Self {
-        let name = format!("{SHARED}_{}", organization_id.as_uuid().simple());
+        let name = Place::schema_name(organization_id);
         Self(Some(Arc::new(Own { organization_id, name, texts: RwLock::default() })))
     }
 

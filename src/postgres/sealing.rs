@@ -11,10 +11,10 @@ use super::{
     error::{self, PostgresError},
     migrate,
     pool::Pool,
+    rows::column,
     schema::Schema,
     seal::Seal,
     statement::{Parameter, Quiet, Statement},
-    store::column,
 };
 use crate::store::StoreError;
 

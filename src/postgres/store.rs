@@ -2,9 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio_postgres::{Row, types::FromSql};
-
-use super::{door::Door, error::PostgresError, journal, ledger, pool::Pool};
+use super::{door::Door, journal, ledger, pool::Pool};
 use crate::{
     context::Tenant,
     domain::{
@@ -13,7 +11,7 @@ use crate::{
         ids::{OrganizationId, RequestId},
     },
     store::{
-        Journal, Ledger, StoreError, StoreFuture,
+        Journal, Ledger, StoreFuture,
         coalesce::{Asked, Batches, Coalescer, Ended, Options},
     },
 };
@@ -138,39 +136,6 @@ impl Batches for Statements {
     ) -> StoreFuture<'a, ()> {
         Box::pin(ledger::give_back(&self.0, organization, calls))
     }
-}
-
-/// A column of an answer. What does not fit is a fault between this program and its own SQL.
-pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, StoreError> {
-    row.try_get(index).map_err(|error| unexpected(&format!("column {index}: {error}")))
-}
-
-#[cold]
-pub(super) fn unexpected(what: &str) -> StoreError {
-    StoreError::Refused(
-        PostgresError::text(format!("an answer that nobody expects: {what}")).into(),
-    )
-}
-
-/// The codes that our own functions raise, as the faults they stand for.
-pub(super) fn known(error: StoreError) -> StoreError {
-    match PostgresError::of(&error).and_then(PostgresError::code) {
-        Some(code) if code.code() == "TG404" => StoreError::UnknownOrganization,
-        _ => error,
-    }
-}
-
-/// The claims of this program itself, where it acts for no person: in an organization, or in none.
-pub(super) fn own_claims(organization: Option<uuid::Uuid>, role: Option<&str>) -> String {
-    let mut claims = serde_json::Map::new();
-    claims.insert("sub".into(), "tollgate".into());
-    if let Some(organization) = organization {
-        claims.insert("organization_id".into(), organization.to_string().into());
-    }
-    if let Some(role) = role {
-        claims.insert("role_in_organization".into(), role.into());
-    }
-    serde_json::Value::Object(claims).to_string()
 }
 
 impl fmt::Debug for PostgresStore {

@@ -5,8 +5,9 @@ use tokio_postgres::{Row, error::SqlState, types::Type};
 use super::{
     door::{Door, DoorRole, Step},
     error::PostgresError,
+    rows::{column, known, own_claims, unexpected},
     statement::{Parameter, Statement},
-    store::{PostgresStore, column, known, own_claims, unexpected},
+    store::PostgresStore,
 };
 use crate::{
     context::Tenant,

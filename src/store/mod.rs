@@ -3,6 +3,7 @@
 //! The memory store is part of the product. It serves tests, benches, and single-process installations
 //! without money at stake. `postgres` implements the same traits; one behaviour suite runs over both.
 
+pub mod admin;
 mod agreements;
 mod cache;
 pub mod coalesce;
@@ -32,7 +33,8 @@ use crate::{
 };
 
 /// A store's answer. Boxed, which costs little beside the I/O behind it.
-pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+pub type StoreFuture<'a, T, E = StoreError> =
+    Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// The store could not answer. The client gets 503 without the detail; the layer logs it once.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use http_body_util::Full;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::kit::{Dev, Folder, done, json_of, question};
+use crate::kit::{Dev, Folder, done, json_of, question, run, stderr};
 
 #[tokio::test]
 async fn a_team_and_a_key_are_suspended_and_resumed_by_the_operator() {
@@ -55,5 +55,31 @@ async fn a_switch_is_turned_on_by_http_as_curl_sends_it() {
     let off = dev.send(request("DELETE", "")).await;
     assert!(off.status().is_success(), "{:?}", off.body());
     assert_eq!(dev.call(&me, &question(false)).await.0, 200);
+    dev.stop().await;
+}
+
+#[tokio::test]
+async fn a_reason_that_is_too_long_for_http_is_too_long_for_the_command() {
+    let folder = Folder::new();
+    let dev = Dev::start(folder.path()).await;
+    let (here, org) = (folder.path(), dev.organization());
+    let put = async |reason: &str| {
+        let request = Request::put(dev.url("/admin/v1/kill-switches/user/me"))
+            .header("authorization", format!("Bearer {}", dev.token("owner")))
+            .body(Full::from(json!({"reason": reason}).to_string()));
+        dev.send(request.unwrap()).await.status().as_u16()
+    };
+    let suspend = async |reason: &str| {
+        run(here, &["org", "suspend", org, "--user", "me", "--reason", reason]).await
+    };
+    let (longest, too_long) = ("x".repeat(2_000), "x".repeat(2_001));
+    assert_eq!(put(&too_long).await, 400);
+    let refused = suspend(&too_long).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(stderr(&refused), "error: the reason is a text of 2000 bytes at the most\n");
+    assert_eq!(done(here, &format!("org show {org}")).await["kill_switches"], json!([]));
+    assert_eq!(put(&longest).await, 200);
+    let suspended = suspend(&longest).await;
+    assert!(suspended.status.success(), "{}", stderr(&suspended));
     dev.stop().await;
 }

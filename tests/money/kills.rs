@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tollgate::gateway::config::Credit;
+use tollgate::store::admin::BookAdmin;
 use uuid::Uuid;
 
 use crate::{

@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tollgate::postgres::cluster::{Cluster, Options};
+use tollgate::store::admin::BookAdmin;
 
 use crate::{
     harness::{House, Org, RICH, Setup, cost, until},

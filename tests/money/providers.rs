@@ -2,6 +2,7 @@
 //! each of theirs ends and is settled once.
 
 use std::time::Duration;
+use tollgate::store::admin::BookAdmin;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{from_value, json};
 use tokio_postgres::Client;
 use tollgate::domain::{policy::Policy, role::Role, switch::Switch};
+use tollgate::store::admin::SwitchAdmin;
 use uuid::Uuid;
 
 use crate::harness::{Ask, BOTH, House, Org, RICH};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tollgate::{
     gateway::config::Credit,
     postgres::{Place, places::Mover},
+    store::admin::AgreementAdmin,
 };
 
 use crate::{

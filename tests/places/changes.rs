@@ -12,10 +12,10 @@ use tollgate::{
         scope::Scope,
         switch::Switch,
     },
-    postgres::{
-        Operator, Place,
-        operator::{Budgeted, CapChange, Limited, RateChange, RateChanges},
-        places::Step,
+    postgres::{Operator, Place, places::Step},
+    store::admin::{
+        AgreementAdmin, BudgetAdmin, Budgeted, CapChange, CreditAdmin, LimitAdmin, Limited,
+        PolicyAdmin, RateChange, RateChanges, SwitchAdmin,
     },
 };
 
@@ -61,7 +61,7 @@ async fn change_all(street: &Street, operator: &Operator, id: OrganizationId, at
     operator.set_role(id, &whoever, Role::Viewer).await.unwrap();
     operator.grant_credits(id, Credits::from_nanos(n.into()), Some(&whoever)).await.unwrap();
     operator.set_markup(id, n, None).await.unwrap();
-    operator.agree_prices(id, [&price()], None).await.unwrap();
+    operator.agree_prices(id, &[price()], None).await.unwrap();
     let budgeted = Budgeted { scope: Scope::User, scope_id: &whoever, window: Window::Day };
     operator.set_budget(id, budgeted, CapChange::To(1_000), CapChange::Keep).await.unwrap();
     let limited = Limited { scope: Scope::User, scope_id: &whoever, model_pattern: "*" };

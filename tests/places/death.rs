@@ -8,8 +8,9 @@ use tollgate::{
     domain::switch::Switch,
     postgres::{
         Place,
-        places::{MoveError, Mover, Standing, Step},
+        places::{MoveError, Mover, Step, Whereabouts},
     },
+    store::admin::{OrganizationAdmin, SwitchAdmin},
 };
 
 use crate::{
@@ -154,7 +155,7 @@ async fn until_it_has_moved_a_move_can_be_undone_and_then_only_finished() {
     ] {
         let has_moved = matches!(step, Step::Moved | Step::Removing);
         let left = if has_moved {
-            Standing {
+            Whereabouts {
                 place: to.clone(),
                 moving_to: None,
                 held_up: false,
@@ -162,18 +163,23 @@ async fn until_it_has_moved_a_move_can_be_undone_and_then_only_finished() {
             }
         } else {
             let held_up = step == Step::HeldUp;
-            Standing { place: from.clone(), moving_to: Some(to.clone()), held_up, moved_from: None }
+            Whereabouts {
+                place: from.clone(),
+                moving_to: Some(to.clone()),
+                held_up,
+                moved_from: None,
+            }
         };
         let dies = async || {
             let mut walk = Walk::begin(places.clone(), org.id, &to);
             walk.reaches(step).await;
             walk.dies().await;
-            assert_eq!(places.standing(org.id).await.unwrap(), left, "{step}");
+            assert_eq!(places.whereabouts(org.id).await.unwrap(), left, "{step}");
             let status = house.ask(&org, &Ask::chat()).await.status;
             assert_eq!(status, if left.held_up { 503 } else { 200 }, "{step}");
         };
         let at_rest = async |place: &Place| {
-            let standing = places.standing(org.id).await.unwrap();
+            let standing = places.whereabouts(org.id).await.unwrap();
             assert_eq!((&standing.place, standing.held_up), (place, false), "{step}");
             assert_eq!((standing.moving_to, standing.moved_from), (None, None), "{step}");
             let other = if *place == to { &from } else { &to };
@@ -184,7 +190,7 @@ async fn until_it_has_moved_a_move_can_be_undone_and_then_only_finished() {
         if has_moved {
             let refused = mover.abort(org.id).await;
             assert!(matches!(refused, Err(MoveError::Moved)), "{step}: {refused:?}");
-            assert_eq!(places.standing(org.id).await.unwrap(), left, "{step}");
+            assert_eq!(places.whereabouts(org.id).await.unwrap(), left, "{step}");
             // Run again, it has nothing to copy.
             assert_eq!(mover.move_to(org.id, &to).await.unwrap(), None, "{step}");
         } else {
@@ -219,7 +225,7 @@ async fn a_move_that_fails_in_its_last_write_is_undone_with_all_that_was_in_the_
     let unsure = walk.arrives().await.unwrap_err();
     assert!(matches!(unsure, MoveError::Unsure(_)), "{unsure}");
     other.batch_execute("rollback").await.unwrap();
-    let left = house.places.standing(org.id).await.unwrap();
+    let left = house.places.whereabouts(org.id).await.unwrap();
     assert_eq!((&left.place, left.held_up, &left.moving_to), (&Place::Schema, true, &Some(far())));
     assert_eq!(house.ask(&org, &Ask::chat()).await.status, 503);
 

@@ -10,6 +10,7 @@ use tollgate::{
         migrate,
         places::{MoveError, Mover},
     },
+    store::admin::{BookAdmin, CreditAdmin, OrganizationAdmin},
 };
 use uuid::Uuid;
 
@@ -46,7 +47,7 @@ async fn an_organization_climbs_the_ladder_and_comes_down_whole() {
         let copied = mover.move_to(id, &to).await.unwrap().unwrap();
         assert_eq!(usize::try_from(copied.rows.values().sum::<i64>()).unwrap(), before.len());
         assert_eq!(everything(&street, id, &to).await, before, "{to}");
-        let standing = street.operator().places().standing(id).await.unwrap();
+        let standing = street.operator().places().whereabouts(id).await.unwrap();
         assert_eq!(
             (standing.place, standing.moving_to, standing.moved_from),
             (to.clone(), None, None)
@@ -94,7 +95,7 @@ async fn whoever_writes_when_calls_are_held_up_is_waited_for_and_whoever_comes_t
     other.batch_execute("begin; select from tollgate.settings for update").await.unwrap();
     let mover = street.mover();
     let outcome = tokio::spawn(async move { mover.move_to(id, &Place::Schema).await });
-    until("calls are held up", async || places.standing(id).await.unwrap().held_up).await;
+    until("calls are held up", async || places.whereabouts(id).await.unwrap().held_up).await;
     early.batch_execute("commit").await.unwrap();
     let refused = late.batch_execute(&hold(id, 10)).await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "TG302", "{refused}");
@@ -104,7 +105,7 @@ async fn whoever_writes_when_calls_are_held_up_is_waited_for_and_whoever_comes_t
     let refused = late.batch_execute(&hold(id, 10)).await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "TG301", "{refused}");
     let there = street.operator().organization(id).await.unwrap();
-    assert_eq!((there.balance.held.nanos(), there.standing.place), (100, Place::Schema));
+    assert_eq!((there.balance.held.nanos(), there.whereabouts.place), (100, Place::Schema));
     assert_eq!(street.operator().books(id).await.unwrap().broken, Vec::<String>::new());
 }
 
@@ -117,7 +118,7 @@ async fn a_writer_that_does_not_end_lets_calls_go_on_where_they_were() {
     endless.batch_execute(&hold(id, 100)).await.unwrap();
     let given_up = mover.move_to(id, &far()).await.unwrap_err();
     assert!(matches!(&given_up, MoveError::Writers(pids) if pids.len() == 1), "{given_up}");
-    let standing = street.operator().places().standing(id).await.unwrap();
+    let standing = street.operator().places().whereabouts(id).await.unwrap();
     assert_eq!(
         (standing.place, standing.held_up, standing.moving_to),
         (Place::Row, false, Some(far()))
@@ -140,7 +141,7 @@ async fn a_writer_that_does_not_end_lets_calls_go_on_where_they_were() {
     assert_eq!(rows_in(&client, &schema, id).await, 0);
     mover.move_to(id, &Place::Schema).await.unwrap();
     let there = street.operator().organization(id).await.unwrap();
-    assert_eq!((there.balance.held.nanos(), there.standing.place), (100, Place::Schema));
+    assert_eq!((there.balance.held.nanos(), there.whereabouts.place), (100, Place::Schema));
     elsewhere.batch_execute("commit").await.unwrap();
 }
 
@@ -154,13 +155,13 @@ async fn a_database_that_is_the_main_one_by_another_name_is_no_place_to_go() {
     assert!(matches!(mover.move_to(id, &far()).await, Err(MoveError::Busy)));
     mover.move_to(id, &Place::Schema).await.unwrap_err();
     let there = street.operator().organization(id).await.unwrap();
-    assert_eq!((there.balance.posted.nanos(), there.standing.place), (1_000, Place::Row));
+    assert_eq!((there.balance.posted.nanos(), there.whereabouts.place), (1_000, Place::Row));
     // Undone where the name means another database.
     street.mover().abort(id).await.unwrap();
     street.mover().move_to(id, &Place::Schema).await.unwrap();
     assert!(matches!(mover.move_to(id, &far()).await, Err(MoveError::Busy)));
     let there = street.operator().organization(id).await.unwrap();
-    assert_eq!((there.balance.posted.nanos(), there.standing.place), (1_000, Place::Schema));
+    assert_eq!((there.balance.posted.nanos(), there.whereabouts.place), (1_000, Place::Schema));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,7 +270,7 @@ async fn a_copy_that_is_not_the_same_moves_nobody() {
             "{table}, {with}: {refused}"
         );
         // Calls go on where they were.
-        let standing = street.operator().places().standing(id).await.unwrap();
+        let standing = street.operator().places().whereabouts(id).await.unwrap();
         assert_eq!((standing.place, standing.held_up), (Place::Row, false), "{table}");
         assert_eq!(everything(&street, id, &Place::Row).await, before, "{table}");
         stop_meddling(&client).await;
@@ -293,12 +294,12 @@ async fn a_move_is_not_over_while_rows_are_left_in_the_old_place() {
         "{left}"
     );
     // It has moved all the same; what is to do yet is kept, and done by the next run.
-    let standing = street.operator().places().standing(id).await.unwrap();
+    let standing = street.operator().places().whereabouts(id).await.unwrap();
     assert_eq!((standing.place, standing.moved_from), (far(), Some(Place::Row)));
     assert_eq!(everything(&street, id, &far()).await, before);
     stop_meddling(&client).await;
     assert_eq!(mover.move_to(id, &far()).await.unwrap(), None);
-    let standing = street.operator().places().standing(id).await.unwrap();
+    let standing = street.operator().places().whereabouts(id).await.unwrap();
     assert_eq!((standing.place, standing.moved_from), (far(), None));
     // The directory's own row.
     let (client, schema) = street.look(id, &Place::Row).await;
@@ -317,7 +318,7 @@ async fn memberships_of_litellm_go_into_a_schema_and_into_no_further_database() 
     let new = OrganizationId::new(Uuid::now_v7());
     let refused = mover.create(new, "New", "UTC", &far()).await.unwrap_err();
     assert!(matches!(refused, MoveError::Memberships(_)), "{refused}");
-    let standing = street.operator().places().standing(id).await.unwrap();
+    let standing = street.operator().places().whereabouts(id).await.unwrap();
     assert_eq!((standing.place, standing.held_up), (Place::Row, false));
     mover.abort(id).await.unwrap();
     mover.move_to(id, &Place::Schema).await.unwrap().unwrap();

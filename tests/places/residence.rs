@@ -5,6 +5,7 @@ use tollgate::{
     domain::ids::OrganizationId,
     gateway::Stores,
     postgres::{Place, Schema, migrate},
+    store::admin::BookAdmin,
 };
 use uuid::Uuid;
 

@@ -6,6 +6,7 @@ use tollgate::{
         Place,
         places::{Mover, Step},
     },
+    store::admin::PolicyAdmin,
 };
 
 use crate::{
@@ -130,8 +131,10 @@ async fn a_hold_that_nobody_waits_for_is_given_back_where_it_has_gone() {
     client.reset();
     let mover = Mover::new(house.places.clone());
     let (outcome, ()) = tokio::join!(mover.move_to(org.id, &Place::Schema), async {
-        until("calls are held up", async || house.places.standing(org.id).await.unwrap().held_up)
-            .await;
+        until("calls are held up", async || {
+            house.places.whereabouts(org.id).await.unwrap().held_up
+        })
+        .await;
         stranger.batch_execute("rollback").await.unwrap();
     });
     outcome.unwrap();

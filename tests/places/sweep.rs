@@ -3,6 +3,7 @@
 use tollgate::{
     domain::{credits::Credits, ids::OrganizationId},
     postgres::{Place, Schema},
+    store::admin::{BookAdmin, CreditAdmin, OrganizationAdmin},
 };
 use uuid::Uuid;
 

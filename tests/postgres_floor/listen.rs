@@ -14,6 +14,7 @@ use tollgate::{
         cluster::testing,
         listen::{Heard, listen},
     },
+    store::admin::{PolicyAdmin, SwitchAdmin},
 };
 use uuid::Uuid;
 

@@ -39,7 +39,10 @@ use tollgate::{
         Prepared, Statement, Step,
         cluster::{Cluster, Options, testing},
     },
-    store::{Journal, Ledger, StoreError},
+    store::{
+        Journal, Ledger, StoreError,
+        admin::{CreditAdmin, OrganizationAdmin},
+    },
 };
 use uuid::Uuid;
 

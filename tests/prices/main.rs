@@ -33,7 +33,7 @@ use tollgate::{
         usage::Usage,
     },
     postgres::{Operator, Pool, PoolConfig, PostgresStore, cluster::testing},
-    store::{Journal, Ledger, PriceStore},
+    store::{Journal, Ledger, PriceStore, admin::CreditAdmin},
 };
 use uuid::Uuid;
 

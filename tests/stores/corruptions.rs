@@ -17,11 +17,11 @@ use tollgate::{
         scope::Scope,
         usage::Usage,
     },
-    postgres::{
-        Operator,
-        operator::{Budgeted, CapChange},
+    postgres::Operator,
+    store::{
+        Journal, Ledger,
+        admin::{BudgetAdmin, Budgeted, CapChange, CreditAdmin},
     },
-    store::{Journal, Ledger},
 };
 use uuid::Uuid;
 

@@ -20,11 +20,14 @@ use tollgate::{
     postgres::{
         Operator, Pool, PoolConfig, PostgresStore, Seal,
         cluster::testing,
-        operator::{Begins, Limited, RateChange, RateChanges},
         sealing::{self, Sealing},
     },
     store::{
         Balance, Journal, Ledger, MemoryStore, PolicyStore, PriceStore, StoreError, SwitchStore,
+        admin::{
+            AgreementAdmin, Begins, BookAdmin, CreditAdmin, LimitAdmin, Limited, OrganizationAdmin,
+            PolicyAdmin, RateChange, RateChanges, SwitchAdmin,
+        },
         coalesce::Options,
     },
 };
@@ -239,7 +242,7 @@ impl<const SEALED: bool> Fixture for On<SEALED> {
     }
     async fn try_grant(&self, id: OrganizationId, nanos: i64) -> Result<Balance, StoreError> {
         let granted = self.operator.grant_credits(id, Credits::from_nanos(nanos), None).await;
-        granted.map(|granted| granted.balance)
+        Ok(granted?.balance)
     }
     async fn set_policy(&self, id: OrganizationId, policy: Policy) {
         self.operator.set_policy(id, &policy).await.unwrap();

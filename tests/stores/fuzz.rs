@@ -27,7 +27,11 @@ use tollgate::{
         cluster::{Cluster, Options},
         migrate,
     },
-    store::{Journal, Ledger, StoreError, coalesce},
+    store::{
+        Journal, Ledger, StoreError,
+        admin::{BookAdmin, CreditAdmin, PolicyAdmin},
+        coalesce,
+    },
 };
 use uuid::Uuid;
 
@@ -218,7 +222,7 @@ impl Fuzz {
                     let reference = format!("top-up {}", dice.below(20));
                     let granted =
                         self.operator.grant_credits(id, Credits::from_nanos(100), Some(&reference));
-                    self.done(granted.await);
+                    self.done(granted.await.map_err(StoreError::from));
                 }
             }
         }

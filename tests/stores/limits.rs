@@ -13,8 +13,10 @@ use tollgate::{
         price::{ModelPrice, Tier},
         scope::Scope,
     },
-    postgres::operator::{Limited, RateChange, RateChanges, RateLimitError},
-    store::{PolicyStore, StoreError},
+    store::{
+        PolicyStore, StoreError,
+        admin::{LimitAdmin, Limited, RateChange, RateChanges, RateLimitError},
+    },
 };
 use uuid::Uuid;
 

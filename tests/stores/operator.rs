@@ -13,8 +13,13 @@ use tollgate::{
         price_file::built_in,
         scope::Scope,
     },
-    postgres::operator::{BudgetError, Budgeted, CapChange, PolicyError},
-    store::{Journal, Ledger, PriceStore, StoreError},
+    store::{
+        Journal, Ledger, PriceStore, StoreError,
+        admin::{
+            BudgetAdmin, BudgetError, Budgeted, CapChange, CreditAdmin, GrantError,
+            OrganizationAdmin, PolicyAdmin, PolicyError,
+        },
+    },
 };
 use uuid::Uuid;
 
@@ -29,13 +34,13 @@ async fn a_grant_is_made_once_for_one_reference() {
     let first = grant(100, Some("invoice 1")).await.unwrap();
     let again = grant(100, Some("invoice 1")).await.unwrap();
     assert_eq!((first.replayed, again.replayed, again.balance), (false, true, first.balance));
-    assert!(matches!(grant(101, Some("invoice 1")).await, Err(StoreError::Refused(_))));
-    assert!(matches!(grant(0, None).await, Err(StoreError::Refused(_))));
+    assert!(matches!(grant(101, Some("invoice 1")).await, Err(GrantError::OtherAmount)));
+    assert!(matches!(grant(0, None).await, Err(GrantError::Store(StoreError::Refused(_)))));
     grant(1, None).await.unwrap();
     assert_eq!(grant(1, None).await.unwrap().balance.posted.nanos(), 102);
     let nobody = OrganizationId::new(Uuid::now_v7());
     let unknown = f.operator.grant_credits(nobody, Credits::from_nanos(1), None).await;
-    assert!(matches!(unknown, Err(StoreError::UnknownOrganization)));
+    assert!(matches!(unknown, Err(GrantError::Store(StoreError::UnknownOrganization))));
 }
 
 #[tokio::test]

@@ -14,8 +14,12 @@ use tollgate::{
         price_review::Reason,
         usage::Usage,
     },
-    postgres::operator::{Begins, Import, ImportOptions},
-    store::{Journal, Ledger, PriceStore, Prices, StoreError},
+    store::{
+        Journal, Ledger, PriceStore, Prices, StoreError,
+        admin::{
+            AgreementAdmin, AgreementError, Begins, Import, ImportError, ImportOptions, PriceAdmin,
+        },
+    },
 };
 
 use crate::{
@@ -241,7 +245,7 @@ async fn nothing_begins_in_the_past() {
     let past: Moment = "2026-01-01".parse().unwrap();
     let options = ImportOptions { effective_from: Some(past.clone()), ..part() };
     let refused = f.operator.import_price_file(&file(&[price("a", 1)]), &options).await;
-    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ImportError::Past)), "{refused:?}");
     let agreed = f.operator.agree_prices(ann, &[price("a", 1)], Some(&past)).await;
     assert_eq!(agreed.unwrap(), Begins::Past);
     assert_eq!(f.operator.set_markup(ann, 1, Some(&past)).await.unwrap(), Begins::Past);
@@ -280,7 +284,7 @@ async fn an_agreed_price_takes_the_place_of_the_list_until_it_ends() {
     f.operator.agree_prices(id, &[price("a", 700)], Some(&hour)).await.unwrap();
     f.operator.set_markup(id, 1_000, Some(&hour)).await.unwrap();
     let twice = f.operator.agree_prices(id, &[price("a", 600)], Some(&hour)).await;
-    assert!(matches!(twice, Err(StoreError::Refused(_))), "{twice:?}");
+    assert!(matches!(twice, Err(AgreementError::SameMoment)), "{twice:?}");
     assert_eq!(million(&f, &ann, "a").await, Some(800));
     let then = f.operator.agreement(id, Some(hour.as_str())).await.unwrap();
     assert_eq!(then.markup_bps(), 1_000);
@@ -322,7 +326,7 @@ async fn what_is_agreed_is_nobody_elses_business() {
     assert!(f.store.agreement(&bob).await.unwrap().agreed().next().is_none());
     // The markup is bounded, and cannot be a rebate by accident.
     let beyond = f.operator.set_markup(ann.organization_id(), 1_000_001, None).await;
-    assert!(matches!(beyond, Err(StoreError::Refused(_))), "{beyond:?}");
+    assert!(matches!(beyond, Err(AgreementError::Store(StoreError::Refused(_)))), "{beyond:?}");
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ use tollgate::{
         price::{MARKUP_BPS_MAX, ModelPrice, Quote, Rates, Tier},
         usage::Usage,
     },
-    postgres::operator::{OtherPrices, Rebill, RebillWindow},
-    store::{Journal, Ledger, PriceStore},
+    store::{
+        Journal, Ledger, PriceStore,
+        admin::{AgreementAdmin, BillAdmin, BookAdmin, OtherPrices, Rebill, RebillWindow},
+    },
 };
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use tokio_postgres::Client;
-use tollgate::{domain::credits::Credits, store::Balance};
+use tollgate::{domain::credits::Credits, store::Balance, store::admin::BookAdmin};
 use uuid::Uuid;
 
 use crate::{

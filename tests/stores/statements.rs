@@ -11,11 +11,14 @@ use tollgate::{
         role::Role,
         statement::{Amounts, Line, Sums},
     },
-    postgres::{
-        Door, DoorRole, Statement,
-        operator::{AccountWindow, ImportOptions, OtherPrices, RebillWindow},
+    postgres::{Door, DoorRole, Statement},
+    store::{
+        Journal, Ledger, PriceStore,
+        admin::{
+            AccountAdmin, AccountWindow, BillAdmin, ImportOptions, OtherPrices, PriceAdmin,
+            RebillWindow,
+        },
     },
-    store::{Journal, Ledger, PriceStore},
 };
 use uuid::Uuid;
 

@@ -11,7 +11,10 @@ use tollgate::{
         migrate,
         sealing::{self, Sealing},
     },
-    store::{Journal, Ledger, PolicyStore},
+    store::{
+        Journal, Ledger, PolicyStore,
+        admin::{BookAdmin, CreditAdmin, OrganizationAdmin},
+    },
 };
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use tollgate::{
         dialect::Dialect,
         price::{ModelPrice, Tier},
     },
-    postgres::operator::{Begins, OtherPrices, RebillWindow},
+    store::admin::{AgreementAdmin, Begins, BillAdmin, BookAdmin, OtherPrices, RebillWindow},
 };
 
 use crate::harness::{Ask, BOTH, House, Org, RICH, price, until};

@@ -14,6 +14,7 @@ use tollgate::{
         issuer::Grant,
     },
     provider::mock::Served,
+    store::admin::{CreditAdmin, PolicyAdmin},
 };
 use uuid::Uuid;
 

@@ -12,7 +12,7 @@ use tollgate::{
         scope::Scope,
     },
     gateway::issuer::Grant,
-    postgres::operator::{Limited, RateChange, RateChanges},
+    store::admin::{LimitAdmin, Limited, RateChange, RateChanges},
 };
 use uuid::Uuid;
 

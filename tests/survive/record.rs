@@ -12,6 +12,7 @@ use tollgate::domain::{
     policy::{Disconnect, Keep, Policy},
     switch::Switch,
 };
+use tollgate::store::admin::SwitchAdmin;
 
 use crate::harness::{Ask, BOTH, Columns, House};
 use case::{Case, LATENCY, chunk, millis, provider_says, text};

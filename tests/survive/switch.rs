@@ -22,6 +22,7 @@ use tollgate::{
     },
     gateway::issuer::Grant,
     postgres::Seal,
+    store::admin::{PolicyAdmin, SwitchAdmin},
 };
 use uuid::Uuid;
 

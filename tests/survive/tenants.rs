@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tollgate::store::admin::PolicyAdmin;
 
 use crate::harness::{Ask, BOTH, House, Org, RICH, Setup, cost, logs};
 

@@ -370,7 +370,7 @@ pub(super) fn variable_of(key: &str) -> String {
 }
 
 /// The seal with the key at `reference`. `key` is the setting that refers to it.
-pub(in crate::gateway) fn seal_at(reference: &SecretRef, key: &str) -> Result<Seal, ConfigError> {
+pub(crate) fn seal_at(reference: &SecretRef, key: &str) -> Result<Seal, ConfigError> {
     let digits = Zeroizing::new(read(reference, key)?);
     Seal::from_hex(&digits).map_err(|error| ConfigError::Secret {
         key: key.to_owned(),

@@ -15,7 +15,8 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use check::{is_loopback, seal_at};
+pub(super) use check::is_loopback;
+pub(crate) use check::seal_at;
 pub use error::ConfigError;
 pub use sections::{
     Audit, Credit, Database, Identity, Limits, Log, LogFormat, Membership, Placement, Prepared,

@@ -19,6 +19,7 @@ use crate::{
     },
     gateway::config::Credit,
     postgres::cluster::testing,
+    store::admin::CreditAdmin,
 };
 
 /// Never waited for in full, unless it does not come.

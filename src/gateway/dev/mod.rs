@@ -14,14 +14,14 @@ use http::Uri;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::place::running_database;
+pub(crate) use self::place::running_database;
 use self::place::{DataDir, Kept, Mark};
 pub use self::summary::{Organization, Summary, Tokens};
 use super::{
     Gateway, StartError,
+    addresses::Addresses,
     config::{Config, Identity, Server, Upstream},
     database::{self, DatabaseError},
-    installation::Addresses,
     issuer::{DevIssuer, IssuerError, JWKS_PATH, TOKEN_PATH},
     server::{ListenError, Stopped, listen},
 };

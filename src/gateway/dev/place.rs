@@ -108,7 +108,7 @@ impl Drop for Mark {
 }
 
 /// The database of the `tollgate dev` that runs on this data folder, as its administrator.
-pub(in crate::gateway) fn running_database(data_dir: &Path) -> Option<String> {
+pub(crate) fn running_database(data_dir: &Path) -> Option<String> {
     #[derive(Deserialize)]
     struct Running {
         database_url: String,

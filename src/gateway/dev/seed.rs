@@ -7,9 +7,11 @@ use super::{DatabaseError, DevError, Organization, Tokens, place::DemoOrganizati
 use crate::{
     domain::{credits::Credits, price_file::built_in, role::Role},
     gateway::{
-        installation::{self, Addresses},
+        addresses::Addresses,
+        installation,
         issuer::{DevIssuer, Grant, IssuerError},
     },
+    store::admin::{CreditAdmin, PriceAdmin},
 };
 
 /// A hundred dollars: enough to play with, little enough to be used up by a test that tries.

@@ -17,7 +17,7 @@
 
 use tokio_postgres::{Client, Transaction};
 
-use super::{error, schema::Schema, statement::Statement, store::column};
+use super::{error, rows::column, schema::Schema, statement::Statement};
 use crate::store::StoreError;
 
 macro_rules! functions {

@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{Place, Standing, directory, lookups::Lookups, sweep::Turns};
+use super::{Place, Whereabouts, directory, lookups::Lookups, sweep::Turns};
 use crate::{
     domain::ids::OrganizationId,
     postgres::{Pool, PostgresError, PostgresStore, Sealed, error},
@@ -134,8 +134,8 @@ impl Places {
     ///
     /// # Errors
     /// [`UnknownOrganization`](StoreError::UnknownOrganization), or the main database is unavailable.
-    pub async fn standing(&self, id: OrganizationId) -> Result<Standing, StoreError> {
-        directory::standing(self.main().door(), id).await
+    pub async fn whereabouts(&self, id: OrganizationId) -> Result<Whereabouts, StoreError> {
+        directory::whereabouts(self.main().door(), id).await
     }
 
     /// The names of the further databases.

@@ -2,13 +2,13 @@
 
 use tokio_postgres::{Row, types::Type};
 
-use super::{Place, Standing};
+use super::{Place, Whereabouts};
 use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
         door::{Door, DoorRole},
+        rows::{column, own_claims, unexpected},
         statement::Statement,
-        store::{column, own_claims, unexpected},
     },
     store::StoreError,
 };
@@ -35,10 +35,13 @@ pub(super) async fn place_of(main: &Door, id: OrganizationId) -> Result<Option<P
 }
 
 /// The place of the organization, and the state of its move.
-pub(super) async fn standing(main: &Door, id: OrganizationId) -> Result<Standing, StoreError> {
+pub(super) async fn whereabouts(
+    main: &Door,
+    id: OrganizationId,
+) -> Result<Whereabouts, StoreError> {
     let claims = own_claims(None, Some(Role::Platform.as_str()));
     let rows = main.run(&claims, DoorRole::Platform, &STANDING, &[&id.as_uuid()]).await?;
-    Standing::read(rows.first().ok_or(StoreError::UnknownOrganization)?)
+    Whereabouts::read(rows.first().ok_or(StoreError::UnknownOrganization)?)
 }
 
 fn place(row: &Row, first: usize) -> Result<Place, StoreError> {

@@ -10,12 +10,15 @@ mod anywhere;
 mod directory;
 mod lookups;
 mod mover;
-mod place;
 mod prices;
 mod stores;
 mod strays;
 mod sweep;
 
 pub use anywhere::Places;
-pub use mover::{Copied, MoveError, Mover, Standing, Step};
-pub use place::{Place, UnknownPlace};
+pub use mover::Mover;
+
+pub use crate::{
+    domain::place::{Place, UnknownPlace},
+    store::admin::{Copied, MoveError, Step, Whereabouts},
+};

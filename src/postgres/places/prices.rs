@@ -8,7 +8,7 @@ use crate::{
     postgres::{
         PostgresStore, Statement,
         door::DoorRole,
-        store::{column, own_claims, unexpected},
+        rows::{column, own_claims, unexpected},
     },
     store::StoreError,
 };

@@ -11,7 +11,7 @@ use crate::{
         PostgresError, PostgresStore, Schema, Statement,
         door::DoorRole,
         prove::Proof,
-        store::{column, own_claims},
+        rows::{column, own_claims},
     },
     store::StoreError,
 };
@@ -55,9 +55,9 @@ impl Places {
         for row in store.door().run(&claims, DoorRole::Platform, &IN_USE, &[]).await? {
             let id = OrganizationId::new(column(&row, 0)?);
             if !residents.contains_key(&id) && self.is_at_rest(id).await? {
-                let standing = self.standing(id).await;
-                let where_it_is = match standing {
-                    Ok(standing) => format!("the directory says {}", standing.place),
+                let whereabouts = self.whereabouts(id).await;
+                let where_it_is = match whereabouts {
+                    Ok(whereabouts) => format!("the directory says {}", whereabouts.place),
                     Err(StoreError::UnknownOrganization) => {
                         "the directory has no such organization".into()
                     }

@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use tokio_postgres::Client;
 use tollgate::{
     domain::usage::Usage,
-    postgres::{Schema, migrate, operator::Reconciliation},
+    postgres::{Schema, migrate},
     provider::mock::Served,
+    store::admin::{BookAdmin, Reconciliation},
 };
 use uuid::Uuid;
 

@@ -37,6 +37,7 @@ use tollgate::{
         mock::{self, MockProvider},
         upstream::SecretRef,
     },
+    store::admin::{CreditAdmin, OrganizationAdmin, PolicyAdmin},
     store::coalesce::Options,
 };
 use uuid::Uuid;

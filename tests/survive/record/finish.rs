@@ -13,7 +13,7 @@ use tollgate::{
         policy::Policy,
         usage::Usage,
     },
-    store::{Journal, Ledger},
+    store::{Journal, Ledger, admin::BookAdmin},
 };
 
 use super::case::{Case, KEY, TEAM, now_ms};

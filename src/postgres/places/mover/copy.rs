@@ -5,12 +5,10 @@
 //! by its rows, or, if rows of the table never change, by their number. Ranges that differ are copied again and
 //! compared, in the same transaction as all other tables.
 
-use std::{collections::BTreeMap, time::Duration};
-
 use futures_util::future::{try_join, try_join_all};
 
 use super::{
-    MoveError,
+    Copied, MoveError,
     ranges::{self, Mark, Range},
     session::Session,
     tables::{self, Table},
@@ -37,17 +35,6 @@ struct Ahead<'a> {
     ranges: Vec<(Range<'a>, Option<Mark>)>,
     /// The range after the others: rows that have come since, and old rows of the new place after the last key.
     rest: Range<'a>,
-}
-
-/// How much was copied, and how long calls waited for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Copied {
-    /// The number of rows, by table.
-    pub rows: BTreeMap<String, i64>,
-    /// How many rows were copied while calls waited.
-    pub rows_held_up: i64,
-    /// How long calls waited.
-    pub held_up: Duration,
 }
 
 /// The tables of two places, which must be the same.

@@ -13,13 +13,12 @@
 //! security keeps a move from the rows of every other one.
 
 mod copy;
-mod error;
 mod ranges;
 mod session;
-mod standing;
 mod steps;
 mod tables;
 mod wait;
+mod whereabouts;
 
 use std::{fmt, sync::Arc};
 
@@ -27,8 +26,7 @@ use tokio_postgres::types::Type;
 
 use self::session::Session;
 pub(super) use self::steps::rows_left;
-pub use self::{copy::Copied, error::MoveError, standing::Standing};
-use super::{Place, Places};
+use super::{Copied, MoveError, Place, Places, Step, Whereabouts};
 use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
@@ -36,8 +34,8 @@ use crate::{
         door::DoorRole,
         membership::{self, Membership},
         migrate::{self, Status},
+        rows::{column, own_claims},
         sealing,
-        store::{column, own_claims},
     },
 };
 
@@ -56,24 +54,6 @@ const DROP_SCHEMA: &str = include_str!("../../sql/statements/places/drop_schema.
 pub struct Mover {
     places: Places,
     tell: Arc<dyn Fn(Step) + Send + Sync>,
-}
-
-/// The progress of a move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// The new place is made ready.
-    Preparing,
-    /// Long tables are copied; calls go on.
-    Copying,
-    /// Calls wait.
-    HeldUp,
-    /// Calls go on in the new place.
-    Moved,
-    /// Calls go on in the old place: the move is undone.
-    LetGo,
-    /// Rows that are no longer used are removed.
-    Removing,
 }
 
 impl Mover {
@@ -102,7 +82,7 @@ impl Mover {
         place: &Place,
     ) -> Result<bool, MoveError> {
         let main = self.directory(id, std::slice::from_ref(place)).await?;
-        match standing::in_directory(&main).await {
+        match whereabouts::in_directory(&main).await {
             Ok(_) => return Ok(false),
             Err(MoveError::UnknownOrganization) => {}
             Err(error) => return Err(error),
@@ -199,19 +179,6 @@ impl Mover {
 
 fn config(pool: &Pool) -> tokio_postgres::Config {
     pool.config().connection.clone()
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Preparing => "preparing the new place",
-            Self::Copying => "copying; calls go on",
-            Self::HeldUp => "calls are held up",
-            Self::Moved => "moved: calls go on in the new place",
-            Self::LetGo => "undone: calls go on in the old place",
-            Self::Removing => "removing what is left behind",
-        })
-    }
 }
 
 impl fmt::Debug for Mover {

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::{MoveError, session::Session, tables::Table};
 use crate::{
-    postgres::{Parameter, Statement, store::column},
+    postgres::{Parameter, Statement, rows::column},
     store::StoreError,
 };
 

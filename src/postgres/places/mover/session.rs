@@ -8,7 +8,7 @@ use super::MoveError;
 use crate::{
     domain::ids::OrganizationId,
     postgres::{
-        Parameter, Pool, Schema, Statement, error, migrate, statement::Quiet, store::own_claims,
+        Parameter, Pool, Schema, Statement, error, migrate, rows::own_claims, statement::Quiet,
     },
     store::StoreError,
 };

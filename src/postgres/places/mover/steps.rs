@@ -5,12 +5,12 @@ use std::time::Instant;
 use tokio_postgres::types::Type;
 
 use super::{
-    super::Place, Copied, DROP_SCHEMA, MoveError, Mover, Standing, Step, copy, session::Session,
-    standing, wait,
+    super::Place, Copied, DROP_SCHEMA, MoveError, Mover, Step, Whereabouts, copy, session::Session,
+    wait, whereabouts,
 };
 use crate::{
     domain::ids::OrganizationId,
-    postgres::{Pool, Statement, store::column},
+    postgres::{Pool, Statement, rows::column},
     store::StoreError,
 };
 
@@ -46,24 +46,24 @@ impl Mover {
         to: &Place,
     ) -> Result<Option<Copied>, MoveError> {
         self.store(id, to)?;
-        let (main, mut standing) = self.begin(id, Some(to)).await?;
-        self.clean_up(&main, &mut standing).await?;
-        match &standing.moving_to {
+        let (main, mut whereabouts) = self.begin(id, Some(to)).await?;
+        self.clean_up(&main, &mut whereabouts).await?;
+        match &whereabouts.moving_to {
             Some(other) if other != to => return Err(MoveError::OtherMove(other.clone())),
-            None if standing.place == *to => return Ok(None),
-            Some(_) | None => standing.moving_to = Some(to.clone()),
+            None if whereabouts.place == *to => return Ok(None),
+            Some(_) | None => whereabouts.moving_to = Some(to.clone()),
         }
-        standing::set(&main, &standing).await?;
+        whereabouts::set(&main, &whereabouts).await?;
         self.tell(Step::Preparing);
         self.prepare(id, to).await?;
         let ends = Ends {
-            from: self.session(id, &standing.place).await?,
+            from: self.session(id, &whereabouts.place).await?,
             to: self.session(id, to).await?,
         };
-        let copied = self.carry(&main, &ends, &mut standing, to).await?;
+        let copied = self.carry(&main, &ends, &mut whereabouts, to).await?;
         // Both sessions end here, because the removal needs their locks.
         drop(ends);
-        self.clean_up(&main, &mut standing).await?;
+        self.clean_up(&main, &mut whereabouts).await?;
         Ok(Some(copied))
     }
 
@@ -72,47 +72,48 @@ impl Mover {
     /// # Errors
     /// See [`MoveError`]. If only the new place is unavailable, calls go on all the same.
     pub async fn abort(&self, id: OrganizationId) -> Result<(), MoveError> {
-        let (main, mut standing) = self.begin(id, None).await?;
-        if standing.moved_from.is_some() {
+        let (main, mut whereabouts) = self.begin(id, None).await?;
+        if whereabouts.moved_from.is_some() {
             return Err(MoveError::Moved);
         }
-        let to = standing.moving_to.clone().ok_or(MoveError::NotMoving)?;
-        let from = self.session(id, &standing.place).await?;
-        self.let_go(&main, &from, &mut standing).await?;
+        let to = whereabouts.moving_to.clone().ok_or(MoveError::NotMoving)?;
+        let from = self.session(id, &whereabouts.place).await?;
+        self.let_go(&main, &from, &mut whereabouts).await?;
         self.tell(Step::Removing);
         drop(from);
         self.remove(id, &to).await?;
-        Ok(standing::set(&main, &Standing::at(standing.place)).await?)
+        Ok(whereabouts::set(&main, &Whereabouts::at(whereabouts.place)).await?)
     }
 
     async fn begin(
         &self,
         id: OrganizationId,
         to: Option<&Place>,
-    ) -> Result<(Session, Standing), MoveError> {
+    ) -> Result<(Session, Whereabouts), MoveError> {
         let before = Session::open(self.places.main().pool(), id).await?;
-        let Standing { place, moving_to, moved_from, .. } = standing::in_directory(&before).await?;
+        let Whereabouts { place, moving_to, moved_from, .. } =
+            whereabouts::in_directory(&before).await?;
         let others = [moving_to, moved_from, to.cloned()].into_iter().flatten();
         let places: Vec<_> = std::iter::once(place).chain(others).collect();
         let main = self.directory(id, &places).await?;
-        let standing = standing::in_directory(&main).await?;
-        Ok((main, standing))
+        let whereabouts = whereabouts::in_directory(&main).await?;
+        Ok((main, whereabouts))
     }
 
     async fn carry(
         &self,
         main: &Session,
         ends: &Ends,
-        standing: &mut Standing,
+        whereabouts: &mut Whereabouts,
         target: &Place,
     ) -> Result<Copied, MoveError> {
         let Ends { from, to } = ends;
         if *target != Place::Row {
             // An earlier attempt may have marked it as in use there, just before it could change the directory.
-            standing::set_elsewhere(to).await?;
+            whereabouts::set_elsewhere(to).await?;
         }
         // A program that died while calls were held up has left them held up.
-        self.let_go(main, from, standing).await?;
+        self.let_go(main, from, whereabouts).await?;
         take_over_self(from, to).await?;
         self.tell(Step::Copying);
         let tables = copy::tables(from, to).await?;
@@ -121,33 +122,35 @@ impl Mover {
 
         let begun = Instant::now();
         let copied = async {
-            hold_up(main, from, standing, target).await?;
+            hold_up(main, from, whereabouts, target).await?;
             self.tell(Step::HeldUp);
             wait::for_writers(from).await?;
             take_over_self(from, to).await?;
             let copied = copy.rest().await?;
             if *target != Place::Row {
-                standing::set_here(to, None).await?;
+                whereabouts::set_here(to, None).await?;
             }
-            if standing.place != Place::Row {
+            if whereabouts.place != Place::Row {
                 // Before the directory is changed: otherwise, if this program died here, gateways that still use the
                 // old place would read outdated rows there until the move is run again.
-                standing::set_elsewhere(from).await?;
+                whereabouts::set_elsewhere(from).await?;
             }
             Ok(copied)
         };
         let mut copied = match copied.await {
             Ok(copied) => copied,
             Err(error) => {
-                self.let_go(main, from, standing).await?;
+                self.let_go(main, from, whereabouts).await?;
                 return Err(error);
             }
         };
-        let moved =
-            Standing { moved_from: Some(standing.place.clone()), ..Standing::at(target.clone()) };
+        let moved = Whereabouts {
+            moved_from: Some(whereabouts.place.clone()),
+            ..Whereabouts::at(target.clone())
+        };
         // From here on calls never go on in the old place: even after an error, the directory may name the new one.
-        standing::set(main, &moved).await.map_err(MoveError::Unsure)?;
-        *standing = moved;
+        whereabouts::set(main, &moved).await.map_err(MoveError::Unsure)?;
+        *whereabouts = moved;
         copied.held_up = begun.elapsed();
         self.tell(Step::Moved);
         Ok(copied)
@@ -158,15 +161,15 @@ impl Mover {
         &self,
         main: &Session,
         from: &Session,
-        standing: &mut Standing,
+        whereabouts: &mut Whereabouts,
     ) -> Result<(), MoveError> {
-        let was_held_up = standing.held_up;
+        let was_held_up = whereabouts.held_up;
         let let_go = async {
-            if standing.place != Place::Row {
-                standing::set_here(from, None).await?;
+            if whereabouts.place != Place::Row {
+                whereabouts::set_here(from, None).await?;
             }
-            standing.held_up = false;
-            standing::set(main, standing).await
+            whereabouts.held_up = false;
+            whereabouts::set(main, whereabouts).await
         };
         let_go.await.map_err(MoveError::Unsure)?;
         if was_held_up {
@@ -176,11 +179,15 @@ impl Mover {
     }
 
     /// Removes the rows that the last move has left in the old place.
-    async fn clean_up(&self, main: &Session, standing: &mut Standing) -> Result<(), MoveError> {
-        let Some(old) = standing.moved_from.take() else { return Ok(()) };
+    async fn clean_up(
+        &self,
+        main: &Session,
+        whereabouts: &mut Whereabouts,
+    ) -> Result<(), MoveError> {
+        let Some(old) = whereabouts.moved_from.take() else { return Ok(()) };
         self.tell(Step::Removing);
         self.remove(main.id(), &old).await?;
-        Ok(standing::set(main, standing).await?)
+        Ok(whereabouts::set(main, whereabouts).await?)
     }
 
     /// Removes all rows of the organization from a place where it is not in use.
@@ -194,7 +201,7 @@ impl Mover {
             }
         }
         if *place != Place::Row {
-            standing::set_elsewhere(&session).await?;
+            whereabouts::set_elsewhere(&session).await?;
         }
         copy::empty(&session).await?;
         if let Some(row) = session.run(&ROWS_HERE, &[&id.as_uuid()]).await?.first() {
@@ -228,17 +235,17 @@ pub(in super::super) async fn rows_left(
 async fn hold_up(
     main: &Session,
     from: &Session,
-    standing: &mut Standing,
+    whereabouts: &mut Whereabouts,
     target: &Place,
 ) -> Result<(), StoreError> {
     // If the old place is not in the directory's schema, this only shows the state. So it is set there first, and
     // reset there last.
-    standing.held_up = true;
-    standing::set(main, standing).await?;
-    if standing.place == Place::Row {
+    whereabouts.held_up = true;
+    whereabouts::set(main, whereabouts).await?;
+    if whereabouts.place == Place::Row {
         return Ok(());
     }
-    standing::set_here(from, Some(target)).await
+    whereabouts::set_here(from, Some(target)).await
 }
 
 /// Copies the organization's own row: inserts it in `to`, or updates it there.

@@ -4,7 +4,7 @@ use tokio_postgres::Row;
 
 use super::{MoveError, session::Session};
 use crate::{
-    postgres::{Statement, store::column},
+    postgres::{Statement, rows::column},
     store::StoreError,
 };
 

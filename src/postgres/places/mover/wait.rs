@@ -7,7 +7,7 @@ use std::{
 
 use super::{MoveError, session::Session};
 use crate::{
-    postgres::{Statement, store::column},
+    postgres::{Statement, rows::column},
     store::StoreError,
 };
 

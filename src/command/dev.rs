@@ -1,0 +1,68 @@
+//! `tollgate dev`.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{Failure, output::Output};
+use crate::gateway::{
+    config::{Config, Log, LogFormat},
+    dev::{Dev, DevOptions},
+    signals::StopSignals,
+    telemetry,
+};
+
+/// Where `tollgate dev` listens unless it is told otherwise.
+pub(super) const DEV_LISTEN: &str = "127.0.0.1:8080";
+/// Where `tollgate dev` keeps its data unless it is told otherwise.
+pub(super) const DEV_DATA_DIR: &str = ".tollgate";
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// Where the gateway listens; port 0 is a free one
+    #[arg(long, default_value = DEV_LISTEN, value_name = "ADDRESS")]
+    pub(super) listen: SocketAddr,
+    /// Where everything is kept
+    #[arg(long, default_value = DEV_DATA_DIR, value_name = "DIR")]
+    pub(super) data_dir: PathBuf,
+    /// A provider instead of the mock, for example `http://127.0.0.1:11434`
+    #[arg(long, value_name = "URL")]
+    pub(super) upstream: Option<String>,
+    /// A database instead of a private one, as its administrator
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// One JSON line on standard output when ready, and JSON logs on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) async fn run(args: DevArgs) -> Result<ExitCode, Failure> {
+    let Config { log, .. } = Config::load(None, Config::environment())?;
+    let format = if args.json { LogFormat::Json } else { log.format };
+    telemetry::log_to_stderr(&Log { format, ..log })?;
+    let stop = StopSignals::install()?.watch();
+    let options = DevOptions {
+        listen: args.listen,
+        data_dir: args.data_dir,
+        upstream: args.upstream,
+        database_url: args.database_url,
+    };
+    let dev = tokio::select! {
+        started = Dev::start(&options) => started?,
+        // Dropped half started, it takes with it what it had started.
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    };
+    let summary = dev.summary().clone();
+    let output = Output::new(args.json);
+    // Written once it serves: who reads the line may call at once.
+    let (stopped, said) = tokio::join!(dev.run(stop.clone()), async {
+        let said = output.result(&summary, &summary);
+        if said.is_err() {
+            stop.cancel();
+        }
+        said
+    });
+    stopped?;
+    said?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,105 @@
+//! `tollgate migrate`: brings every place to this program's schema.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    Failure,
+    operator::{Operator, databases},
+    output::Output,
+};
+use crate::{
+    gateway::{
+        config::{Config, seal_at},
+        installation::{self, MAIN},
+    },
+    postgres::{Seal, membership::Membership, sealing::Sealing},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Where memberships are read from: tollgate or litellm; else what --config says, else as it was
+    #[arg(long, env = "TOLLGATE_DATABASE__MEMBERSHIP", value_name = "SOURCE")]
+    pub(super) membership: Option<Membership>,
+    /// Lets the database take claims only under a seal with the key at this reference, `env:NAME` or `file:/path`; once
+    /// for each key that is in use. Without it the key that --config names is accepted beside the others
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "unseal")]
+    pub(super) seal_key: Vec<String>,
+    /// Lets the database take claims without a seal again
+    #[arg(long)]
+    pub(super) unseal: bool,
+    #[command(flatten)]
+    pub(super) operator: Operator,
+}
+
+pub(super) async fn run(args: MigrateArgs) -> Result<ExitCode, Failure> {
+    let MigrateArgs { membership, seal_key, unseal, operator: named } = args;
+    let (addresses, config) = databases(&named)?;
+    let membership =
+        membership.or_else(|| config.as_ref().map(|config| config.database.membership.into()));
+    let sealing = if unseal { Some(Sealing::Off) } else { sealing(&seal_key, config.as_ref())? };
+    let named_file = config.as_ref();
+    let applied =
+        installation::migrate(&addresses, named_file, membership, sealing.as_ref()).await?;
+    let texts: Vec<_> = applied
+        .iter()
+        .map(|(place, applied)| {
+            let schema = if place == MAIN { "The schema" } else { place };
+            match applied {
+                0 => format!("{schema} is up to date."),
+                some => format!("{some} migrations were applied. {schema} is up to date."),
+            }
+        })
+        .collect();
+    let mut text = texts.join("\n");
+    // Null where nothing was changed about it.
+    let sealed = sealing.as_ref().map(|sealing| !matches!(sealing, Sealing::Off));
+    if let Some(sealing) = &sealing {
+        text.push_str(&text_of_sealing(sealing));
+    }
+    let main = applied.first().map_or(0, |(_, applied)| *applied);
+    let places: Vec<_> = applied
+        .iter()
+        .map(|(place, applied)| json!({"place": place, "applied": applied}))
+        .collect();
+    let document = json!({"ok": true, "applied": main, "sealed": sealed, "places": places});
+    Output::new(named.json).result(text, &document)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is to change about seals: the keys that were named become all there are; the one that the configuration names
+/// is one of them, because a migration that runs with each deployment must not end a change of keys.
+fn sealing(named: &[String], config: Option<&Config>) -> Result<Option<Sealing>, Failure> {
+    if named.is_empty() {
+        let seal = match config {
+            Some(config) => config.seal()?,
+            None => Config::load(None, Config::environment().into_iter().filter(is_key))?.seal()?,
+        };
+        return Ok(seal.map(Sealing::Also));
+    }
+    let seal = |reference: &String| -> Result<Seal, Failure> {
+        // Parsed here and not by the command line, which would repeat what is none: it may be the key.
+        Ok(seal_at(&reference.parse()?, "--seal-key")?)
+    };
+    Ok(Some(Sealing::Only(named.iter().map(seal).collect::<Result<_, _>>()?)))
+}
+
+/// Whether this variable stands for the key in a configuration; others are of no concern here.
+fn is_key((name, _): &(String, String)) -> bool {
+    name == "TOLLGATE_DATABASE__SEAL_KEY"
+}
+
+fn text_of_sealing(sealing: &Sealing) -> String {
+    match sealing {
+        Sealing::Off => "\nClaims need no seal.".to_owned(),
+        Sealing::Also(seal) => {
+            format!("\nClaims must be sealed; the key {} is accepted.", seal.key_id())
+        }
+        Sealing::Only(seals) => {
+            let ids: Vec<_> = seals.iter().map(Seal::key_id).collect();
+            format!("\nClaims must be sealed, and no keys are accepted but {}.", ids.join(", "))
+        }
+    }
+}

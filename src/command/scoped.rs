@@ -1,0 +1,52 @@
+//! Whose limit or budget a command is about.
+
+use clap::Args;
+
+use crate::{
+    admin::{
+        problem::ScopeFault,
+        scoped::{self, Which},
+    },
+    domain::{ids::OrganizationId, scope::Scope},
+};
+
+/// A scope of an organization, and which one of it.
+#[derive(Debug, Args)]
+pub(super) struct Scoped {
+    /// Of which organization
+    #[arg(long, value_name = "ID")]
+    org: OrganizationId,
+    /// organization, team, user or key
+    #[arg(long)]
+    scope: Scope,
+    /// Which team, key (their UUID) or user (the token's `sub`)
+    #[arg(long, value_name = "WHICH", conflicts_with = "each")]
+    id: Option<String>,
+    /// Each team, user or key on its own that has none of its own
+    #[arg(long)]
+    each: bool,
+}
+
+impl Scoped {
+    pub(super) fn read(&self) -> Result<scoped::Scoped, ScopeFault> {
+        let which = match (self.id.as_deref(), self.each) {
+            (Some(id), _) => Which::One(id),
+            (None, true) => Which::Each,
+            (None, false) => Which::Unnamed,
+        };
+        scoped::Scoped::new(self.org, self.scope, which)
+    }
+}
+
+/// Whose it is, for people.
+pub(super) fn whose(scope: Scope, scope_id: &str) -> String {
+    match (scope, scope_id) {
+        (Scope::Organization, _) => "The organization".to_owned(),
+        (scope, Scope::EACH) => format!("Each {scope}"),
+        (scope, id) => {
+            let mut name = scope.to_string();
+            name.get_mut(..1).map(str::make_ascii_uppercase);
+            format!("{name} {id}")
+        }
+    }
+}

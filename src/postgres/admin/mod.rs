@@ -1,0 +1,134 @@
+//! `store::admin` on Postgres: what an operator may do with organizations, one file for each resource.
+//!
+//! Everything goes through the door as `tollgate_platform`, so the connection may be the
+//! administrator's or `tollgate_login`'s; and to the place where the organization is.
+
+mod account;
+mod agreements;
+mod books;
+mod budgets;
+mod credits;
+mod limits;
+mod organizations;
+mod places;
+mod policies;
+mod prices;
+mod rebill;
+mod switches;
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use super::{
+    door::DoorRole,
+    places::Places,
+    pool::Pool,
+    rows::{column, known, own_claims},
+    statement::{Parameter, Statement},
+};
+use crate::{
+    domain::{credits::Credits, ids::OrganizationId, role::Role},
+    store::{Balance, StoreError},
+};
+
+/// Reading all of an organization's books takes longer than a call may.
+const STATEMENT_MAX: Duration = Duration::from_mins(5);
+
+/// The operator of an installation on Postgres. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    places: Places,
+}
+
+impl Operator {
+    /// An operator on this pool, for all organizations in its database.
+    pub fn new(pool: Pool) -> Self {
+        Self::over(Places::new(pool, [], Places::WAIT_MAX))
+    }
+
+    /// An operator on a connection of its own beside this pool, made when it is needed: it may take its time, five
+    /// minutes for a statement, and no call waits for it.
+    ///
+    /// # Errors
+    /// As [`Pool::connect`].
+    pub fn beside(pool: &Pool) -> Result<Self, StoreError> {
+        Ok(Self::new(pool.beside(STATEMENT_MAX)?))
+    }
+
+    /// As [`beside`](Self::beside), in all places.
+    ///
+    /// # Errors
+    /// As [`beside`](Self::beside), or the main database is away.
+    pub async fn beside_all(places: &Places) -> Result<Self, StoreError> {
+        let beside = places.beside(STATEMENT_MAX)?;
+        beside.read().await?;
+        Ok(Self::over(beside))
+    }
+
+    /// An operator of these places.
+    pub const fn over(places: Places) -> Self {
+        Self { places }
+    }
+
+    /// The places.
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The rows that a statement gives that gives some wherever the organization is, and none elsewhere.
+    async fn run(
+        &self,
+        id: OrganizationId,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows(id, statement, parameters, true).await
+    }
+
+    /// The rows that a statement gives in the organization's place, if any.
+    async fn any(
+        &self,
+        id: OrganizationId,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows(id, statement, parameters, false).await
+    }
+
+    async fn rows(
+        &self,
+        id: OrganizationId,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+        some: bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        let claims = &claims(id);
+        let rows = self.places.ask(id, move |store| {
+            Box::pin(async move {
+                let door = store.door();
+                let rows = door.run(claims, DoorRole::Platform, statement, parameters).await;
+                let rows = rows.map_err(known)?;
+                if some && rows.is_empty() {
+                    return Err(StoreError::UnknownOrganization);
+                }
+                Ok(rows)
+            })
+        });
+        rows.await
+    }
+}
+
+fn claims(id: OrganizationId) -> String {
+    own_claims(Some(id.as_uuid()), Some(Role::Platform.as_str()))
+}
+
+/// Every statement here answers with one row if the organization is in the database.
+fn one(rows: &[Row]) -> Result<&Row, StoreError> {
+    rows.first().ok_or(StoreError::UnknownOrganization)
+}
+
+fn balance(row: &Row, first: usize) -> Result<Balance, StoreError> {
+    let figure = |index: usize| column(row, first.saturating_add(index)).map(Credits::from_nanos);
+    Ok(Balance { posted: figure(0)?, held: figure(1)?, debt: figure(2)? })
+}
