@@ -1,5 +1,7 @@
 //! Pages list what there is.
 
+use tollgate::domain::endpoint::Endpoint;
+
 /// The words between backticks in a text.
 fn words(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
@@ -24,13 +26,15 @@ fn the_page_of_paths_lists_every_path_that_is_served() {
     let source = include_str!("../../src/gateway/route.rs");
     let (_, of) = source.split_once("fn of(path").unwrap();
     let (of, _) = of.split_once("\n    }\n").unwrap();
-    let page = include_str!("../../docs/http.md");
-    for path in of.split('"').skip(1).step_by(2) {
-        // Below the kill switches each has its scope; its page has the table.
-        let listed = page.contains(path)
-            || include_str!("../../docs/kill-switch.md").contains(
-                path.trim_end_matches("{id}").trim_end_matches('/').rsplit('/').next().unwrap(),
-            );
+    let calls = Endpoint::ALL.iter().map(|endpoint| endpoint.spec().path);
+    let [http, switches] =
+        [include_str!("../../docs/http.md"), include_str!("../../docs/kill-switch.md")];
+    for path in of.split('"').skip(1).step_by(2).chain(calls) {
+        // The page of the kill switch has a row for its scopes.
+        let scope = path
+            .strip_prefix("/admin/v1/kill-switches/")
+            .map(|rest| rest.trim_end_matches("/{id}"));
+        let listed = http.contains(path) || scope.is_some_and(|scope| switches.contains(scope));
         assert!(listed, "docs/http.md does not list {path}");
     }
 }

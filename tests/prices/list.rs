@@ -1,5 +1,6 @@
 //! List prices and agreements.
 
+use serde_json::json;
 use tollgate::domain::usage::Usage;
 
 use crate::{Desk, own, text};
@@ -52,6 +53,49 @@ async fn the_prices_that_come_with_the_program_are_a_beginning() {
     assert!(taken["added"].as_u64().unwrap() > 1_690);
     let shown = desk.json("prices show --model gpt-4o-mini");
     assert_eq!(shown["prices"][0]["provider"].as_str(), Some("openai"));
+}
+
+#[tokio::test]
+async fn an_entry_of_litellms_list_that_cannot_be_meant_is_left_out_and_named() {
+    let desk = Desk::open().await;
+    let before = desk.file("prices.json", &own(&[("small", "0.15", "0.6"), ("large", "3", "15")]));
+    desk.json(&format!("prices import {before}"));
+    let chat = |input: &str, output: &str| json!({"mode": "chat", "input_cost_per_token": input, "output_cost_per_token": output});
+    let mut list = json!({
+        "small": chat("1.5e-07", "6.01e-06"),
+        "large": chat("3.1000000000000002e-06", "1.6e-05"),
+        "new": chat("1e-06", "2e-06"), "newer": chat("1e-06", "2e-06"),
+        "bad": chat("cheap", "1e-06"), "feed": chat("1e-06", "1e-06"),
+    });
+    list["feed"]["some_new_fee"] = json!(0.01);
+    let file = desk.file("litellm.json", &list.to_string());
+    let taken = desk.json(&format!("prices import {file}"));
+    let models = |kind: &str| -> Vec<String> {
+        let entries = taken[kind].as_array().unwrap().iter();
+        let mut models: Vec<_> =
+            entries.map(|entry| entry["model"].as_str().unwrap().to_owned()).collect();
+        models.sort();
+        models.dedup();
+        models
+    };
+    assert_eq!(taken["added"], 3, "{taken}");
+    assert_eq!(
+        (models("left_out"), models("skipped")),
+        (vec!["small".into()], vec!["bad".into(), "feed".into()])
+    );
+    let reasons = taken.to_string();
+    for reason in ["jumps from 0.6 to 6.01", "not a number", "not metered here: some_new_fee"] {
+        assert!(reasons.contains(reason), "{taken}");
+    }
+    let text = desk.run(&format!("prices import {file} --dry-run"));
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("small: output jumps") && text.contains("feed: "), "{text}");
+    let now = desk.json("prices show --model small");
+    assert!(now.to_string().contains("600000000"), "the price in force stays: {now}");
+    // All of them in the wrong unit are a mistake as a whole.
+    let list = json!({"small": chat("1.5e-05", "6e-05"), "large": chat("3e-04", "9e-04")});
+    let file = desk.file("unit.json", &list.to_string());
+    assert_eq!(desk.refused(&format!("prices import {file}"))["ok"], false);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::{
     admin::prices,
     command::{Failure, operator::begin, output::Output},
     domain::{
-        price_file::{PriceFile, PriceFileError, built_in},
+        price_file::{Format, PriceFile, PriceFileError, built_in},
         price_review::{Change, Review},
     },
     store::admin::{Import, ImportOptions},
@@ -18,9 +18,13 @@ const SHOWN_MAX: usize = 20;
 
 pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
     let output = Output::new(args.operator.json);
-    let parsed = match &args.file {
-        None => Ok(Cow::Borrowed(built_in())),
-        Some(file) => prices::read(&read(file)?, args.from).map(Cow::Owned),
+    let (parsed, format) = match &args.file {
+        None => (Ok(Cow::Borrowed(built_in())), Format::LiteLlm),
+        Some(file) => {
+            let text = read(file)?;
+            let format = args.from.unwrap_or_else(|| Format::of(&text));
+            (prices::read(&text, Some(format)).map(Cow::Owned), format)
+        }
     };
     let file = match parsed {
         Ok(file) => file,
@@ -31,6 +35,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
         effective_from: args.effective_from,
         accept_jumps: args.accept_jumps,
         part: args.partial,
+        leave_out: format == Format::LiteLlm,
         dry_run: args.dry_run,
     };
     let import = prices::import(&store, &file, &options).await?;

@@ -67,6 +67,9 @@ impl PriceAdmin for Operator {
                     let in_use = self.models_in_use(&dropped).await?;
                     review.object_to_missing(&in_use, options.part);
                 }
+                if options.leave_out {
+                    review.leave_out();
+                }
                 if options.dry_run || !review.objections.is_empty() {
                     return Ok(Import { review, added: None });
                 }

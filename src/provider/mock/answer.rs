@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::{
     MockProvider, anthropic,
-    ask::{Ask, BadField},
+    ask::BadField,
     body::{MockBody, Script},
     endpoint::Answers,
     openai,
     options::{BreakAfter, Garbage, Hang, Malformed, Options},
     plan::Plan,
+    read,
     served::Entry,
     step::Step,
     stream::Stream,
@@ -83,7 +84,7 @@ impl MockProvider {
         if let Some(status) = options.status {
             return failure(dialect, status, &options, request_id);
         }
-        let ask = match Ask::read(endpoint, &body) {
+        let ask = match read::read(endpoint, &body) {
             Ok(ask) => ask,
             Err(bad) => return bad.answer(dialect, request_id),
         };
@@ -142,7 +143,7 @@ impl BadField {
 }
 
 fn success(plan: Plan, mut entry: Entry) -> Response<MockBody> {
-    let stream = plan.ask.stream;
+    let stream = Answers::of(plan.ask.endpoint).stream.filter(|_| plan.ask.stream);
     let split = plan.options.split;
     let content_type = match (plan.options.garbage, stream) {
         (Some(Garbage::Html), _) => "text/html; charset=utf-8",

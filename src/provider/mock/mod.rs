@@ -55,6 +55,7 @@ mod endpoint;
 mod openai;
 mod options;
 mod plan;
+mod read;
 #[cfg(feature = "server")]
 mod serve;
 mod served;

@@ -2,7 +2,6 @@
 
 use super::{
     ask::Ask,
-    endpoint::Answers,
     options::{Malformed, Options, Reported},
 };
 
@@ -60,7 +59,7 @@ impl Plan {
         let cap = ask.output_cap.filter(|_| !options.endless);
         let each = cap.map_or(wanted, |cap| wanted.min(cap));
         let reasoning = options.reasoning_tokens.min(each);
-        let reported = options.usage.unwrap_or(Answers::of(ask.endpoint).reported);
+        let reported = options.usage.unwrap_or(ask.reported);
         Ok(Self {
             id: request_id.unwrap_or("mock").to_owned(),
             input,

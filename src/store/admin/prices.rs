@@ -19,6 +19,8 @@ pub struct ImportOptions {
     pub accept_jumps: bool,
     /// The file is not the whole list: models that it does not name are nothing to it.
     pub part: bool,
+    /// The list is other people's, in which some entry is always wrong: such entries are left out.
+    pub leave_out: bool,
     /// Only look.
     pub dry_run: bool,
 }

@@ -42,7 +42,7 @@ fn read(body: &Value, ask: &mut Ask) -> Result<(), BadField> {
     if best_of < ask.answers || best_of > BEST_OF_MAX.max(ask.answers) {
         return Err(BadField("best_of", "must be from n to 20"));
     }
-    if best_of > ask.answers && ask.stream.is_some() {
+    if best_of > ask.answers && ask.stream {
         return Err(BadField("best_of", "cannot be streamed"));
     }
     if flag(body.get("echo")) {
