@@ -85,6 +85,9 @@ pub(super) struct DevArgs {
     /// A database instead of a private one, as its administrator
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(super) database_url: Option<String>,
+    /// Without Postgres: everything in memory and lost at the end. No database and no data folder is used
+    #[arg(long)]
+    pub(super) in_memory: bool,
     /// One JSON line on standard output when ready, and JSON logs on standard error
     #[arg(long)]
     pub(super) json: bool,

@@ -20,6 +20,7 @@ pub(super) async fn run(args: DevArgs) -> Result<ExitCode, Failure> {
         data_dir: args.data_dir,
         upstream: args.upstream,
         database_url: args.database_url,
+        in_memory: args.in_memory,
     };
     let dev = tokio::select! {
         started = Dev::start(&options) => started?,
