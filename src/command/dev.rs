@@ -31,6 +31,9 @@ pub(super) struct DevArgs {
     /// A database instead of a private one, as its administrator
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
+    /// Without Postgres: everything in memory and lost at the end. No database and no data folder is used
+    #[arg(long)]
+    in_memory: bool,
     /// One JSON line on standard output when ready, and JSON logs on standard error
     #[arg(long)]
     pub(super) json: bool,
@@ -46,6 +49,7 @@ pub(super) async fn run(args: DevArgs) -> Result<ExitCode, Failure> {
         data_dir: args.data_dir,
         upstream: args.upstream,
         database_url: args.database_url,
+        in_memory: args.in_memory,
     };
     let dev = tokio::select! {
         started = Dev::start(&options) => started?,

@@ -14,6 +14,7 @@ pub mod dev;
 mod dev_tokens;
 mod dialect;
 mod front;
+mod in_memory;
 pub(crate) mod installation;
 pub mod issuer;
 mod metrics_list;

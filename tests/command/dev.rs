@@ -119,3 +119,85 @@ async fn a_taken_port_names_the_option_that_helps() {
         stderr(&refused)
     );
 }
+
+/// An answer of half a million tokens, which costs 31 dollars, of which a word is written.
+const DEAR: [(&str, &str); 2] =
+    [("x-mock-output-tokens", "4096"), ("x-mock-reasoning-tokens", "4096")];
+
+#[tokio::test]
+async fn dev_in_memory_serves_calls_until_the_credits_are_used_up_and_starts_no_postgres() {
+    let folder = Folder::new();
+    let dev = Dev::start_with(folder.path(), |command| {
+        // There is no server to be found, and no database to be asked.
+        command.arg("--in-memory").env("TOLLGATE_POSTGRES_BIN", "/nowhere");
+        command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+    })
+    .await;
+    assert_eq!(
+        (dev.ready["in_memory"].as_bool(), dev.ready["database_url"].as_str()),
+        (Some(true), Some(""))
+    );
+    let said = Dev::logs(folder.path());
+    for missing in ["row-level security", "audit records", "books are lost"] {
+        assert!(said.contains(missing), "{said}");
+    }
+    assert!(!folder.path().join(".tollgate").exists(), "nothing is kept");
+    assert_eq!(dev.get("/readyz").await.status(), 200);
+
+    let answer = dev.send(dev.chat(&question(false), &[])).await;
+    assert_eq!(answer.status(), 200, "{:?}", answer.body());
+    let streamed = dev.send(dev.chat(&question(true), &[])).await;
+    assert!(streamed.body().ends_with(b"data: [DONE]\n\n"), "{:?}", streamed.body());
+
+    // A hundred dollars are three such calls.
+    let mut dear = question(false);
+    (dear["model"], dear["n"], dear["max_tokens"]) = ("gpt-4".into(), 128.into(), 4096.into());
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(dev.send(dev.chat(&dear, &DEAR)).await.status().as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 402]);
+    let refused = dev.send(dev.chat(&dear, &DEAR)).await;
+    assert_eq!(json_of(&refused)["error"]["code"], "insufficient_credits");
+    // A small call is covered by what is left.
+    assert_eq!(dev.send(dev.chat(&question(false), &[])).await.status(), 200);
+    dev.stop().await;
+}
+
+#[tokio::test]
+async fn kill_switches_in_memory_are_turned_by_those_who_may_and_stop_calls() {
+    let folder = Folder::new();
+    let dev = Dev::start_with(folder.path(), |command| command.arg("--in-memory")).await;
+    let turn = |method: &str, token: &str| {
+        let switch =
+            Request::builder().method(method).uri(dev.url("/admin/v1/kill-switches/organization"));
+        let switch = switch.header("authorization", format!("Bearer {token}"));
+        dev.send(
+            switch
+                .body(Full::from(if method == "PUT" { "{\"reason\":\"a test\"}" } else { "" }))
+                .unwrap(),
+        )
+    };
+    assert_eq!(turn("PUT", dev.token("member")).await.status(), 403);
+    assert_eq!(dev.send(dev.chat(&question(false), &[])).await.status(), 200);
+    let on = turn("PUT", dev.token("owner")).await;
+    assert_eq!((on.status().as_u16(), json_of(&on)["reason"].as_str()), (200, Some("a test")));
+    let stopped = dev.send(dev.chat(&question(false), &[])).await;
+    assert_eq!(json_of(&stopped)["error"]["code"], "organization_suspended");
+    assert_eq!(json_of(&turn("GET", dev.token("viewer")).await)["on"], true);
+    assert_eq!(turn("DELETE", dev.token("admin")).await.status(), 200);
+    assert_eq!(dev.send(dev.chat(&question(false), &[])).await.status(), 200);
+    dev.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_server_dev_says_what_goes_without() {
+    let folder = Folder::new();
+    let mut command = crate::kit::tollgate(folder.path());
+    command.args(["dev", "--listen", "127.0.0.1:0"]).env("TOLLGATE_POSTGRES_BIN", "/nowhere");
+    let refused = command.output().await.unwrap();
+    assert!(!refused.status.success());
+    for helps in ["TOLLGATE_POSTGRES_BIN", "tollgate dev --in-memory"] {
+        assert!(stderr(&refused).contains(helps), "{}", stderr(&refused));
+    }
+}

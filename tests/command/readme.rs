@@ -108,7 +108,14 @@ const BLOCKS: [(&str, &str, Run); 16] = [
 ];
 
 /// Commands within the text.
-const WITHIN: [(&str, Run); 13] = [
+const WITHIN: [(&str, Run); 14] = [
+    (
+        "tollgate dev --in-memory",
+        There(
+            "command/dev.rs",
+            "dev_in_memory_serves_calls_until_the_credits_are_used_up_and_starts_no_postgres",
+        ),
+    ),
     ("cargo build --profile dist", Not("the same build as CI's")),
     (
         "tollgate dev --upstream https://api.openai.com",

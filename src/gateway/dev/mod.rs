@@ -2,7 +2,8 @@
 //!
 //! A private Postgres in the data folder (or a database that is there), its schema, prices and two
 //! demo organizations with credits; a token issuer; a mock provider; and the gateway, which is the
-//! production one: it logs in as `tollgate_login` and verifies tokens against the issuer's keys.
+//! production one: it logs in as `tollgate_login` and verifies tokens against the issuer's keys. In memory there is no
+//! Postgres: the same gateway keeps everything in its process.
 
 mod place;
 mod seed;
@@ -18,7 +19,7 @@ pub(crate) use self::place::running_database;
 use self::place::{DataDir, Kept, Mark};
 pub use self::summary::{Organization, Summary, Tokens};
 use super::{
-    Gateway, StartError,
+    Gateway, StartError, Stores,
     addresses::Addresses,
     config::{Config, Identity, Server, Upstream},
     database::{self, DatabaseError},
@@ -32,6 +33,7 @@ use crate::{
         mock::{self, MockProvider},
         upstream::SecretRef,
     },
+    store::StoreError,
 };
 
 const AUDIENCE: &str = "tollgate";
@@ -50,6 +52,8 @@ pub struct DevOptions {
     pub upstream: Option<String>,
     /// A database instead of the private one, as its administrator.
     pub database_url: Option<String>,
+    /// No database and no data folder: everything in this process, gone with it.
+    pub in_memory: bool,
 }
 
 /// The development gateway cannot start.
@@ -68,7 +72,7 @@ pub enum DevError {
         source: io::Error,
     },
     /// The private Postgres does not start.
-    #[error(transparent)]
+    #[error("{}{}", .0, without_postgres(.0))]
     Cluster(#[from] ClusterError),
     /// The database cannot be used.
     #[error(transparent)]
@@ -82,6 +86,18 @@ pub enum DevError {
     /// The gateway itself does not start.
     #[error(transparent)]
     Gateway(#[from] StartError),
+    /// The organizations of a gateway in memory cannot be made.
+    #[error("the demo organizations cannot be made: {0}")]
+    Memory(#[source] StoreError),
+}
+
+/// What also helps where there is no server to start.
+const fn without_postgres(error: &ClusterError) -> &'static str {
+    if matches!(error, ClusterError::NoServer | ClusterError::NoServerAt(_)) {
+        ". To try the gateway without Postgres: tollgate dev --in-memory"
+    } else {
+        ""
+    }
 }
 
 /// A development gateway that is ready to run.
@@ -93,7 +109,7 @@ pub struct Dev {
     cluster: Option<Cluster>,
     beside: TaskTracker,
     ending: CancellationToken,
-    _mark: Mark,
+    _mark: Option<Mark>,
 }
 
 impl Dev {
@@ -102,6 +118,9 @@ impl Dev {
     pub async fn start(options: &DevOptions) -> Result<Self, DevError> {
         // First of all, because a taken port is what goes wrong most.
         let listener = listen(options.listen).await?;
+        if options.in_memory {
+            return Self::start_in_memory(listener, options).await;
+        }
         let unusable = |source| DevError::DataDir { path: options.data_dir.clone(), source };
         let place = DataDir::open(&options.data_dir).map_err(unusable)?;
         let cluster = match options.database_url {
@@ -120,12 +139,7 @@ impl Dev {
         let guard = ending.clone().drop_guard();
         let (issuer, issuer_url) = issuer(&place, &mut kept, &beside, &ending).await?;
         place.keep(&kept).map_err(unusable)?;
-        let mock_url = match options.upstream {
-            Some(_) => String::new(),
-            None => serve_mock(&beside, &ending).await?,
-        };
-        let provider = options.upstream.as_deref().unwrap_or(&mock_url);
-        let config = config(options.listen, &issuer_url, provider, options.upstream.is_some());
+        let (config, mock_url) = configured(options, &issuer_url, &beside, &ending).await?;
         let login_url = database::login_url(&admin_url).await?;
         let (addresses, seal) =
             (Addresses::only(login_url.clone()), database::kept_seal(&admin_url).await?);
@@ -146,11 +160,45 @@ impl Dev {
             issuer: issuer_url,
             token_url,
             mock_url,
+            in_memory: false,
             organizations: seed::tokens(&issuer, &kept.organizations)?,
         };
         let mark = place.mark_running(&summary).map_err(unusable)?;
         guard.disarm();
-        Ok(Self { gateway, listener, summary, cluster, beside, ending, _mark: mark })
+        Ok(Self { gateway, listener, summary, cluster, beside, ending, _mark: Some(mark) })
+    }
+
+    /// As [`start`](Self::start), without a database and without a file.
+    async fn start_in_memory(
+        listener: TcpListener,
+        options: &DevOptions,
+    ) -> Result<Self, DevError> {
+        tracing::warn!("{}", summary::IN_MEMORY);
+        let organizations = Kept::default().organizations;
+        let (beside, ending) = (TaskTracker::new(), CancellationToken::new());
+        let guard = ending.clone().drop_guard();
+        let at = listen(SocketAddr::from((LOCALHOST, 0))).await?;
+        let issuer_url = format!("http://{}", local(&at)?);
+        let issuer = DevIssuer::ephemeral(&issuer_url, AUDIENCE)?;
+        serve_issuer(&issuer, at, &beside, &ending);
+        let (config, mock_url) = configured(options, &issuer_url, &beside, &ending).await?;
+        let ids = organizations.iter().map(|organization| organization.id);
+        let stores = Stores::in_memory(seed::memory(&organizations)?, ids);
+        let token_url = format!("{issuer_url}{TOKEN_PATH}");
+        let gateway =
+            Gateway::assemble(&config, stores).await?.with_dev_tokens(token_url.parse::<Uri>()?);
+        let summary = Summary {
+            url: format!("http://{}", local(&listener)?),
+            database_url: String::new(),
+            jwks_url: format!("{issuer_url}{JWKS_PATH}"),
+            issuer: issuer_url,
+            token_url,
+            mock_url,
+            in_memory: true,
+            organizations: seed::tokens(&issuer, &organizations)?,
+        };
+        guard.disarm();
+        Ok(Self { gateway, listener, summary, cluster: None, beside, ending, _mark: None })
     }
 
     /// Where everything is.
@@ -186,6 +234,16 @@ async fn issuer(
     kept.issuer_port = address.port();
     let url = format!("http://{address}");
     let issuer = DevIssuer::open(&url, AUDIENCE, place.issuer_keys()).await?;
+    serve_issuer(&issuer, listener, beside, ending);
+    Ok((issuer, url))
+}
+
+fn serve_issuer(
+    issuer: &DevIssuer,
+    listener: TcpListener,
+    beside: &TaskTracker,
+    ending: &CancellationToken,
+) {
     let (serving, ending) = (issuer.clone().serve(listener), ending.clone());
     drop(beside.spawn(async move {
         tokio::select! {
@@ -193,7 +251,22 @@ async fn issuer(
             () = serving => {}
         }
     }));
-    Ok((issuer, url))
+}
+
+/// The configuration, and the address of the mock where it is the provider: it is served from now on.
+async fn configured(
+    options: &DevOptions,
+    issuer_url: &str,
+    beside: &TaskTracker,
+    ending: &CancellationToken,
+) -> Result<(Config, String), DevError> {
+    let mock_url = match options.upstream {
+        Some(_) => String::new(),
+        None => serve_mock(beside, ending).await?,
+    };
+    let provider = options.upstream.as_deref().unwrap_or(&mock_url);
+    let config = config(options.listen, issuer_url, provider, options.upstream.is_some());
+    Ok((config, mock_url))
 }
 
 async fn serve_mock(beside: &TaskTracker, ending: &CancellationToken) -> Result<String, DevError> {

@@ -1,17 +1,20 @@
-//! What the database of `tollgate dev` begins with: the schema, prices, two organizations with people
+//! What the store of `tollgate dev` begins with: the schema where it is a database, prices, two organizations with people
 //! and credits. All of it is idempotent: the next start finds it there.
 
 use std::time::Duration;
 
 use super::{DatabaseError, DevError, Organization, Tokens, place::DemoOrganization};
 use crate::{
-    domain::{credits::Credits, price_file::built_in, role::Role},
+    domain::{credits::Credits, price::PriceBook, price_file::built_in, role::Role},
     gateway::{
         addresses::Addresses,
         installation,
         issuer::{DevIssuer, Grant, IssuerError},
     },
-    store::admin::{CreditAdmin, PriceAdmin},
+    store::{
+        MemoryStore,
+        admin::{CreditAdmin, PriceAdmin},
+    },
 };
 
 /// A hundred dollars: enough to play with, little enough to be used up by a test that tries.
@@ -44,6 +47,19 @@ pub(super) async fn database(
         Ok(())
     };
     Ok(seed.await.map_err(DatabaseError::Store)?)
+}
+
+/// The same in memory.
+pub(super) fn memory(organizations: &[DemoOrganization]) -> Result<MemoryStore, DevError> {
+    let store = MemoryStore::new(PriceBook::new(built_in().prices.iter().cloned()));
+    for DemoOrganization { id, name } in organizations {
+        store.create_organization(*id);
+        store.grant_credits(*id, CREDITS).map_err(DevError::Memory)?;
+        for role in ROLES {
+            store.set_role(*id, &person(name, role), role).map_err(DevError::Memory)?;
+        }
+    }
+    Ok(store)
 }
 
 /// A token for each role in each organization.

@@ -6,12 +6,18 @@ use serde::Serialize;
 
 use crate::domain::ids::OrganizationId;
 
+/// What a gateway in memory does not do.
+pub(super) const IN_MEMORY: &str = "This gateway runs in memory, without Postgres. Not enforced: row-level security, \
+    so only the gateway's own code keeps organizations apart. Not kept: usage and audit records, and the books are \
+    lost when it stops. Commands that need a database (org, credits, policy, prove, reconcile and the like) do not \
+    see it. Try it; do not serve with it.";
+
 /// Where everything is, and who can call.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// The gateway.
     pub url: String,
-    /// The database, as its administrator.
+    /// The database, as its administrator; empty where everything is in memory.
     pub database_url: String,
     /// The issuer's keys.
     pub jwks_url: String,
@@ -21,6 +27,8 @@ pub struct Summary {
     pub token_url: String,
     /// The mock provider; empty where there is another upstream.
     pub mock_url: String,
+    /// Whether everything is in memory.
+    pub in_memory: bool,
     /// The demo organizations.
     pub organizations: Vec<Organization>,
 }
@@ -59,9 +67,15 @@ impl fmt::Debug for Tokens {
 /// For people: everything there is, and a line to paste.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, database_url, jwks_url, token_url, mock_url, organizations, .. } = self;
+        let Self {
+            url, database_url, jwks_url, token_url, mock_url, in_memory, organizations, ..
+        } = self;
         writeln!(f, "Tollgate runs at {url}. Ctrl-C stops all of it.\n")?;
-        writeln!(f, "  database  {database_url}")?;
+        if *in_memory {
+            writeln!(f, "{IN_MEMORY}\n")?;
+        } else {
+            writeln!(f, "  database  {database_url}")?;
+        }
         writeln!(f, "  keys      {jwks_url}")?;
         writeln!(f, "  tokens    POST {token_url}")?;
         if !mock_url.is_empty() {
@@ -126,6 +140,10 @@ mod tests {
             assert!(text.lines().any(|line| line == tokens.member), "{text}");
         }
         assert!(text.contains("authorization: Bearer acme-member\""), "{text}");
+        assert!(!text.contains("row-level security"), "{text}");
+        let in_memory = Summary { in_memory: true, ..summary.clone() }.to_string();
+        assert!(in_memory.contains("Not enforced: row-level security"), "{in_memory}");
+        assert!(!in_memory.contains("  database  "), "{in_memory}");
         // In text or in logs, no token that could do more than call.
         assert!(!text.contains("-owner") && !text.contains("-admin"), "{text}");
         assert!(!format!("{summary:?}").contains("-member"));
