@@ -22,5 +22,7 @@ pub(crate) mod prices;
 pub(crate) mod problem;
 pub(crate) mod scoped;
 pub(crate) mod statements;
+#[cfg(test)]
+mod tests;
 
 pub use self::http::Admin;
