@@ -33,22 +33,20 @@ impl<'a> Keys<'a> {
     pub(super) fn add(
         &mut self,
         scope: &mut Scope<'a>,
-        key: &Cow<'a, str>,
+        key: Cow<'a, str>,
     ) -> Result<(), JsonError> {
         let seen = self.0.get(scope.from..).unwrap_or_default();
-        let new = match &mut scope.many {
-            Some(many) => many.insert(key.clone()),
-            None if seen.len() < FEW => {
-                let new = !seen.contains(key);
-                self.0.push(key.clone());
-                new
-            }
-            None => {
-                let many = scope.many.insert(seen.iter().cloned().collect());
-                many.insert(key.clone())
-            }
-        };
-        if new { Ok(()) } else { Err(duplicate(key)) }
+        let known =
+            scope.many.as_ref().map_or_else(|| seen.contains(&key), |many| many.contains(&key));
+        if known {
+            return Err(duplicate(&key));
+        }
+        match &mut scope.many {
+            Some(many) => drop(many.insert(key)),
+            None if seen.len() < FEW => self.0.push(key),
+            None => drop(scope.many.insert(seen.iter().cloned().collect()).insert(key)),
+        }
+        Ok(())
     }
 }
 

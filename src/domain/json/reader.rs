@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         }
         let key = self.string()?.decoded();
         if let Some(keys) = &mut self.keys {
-            keys.add(scope, &key)?;
+            keys.add(scope, key.clone())?;
         }
         if self.take(b':') { Ok(key) } else { Err(self.syntax()) }
     }

@@ -66,9 +66,6 @@ fn a_format_is_named_by_one_word() {
 fn the_prices_that_come_with_this_version_are_read() {
     let file = built_in();
     assert_eq!(file.prices.len() + file.skipped.len(), 1823);
-    for s in &file.skipped {
-        println!("SKIP {} {}", s.model, s.reason);
-    }
     assert!(file.prices.len() > 1_680);
     let book = file.book();
     let small = book.get("gpt-4o-mini").unwrap();

@@ -12,6 +12,7 @@ use crate::{
 
 /// How a price file is taken.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent options")]
 pub struct ImportOptions {
     /// From when on its prices hold; now, without it. A day begins at midnight in UTC.
     pub effective_from: Option<Moment>,
