@@ -34,28 +34,38 @@ pub(super) fn release(hold: Option<&Hold>) -> Bill {
 /// The bill of a call that delivered something, or may have.
 ///
 /// The provider's own figures where it gave them all; else what can be counted here, marked
-/// `estimated`. An answer that was not read as a `whole` may have reported only its beginning.
+/// `estimated`. An answer that was not read as a `whole` may have reported only its beginning. A figure that
+/// contradicts the prompt and the completion is left out, and the bill is marked `estimated` as well.
 ///
-/// Figures that cannot be true (negative, parts larger than their whole, far beyond what was sent or could
-/// be written) are not taken: usage is what can be counted here, the hold is charged, and the bill is
-/// marked `clamped`. Figures above the hold that can be true are charged as they are.
+/// Where no figures are left that can be true (negative, far beyond what was sent or could be written), usage is what
+/// can be counted here, the hold is charged, and the bill is marked `clamped`. Figures above the hold that can be true
+/// are charged as they are.
 pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whole: bool) -> Bill {
-    let reported = meter.usage().filter(|_| whole || meter.finished());
-    let usage = reported.unwrap_or_else(|| estimate(meter, facts, hold));
-    let cost = hold.map(|hold| hold.price.cost(&usage));
+    let complete = whole || meter.finished();
     let counted = meter.count(facts);
-    let believed = !meter.absurd() && can_be(&usage, &counted, facts, hold);
-    if !believed || matches!(cost, Some(Err(_))) {
+    let can_be = |usage: &Usage| {
+        let cost = hold.map(|hold| hold.price.cost(usage));
+        can_be(usage, &counted, facts, hold) && !matches!(cost, Some(Err(_)))
+    };
+    let reported = meter.usage().filter(|_| complete);
+    let (usage, estimated) = match reported {
+        Some(usage) if can_be(&usage) => (usage, meter.corrected()),
+        // The total cannot be; its parts may.
+        Some(usage) => (meter.usage_of_parts().unwrap_or(usage), true),
+        None => (estimate(meter, facts, hold), true),
+    };
+    if meter.absurd() || !can_be(&usage) {
         return clamp(counted, hold);
     }
-    let settlement = hold.zip(cost.and_then(Result::ok)).map(|(hold, amount)| Settlement {
+    let cost = hold.and_then(|hold| hold.price.cost(&usage).ok());
+    let settlement = hold.zip(cost).map(|(hold, amount)| Settlement {
         amount,
         tokens: i64::try_from(usage.total()).unwrap_or(hold.tokens),
         price_id: hold.price.price_id(),
         markup_bps: hold.price.markup_bps(),
         release: false,
     });
-    Bill { usage, estimated: reported.is_none(), clamped: false, settlement }
+    Bill { usage, estimated, clamped: false, settlement }
 }
 
 /// What has been used so far, of a call that goes on: as it would be billed if it ended here.

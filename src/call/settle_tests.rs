@@ -153,7 +153,7 @@ fn figures_that_cannot_be_true_cost_what_was_held_and_what_can_be_counted_is_wri
     // Negative; beyond any context; beyond twice the cap and what may be added to it.
     let output_max = written_max(&facts(), Some(&hold()));
     for meter in [
-        reporting(-1, 4),
+        reporting(10, -1),
         reporting(20_000_001, 4),
         reporting(10, i64::try_from(output_max).unwrap().saturating_add(1)),
     ] {
@@ -216,7 +216,8 @@ fn a_call_that_goes_on_is_seen_by_what_is_reported_where_that_can_be() {
     assert_eq!(so_far(&reporting(10, 6), &facts(), Some(&hold())), usage(10, 6));
     assert_eq!(so_far(&answer("null", ""), &facts(), Some(&hold())), usage(40, 4));
     assert_eq!(so_far(&reporting(20_000_001, 6), &facts(), Some(&hold())), usage(40, 4));
-    assert_eq!(so_far(&reporting(-1, 6), &facts(), Some(&hold())), usage(40, 4));
+    assert_eq!(so_far(&reporting(-1, 6), &facts(), Some(&hold())), usage(40, 6));
+    assert_eq!(so_far(&reporting(10, -1), &facts(), Some(&hold())), usage(40, 4));
 }
 
 /// Two answers are returned of ten tokens each at the most, of as many as `answers`.

@@ -3,6 +3,7 @@
 //! Nothing in here awaits, speaks HTTP or SQL, or reads a clock: facts go in, a verdict comes out.
 
 pub mod credits;
+mod decimal;
 pub mod dialect;
 pub mod endpoint;
 pub mod finish;

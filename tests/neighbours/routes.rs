@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate::{domain::role::Role, gateway::issuer::Grant};
+use tollgate::{
+    domain::{endpoint::Endpoint, role::Role},
+    gateway::issuer::Grant,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -15,11 +18,12 @@ use crate::{
 const POLICY_READS_MAX: u64 = 4;
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// All paths that the source names, so that a new one is tried without being added here.
+/// All paths that the source names, and those of all endpoints, so that a new one is tried without being added here.
 fn paths() -> Vec<String> {
     let source = include_str!("../../src/gateway/route.rs");
     let words = source.split('"').skip(1).step_by(2).filter(|word| word.starts_with('/'));
     let mut paths: Vec<String> = words.map(|path| path.replace("{id}", MODEL)).collect();
+    paths.extend(Endpoint::ALL.iter().map(|endpoint| endpoint.spec().path.to_owned()));
     paths.push(format!("/v1/models/{MODEL}"));
     paths.extend(["/v1/responses", "/admin/v1/organizations"].map(String::from));
     paths.sort();

@@ -115,7 +115,7 @@ async fn a_success_that_is_no_json_is_withheld_as_502_and_not_paid() {
 #[tokio::test]
 async fn an_absurd_usage_is_clamped_to_the_hold() {
     for usage in [
-        r#"{"prompt_tokens":-5,"completion_tokens":3}"#,
+        r#"{"prompt_tokens":10,"completion_tokens":-3}"#,
         r#"{"prompt_tokens":10,"completion_tokens":9223372036854775807}"#,
     ] {
         let recorder = Recorder::open();
@@ -147,8 +147,6 @@ async fn figures_of_another_call_are_clamped_to_the_hold_and_counted_here() {
     for usage in [
         r#"{"prompt_tokens":19000000,"completion_tokens":3}"#,
         r#"{"prompt_tokens":10,"completion_tokens":400000}"#,
-        r#"{"prompt_tokens":10,"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":9}}"#,
-        r#"{"prompt_tokens":1.5,"completion_tokens":5}"#,
     ] {
         let finish = finish_of(usage).await;
         assert!(finish.clamped && finish.estimated, "{usage}");
@@ -158,6 +156,44 @@ async fn figures_of_another_call_are_clamped_to_the_hold_and_counted_here() {
         assert_eq!(finish.usage.output, 2);
         assert!((1..100).contains(&finish.usage.input), "{usage}");
     }
+}
+
+#[tokio::test]
+async fn an_odd_figure_beside_good_ones_does_not_make_the_hold_the_price() {
+    let thousand = |input: i64, output: i64| Credits::from_nanos(input * 1_000 + output * 2_000);
+    for (usage, amount, estimated) in [
+        (
+            r#"{"prompt_tokens":10.0,"completion_tokens":5.0,"total_tokens":15.0}"#,
+            thousand(10, 5),
+            false,
+        ),
+        (r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":14}"#, thousand(10, 5), true),
+        (r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":-1}"#, thousand(10, 5), true),
+        (
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":900000000}"#,
+            thousand(10, 5),
+            true,
+        ),
+        (
+            r#"{"prompt_tokens":10,"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":9}}"#,
+            thousand(10, 5),
+            true,
+        ),
+        (
+            r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":11}}"#,
+            thousand(10, 5),
+            true,
+        ),
+    ] {
+        let finish = finish_of(usage).await;
+        assert_eq!((finish.clamped, finish.estimated), (false, estimated), "{usage}");
+        assert_eq!(finish.settlement.unwrap().amount, amount, "{usage}");
+    }
+    // Thoughts that only the total has are paid for.
+    let usage = r#"{"prompt_tokens":20,"completion_tokens":24,"total_tokens":116}"#;
+    let finish = finish_of(usage).await;
+    assert_eq!((finish.clamped, finish.estimated, finish.usage.reasoning), (false, false, 72));
+    assert_eq!(finish.settlement.unwrap().tokens, 116);
 }
 
 #[tokio::test]

@@ -1,12 +1,9 @@
 //! One model's fields, and the price they make.
 
-use super::{
-    FieldFault, FieldProblem, SkipReason, costs,
-    decimal::{DecimalError, scaled, scaled_float},
-    id_of,
-};
+use super::{FieldFault, FieldProblem, SkipReason, costs, id_of};
 use crate::domain::{
     credits::Credits,
+    decimal::{DecimalError, scaled, scaled_float},
     ids::PriceId,
     json::{JsonError, Kind, Reader},
     price::{ModelPrice, Rates, Tier},

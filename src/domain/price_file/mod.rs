@@ -39,7 +39,6 @@
 //! whole file an error.
 
 mod costs;
-mod decimal;
 mod draft;
 mod entry;
 mod own;
@@ -58,7 +57,7 @@ use super::{
 };
 use entry::Entry;
 
-pub use decimal::{DecimalError, usd, usd_per_million_tokens};
+pub use super::decimal::{DecimalError, usd, usd_per_million_tokens};
 pub use draft::{ClassDraft, Free, PriceDraft, TierDraft};
 pub use problem::{FieldFault, FieldProblem, PriceFileError};
 

@@ -2,10 +2,12 @@
 
 use super::{
     FieldFault, FieldProblem, PriceFile, PriceFileError,
-    decimal::{scaled, usd, usd_per_million_tokens},
     draft::{ClassDraft, Free, PriceDraft, TierDraft},
 };
-use crate::domain::json::{JsonError, Kind, Reader};
+use crate::domain::{
+    decimal::{scaled, usd, usd_per_million_tokens},
+    json::{JsonError, Kind, Reader},
+};
 
 /// The key that tells our files from others; its value is the version of the format.
 pub(super) const VERSION_KEY: &str = "tollgate_prices";

@@ -5,10 +5,8 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{
-    decimal::{scaled, scaled_float},
-    *,
-};
+use super::*;
+use crate::domain::decimal::{scaled, scaled_float};
 use crate::domain::{credits::Credits, price::Rates, usage::Usage};
 
 fn parse(model: &str, fields: &Value) -> Result<PriceFile, PriceFileError> {

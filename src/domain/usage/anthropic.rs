@@ -3,7 +3,7 @@
 //! they replace those of `message_start`.
 
 use super::{
-    figure::{Absurd, Figure, Input, Output, Reported, text_bytes, without},
+    figure::{Absurd, Figure, Input, Output, Reported, text_bytes},
     reading::{Reading, Seen},
 };
 use crate::domain::json::{JsonError, Kind, Reader};
@@ -116,27 +116,30 @@ pub(super) struct Figures {
 
 impl Figures {
     fn reported(&self, output_is_current: bool) -> Result<Reported, Absurd> {
-        let (one_hour, five_minutes) = (self.written_1h.or_zero()?, self.written_5m.or_zero()?);
-        let five_minutes = match self.written.present()? {
+        let all =
+            [self.input, self.output, self.read, self.written, self.written_5m, self.written_1h];
+        let mut corrected = all.into_iter().any(Figure::is_absurd);
+        let known = |figure: Figure| figure.known().unwrap_or(0);
+        let (mut one_hour, mut five_minutes) = (known(self.written_1h), known(self.written_5m));
+        if let Some(written) = self.written.known().filter(|written| *written > 0) {
             // The split is of this total, never added to it. What it leaves open is the default kind.
-            Some(written) if written > 0 => {
-                let open = without(written, one_hour)?;
-                without(open, five_minutes)?;
-                open
-            }
-            Some(_) | None => five_minutes,
-        };
+            corrected |= one_hour.saturating_add(five_minutes) > written;
+            one_hour = one_hour.min(written);
+            five_minutes = written.saturating_sub(one_hour);
+        }
         let input = Input {
-            plain: self.input.or_zero()?,
-            cached_read: self.read.or_zero()?,
+            plain: known(self.input),
+            cached_read: known(self.read),
             cache_write_5m: five_minutes,
             cache_write_1h: one_hour,
         };
-        let output = self.output.present()?.map(|plain| Output { plain, reasoning: 0 });
-        Ok(Reported {
-            input: (input != Input::default()).then_some(input),
-            output,
-            output_is_current,
-        })
+        // Without the input that was not cached, the others do not say how much there was.
+        let input = (input != Input::default() && !self.input.is_absurd()).then_some(input);
+        let output = self.output.known().map(|plain| Output { plain, reasoning: 0 });
+        // The input can be counted here. What was written cannot, where its figure is nonsense.
+        if self.output.is_absurd() {
+            return Err(Absurd);
+        }
+        Ok(Reported { input, output, beyond_parts: 0, output_is_current, corrected })
     }
 }

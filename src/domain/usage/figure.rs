@@ -1,6 +1,9 @@
 //! Foreign figures, before anyone believes them.
 
-use crate::domain::json::{JsonError, Kind, Reader};
+use crate::domain::{
+    decimal::scaled,
+    json::{JsonError, Kind, Reader},
+};
 
 /// More tokens than any model reads or writes in one call: beyond it a figure is nonsense.
 const FIGURE_MAX: u64 = 1_000_000_000;
@@ -12,7 +15,7 @@ pub(super) enum Figure {
     #[default]
     Missing,
     Tokens(u64),
-    /// Negative, not a whole number, not a number, or beyond all reason.
+    /// Negative, not a number, or beyond all reason.
     Absurd,
 }
 
@@ -20,47 +23,52 @@ impl Figure {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
         Ok(match reader.kind()? {
             Kind::Null => reader.skip().map(|()| Self::Missing)?,
-            Kind::Number => match reader.number()?.parse() {
-                Ok(tokens) if tokens <= FIGURE_MAX => Self::Tokens(tokens),
-                Ok(_) | Err(_) => Self::Absurd,
-            },
-            Kind::Bool | Kind::String | Kind::Array | Kind::Object => {
-                reader.skip().map(|()| Self::Absurd)?
-            }
+            Kind::Number => Self::of(reader.number()?),
+            Kind::String => Self::of(&reader.string()?.decoded()),
+            Kind::Bool | Kind::Array | Kind::Object => reader.skip().map(|()| Self::Absurd)?,
         })
     }
 
-    /// The count, or 0 where there is none.
-    pub(super) fn or_zero(self) -> Result<u64, Absurd> {
-        Ok(self.present()?.unwrap_or(0))
-    }
-
-    pub(super) const fn present(self) -> Result<Option<u64>, Absurd> {
-        match self {
-            Self::Missing => Ok(None),
-            Self::Tokens(tokens) => Ok(Some(tokens)),
-            Self::Absurd => Err(Absurd),
+    /// `12`, and `12.0` from servers that compute with floats. A part of a token counts as one.
+    fn of(text: &str) -> Self {
+        const MILLIONTHS: u64 = 1_000_000;
+        let whole = text.parse().ok();
+        let tokens = whole.or_else(|| {
+            let millionths = u64::try_from(scaled(text, 6).ok()?).ok()?;
+            Some(millionths.div_ceil(MILLIONTHS))
+        });
+        match tokens {
+            Some(tokens) if tokens <= FIGURE_MAX => Self::Tokens(tokens),
+            Some(_) | None => Self::Absurd,
         }
     }
 
-    /// Takes a later figure, if it says anything: an interim figure that came first is not erased by
-    /// a zero.
+    /// The count, where there is one that can be.
+    pub(super) const fn known(self) -> Option<u64> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens),
+            Self::Missing | Self::Absurd => None,
+        }
+    }
+
+    pub(super) const fn is_absurd(self) -> bool {
+        matches!(self, Self::Absurd)
+    }
+
+    /// Takes a later figure, if it says anything: an interim figure that came first is erased neither by a zero nor by
+    /// nonsense.
     pub(super) const fn update(&mut self, later: Self) {
         match later {
-            Self::Missing | Self::Tokens(0) if !matches!(self, Self::Missing) => {}
+            Self::Missing | Self::Tokens(0) | Self::Absurd if matches!(self, Self::Tokens(_)) => {}
+            Self::Missing | Self::Tokens(0) if self.is_absurd() => {}
             Self::Missing | Self::Tokens(_) | Self::Absurd => *self = later,
         }
     }
 }
 
-/// Figures that can't be.
+/// Figures of which none can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Absurd;
-
-/// What is left of a whole without its part, which can't be larger.
-pub(super) fn without(whole: u64, part: u64) -> Result<u64, Absurd> {
-    whole.checked_sub(part).ok_or(Absurd)
-}
 
 /// Input in disjoint classes, as reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,8 +92,12 @@ pub(super) struct Reported {
     /// `None` also where it says 0: there is no call without input.
     pub(super) input: Option<Input>,
     pub(super) output: Option<Output>,
+    /// Tokens in the total that are in none of its parts: thoughts that some servers count there alone.
+    pub(super) beyond_parts: u64,
     /// The output figure covers the whole answer so far, not its first token.
     pub(super) output_is_current: bool,
+    /// Some figure could not be, and was left out or cut to what can be.
+    pub(super) corrected: bool,
 }
 
 /// The bytes of all strings in a value, without those that name or sign it.

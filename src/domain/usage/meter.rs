@@ -73,9 +73,17 @@ impl Meter {
     /// The provider's own figures, up to where it has come; `None` where they are missing, are not
     /// for the whole of the answer, are all zero, or can't be.
     ///
+    /// Tokens that only the total has are output: reasoning that some servers count there alone.
     /// While a stream is not [`finished`](Self::finished) more may be to come.
     pub fn usage(&self) -> Option<Usage> {
-        let Reported { input: Some(input), output: Some(output), output_is_current: true } =
+        let mut usage = self.usage_of_parts()?;
+        usage.reasoning = usage.reasoning.saturating_add(self.reading.reported.beyond_parts);
+        Some(usage)
+    }
+
+    /// As [`usage`](Self::usage), whatever the total says: for where the total cannot be.
+    pub fn usage_of_parts(&self) -> Option<Usage> {
+        let Reported { input: Some(input), output: Some(output), output_is_current: true, .. } =
             self.reading.reported
         else {
             return None;
@@ -86,19 +94,22 @@ impl Meter {
         (!self.reading.absurd && !silent).then_some(usage)
     }
 
-    /// The provider reported figures that can't be: negative, fractions, beyond all reason, or parts
-    /// larger than their whole.
+    /// The provider's last figures can't be, not one of them: negative, no numbers, or beyond all reason. And there
+    /// were no earlier ones that can be.
     pub const fn absurd(&self) -> bool {
-        self.reading.absurd
+        self.reading.absurd && !self.reports()
+    }
+
+    /// Some figure contradicted the others, and was left out or cut to what can be.
+    pub const fn corrected(&self) -> bool {
+        self.reading.reported.corrected || self.reading.absurd
     }
 
     /// What was used, where [`usage`](Self::usage) is missing: the input as reported, or as counted
     /// in the request; the output by the text delivered, and not less than was reported. Never
     /// nothing; and never no output where any part of an answer was delivered.
     pub fn estimate(&self, facts: &CallFacts) -> Usage {
-        let reported =
-            if self.reading.absurd { Reported::default() } else { self.reading.reported };
-        self.estimate_from(reported, facts)
+        self.estimate_from(self.reading.reported, facts)
     }
 
     /// Whether any figure has been reported.

@@ -2,7 +2,7 @@
 //! last one stands.
 
 use super::{
-    figure::{Absurd, Figure, Input, Output, Reported, text_bytes, without},
+    figure::{Absurd, Figure, Input, Output, Reported, text_bytes},
     reading::{Delivered, Reading, Seen},
 };
 use crate::domain::{
@@ -58,6 +58,12 @@ fn read_choice(reading: &mut Reading, reader: &mut Reader<'_>) -> Result<(), Jso
         "delta" | "message" if reader.kind()? == Kind::Object => {
             read_delta(&mut reading.delivered, reader)
         }
+        // Moonshot's streams report it here.
+        "usage" if reader.kind()? == Kind::Object => {
+            let figures = Figures::read(reader)?;
+            reading.report(figures.reported(reading.endpoint));
+            Ok(())
+        }
         "text" => {
             reading.delivered.add_text(text_bytes(reader)?);
             Ok(())
@@ -107,7 +113,10 @@ impl Figures {
                 "prompt_tokens" => figures.prompt = Figure::read(reader)?,
                 "completion_tokens" => figures.completion = Figure::read(reader)?,
                 "total_tokens" => figures.total = Figure::read(reader)?,
-                "prompt_cache_hit_tokens" => figures.cached.update(Figure::read(reader)?),
+                "prompt_cache_hit_tokens" | "cached_tokens" => {
+                    figures.cached.update(Figure::read(reader)?);
+                }
+                "reasoning_tokens" => figures.reasoning.update(Figure::read(reader)?),
                 "prompt_tokens_details" if reader.kind()? == Kind::Object => {
                     reader.object(|reader, key| {
                         match &*key {
@@ -123,7 +132,7 @@ impl Figures {
                 "completion_tokens_details" if reader.kind()? == Kind::Object => {
                     reader.object(|reader, key| {
                         match &*key {
-                            "reasoning_tokens" => figures.reasoning = Figure::read(reader)?,
+                            "reasoning_tokens" => figures.reasoning.update(Figure::read(reader)?),
                             _ => reader.skip()?,
                         }
                         Ok::<(), JsonError>(())
@@ -136,49 +145,86 @@ impl Figures {
         Ok(figures)
     }
 
+    /// The prompt and the completion are believed where they can be. What contradicts them is left out.
     fn reported(&self, endpoint: Endpoint) -> Result<Reported, Absurd> {
         let (prompt, completion, total) =
-            (self.prompt.present()?, self.completion.present()?, self.total.present()?);
+            (self.prompt.known(), self.completion.known(), self.total.known());
         let writes = endpoint.spec().output.is_some();
         let completion = completion.or(if writes { None } else { Some(0) });
         let prompt = match (prompt, completion, total) {
             // Some servers give an embedding's total alone.
-            (None | Some(0), Some(completion), Some(total)) => Some(without(total, completion)?),
+            (None | Some(0), Some(completion), Some(total)) if total >= completion => {
+                total.checked_sub(completion)
+            }
             _ => prompt,
         };
         let completion = match (prompt, completion, total) {
-            (Some(prompt), None, Some(total)) => Some(without(total, prompt)?),
+            (Some(prompt), None, Some(total)) => total.checked_sub(prompt),
             _ => completion,
         };
-        Ok(Reported {
-            input: prompt
-                .filter(|prompt| *prompt > 0)
-                .map(|prompt| self.input(prompt))
-                .transpose()?,
-            output: completion
-                .map(|completion| self.output(prompt, completion, total))
-                .transpose()?,
-            output_is_current: true,
-        })
+        let all =
+            [self.prompt, self.completion, self.total, self.cached, self.written, self.reasoning];
+        let absurd = all.into_iter().any(Figure::is_absurd);
+        // The prompt can be counted here. What was written cannot, where its figure is nonsense.
+        let known = if writes { completion } else { prompt };
+        if absurd && known.is_none() {
+            return Err(Absurd);
+        }
+        let mut reported =
+            Reported { output_is_current: true, corrected: absurd, ..Reported::default() };
+        let beside = self.input(&mut reported, prompt, completion, total);
+        if let Some(completion) = completion {
+            let parts = prompt.unwrap_or(0).saturating_add(beside).saturating_add(completion);
+            self.output(&mut reported, completion, total, parts);
+        }
+        Ok(reported)
     }
 
-    fn input(&self, prompt: u64) -> Result<Input, Absurd> {
-        let (cached_read, cache_write_5m) = (self.cached.or_zero()?, self.written.or_zero()?);
-        let plain = without(without(prompt, cached_read)?, cache_write_5m)?;
-        Ok(Input { plain, cached_read, cache_write_5m, cache_write_1h: 0 })
-    }
-
-    fn output(
+    /// Reports the input, and returns how much of it is beside the prompt and not in it.
+    fn input(
         &self,
+        reported: &mut Reported,
         prompt: Option<u64>,
-        completion: u64,
+        completion: Option<u64>,
         total: Option<u64>,
-    ) -> Result<Output, Absurd> {
-        let reasoning = self.reasoning.or_zero()?;
+    ) -> u64 {
+        let Some(prompt) = prompt.filter(|prompt| *prompt > 0) else { return 0 };
+        let (cached, written) =
+            (self.cached.known().unwrap_or(0), self.written.known().unwrap_or(0));
+        let of_cache = cached.saturating_add(written);
+        let mut input = Input { cached_read: cached, cache_write_5m: written, ..Input::default() };
+        let mut beside = 0;
+        if let Some(plain) = prompt.checked_sub(of_cache) {
+            input.plain = plain;
+        } else if total
+            == Some(prompt.saturating_add(completion.unwrap_or(0)).saturating_add(of_cache))
+        {
+            // A few servers count as Anthropic does; their total tells.
+            (input.plain, beside) = (prompt, of_cache);
+        } else {
+            reported.corrected = true;
+            // More than there is was not read from a cache: then nothing is known to have been.
+            input.cached_read = if cached > prompt { 0 } else { cached };
+            input.cache_write_5m = written.min(prompt.saturating_sub(input.cached_read));
+            let known = input.cached_read.saturating_add(input.cache_write_5m);
+            input.plain = prompt.saturating_sub(known);
+        }
+        reported.input = Some(input);
+        beside
+    }
+
+    fn output(&self, reported: &mut Reported, completion: u64, total: Option<u64>, parts: u64) {
+        let reasoning = self.reasoning.known().unwrap_or(0);
         // A few servers count reasoning beside the completion; their total tells.
-        let beside = prompt.unwrap_or(0).saturating_add(completion).saturating_add(reasoning);
-        let plain =
-            if total == Some(beside) { completion } else { without(completion, reasoning)? };
-        Ok(Output { plain, reasoning })
+        if reasoning > 0 && total == Some(parts.saturating_add(reasoning)) {
+            reported.output = Some(Output { plain: completion, reasoning });
+            return;
+        }
+        reported.corrected |= reasoning > completion || total.is_some_and(|total| total < parts);
+        // More thoughts than output are not thoughts of it: then nothing is known of them.
+        let reasoning = if reasoning > completion { 0 } else { reasoning };
+        let plain = completion.saturating_sub(reasoning);
+        reported.output = Some(Output { plain, reasoning });
+        reported.beyond_parts = total.unwrap_or(0).saturating_sub(parts);
     }
 }

@@ -82,6 +82,8 @@ impl Reading {
                 let output_is_current =
                     reported.output_is_current || self.reported.output_is_current;
                 self.reported = Reported { output_is_current, ..reported };
+                // A good last word makes up for an earlier bad one.
+                self.absurd = false;
             }
             Err(Absurd) => self.absurd = true,
         }

@@ -213,33 +213,114 @@ fn reasoning_beside_the_completion_is_told_by_the_total() {
 }
 
 #[test]
-fn figures_that_can_not_be_are_not_believed() {
+fn an_output_that_can_not_be_is_not_believed_and_nothing_beside_it() {
     for usage in [
-        json!({"prompt_tokens": -1, "completion_tokens": 5}),
-        json!({"prompt_tokens": 1.5, "completion_tokens": 5}),
-        json!({"prompt_tokens": "10", "completion_tokens": 5}),
         json!({"prompt_tokens": 10, "completion_tokens": 1e30}),
+        json!({"prompt_tokens": 10, "completion_tokens": -5}),
+        json!({"prompt_tokens": 10, "completion_tokens": "many"}),
         json!({"prompt_tokens": 10, "completion_tokens": 9_999_999_999_u64}),
-        json!({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 11}}),
-        json!({"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 6}}),
-        json!({"prompt_tokens": 10, "total_tokens": 5}),
     ] {
         let meter = openai(&usage);
         assert!(meter.absurd() && meter.usage().is_none(), "{usage}");
-        assert_eq!(
-            meter.estimate(&facts(CHAT)),
-            Usage { input: 25, output: 1, ..Usage::default() },
-            "{usage}"
-        );
+        let counted = Usage { input: 25, output: 1, ..Usage::default() };
+        assert_eq!(meter.estimate(&facts(CHAT)), counted, "{usage}");
     }
-    for usage in [
-        json!({"input_tokens": -1, "output_tokens": 5}),
-        json!({"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 6}}),
-        json!({"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_5m_input_tokens": 6}}),
+    let meter = anthropic(&json!({"input_tokens": 1, "output_tokens": -5}));
+    assert!(meter.absurd() && meter.usage().is_none());
+}
+
+#[test]
+fn an_odd_figure_does_not_throw_the_good_ones_away() {
+    let details = |cached: i64, written: i64, reasoning: i64| {
+        json!({"prompt_tokens": 10, "completion_tokens": 5,
+            "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
+            "completion_tokens_details": {"reasoning_tokens": reasoning}})
+    };
+    let plain = Usage { input: 10, output: 5, ..Usage::default() };
+    for (usage, expected) in [
+        // As servers write them that compute with floats, or print.
+        (json!({"prompt_tokens": 10.0, "completion_tokens": "5", "total_tokens": "15.0"}), plain),
+        (json!({"prompt_tokens": 9.2, "completion_tokens": 5}), plain),
+        // A total below its parts, or none at all.
+        (json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": -1}), plain),
+        (json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 3}), plain),
+        (json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": {}}), plain),
+        // Parts above their whole.
+        (details(11, 0, 0), plain),
+        (details(4, 7, 0), Usage { input: 0, cached_read: 4, cache_write_5m: 6, ..plain }),
+        (details(-1, 0, 0), plain),
+        (details(0, 0, 6), plain),
+        // The same at the top.
+        (
+            json!({"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 4, "reasoning_tokens": 2}),
+            Usage { input: 6, cached_read: 4, output: 3, reasoning: 2, ..Usage::default() },
+        ),
+        // What was read from the cache beside the prompt, as its total says.
+        (
+            json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115, "prompt_cache_hit_tokens": 100}),
+            Usage { cached_read: 100, ..plain },
+        ),
     ] {
-        let meter = anthropic(&usage);
-        assert!(meter.absurd() && meter.usage().is_none(), "{usage}");
+        let meter = openai(&usage);
+        assert_eq!((meter.usage(), meter.absurd()), (Some(expected), false), "{usage}");
     }
+    assert!(openai(&details(11, 0, 0)).corrected() && !openai(&details(4, 0, 0)).corrected());
+    // The split of what was written to the cache is cut to its total.
+    for (split, five_minutes, one_hour) in
+        [("ephemeral_1h_input_tokens", 0, 5), ("ephemeral_5m_input_tokens", 5, 0)]
+    {
+        let meter = anthropic(
+            &json!({"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 5, "cache_creation": {split: 6}}),
+        );
+        let (cache_write_5m, cache_write_1h) = (five_minutes, one_hour);
+        let expected =
+            Usage { input: 1, output: 5, cache_write_5m, cache_write_1h, ..Usage::default() };
+        assert_eq!((meter.usage(), meter.corrected()), (Some(expected), true));
+    }
+    // An input that cannot be is counted here.
+    for meter in [
+        openai(&json!({"prompt_tokens": -1, "completion_tokens": 5})),
+        anthropic(&json!({"input_tokens": -1, "output_tokens": 5})),
+    ] {
+        assert_eq!((meter.usage(), meter.absurd()), (None, false));
+        let counted = Usage { input: 25, output: 5, ..Usage::default() };
+        assert_eq!(meter.estimate(&facts(CHAT)), counted);
+    }
+}
+
+#[test]
+fn tokens_that_only_the_total_has_are_thoughts() {
+    let meter =
+        openai(&json!({"prompt_tokens": 20, "completion_tokens": 424, "total_tokens": 1016}));
+    let parts = Usage { input: 20, output: 424, ..Usage::default() };
+    assert_eq!(meter.usage(), Some(Usage { reasoning: 572, ..parts }));
+    assert_eq!(meter.usage_of_parts(), Some(parts));
+    let one_above =
+        openai(&json!({"prompt_tokens": 951, "completion_tokens": 6_000, "total_tokens": 6_952,
+        "completion_tokens_details": {"reasoning_tokens": 6_001}}));
+    assert_eq!(one_above.usage().unwrap().output_total(), 6_001);
+}
+
+#[test]
+fn a_good_last_word_makes_up_for_an_earlier_bad_one() {
+    let chunk = |usage: &str| format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n");
+    let (bad, good) = (
+        r#"{"prompt_tokens":10,"completion_tokens":-1}"#,
+        r#"{"prompt_tokens":10,"completion_tokens":5}"#,
+    );
+    let (meter, _) = read(CHAT, &format!("{}{}", chunk(bad), chunk(good)));
+    assert_eq!(meter.usage(), Some(Usage { input: 10, output: 5, ..Usage::default() }));
+    // And a bad last one leaves what was said before it, which may not have been the end.
+    let (meter, _) = read(CHAT, &format!("{}{}", chunk(good), chunk(bad)));
+    assert_eq!((meter.usage(), meter.absurd(), meter.corrected()), (None, false, true));
+    assert_eq!(meter.estimate(&facts(CHAT)), Usage { input: 10, output: 5, ..Usage::default() });
+}
+
+#[test]
+fn usage_within_the_choice_is_read() {
+    let stream = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\",\"usage\":{\"prompt_tokens\":1200,\"completion_tokens\":77}}]}\n\n";
+    let usage = read(CHAT, stream).0.usage();
+    assert_eq!(usage, Some(Usage { input: 1_200, output: 77, ..Usage::default() }));
 }
 
 #[test]
@@ -486,18 +567,22 @@ proptest! {
             "prompt_tokens": prompt.rem_euclid(1000), "completion_tokens": completion, "total_tokens": total.map(|total| total.rem_euclid(2000)),
             "prompt_tokens_details": {"cached_tokens": cached}, "completion_tokens_details": {"reasoning_tokens": reasoning},
         }));
-        match meter.usage() {
+        match meter.usage_of_parts() {
             Some(usage) => {
                 // No prompt beside a total is a prompt that was not told of.
-                let told = match (prompt.rem_euclid(1000), total) {
-                    (0, Some(total)) => total.rem_euclid(2000) - completion,
-                    (prompt, _) => prompt,
+                let (prompt, total) = (prompt.rem_euclid(1000), total.map(|total| total.rem_euclid(2000)));
+                let prompt = match total {
+                    Some(total) if prompt == 0 && total >= completion => total - completion,
+                    _ => prompt,
                 };
-                prop_assert_eq!(i64::try_from(usage.input_total()).unwrap(), told);
-                let beside = usage.output_total() == u64::try_from(completion + reasoning).unwrap();
-                prop_assert!(beside || i64::try_from(usage.output_total()).unwrap() == completion);
+                let (input, output) = (i64::try_from(usage.input_total()).unwrap(), i64::try_from(usage.output_total()).unwrap());
+                prop_assert!(input == prompt || input == prompt + cached);
+                prop_assert!(output == completion || output == completion + reasoning);
+                // No more than the larger of the total and its parts.
+                let all = i64::try_from(meter.usage().unwrap().total()).unwrap();
+                prop_assert!(all <= total.unwrap_or(0).max(input + output));
             }
-            None => prop_assert!(meter.absurd() || prompt.rem_euclid(1000) == 0),
+            None => prop_assert!(meter.reports() || meter.absurd() || prompt.rem_euclid(1000) == 0),
         }
         prop_assert!(meter.estimate(&facts(CHAT)).total() > 0);
         let _ = openai(&json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total})).usage();

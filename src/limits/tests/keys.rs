@@ -144,7 +144,8 @@ async fn measured_in_a_process_of_its_own() {
     assert!(most <= 1_125_000, "{most}");
     if told(taken) {
         // The lower bound is the size of the keys and their counts.
-        assert!((40 << 20..=60 << 20).contains(&taken.unwrap()), "{taken:?}");
+        // Some 60 MB, and what the allocator keeps at hand.
+        assert!((40 << 20..=62 << 20).contains(&taken.unwrap()), "{taken:?}");
     }
     time::advance(Duration::from_mins(1)).await;
     for number in 0..5_000 {
