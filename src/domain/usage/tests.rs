@@ -272,9 +272,13 @@ fn an_odd_figure_does_not_throw_the_good_ones_away() {
         let meter = anthropic(
             &json!({"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 5, "cache_creation": {split: 6}}),
         );
-        let (cache_write_5m, cache_write_1h) = (five_minutes, one_hour);
-        let expected =
-            Usage { input: 1, output: 5, cache_write_5m, cache_write_1h, ..Usage::default() };
+        let expected = Usage {
+            input: 1,
+            output: 5,
+            cache_write_5m: five_minutes,
+            cache_write_1h: one_hour,
+            ..Usage::default()
+        };
         assert_eq!((meter.usage(), meter.corrected()), (Some(expected), true));
     }
     // An input that cannot be is counted here.
