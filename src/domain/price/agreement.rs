@@ -1,14 +1,14 @@
-//! What an organization pays: prices agreed with it, else the list's with its mark-up.
+//! The prices of an organization: those agreed with it, else the list prices with its mark-up.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{CostOutOfRange, ModelPrice, PriceBook, round_up};
 use crate::domain::{credits::Credits, ids::PriceId, usage::Usage};
 
-/// The highest mark-up there is, in basis points: a hundred times the list price on top of it.
+/// The highest allowed mark-up, in basis points: a hundred times the list price is added to it.
 pub const MARKUP_BPS_MAX: u32 = 1_000_000;
 
-/// What is agreed with one organization. The default is the list price.
+/// The prices that are agreed with one organization. The default is the list price.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     markup_bps: u32,
@@ -16,25 +16,25 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// These prices of their own, and for all other models the list's with this mark-up in basis
-    /// points (hundredths of a percent).
+    /// These agreed prices, and for all other models the list price with this mark-up in basis points (hundredths of a
+    /// percent).
     pub fn new(markup_bps: u32, agreed: impl IntoIterator<Item = ModelPrice>) -> Self {
         let agreed = agreed.into_iter().map(|price| (price.model.clone(), Arc::new(price)));
         Self { markup_bps, agreed: agreed.collect() }
     }
 
-    /// What is added to list prices, in basis points.
+    /// The mark-up on list prices, in basis points.
     pub const fn markup_bps(&self) -> u32 {
         self.markup_bps
     }
 
-    /// The prices of their own, in no particular order.
+    /// The agreed prices, in no particular order.
     pub fn agreed(&self) -> impl Iterator<Item = &Arc<ModelPrice>> {
         self.agreed.values()
     }
 
-    /// What a call of `model` is priced by; `None` where neither this nor the list has a price: such
-    /// a call is refused, never free.
+    /// The price of a call of `model`. `None` if neither the agreement nor the list has one: such a call is refused,
+    /// never free.
     ///
     /// An agreed price stands for itself: nothing is added to it.
     ///

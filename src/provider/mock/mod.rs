@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `x-mock-latency-ms` | wait before the head |
 //! | `x-mock-input-tokens`, `x-mock-output-tokens` | figures; output defaults to 16, the output cap wins |
-//! | `x-mock-cached-tokens`, `x-mock-cache-write-tokens` | the part of the input read from the cache, or written to it |
+//! | `x-mock-cached-tokens`, `x-mock-cache-write-tokens` | input tokens read from the cache, or written to it |
 //! | `x-mock-reasoning-tokens` | the part of the output that is reasoning, and not in the text |
 //! | `x-mock-chunks` (4), `x-mock-chunk-delay-ms` | pieces of a stream's content, and the wait before each |
 //! | `x-mock-status`, `x-mock-retry-after` | an error document with this status |
