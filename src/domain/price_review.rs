@@ -42,9 +42,9 @@ pub struct Change {
 /// A model that has a price in force and none in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Its name.
+    /// The model's name.
     pub model: String,
-    /// Why the list has no price for it, where it names the model at all.
+    /// Why the list has no price for the model, if it names the model at all.
     pub skipped: Option<SkipReason>,
 }
 
@@ -79,7 +79,7 @@ pub enum Reason {
     },
     /// The model is in use, and the list has no price for it.
     InUse {
-        /// Why the list has no price for it, where it names the model at all.
+        /// Why the list has no price for the model, if it names the model at all.
         skipped: Option<SkipReason>,
     },
 }

@@ -1,6 +1,6 @@
-//! Decimal text to whole numbers, exactly.
+//! Converts decimal text to whole numbers, exactly.
 
-/// A number that can't be a price or a bound.
+/// A number that cannot be a price or a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {
     /// Not a decimal number.
@@ -39,8 +39,8 @@ pub(super) fn scaled(text: &str, shift: i32) -> Result<i64, DecimalError> {
     whole(&digits, power.saturating_add(shift))
 }
 
-/// As [`scaled`], of a number that was computed with floats. A float is sure to keep fifteen digits: the others are
-/// rounded away, so that `2.9999900000000002e-06` is 2,999,990,000.
+/// As [`scaled`], for a number that was computed with floats. Only fifteen digits of a float are reliable. Further
+/// digits are rounded away, so that `2.9999900000000002e-06` is 2,999,990,000.
 pub(super) fn scaled_float(text: &str, shift: i32) -> Result<i64, DecimalError> {
     let (mut digits, mut power) = parts(text)?;
     if let Some((kept, [first, ..])) = digits.as_bytes().split_at_checked(FLOAT_DIGITS) {
@@ -59,10 +59,10 @@ pub(super) fn scaled_float(text: &str, shift: i32) -> Result<i64, DecimalError> 
     whole(&digits, power.saturating_add(shift))
 }
 
-/// The decimal digits that a double keeps, whatever the number.
+/// The decimal digits that a double keeps for every number.
 const FLOAT_DIGITS: usize = 15;
 
-/// The significant digits of a number, none for zero, and the power of ten of the last one.
+/// The significant digits of a number (none for zero), and the power of ten of the last digit.
 fn parts(text: &str) -> Result<(String, i32), DecimalError> {
     if text.starts_with('-') {
         return Err(DecimalError::Negative);

@@ -165,7 +165,7 @@ impl<'m> Prompt<'m> {
         }
     }
 
-    /// Two quotes and the character after them are at most three tokens. In a description they are at most two: compact
+    /// Two quotes and the separator after them are at most three tokens. In a description they are at most two: compact
     /// JSON joins quotes with the characters between them, and other renderings have no quotes.
     fn quotes(&mut self) {
         self.sum.tokens(if self.describes { 2 } else { 3 }, 0);
@@ -484,7 +484,7 @@ impl<'m> Prompt<'m> {
     }
 }
 
-/// An image: its URL, or its data in base64. Reads the requested detail.
+/// An image: its URL, or its data in base64, bounded by its bytes. Also reads the requested detail.
 fn image_url<'a>(
     reader: &mut Reader<'a>,
     detail: &mut Option<Cow<'a, str>>,
