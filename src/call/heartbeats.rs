@@ -136,7 +136,7 @@ impl fmt::Debug for Heartbeats {
     }
 }
 
-/// One open call.
+/// An open call. Heartbeats include it until this is dropped.
 pub(super) struct Beating {
     heartbeats: Heartbeats,
     request_id: RequestId,

@@ -49,7 +49,7 @@ pub(super) struct OpenCall {
     beating: Option<Beating>,
 }
 
-/// What is known of the answer so far.
+/// The state of the answer so far.
 struct Answer {
     meter: Meter,
     capture: Option<Capture>,
@@ -143,7 +143,7 @@ impl OpenCall {
         (keep == Keep::Full).then(|| Capture::up_to(capture_bytes_max))
     }
 
-    /// What has been metered so far, for heartbeats.
+    /// Stores the usage that has been metered so far, for heartbeats.
     pub(super) fn note_seen(&self) {
         if self.beating.is_some() {
             let (meter, hold) = (&self.answer.meter, self.call.hold());

@@ -51,7 +51,7 @@ pub struct Settlement {
     pub price_id: PriceId,
     /// The mark-up on that price, in basis points.
     pub markup_bps: u32,
-    /// Nothing was used: the hold is given back, and the ledger says `release`.
+    /// Whether the hold is released because nothing was used. The ledger then says `release`.
     pub release: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct Finish {
     pub ending: Ending,
     /// The status of the client's answer; 499 if the client left before there was one.
     pub status: u16,
-    /// What was used, in disjoint classes.
+    /// The usage, in disjoint classes.
     pub usage: Usage,
     /// The provider reported no usage: `usage` was counted here.
     pub estimated: bool,

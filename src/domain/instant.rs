@@ -48,7 +48,7 @@ pub fn rfc3339_micros(unix_micros: i64) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment(String);
 
-/// Not a moment.
+/// The text is not a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a moment: write it as 2026-03-29 or as 2026-03-29T12:00:00Z")]
 pub struct ParseMomentError;

@@ -7,7 +7,7 @@ use super::{credits::Credits, price::ModelPrice};
 pub const RATE_MAX: i64 = 1_000_000_000_000;
 /// The highest plausible price per request: ten dollars.
 pub const PER_REQUEST_MAX: Credits = Credits::from_nanos(10_000_000_000);
-/// The name of the price per request, where the others are classes of tokens.
+/// The name of the price per request, in lists of classes of tokens.
 pub(super) const PER_REQUEST: &str = "per_request";
 
 /// The first class whose price is above its bound.

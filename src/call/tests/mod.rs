@@ -171,7 +171,7 @@ pub(super) fn set_hold(call: &Call, disconnect: Disconnect) {
     });
 }
 
-/// What the credit and audit layers do to a call.
+/// Sets a hold on the call and asks for a record, as the credit and audit layers do.
 fn hold(request: &Request<RequestBody>, disconnect: Disconnect) {
     let call = Call::of(request).unwrap();
     set_hold(call, disconnect);

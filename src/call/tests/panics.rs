@@ -65,7 +65,7 @@ async fn ask(recorder: &Arc<Recorder>, at: At) -> usize {
     // The provider was reached and may bill its input; of a stream, what was delivered as well.
     let output = if at == (At::Body { stream: true }) { 2 } else { 0 };
     assert_counted_here(&finish, CHAT, output);
-    // Nothing goes on in the background.
+    // No work goes on in the background.
     tokio::task::yield_now().await;
     assert_eq!(recorder.written(), 1);
     asked.load(Ordering::SeqCst)

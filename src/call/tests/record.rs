@@ -30,7 +30,7 @@ const NO: &str = r#"{"error":{"message":"no"}}"#;
 /// Input tokens of every class, output with and without reasoning.
 const EVERY_CLASS: &str = r#"{"id":"c","object":"chat.completion","model":"small-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":60,"completion_tokens":13,"total_tokens":73,"prompt_tokens_details":{"cached_tokens":7,"cache_write_tokens":5},"completion_tokens_details":{"reasoning_tokens":2}}}"#;
 
-/// What is known of a call before it is made.
+/// The finish that a call must have.
 struct Expected {
     stream: bool,
     ending: Ending,
@@ -256,7 +256,7 @@ async fn a_whole_answer_with_tokens_of_every_class() {
         reasoning: 2,
         ..Usage::default()
     };
-    // Of the classes, input and output have a price here.
+    // Only input and output have prices here.
     let amount = Some(48 * 1_000 + 11 * 2_000);
     let response = EVERY_CLASS.to_owned();
     desk.compare(Expected { usage, amount, response, ..Expected::whole() }).await;

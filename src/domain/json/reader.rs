@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         self
     }
 
-    /// What comes next, without reading it.
+    /// The type of the next value, without reading the value.
     pub fn kind(&mut self) -> Result<Kind, JsonError> {
         self.skip_space();
         match self.rest().first() {

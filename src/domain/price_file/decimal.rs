@@ -9,10 +9,10 @@ pub enum DecimalError {
     /// Below zero.
     #[error("it is negative")]
     Negative,
-    /// It would have to be rounded.
+    /// The number would have to be rounded.
     #[error("it is finer than can be kept")]
     TooFine,
-    /// It does not fit 64 bits.
+    /// The number does not fit 64 bits.
     #[error("it is too large")]
     TooLarge,
 }
@@ -20,7 +20,7 @@ pub enum DecimalError {
 /// USD per million tokens, as decimal text, in nano-dollars.
 ///
 /// # Errors
-/// It is no number, is negative or finer than a nano-dollar, or fits no amount.
+/// The text is not a number, or the number is negative, finer than a nano-dollar or too large.
 pub fn usd_per_million_tokens(text: &str) -> Result<i64, DecimalError> {
     usd(text)
 }
@@ -28,7 +28,7 @@ pub fn usd_per_million_tokens(text: &str) -> Result<i64, DecimalError> {
 /// USD, as decimal text, in nano-dollars.
 ///
 /// # Errors
-/// It is no number, is negative or finer than a nano-dollar, or fits no amount.
+/// The text is not a number, or the number is negative, finer than a nano-dollar or too large.
 pub fn usd(text: &str) -> Result<i64, DecimalError> {
     scaled(text, 9)
 }

@@ -18,7 +18,7 @@
 //! | `cache_creation_input_token_cost_above_1hr` | one-hour write; without it: 2 × input for Claude models, else the five-minute write |
 //! | `output_cost_per_reasoning_token` | reasoning; without it: output |
 //! | any of these with `_above_200k_tokens` and the like | a tier from that many input tokens on |
-//! | `cache_creation_input_token_cost_above_12hr` | one-hour write, where it is dearer |
+//! | `cache_creation_input_token_cost_above_12hr` | one-hour write, if it is higher |
 //! | `input_cost_per_request`, `input_cost_per_query` | per request |
 //! | `search_context_cost_per_query` | per request, the dearest size, for models that search on every call |
 //! | `max_input_tokens`, `max_output_tokens`, `max_tokens` | the model's bounds |
@@ -156,7 +156,7 @@ pub enum SkipReason {
     Field {
         /// The field's name.
         field: String,
-        /// What is wrong with it.
+        /// What is wrong with the field.
         problem: FieldProblem,
     },
 }

@@ -8,7 +8,7 @@ use crate::domain::json::JsonError;
 /// The file cannot be used: none of its prices is taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PriceFileError {
-    /// Not JSON, or a key that appears twice.
+    /// The file is not JSON, or has a duplicate key.
     #[error("the price file can't be read: {0}")]
     Json(#[from] JsonError),
     /// Some fields are invalid.
@@ -46,13 +46,13 @@ pub enum FieldProblem {
     /// The price is zero, without a mark that it is intended.
     #[error("it is zero, and not marked as free")]
     Zero,
-    /// Not a mode that is served here.
+    /// The mode is not one that is served here.
     #[error("it is none of chat, responses, completion and embedding")]
     Mode,
     /// Tiers must ascend; the model's own prices are the first tier.
     #[error("it is not above the tier before it")]
     Order,
-    /// Not a format of ours.
+    /// The version of our format is unknown.
     #[error("it is not a version that this program reads: 1")]
     Version,
 }

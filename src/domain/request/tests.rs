@@ -234,7 +234,7 @@ fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
     assert!(facts.input_bound >= 100_000);
 }
 
-/// One part in one message of a user.
+/// A body with one user message that has one part.
 fn with_part(endpoint: Endpoint, model: &str, part: &Value) -> Result<CallFacts, InvalidBody> {
     let message = json!({"role": "user", "content": [part]});
     read_value(endpoint, &json!({"messages": [message], "model": model}))

@@ -20,7 +20,7 @@ pub struct Splitter {
     event_bytes_max: usize,
     /// The unfinished event's bytes from earlier chunks.
     begun: BytesMut,
-    /// What is left of the latest chunk.
+    /// The unread rest of the latest chunk.
     chunk: Bytes,
     line: Line,
     first: bool,

@@ -120,7 +120,7 @@ impl MockProvider {
         self.count.of(request_id)
     }
 
-    /// What was served in all.
+    /// What was served to all requests.
     pub fn served_total(&self) -> Served {
         self.count.total()
     }

@@ -1,4 +1,4 @@
-//! One answer, decided before its first byte: figures, words and where its chunks begin.
+//! The plan of one answer, made before its first byte: figures, words and the beginnings of its chunks.
 
 use super::{
     ask::Ask,
