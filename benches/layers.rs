@@ -1,15 +1,15 @@
-//! What each layer adds to a call: `cargo bench --bench layers`, less than a minute. A word behind `--`
-//! picks the rows whose names contain it.
+//! The time that each layer adds to a call: `cargo bench --bench layers`, less than a minute. A word after `--` picks
+//! the rows whose names contain it.
 //!
-//! Two services are called in turns, batch by batch, in one run on one thread: the bare inner service,
-//! and the same one behind a layer. The figure is the median of the differences, in nanoseconds a call.
-//! Requests, what is in their extensions, and the reading of answers cost both sides the same.
+//! Two services are called in turns, batch by batch, in one run on one thread: the bare inner service, and the same
+//! service behind a layer. The figure is the median of the differences, in nanoseconds a call. Making requests with
+//! their extensions and reading answers costs both sides the same.
 //!
-//! Input is bounded by its bytes where the model's tokenizer is not public ("small"), and counted where it
-//! is: the rows of a text show what that costs.
+//! If the model's tokenizer is not public ("small"), the input is bounded by its bytes; else its tokens are counted.
+//! The rows with a text show what the counting costs.
 //!
-//! Given as `1` and `100k`: one organization, and 100,000 in turn. What is in memory only is measured;
-//! `MemoryStore` stands for the database.
+//! The columns are `1` and `100k`: one organization, and 100,000 organizations in turn. Only work in memory is
+//! measured; `MemoryStore` takes the place of the database.
 
 #![expect(
     clippy::unwrap_used,
@@ -62,7 +62,7 @@ use tollgate::{
 use tower::{Layer, Service, ServiceBuilder};
 
 const BATCHES: usize = 600;
-// Well below a scheduler's time slice: on a machine that others use, most batches are not interrupted.
+// Well below a scheduler's time slice, so that most batches are not interrupted on a busy machine.
 const BATCH: usize = 25;
 const MANY: usize = 100_000;
 const NEW_TOKENS: usize = 200;
@@ -72,7 +72,7 @@ type Caller = Request<Full<Bytes>>;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // As a server's connections are: a future that is only blocked on is woken by a system call.
+    // Run in a task, as a server's connections do: a future that is only blocked on is woken by a system call.
     runtime.block_on(async { tokio::spawn(run()).await.unwrap() });
 }
 
@@ -149,7 +149,7 @@ async fn each<L, B>(
     row(name, &added);
 }
 
-/// Whether the command line asks for this row: by default, for all.
+/// Whether the command line asks for this row. By default it asks for all rows.
 fn wanted(name: &str) -> bool {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
     words.peek().is_none() || words.any(|word| name.contains(&word))
@@ -166,7 +166,7 @@ async fn identity(world: &World) {
     if wanted(name) {
         row(name, &[compare(&layer, |_| signed(false, &seen)).await]);
     }
-    // A token is new only once, so every batch is one call.
+    // A token is only new once, so every batch is one call.
     let name = "TenantLayer, new token, RS256";
     if wanted(name) {
         let new: Vec<_> = (1..=NEW_TOKENS).map(|id| issuer.token(organization, id)).collect();
@@ -184,7 +184,7 @@ async fn identity(world: &World) {
     }
 }
 
-/// What `layer` adds to a call of the provider.
+/// The time that `layer` adds to a call of the provider.
 async fn compare<L, B>(layer: &L, request: impl Fn(usize) -> Caller) -> Duration
 where
     L: Layer<Provider>,
@@ -206,7 +206,7 @@ where
     B: Body<Data = Bytes>,
 {
     let (mut bare, mut layered) = (Provider, layer.layer(Provider));
-    // Strides through the organizations, so that not only the warm ones are met.
+    // Strides through the organizations, so that most of them are not in the processor's cache.
     let nth = |number: usize| request(number.wrapping_mul(7_919));
     if batch > 1 {
         time(&mut bare, batch, 0, &nth).await;
@@ -248,7 +248,7 @@ where
     started.elapsed()
 }
 
-/// Organizations with credits and limits, and all that layers ask about them.
+/// Organizations with credits and limits, and everything that layers ask a store about them.
 struct World {
     tenants: Vec<Tenant>,
     store: MemoryStore,
@@ -282,7 +282,7 @@ impl World {
         LimitsLayer::new(self.policies.clone()).prices(self.prices.clone())
     }
 
-    /// The policy's limits, and those of five scopes beside them.
+    /// A layer with the policy's limits, and the limits of five further scopes.
     async fn limited(&self) -> LimitsLayer {
         let limit = |(scope, scope_id, model_pattern): (Scope, &str, &str)| RateLimit {
             scope,
@@ -311,14 +311,14 @@ impl World {
         CreditLayer::new(self.store.clone(), self.policies.clone(), self.prices.clone())
     }
 
-    /// What `CallLayer` sees.
+    /// A request as `CallLayer` gets it.
     fn tenanted(&self, n: usize, stream: bool) -> Caller {
         let mut request = chat(stream);
         request.extensions_mut().insert(self.tenants[n % self.tenants.len()].clone());
         request
     }
 
-    /// What the layers inside `CallLayer` see.
+    /// A request as the layers inside `CallLayer` get it.
     fn called(&self, n: usize) -> Caller {
         let mut request = self.tenanted(n, false);
         request.extensions_mut().insert(Call::for_model("small"));
@@ -332,7 +332,7 @@ fn most() -> policy::Rates {
     policy::Rates { requests_per_minute: most, tokens_per_minute: most, calls_in_flight: most }
 }
 
-/// A store in which everybody meets these limits.
+/// A store in which these limits apply to every organization.
 struct Limited {
     store: MemoryStore,
     rates: Arc<[RateLimit]>,
@@ -372,7 +372,7 @@ const TEXTS: [(&str, &str); 6] = [
     ("emoji", include_str!("../tests/data/tokens/emoji.txt")),
 ];
 
-/// A call as the vendor's own client writes it: what is asked first, the model behind it.
+/// A call as the vendor's own client writes it: the messages first, then the model.
 fn chat_of(model: &str, text: &str) -> Caller {
     let content: String = text
         .chars()

@@ -1,12 +1,12 @@
-//! What row-level security costs: `cargo bench --bench rls`, about half a minute.
+//! The cost of row-level security: `cargo bench --bench rls`, about half a minute.
 //!
-//! 200,000 calls of 1,000 organizations in `usage`. Each role reads what it may of its own organization,
-//! under its claims and policies; beside it the superuser, past all policies, asks for the same rows by an
-//! explicit predicate. Both are prepared and run in turns in one run with an empty statement (`select 1`), so
-//! that the ratios hold on a machine that is busy with other things. Two of them are given: of the statement
-//! as its client waits for it, which is held to 3x, and net, of what is left of both without the empty one.
+//! The table `usage` has 200,000 calls of 1,000 organizations. Each role reads the rows of its own organization that it
+//! may read, under its claims and policies. For comparison the superuser, who bypasses all policies, reads the same
+//! rows with an explicit predicate. Both statements are prepared, and run in turns with an empty statement (`select 1`)
+//! in one run, so that the ratios hold on a busy machine. There are two ratios: of the times that a client waits, which
+//! must be at most 3x, and the net ratio, after the time of the empty statement is subtracted from both.
 //!
-//! In: the statement and its round trip. Out: begin, claims and commit, which share that round trip.
+//! Included: the statement and its round trip. Not included: begin, claims and commit, which share that round trip.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 const ROUNDS: usize = 1_000;
 const RATIO_MAX: f64 = 3.0;
-/// Two people an organization: a member sees the own half of its 200 calls, the others all.
+/// Each organization has two people and 200 calls. A member sees only their own half, other roles see all.
 const FILL: &str = "
     insert into tollgate.organizations (organization_id, name)
       select md5('org ' || n)::uuid, 'org ' || n from generate_series(0, 999) as n;
@@ -50,7 +50,7 @@ const FILL: &str = "
 struct Case {
     name: &'static str,
     person: &'static str,
-    /// What the database acts as.
+    /// The caller's role in the database.
     role: Role,
     /// Whether the token names the role; else the membership table does.
     claimed: bool,
@@ -137,7 +137,7 @@ async fn main() {
     assert!(dearest <= RATIO_MAX, "row security is dearer than it may be");
 }
 
-/// The medians of the case with row security, without, and of an empty statement.
+/// The medians of the case with row-level security, without it, and of an empty statement.
 async fn run(
     case: &Case,
     organization: Uuid,

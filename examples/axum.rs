@@ -20,8 +20,7 @@ use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse, routing::
 use tokio::net::TcpListener;
 use tollgate::{Call, Tenant, domain::credits::Credits};
 
-/// The team's own service. By the time it is called, the caller is known, the model is allowed and
-/// the credits are held.
+/// The team's own service. When it is called, the caller is known, the model is allowed and the credits are held.
 async fn chat(tenant: Tenant, call: Call) -> impl IntoResponse {
     let text = format!("hello {}", tenant.user_id());
     ([(CONTENT_TYPE, "application/json")], shared::answer(&call.facts().model, &text))

@@ -27,11 +27,11 @@ use tokio::net::TcpListener;
 use tollgate::{Call, Tenant, body::RequestBody, domain::credits::Credits};
 use tower::{ServiceBuilder, service_fn};
 
-/// The team's own service. The body it gets is the caller's, with the layers' edits made.
+/// The team's own service. It gets the caller's body with the edits of the layers.
 async fn chat(request: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Infallible> {
     let user = Tenant::of(&request).map(|tenant| tenant.user_id().to_owned()).unwrap_or_default();
     let model = Call::of(&request).map(|call| call.facts().model.clone()).unwrap_or_default();
-    // The caller set no output cap, so the one that its hold relies on has been put in.
+    // The caller set no output cap, so the gateway has inserted the cap that the hold relies on.
     let body = request.into_body().into_bytes();
     assert!(String::from_utf8_lossy(&body).contains(r#""max_completion_tokens":1000"#));
     let answer = Full::from(shared::answer(&model, &format!("hello {user}")));

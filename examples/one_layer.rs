@@ -1,8 +1,8 @@
-//! One layer in front of any service: who is calling, by a signed token.
+//! One layer in front of any service: it identifies the caller by a signed token.
 //!
-//! `cargo run --example one_layer` signs a token with a key of its own, gives the verifier the public
-//! half, and shows what gets through. With a real issuer the key source is
-//! `KeySource::published(JwksOptions::new("https://..."), HttpClient::default())` and nothing else changes.
+//! `cargo run --example one_layer` signs a token with its own key, gives the verifier the public key, and shows which
+//! tokens are accepted. With a real issuer, only the key source changes:
+//! `KeySource::published(JwksOptions::new("https://..."), HttpClient::default())`.
 //!
 //! It prints:
 //! ```text
@@ -32,7 +32,7 @@ use tollgate::{
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 const ORGANIZATION: &str = "0192f0c0-0000-7000-8000-000000000001";
-/// The year 2100: an example has no clock.
+/// The year 2100, so that the example needs no clock.
 const EXPIRES: u64 = 4_102_444_800;
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let verifier = Verifier::new(config, KeySource::fixed(key_set(&key)))?;
 
-    // Any service: here a function that answers who is calling.
+    // Any service can be here. This function answers with the caller's name.
     let inner = service_fn(|request: Request<String>| async move {
         let who = Tenant::of(&request).map(|tenant| {
             assert!(
@@ -88,7 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What an issuer publishes.
+/// The key set that an issuer publishes.
 fn key_set(key: &KeyPair) -> String {
     let public = key.public_key();
     let n = BASE64_URL_SAFE_NO_PAD.encode(public.modulus().big_endian_without_leading_zero());
@@ -97,7 +97,7 @@ fn key_set(key: &KeyPair) -> String {
         .to_string()
 }
 
-/// What an issuer does.
+/// Signs a token, as an issuer does.
 fn sign(key: &KeyPair, claims: &Value) -> Result<String, Box<dyn Error>> {
     let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT","kid":"1"}"#);
     let message = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()));

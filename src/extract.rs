@@ -1,4 +1,4 @@
-//! [`Tenant`] and [`Call`] as axum extractors: for handlers behind the layers.
+//! [`Tenant`] and [`Call`] as axum extractors, for handlers behind the layers.
 //!
 //! ```
 //! use axum::{Router, body::Body, routing::get};
@@ -18,7 +18,7 @@
 //! let known = Request::get("/hello").extension(Tenant::new(organization_id, "ada")).body(Body::empty())?;
 //! assert_eq!(app.clone().oneshot(known).await?.status(), 200);
 //!
-//! // No layer further out has put a tenant in: not the caller's fault.
+//! // 500: a layer is missing that sets the tenant, which is not the caller's fault.
 //! let miswired = Request::get("/hello").body(Body::empty())?;
 //! assert_eq!(app.oneshot(miswired).await?.status(), 500);
 //! # Ok(())
@@ -34,7 +34,7 @@ use crate::{
     refusal::Refusal,
 };
 
-/// Takes what `TenantLayer` has put in; without it, answers 500 and logs the layer to add.
+/// Extracts the tenant that `TenantLayer` has set. Without it, answers 500 and logs the layer to add.
 impl<S: Sync> FromRequestParts<S> for Tenant {
     type Rejection = Response;
 
@@ -43,7 +43,7 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     }
 }
 
-/// Takes what `CallLayer` has put in; without it, answers 500 and logs the layer to add.
+/// Extracts the call that `CallLayer` has set. Without it, answers 500 and logs the layer to add.
 impl<S: Sync> FromRequestParts<S> for Call {
     type Rejection = Response;
 

@@ -16,11 +16,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No token, or one that does not hold. Says no more than that.
+    /// There is no token, or an invalid one. The answer does not say which.
     Unauthenticated,
     /// The body is longer than the limit, in bytes.
     BodyTooLarge(usize),
-    /// The body is compressed by something that is not known here.
+    /// The body has an unknown content encoding.
     UnknownEncoding,
     /// The body did not arrive in time.
     BodyTimedOut,
@@ -31,15 +31,15 @@ pub enum Refusal {
         /// What is wrong and what to do.
         message: Cow<'static, str>,
     },
-    /// The path names no model call.
+    /// The path is not that of a model call.
     UnknownEndpoint,
-    /// A model the organization may not use, or that does not exist: the answer is the same.
+    /// The model may not be used by the organization, or does not exist. The answer is the same for both.
     ModelNotAllowed(String),
-    /// `GET /v1/models/{id}` for a model the organization may not use, or that does not exist.
+    /// As [`ModelNotAllowed`](Self::ModelNotAllowed), for `GET /v1/models/{id}`.
     ModelNotFound(String),
     /// The caller's role may not do this.
     RoleNotAllowed,
-    /// A kill switch is on: for this scope of the caller's.
+    /// A kill switch is on for this scope of the caller.
     Suspended(Scope),
     /// A rate is used up.
     RateLimited {
@@ -47,48 +47,48 @@ pub enum Refusal {
         what: &'static str,
         /// Whose limit it is.
         scope: Scope,
-        /// The models that count in it, if not all do.
+        /// The models that count towards the limit, unless all do.
         models: Option<String>,
-        /// When to come back.
+        /// When a retry can succeed.
         retry_after: Duration,
     },
     /// A budget does not cover the call.
     BudgetExceeded(Exceeded),
     /// The credits do not cover the call.
     InsufficientCredits {
-        /// When to come back, where only what other calls hold is in the way.
+        /// When to retry, if the credits would cover the call without the holds of other calls.
         retry_after: Option<Duration>,
     },
-    /// We cannot decide now: the database is away, the pool is exhausted, too many calls are open.
+    /// The gateway cannot decide now: the database does not answer, the pool is exhausted, or too many calls are open.
     Unavailable,
     /// The provider has answered, but the end of the call could not be made durable in time.
     Unwritten,
-    /// A layer is missing further out: our fault, and the log names it.
+    /// A layer is missing further out. This is our fault, and the log names the layer.
     Miswired(&'static str),
-    /// Something in the gateway has panicked: our fault.
+    /// The gateway has panicked. This is our fault.
     Panicked,
-    /// The provider could not be reached, or broke its answer off before the head.
+    /// The provider could not be reached, or broke off before the head of its answer.
     ProviderFailed,
     /// The provider did not answer in time.
     ProviderTimedOut,
 }
 
-/// Says whose budget it is, and in what; never how much of it is left.
+/// The message for an exceeded budget: whose budget it is and in which unit, but never how much is left.
 #[cold]
 fn over_budget(exceeded: &Exceeded) -> String {
     let Exceeded { scope, window, unit, retry_after, may_wait } = *exceeded;
     let whose = whose(scope);
     let when = seconds(retry_after);
     let then = if may_wait {
-        format!("as long as other calls hold it. Try again in {when} s.")
+        format!("while other calls hold parts of it. Try again in {when} s.")
     } else {
-        format!("any more. It starts anew in {when} s.")
+        format!("any more. It resets in {when} s.")
     };
     let (window, unit) = (window.as_str(), unit.as_str());
     format!("{whose} budget of {unit} for this {window} does not cover the call {then}")
 }
 
-/// Marks a response as a [`Refusal`]'s, in its extensions: it came from a layer, not the provider.
+/// In the extensions of a response: the response is a [`Refusal`] by a layer, not the provider's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The refusal's code: the same word as in the body, in logs and in metrics.
@@ -117,7 +117,7 @@ impl Refusal {
         }
     }
 
-    /// The word for it in bodies, logs and metrics.
+    /// The word for the refusal in bodies, logs and metrics.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unauthenticated => "invalid_token",
@@ -143,7 +143,7 @@ impl Refusal {
         }
     }
 
-    /// What the caller reads: what is wrong and what to do, without internals.
+    /// The message to the caller: what is wrong and what to do, without internals.
     pub fn message(&self) -> Cow<'static, str> {
         match self {
             Self::Unauthenticated => "The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` with a token of this gateway's issuer.".into(),
@@ -180,7 +180,7 @@ impl Refusal {
         }
     }
 
-    /// When to come back, where coming back can help.
+    /// When to retry; `None` if a retry does not help.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most refusals say nothing here")]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -204,9 +204,9 @@ impl Refusal {
         )
     }
 
-    /// The answer to `request`, in the dialect it speaks.
+    /// The answer to `request`, in its dialect.
     ///
-    /// Counts the refusal, and logs the missing layer where that is the reason.
+    /// Counts the refusal. If the reason is a missing layer, logs its name.
     pub fn answer<B, R>(&self, request: &Request<B>) -> Response<ResponseBody<R>> {
         self.respond(dialect_of(request), request.headers()).map(ResponseBody::full)
     }
@@ -243,7 +243,8 @@ impl Refusal {
                 | Self::InsufficientCredits { retry_after: None }
         );
         if money {
-            // The vendors' clients repeat a 429 by themselves; money does not come back in a second.
+            // The vendors' clients retry a 429 by themselves, which cannot help before there is new money or a new
+            // budget.
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         response
@@ -259,7 +260,7 @@ impl Refusal {
     }
 }
 
-/// The beginning of a sentence about a limit: whose it is, as the caller sees it, and of which models.
+/// The beginning of a sentence about a limit: whose limit it is, from the caller's view, and for which models.
 pub(crate) fn limit_of(what: &str, scope: Scope, models: Option<&str>) -> String {
     let whose = whose(scope);
     match models {
@@ -268,7 +269,7 @@ pub(crate) fn limit_of(what: &str, scope: Scope, models: Option<&str>) -> String
     }
 }
 
-/// Whose something is, as its caller sees it.
+/// The owner of a limit or budget, from the caller's view.
 const fn whose(scope: Scope) -> &'static str {
     match scope {
         Scope::Organization => "The organization's",
@@ -278,7 +279,7 @@ const fn whose(scope: Scope) -> &'static str {
     }
 }
 
-/// The header that carries the request id, both ways.
+/// The header with the request id, in requests and in answers.
 pub const REQUEST_ID: &str = "x-request-id";
 
 /// An error document as the vendors' own clients parse it.
@@ -305,8 +306,8 @@ pub fn error_document(
     }
 }
 
-/// An error as an event in a stream that has begun: the status is spent, so this is what the
-/// vendors' clients turn into an exception.
+/// An error as an event in a stream that has begun. The status has already been sent; the vendors' clients turn this
+/// event into an exception.
 pub fn error_event(
     dialect: Dialect,
     status: StatusCode,
@@ -321,7 +322,7 @@ pub fn error_event(
     })
 }
 
-/// The dialect a request speaks: its call's, else its path's, else by the vendor's version header.
+/// The dialect of a request: that of its call, else of its path, else by Anthropic's version header.
 pub fn dialect_of<B>(request: &Request<B>) -> Dialect {
     if let Some(call) = Call::of(request) {
         return call.facts().endpoint.dialect();
@@ -360,7 +361,7 @@ const fn anthropic_type(status: StatusCode) -> &'static str {
     }
 }
 
-/// Whole seconds, rounded up, at least one: what `retry-after` can say.
+/// Whole seconds for `retry-after`: rounded up, at least one.
 fn seconds(wait: Duration) -> u64 {
     let whole = wait.as_secs();
     if wait.subsec_nanos() > 0 { whole.saturating_add(1) } else { whole.max(1) }

@@ -1,11 +1,11 @@
-//! What a hold and a finish cost on Postgres: `cargo bench --bench postgres`, less than a minute.
+//! The time of a hold and of a finish on Postgres: `cargo bench --bench postgres`, less than a minute.
 //!
-//! A private cluster of its own with fsync on, reached through its unix socket. The statements are run
-//! in turns in one run, so that the ratios hold on a machine that is busy with other things: each is
-//! given as a multiple of an empty prepared statement (`select 1`) and, where it is durable, of the
-//! smallest durable commit there is. Then the same with sealed claims, in a second database of the cluster.
+//! The bench starts a private cluster with fsync on, and reaches it through its Unix socket. The statements are run in
+//! turns in one run, so that the ratios hold on a busy machine. Each time is given as a multiple of an empty prepared
+//! statement (`select 1`), and for a durable statement also of the smallest possible durable commit. Then the same is
+//! measured with sealed claims, in a second database of the cluster.
 //!
-//! In: the pool, the statement, the round trip, the commit. Out: HTTP, JSON, tokens, the layers.
+//! Included: the pool, the statement, the round trip, the commit. Not included: HTTP, JSON, tokens, the layers.
 
 #![expect(
     clippy::unwrap_used,
@@ -56,10 +56,10 @@ const ROUNDS: usize = 400;
 const CLIENTS: usize = 128;
 const CONNECTIONS: usize = 16;
 const PAIRS: usize = 8_000;
-/// One in so many pairs is enough to see how long the form without any care takes.
+/// The naive form is slow, so it makes only one in this many pairs; the time is scaled up.
 const NAIVE_PART: usize = 8;
 const EMPTY: Statement = Statement::new("select 1", &[]);
-/// A hold between two looks at the server's clock.
+/// A hold between two readings of the server's clock.
 const TIMED: Statement = Statement::new(
     "select (extract(epoch from clock_timestamp() - begun) * 1000000)::bigint
        from (select clock_timestamp() as begun offset 0) b,
@@ -68,7 +68,7 @@ const TIMED: Statement = Statement::new(
       where h.result = 'granted'",
     &[Type::UUID, Type::TEXT, Type::UUID],
 );
-/// What the calls are priced by, as settlements of the bench name it.
+/// Adds the price that the settlements of the bench name.
 const PRICE: Statement = Statement::new(
     "with price as (
        insert into tollgate.prices (price_id, model, provider, mode, per_request, source)
@@ -184,7 +184,7 @@ async fn own_time(pool: &Pool, tenant: &Tenant) -> Duration {
     median(times)
 }
 
-/// A gateway's way into a database of its own, where claims must be sealed if there is a seal.
+/// The pool of a gateway on a new database. If there is a seal, claims must be sealed there.
 async fn database(cluster: &Cluster, name: &str, seal: Option<Seal>) -> Pool {
     let mut connection = cluster.config(name);
     migrate::run(&connection).await.unwrap();
@@ -199,7 +199,7 @@ async fn database(cluster: &Cluster, name: &str, seal: Option<Seal>) -> Pool {
     Pool::connect(config).unwrap()
 }
 
-/// What seals cost: the same statements in two databases, in turns.
+/// The cost of seals: the same statements in two databases, in turns.
 async fn sealed_and_not(cluster: &Cluster, store: &PostgresStore, operator: &Operator) {
     let superuser = Pool::connect(PoolConfig::new(cluster.config("postgres"))).unwrap();
     superuser.rows(&Statement::new("create database sealed", &[]), &[]).await.unwrap();

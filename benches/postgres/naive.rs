@@ -1,5 +1,5 @@
-//! The form that holds and finishes would have without any care: a transaction for each, one round trip after the
-//! other, committed durably while the balance's row is locked. The same functions, the same rows.
+//! The naive form of holds and finishes, for comparison: a transaction for each, one round trip after the other, with a
+//! durable commit while the balance's row is locked. It uses the same functions and the same rows.
 
 use std::{
     sync::{
@@ -126,7 +126,7 @@ impl Connection {
     }
 }
 
-/// As [`many_clients`](crate::many_clients), without any care.
+/// As [`many_clients`](crate::many_clients), in the naive form.
 pub(crate) async fn many_clients(
     cluster: &Cluster,
     tenants: Vec<Tenant>,
@@ -166,6 +166,6 @@ pub(crate) async fn many_clients(
     while let Some(client) = clients.join_next().await {
         client.unwrap();
     }
-    // As if all pairs had been made.
+    // Scaled up to all pairs.
     begun.elapsed() * u32::try_from(PAIRS / pairs).unwrap()
 }

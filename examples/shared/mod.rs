@@ -1,5 +1,4 @@
-//! What both server examples need around the stack: an issuer, a store with one organization, and a
-//! client.
+//! The common parts of both server examples: an issuer, a store with one organization, and a client.
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,7 +22,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-/// The stack, and what is behind and around it.
+/// The stack, its store and finisher, one organization, and a token of its owner.
 pub(crate) struct Setup {
     pub(crate) stack: Stack,
     pub(crate) store: MemoryStore,
@@ -70,7 +69,7 @@ fn small() -> ModelPrice {
     }
 }
 
-/// A call as any client makes it.
+/// Makes a call as any client would.
 pub(crate) async fn chat(
     address: SocketAddr,
     token: &str,
@@ -84,7 +83,7 @@ pub(crate) async fn chat(
     Ok(HttpClient::default().fetch(request, 1 << 20, Duration::from_secs(10)).await?)
 }
 
-/// An answer of the team's own model, in the shape that clients and the meter read.
+/// An answer of the team's own model, in the shape that clients and the gateway's meter read.
 pub(crate) fn answer(model: &str, text: &str) -> String {
     serde_json::json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model,

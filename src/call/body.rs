@@ -1,4 +1,4 @@
-//! The body of an answer that `CallLayer` lets go: bytes that are known, or a metered stream.
+//! The body of an answer behind `CallLayer`: known bytes, or a metered stream.
 
 use std::{
     fmt,
@@ -12,10 +12,10 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::stream::Metered;
 
-/// The body of an answer that `CallLayer` lets go.
+/// The body of an answer behind `CallLayer`.
 ///
-/// Dropped before its end, a stream is read on without its client, or cut, as the organization's
-/// policy says; either way the call ends exactly once.
+/// If a stream is dropped before its end, it is drained or cut, as the organization's policy says. Either way the call
+/// ends exactly once.
 pub struct CallBody<E>(Kind<E>);
 
 enum Kind<E> {
@@ -23,7 +23,7 @@ enum Kind<E> {
     Stream(Option<Arc<dyn Draining<Error = E>>>),
 }
 
-/// A metered stream, whatever the body inside it is.
+/// A metered stream, without the type of its inner body.
 trait Draining: Send + Sync {
     type Error;
 
@@ -31,7 +31,7 @@ trait Draining: Send + Sync {
 
     fn is_end_stream(&self) -> bool;
 
-    /// Reads the rest in the background where that is wanted, else ends the call.
+    /// Drains the rest in the background if the policy says so, else ends the call.
     fn client_left(self: Arc<Self>);
 }
 

@@ -1,4 +1,4 @@
-//! What the audit log keeps of an answer: its beginning, up to a bound.
+//! The part of an answer that the audit log keeps: its beginning, up to a bound.
 
 use std::borrow::Cow;
 
@@ -39,9 +39,9 @@ impl Capture {
     }
 }
 
-/// Bytes as text that every store can hold: what is not UTF-8, and NUL, become U+FFFD.
+/// Bytes as text that every store can hold: bytes that are not UTF-8, and NUL, become U+FFFD.
 pub(super) fn storable(bytes: &[u8]) -> String {
-    // Nearly always it is text, and checking that is much faster than looking for what is not.
+    // Nearly all bytes are valid UTF-8, and the strict check is much faster than the lossy conversion.
     let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text.into_owned() }
 }

@@ -1,4 +1,4 @@
-//! Calls as the metrics see them.
+//! Counts ended calls in the metrics.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -6,13 +6,13 @@ use metrics::{Key, Label, Level, Metadata};
 
 use crate::domain::{endpoint::Endpoint, finish::Ending};
 
-/// What the metrics of one endpoint and ending are called.
+/// The metric keys of one endpoint and ending.
 struct Keys {
     calls: Key,
     seconds: Key,
 }
 
-/// The keys of one endpoint.
+/// The metric keys of one endpoint.
 struct Endings {
     endpoint: Endpoint,
     complete: Keys,
@@ -22,8 +22,8 @@ struct Endings {
     cut: Keys,
 }
 
-/// The keys of every endpoint: made once, hash included. Made for each call, as the macros do it for labels that
-/// vary, they cost more than the counting.
+/// The keys of every endpoint, made once with their hashes. The macros would make keys with variable labels for every
+/// call, which costs more than the counting.
 static KEYS: LazyLock<Vec<Endings>> =
     LazyLock::new(|| Endpoint::ALL.iter().copied().map(Endings::of).collect());
 

@@ -1,5 +1,5 @@
-//! The queue of finishes: a place is taken before the provider is called, so that the end of a call
-//! can neither wait for room nor fail to be written.
+//! The queue of finishes. A call takes its place before the provider is called, so that its end never has to wait for
+//! room and is never lost for lack of it.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -18,34 +18,34 @@ use crate::{
     store::Journal,
 };
 
-/// Writes the ends of calls to a [`Journal`], each until it is written. Cheap to clone.
+/// Writes the finishes of calls to a [`Journal`], and retries each until it is written. Cheap to clone.
 ///
-/// The number of places is also the limit of calls in flight. What the process could not write
-/// before it died is not lost money: the holds expire in the store.
+/// The number of places is also the limit of calls in flight. If the process dies before a finish is written, the hold
+/// expires in the store.
 #[derive(Clone)]
 pub struct Finisher {
     queue: mpsc::Sender<Job>,
     tasks: TaskTracker,
     closing: CancellationToken,
-    /// No answer is read on any more for a client that has left.
+    /// Cancelled when answers are no longer drained for clients that have left.
     cutting: CancellationToken,
     runtime: Handle,
 }
 
-/// A place in the queue, for the end of one call. Dropped unused, it is given back.
+/// A place in the queue, for the finish of one call. Dropping it unused frees it.
 pub(crate) struct Place(mpsc::OwnedPermit<Job>);
 
 struct Job {
     tenant: Tenant,
     finish: Arc<Finish>,
     written: oneshot::Sender<Finished>,
-    /// Heartbeats tell of the call until this is dropped.
+    /// Heartbeats include the call until this is dropped.
     beating: Option<Beating>,
 }
 
 impl Finisher {
-    /// Finishes that are on their way at once; the others wait in the queue. Many, because a journal may
-    /// write those of one organization together.
+    /// How many finishes are written at once; the others wait in the queue. The number is high because a journal may
+    /// write the finishes of one organization together.
     const WRITES_MAX: usize = 512;
     const RETRY_MIN: Duration = Duration::from_millis(50);
     const RETRY_MAX: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ impl Finisher {
     /// A queue of `places` in front of `journal`, written by a task on the current runtime.
     ///
     /// # Panics
-    /// Outside a Tokio runtime, and where `places` is 0.
+    /// Outside a Tokio runtime, and if `places` is 0.
     pub fn new(journal: impl Journal, places: usize) -> Self {
         let (queue, jobs) = mpsc::channel(places);
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
@@ -62,21 +62,21 @@ impl Finisher {
         Self { queue, tasks, closing, cutting: CancellationToken::new(), runtime }
     }
 
-    /// Waits until every open call has ended and every finish is written, then stops. No place is
-    /// given out any more. This may take as long as the layer's drain limit, and as long as the
-    /// journal is away: [`close_within`](Self::close_within) is bounded.
+    /// Waits until every open call has ended and every finish is written, then stops. From now on, no places are given
+    /// out. This may take as long as the layer's drain limit, and as long as the journal is unavailable;
+    /// [`close_within`](Self::close_within) is bounded.
     pub async fn close(&self) {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// As [`close`](Self::close), within `limit`. Whether every finish is written; what is not is left
-    /// to expire.
+    /// As [`close`](Self::close), within `limit`. Returns whether every finish is written; the holds of the others are
+    /// left to expire.
     ///
-    /// Answers that are read on for clients that have left get half of the time. Then they are cut
-    /// and their calls end with what was seen, so that the other half is left to write that: a
-    /// process that waits longer for its provider than it may live would charge nothing at all.
+    /// Answers that are being drained get half of the time. Then they are cut, and their calls end with what was seen.
+    /// The other half is left to write these finishes: a process that is killed while it still drains would charge
+    /// nothing at all.
     pub async fn close_within(&self, limit: Duration) -> bool {
         let for_drains = limit.checked_div(2).unwrap_or_default();
         if timeout(for_drains, self.close()).await.is_ok() {
@@ -90,15 +90,15 @@ impl Finisher {
         self.queue.clone().try_reserve_owned().ok().map(Place)
     }
 
-    /// Goes on with a call whose client has left, for `limit` at the most; [`close`](Self::close)
-    /// waits for it, [`close_within`](Self::close_within) not for ever.
+    /// Drains a call whose client has left, for at most `limit`. [`close`](Self::close) waits for the drain to end,
+    /// [`close_within`](Self::close_within) for half of its time.
     pub(crate) fn carry_on<F>(&self, limit: Duration, work: F)
     where
         F: Future + Send + 'static,
     {
         let cutting = self.cutting.clone();
         let bounded = async move {
-            // Past the limit the work is dropped, and its guard ends the call with what was seen.
+            // After the limit the work is dropped, and its guard ends the call with what was seen.
             drop(timeout(limit, cutting.run_until_cancelled_owned(work)).await);
         };
         drop(self.tasks.spawn_on(bounded, &self.runtime));
@@ -106,7 +106,7 @@ impl Finisher {
 }
 
 impl Place {
-    /// Queues a finish. The receiver learns when it is durable; it may be dropped.
+    /// Queues a finish. The receiver resolves when the finish is durable; it may be dropped.
     pub(super) fn finish(
         self,
         tenant: Tenant,
@@ -134,7 +134,7 @@ async fn write_all(
                 Some(job) => writes.push(write(&journal, job)),
                 None => open = false,
             },
-            // `recv` goes on giving what is queued, and waits for the places that are still taken.
+            // After `close`, `recv` still returns the queued jobs, and waits for the places that are still taken.
             () = closing.cancelled(), if open && !jobs.is_closed() => jobs.close(),
             else => return,
         }
@@ -150,13 +150,13 @@ async fn write(journal: &dyn Journal, job: Job) {
             Ok(finished) => {
                 metrics::histogram!("tollgate_finish_seconds").record(begun.elapsed());
                 log_debt(&tenant, &finish, &finished);
-                // Nobody may be waiting any more: the client left.
+                // If the client has left, nobody receives this.
                 written.send(finished).ok();
                 return;
             }
             Err(error) if error.is_transient() => {
                 metrics::counter!("tollgate_finish_retries_total").increment(1);
-                tracing::warn!(request_id = %finish.request_id, %error, "a finish could not be written yet; trying again");
+                tracing::warn!(request_id = %finish.request_id, %error, "a finish could not be written yet; retrying");
                 sleep(pause).await;
                 pause = pause.saturating_mul(2).min(Finisher::RETRY_MAX);
             }

@@ -17,10 +17,10 @@ use super::{
 
 type Work<E, SE> = Pin<Box<dyn Future<Output = Result<Response<CallBody<E>>, SE>> + Send>>;
 
-/// Resolves to the answer, or its head where it is a stream.
+/// Resolves to the answer; for a stream, to its head.
 ///
-/// Dropped before that, after the provider has been reached, the work goes on without the client
-/// (within the layer's drain limit), so that the call is settled by its true usage.
+/// If the future is dropped after the provider has been reached, the work goes on without the client, within the
+/// layer's drain limit. So the call is settled by its true usage.
 pub struct CallFuture<E: Send + 'static, SE: Send + 'static> {
     work: Option<Work<E, SE>>,
     reached: Reached,
@@ -37,7 +37,8 @@ impl<E: Send + 'static, SE: Send + 'static> Future for CallFuture<E, SE> {
     type Output = Result<Response<CallBody<E>>, SE>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Taken out while it is asked: work that panics is not there any more when this is dropped.
+        // The work is taken out while it is polled. So if it panics, `drop` does not find it and does not poll it
+        // again.
         let Some(mut work) = self.work.take() else { return Poll::Pending };
         let polled = work.as_mut().poll(cx);
         if polled.is_pending() {
@@ -55,7 +56,7 @@ impl<E: Send + 'static, SE: Send + 'static> Drop for CallFuture<E, SE> {
         };
         if drains(call) {
             call.client_leaves();
-            // The answer's body, if it is a stream, reads itself to the end when it is dropped.
+            // If the answer is a stream, dropping its body drains it.
             finisher.carry_on(self.settings.drain_max, async move { drop(work.await) });
         }
     }

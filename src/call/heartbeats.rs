@@ -1,8 +1,8 @@
-//! Heartbeats: while calls go on, their holds stand, and the ledger knows what was seen of them.
+//! Heartbeats: they renew the holds of open calls, and tell the ledger what was seen of each answer so far.
 //!
-//! A hold stands for a short time only, so that what a process that was killed had set aside comes back soon. For
-//! calls that take longer somebody must say that they go on ([`Heartbeats::beat`], to be called several times in that
-//! time). What was seen by the last heartbeat is what such a call is charged if its process dies.
+//! A hold has a short time to live, so that the holds of a killed process expire soon. Longer calls need heartbeats:
+//! call [`Heartbeats::beat`] several times within that time. If the process dies, a call is charged what its last
+//! heartbeat had seen.
 
 use std::{
     collections::HashMap,
@@ -23,33 +23,33 @@ use crate::{
     store::{Ledger, StoreError},
 };
 
-/// Knows the calls that are open. Cheap to clone; clones know the same.
+/// Keeps track of the open calls. Cheap to clone; clones share the calls.
 #[derive(Clone)]
 pub struct Heartbeats(Arc<[Mutex<Open>; SHARDS]>);
 
 type Open = HashMap<RequestId, (OrganizationId, Call)>;
 
-// Enough that calls that begin and end at once seldom meet.
+// Enough that calls that begin and end at the same time rarely contend for the same lock.
 const SHARDS: usize = 64;
-/// How many holds one statement renews: it has them locked.
+/// How many holds one statement renews. A bound, because the statement locks their rows.
 const TOGETHER_MAX: usize = 256;
-/// How many statements are on their way at once: organizations may be in different databases, and one that does not
-/// answer must not hold up the others.
+/// How many statements run at once. More than one, because organizations may be in different databases, and a database
+/// that does not answer must not delay the others.
 const AT_ONCE: usize = 16;
 
 impl Default for Heartbeats {
-    /// Of no calls yet.
+    /// No calls yet.
     fn default() -> Self {
         Self(Arc::new(std::array::from_fn(|_| Mutex::default())))
     }
 }
 
 impl Heartbeats {
-    /// Tells the ledger of all open calls that have a hold, which then stands for `ttl` from now. How many
-    /// holds stand.
+    /// Renews the holds of all open calls, for `ttl` from now. Returns how many holds were renewed.
     ///
     /// # Errors
-    /// The ledger is away for one of the organizations, after all were tried; the next heartbeat makes it good.
+    /// The ledger did not answer for at least one organization. All organizations were tried; the next heartbeat tries
+    /// again.
     pub async fn beat(&self, ledger: &dyn Ledger, ttl: Duration) -> Result<usize, StoreError> {
         let beats = self.now().into_iter().flat_map(|(organization, beats)| {
             let some = beats.chunks(TOGETHER_MAX).map(<[_]>::to_vec).collect::<Vec<_>>();
@@ -67,7 +67,7 @@ impl Heartbeats {
             .await
     }
 
-    /// What was seen of each call with a hold, by organization.
+    /// The heartbeats of all calls with a hold, by organization.
     pub(super) fn now(&self) -> HashMap<OrganizationId, Vec<Heartbeat>> {
         let mut beats: HashMap<_, Vec<_>> = HashMap::new();
         for shard in self.0.iter() {
@@ -94,7 +94,7 @@ impl Heartbeats {
     }
 }
 
-/// How many of these holds stand.
+/// Renews these holds. Returns how many were renewed.
 async fn renew(
     ledger: &dyn Ledger,
     organization: OrganizationId,
@@ -104,8 +104,13 @@ async fn renew(
     let renewed = ledger.renew(organization, &beats, ttl).await?.len();
     let lost = beats.len().saturating_sub(renewed);
     if lost > 0 {
-        // Ended meanwhile, or expired: then its finish comes late, and charges the rest.
-        tracing::debug!(organization_id = %organization, calls = lost, "calls go on whose holds do not stand any more");
+        // A hold that was not renewed has ended meanwhile or has expired. If it expired, the late finish charges the
+        // rest.
+        tracing::debug!(
+            organization_id = %organization,
+            calls = lost,
+            "holds of open calls could not be renewed: the calls have just ended, or the holds have expired"
+        );
     }
     Ok(renewed)
 }
@@ -113,13 +118,13 @@ async fn renew(
 fn beat_of(call: &Call) -> Option<Heartbeat> {
     let hold = call.hold()?;
     let seen = call.seen();
-    // What fits no price now fits the finish even less; until then it is nothing that could be charged.
+    // If the cost is out of range, the heartbeat says zero. The finish, with more usage, finds it out of range, too.
     let used = seen.and_then(|seen| hold.price.cost(&seen).ok()).unwrap_or(Credits::ZERO);
     let tokens = seen.map_or(0, |seen| i64::try_from(seen.total()).unwrap_or(i64::MAX));
     Some(Heartbeat { request_id: call.request_id(), used, tokens })
 }
 
-// An entry goes in and out whole.
+// A poisoned lock is safe to use: an entry is added or removed in one step.
 fn lock(shard: &Mutex<Open>) -> MutexGuard<'_, Open> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -131,7 +136,7 @@ impl fmt::Debug for Heartbeats {
     }
 }
 
-/// One open call.
+/// An open call. Heartbeats include it until this is dropped.
 pub(super) struct Beating {
     heartbeats: Heartbeats,
     request_id: RequestId,

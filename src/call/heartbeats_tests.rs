@@ -1,4 +1,4 @@
-//! Heartbeats of several organizations, one of which nobody answers for.
+//! Heartbeats of several organizations; the ledger never answers for one of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,7 +23,7 @@ const SILENT: OrganizationId = OrganizationId::new(Uuid::from_u128(0));
 #[derive(Default)]
 struct Half {
     renewed: AtomicUsize,
-    /// What it was told, one after the other, and for how long.
+    /// The heartbeats of each statement, in order, and their time to live.
     told: Mutex<Vec<(Vec<Heartbeat>, Duration)>>,
 }
 

@@ -27,16 +27,15 @@ pub(super) struct Settings {
     pub(super) drain_max: Duration,
     pub(super) kill_switch: Option<KillSwitch>,
     pub(super) heartbeats: Option<Heartbeats>,
-    /// Places for reading long bodies: no more at once than there are processors.
+    /// Permits for reading long bodies: as many at once as there are processors.
     pub(super) readers: Arc<Semaphore>,
 }
 
 impl CallLayer {
-    /// Ends every call in `finisher`: its hold is settled and its record written, durably, before
-    /// the last of the answer is let go.
+    /// Ends every call through `finisher`: its hold is settled and its record is written durably before the last bytes
+    /// of the answer are sent.
     ///
-    /// The first layer of a process begins to read the tables that tokens are counted by
-    /// ([`tokens`]), on a thread of its own.
+    /// The first layer of a process starts a thread that loads the tables for counting tokens ([`tokens`]).
     pub fn new(finisher: Finisher) -> Self {
         Self::with(Some(finisher))
     }
@@ -67,8 +66,8 @@ impl CallLayer {
         }
     }
 
-    /// Default: told from the path ([`Endpoint::of_path`]). Every
-    /// request is a call of this endpoint, whatever its path.
+    /// Treats every request as a call of this endpoint, whatever its path. Default: the path says which endpoint
+    /// ([`Endpoint::of_path`]).
     #[must_use]
     pub fn endpoint(self, endpoint: Endpoint) -> Self {
         self.set(|settings| settings.endpoint = Some(endpoint))
@@ -80,8 +79,8 @@ impl CallLayer {
         self.set(|settings| settings.body_bytes_max = bytes)
     }
 
-    /// Default 60 s. How long a request body may take to arrive; past it the call is refused with 408.
-    /// Without a bound, one caller could hold every connection with calls that never come.
+    /// Default 60 s. How long a request body may take to arrive; after that the call is refused with 408.
+    /// Without a bound, one caller could occupy every connection with bodies that never arrive.
     #[must_use]
     pub fn body_wait(self, wait: Duration) -> Self {
         self.set(|settings| settings.body_wait = wait)
@@ -93,42 +92,41 @@ impl CallLayer {
         self.set(|settings| settings.answer_bytes_max = bytes)
     }
 
-    /// Default 4 MiB. The longest single event of a stream; at a longer one the stream ends with an
-    /// error event.
+    /// Default 4 MiB. The longest single event of a stream; a longer event ends the stream with an error event.
     #[must_use]
     pub fn event_bytes_max(self, bytes: usize) -> Self {
         self.set(|settings| settings.event_bytes_max = bytes)
     }
 
-    /// Default 1 h. How long an answer may take to its last byte, counted from when the call came. Past it a stream
-    /// ends with an error event, and what was delivered is settled; any other answer is given up with 502.
+    /// Default 1 h. How long an answer may take to its last byte, counted from the arrival of the call. After that a
+    /// stream ends with an error event, and what was delivered is charged. Any other answer is given up with 502.
     ///
-    /// A stream is also ended where far more was written than the call may have: the provider does not heed the cap.
+    /// A stream is also ended if the provider ignores the output cap and writes far more than the call may have.
     #[must_use]
     pub fn answer_wait(self, wait: Duration) -> Self {
         self.set(|settings| settings.answer_wait = wait)
     }
 
-    /// Default 5 s. How long the end of an answer waits for its finish to be durable. Past it the
-    /// client gets 503 or an error event; the finish is retried until it is written.
+    /// Default 5 s. How long the end of an answer waits for its finish to be durable. After that the client gets 503 or
+    /// an error event, and the finish is still retried until it is written.
     #[must_use]
     pub fn finish_wait(self, wait: Duration) -> Self {
         self.set(|settings| settings.finish_wait = wait)
     }
 
-    /// Default 120 s. How long an answer is read on for its usage after its client has left.
+    /// Default 120 s. How long an answer is drained for its usage after the client has left.
     #[must_use]
     pub fn drain_max(self, limit: Duration) -> Self {
         self.set(|settings| settings.drain_max = limit)
     }
 
-    /// Default: none. What cuts open calls once a kill switch is on for them.
+    /// Default: none. Cuts open calls when a kill switch is turned on for them.
     #[must_use]
     pub fn kill_switch(self, switch: KillSwitch) -> Self {
         self.set(|settings| settings.kill_switch = Some(switch))
     }
 
-    /// Default: none. Who tells the ledger which calls go on, so that their holds stand.
+    /// Default: none. Tells the ledger which calls are still open, so that their holds do not expire.
     #[must_use]
     pub fn heartbeats(self, heartbeats: Heartbeats) -> Self {
         self.set(|settings| settings.heartbeats = Some(heartbeats))

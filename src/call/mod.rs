@@ -1,17 +1,16 @@
 //! Reads the call once, and ends it exactly once.
 //!
 //! [`CallLayer`] reads the request's body (bounded), puts [`Call`](crate::Call) into the extensions
-//! for the layers further in, and owns the answer's body. Whatever happens then (the answer goes
-//! through, the provider breaks off, the client leaves at any byte) the call ends once: the usage is
-//! read from the answer, what the layers have set aside is settled, and settlement, usage and record
-//! are written as **one** [`Finish`](crate::domain::finish::Finish), durably, before the last of the
-//! answer is let go. An answer that is not a stream is held whole, so that it can still become a
-//! 503; of a stream only the last event is held.
+//! for the layers further in, and owns the answer's body. The call ends exactly once, whether the answer is complete,
+//! the provider breaks off, or the client leaves at any byte. At the end, the usage is read from the answer and the
+//! hold is settled. Settlement, usage and record are written durably as **one**
+//! [`Finish`](crate::domain::finish::Finish), before the last bytes of the answer are sent. An answer that is not a
+//! stream is held back whole, so that it can still become a 503. Of a stream, only the last event is held back.
 //!
-//! Reads: the path (which endpoint), the body, `x-request-id`, [`Tenant`](crate::Tenant) if there.
-//! Leaves: the [`Call`](crate::Call). Does not decide anything about models, limits or money.
+//! Reads: the path (which endpoint), the body, `x-request-id`, [`Tenant`](crate::Tenant) if present.
+//! Adds: the [`Call`](crate::Call). Does not decide anything about models, limits or money.
 //!
-//! A call that no layer holds credits for and no layer wants recorded costs nothing at its end:
+//! If no layer holds credits for a call and no layer records it, nothing is written at its end:
 //!
 //! ```
 //! # use tollgate::{Call, body::RequestBody, call::CallLayer};
@@ -40,8 +39,8 @@
 //! ```
 //!
 //! # Why the response future is boxed
-//! A client may leave before the head of the answer is there. Where the organization wants the true
-//! usage, the work has to go on without the future that was dropped, so it must be movable.
+//! A client may leave before the head of the answer arrives, which drops the response future. If the organization wants
+//! the true usage, the work must go on without that future. The work is boxed so that it can be moved to another task.
 
 mod body;
 mod capture;

@@ -32,11 +32,10 @@ use crate::{
     },
 };
 
-/// What a call says for a status whose client left before there was one. No code of HTTP's own says
-/// this; log readers know it by this one.
+/// The status of a call whose client left before the answer had a status. HTTP has no code for it; 499 is nginx's.
 const CLIENT_LEFT: u16 = 499;
 
-/// A call that has been read and not ended yet. Dropped, it ends as abandoned.
+/// A call that has been read and has not ended yet. Dropping it ends the call as abandoned.
 pub(super) struct OpenCall {
     call: Call,
     tenant: Option<Tenant>,
@@ -46,11 +45,11 @@ pub(super) struct OpenCall {
     client_request_id: Option<String>,
     answer: Answer,
     ended: bool,
-    /// As long as this is there, heartbeats tell of the call.
+    /// While this is `Some`, heartbeats include the call.
     beating: Option<Beating>,
 }
 
-/// What is known of the answer so far.
+/// The state of the answer so far.
 struct Answer {
     meter: Meter,
     capture: Option<Capture>,
@@ -59,9 +58,9 @@ struct Answer {
     provider: Option<Arc<str>>,
     first_byte: Option<Duration>,
     begun: bool,
-    /// The head says that there is no answer to the call.
+    /// The status in the head is an error.
     failed: bool,
-    /// Output tokens beyond which this answer has no end.
+    /// If the answer has more output tokens than this, it counts as endless and is cut.
     written_max: u64,
 }
 
@@ -114,7 +113,7 @@ impl OpenCall {
         &mut self.answer.meter
     }
 
-    /// The head of the answer is there.
+    /// The head of the answer has arrived.
     pub(super) fn head(&mut self, status: StatusCode, extensions: &Extensions, stream: bool) {
         self.answer.status = status.as_u16();
         self.answer.stream = stream;
@@ -131,20 +130,20 @@ impl OpenCall {
         }
     }
 
-    /// There is no answer that could be passed on: what the client gets instead, before anything else.
+    /// Notes the answer that the client gets instead of the provider's. Call this before anything else is delivered.
     pub(super) fn answered_instead(&mut self, status: StatusCode, body: &Bytes) {
         self.answer.status = status.as_u16();
         self.answer.capture = self.capture();
         self.delivered(body);
     }
 
-    /// An empty one, where the answer is to be kept.
+    /// An empty capture, if the record is to keep the answer.
     fn capture(&self) -> Option<Capture> {
         let Keeping { keep, capture_bytes_max } = self.call.keeping()?;
         (keep == Keep::Full).then(|| Capture::up_to(capture_bytes_max))
     }
 
-    /// What has been metered so far, for heartbeats.
+    /// Stores the usage that has been metered so far, for heartbeats.
     pub(super) fn note_seen(&self) {
         if self.beating.is_some() {
             let (meter, hold) = (&self.answer.meter, self.call.hold());
@@ -152,7 +151,7 @@ impl OpenCall {
         }
     }
 
-    /// More has been written than this call could ever have asked for.
+    /// Whether the answer is longer than this call could ever have asked for.
     pub(super) fn has_no_end(&self) -> bool {
         self.answer.meter.written_min() > self.answer.written_max
     }
@@ -172,12 +171,12 @@ impl OpenCall {
         }
     }
 
-    /// The call under the kill switch, where there is one.
+    /// Watches the call for the kill switch, if the layer has one.
     pub(super) fn watched(&self) -> Option<Watched> {
         Some(self.settings.kill_switch.as_ref()?.watch(self.tenant.as_ref()?))
     }
 
-    /// Whether the answer is to be read on when the client leaves now.
+    /// Whether the answer is to be drained if the client leaves now.
     pub(super) fn drains(&self) -> bool {
         !self.ended && self.place.is_some() && drains(&self.call)
     }
@@ -191,7 +190,7 @@ impl OpenCall {
     /// Ends a call that delivered something, or may have.
     pub(super) fn settle(&mut self, ending: Ending) -> Written {
         let whole = ending == Ending::Complete;
-        // What the switch has cut short is the switch's end also where the client had left before.
+        // If the kill switch cuts a call whose client had already left, the ending is still the switch's.
         let left = self.call.client_left() && ending != Ending::Cut;
         let ending = if left { Ending::Abandoned } else { ending };
         let bill =
@@ -199,20 +198,20 @@ impl OpenCall {
         self.end(ending, bill)
     }
 
-    /// Ends a call in the middle, wherever it is, by what is known of it.
+    /// Ends a call early, at any stage: charges or releases by what is known so far.
     pub(super) fn end_early(&mut self, ending: Ending) -> Written {
         if self.answer.failed {
             return self.release(ending);
         }
         match self.call.hold() {
-            // The provider was reached: it may bill the input even if not a byte came back.
+            // There is a hold, so the provider was reached: it may bill the input even if not a byte came back.
             Some(_) => self.settle(ending),
             None if self.answer.begun => self.settle(ending),
             None => self.release(ending),
         }
     }
 
-    /// Ends a call whose service has panicked: a failure of ours, not of the client.
+    /// Ends a call whose service has panicked: our failure, not the client's.
     pub(super) fn end_panicked(&mut self) -> Written {
         if !self.answer.begun {
             self.answer.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
@@ -233,15 +232,15 @@ impl OpenCall {
             return Written::nothing_to_write();
         }
         let (Some(place), Some(tenant)) = (self.place.take(), self.tenant.take()) else {
-            // A hold or a record without a tenant or a queue: a layer further in was stacked on a
-            // CallLayer that cannot write. The hold is left to expire; the log says what to do.
+            // A layer further in took a hold or asked for a record, but there is no tenant or no queue to write it
+            // with. The hold is left to expire; the log says what to do.
             tracing::error!(
                 "a call cannot be settled or recorded: make the CallLayer with a Finisher, inside a TenantLayer"
             );
             return Written::failed();
         };
         let finish = Arc::new(self.finish(ending, bill, keeping, latency));
-        // Its hold stands until the finish is written.
+        // Heartbeats renew the hold until the finish is written.
         Written::waiting(place.finish(tenant, finish, beating), self.settings.finish_wait)
     }
 
@@ -314,7 +313,7 @@ impl Drop for OpenCall {
         if self.ended {
             return;
         }
-        // Nobody waits here: the place in the queue makes sure that it is written all the same.
+        // Nobody waits for the result here, but the finish has its place in the queue and is written all the same.
         if std::thread::panicking() {
             drop(self.end_panicked());
         } else {
@@ -323,17 +322,16 @@ impl Drop for OpenCall {
     }
 }
 
-/// What the drain needs to know of a call whose client leaves before the head: filled when the call
-/// has been read.
+/// The call, once it has been read. The response future needs it to drain a call whose client leaves before the head.
 pub(super) type Reached = Arc<OnceLock<Call>>;
 
-/// Whether a call is to go on when its client leaves: the provider has been reached (there is a
-/// hold), and the organization wants the true usage.
+/// Whether a call goes on after its client has left: only if the provider has been reached (there is a hold) and the
+/// organization wants the true usage.
 pub(super) fn drains(call: &Call) -> bool {
     call.hold().is_some_and(|hold| hold.disconnect == Disconnect::Drain)
 }
 
-/// Resolves when a finish is durable, or when it is not within the wait.
+/// Resolves to `true` when a finish is durable, and to `false` if it is not within the wait.
 #[derive(Debug)]
 pub(super) struct Written(Kind);
 

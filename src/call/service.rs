@@ -1,4 +1,4 @@
-//! [`Calls`]: reads a call, passes it on, and holds its answer to the end.
+//! [`Calls`]: reads a call, passes it on, and holds its answer back until the call has ended.
 
 use std::{
     mem,
@@ -38,8 +38,7 @@ use crate::{
     refusal::{REQUEST_ID, Refusal, Refused, dialect_of},
 };
 
-/// A body up to this long is read where it arrived: it takes less than moving it to another thread is
-/// worth.
+/// A body up to this length is read on the current thread: moving it to another thread would cost more than reading it.
 const READ_AT_ONCE_BYTES_MAX: usize = 32 << 10;
 
 /// Reads the call once and ends it exactly once. See the [module docs](super).
@@ -75,7 +74,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // `poll_ready` readied this very instance; the clone left behind starts over.
+        // `poll_ready` made this instance ready; the clone that is left behind must be made ready again.
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -122,7 +121,7 @@ where
         Some(Ok(place)) => Some(place),
         Some(Err(refusal)) => {
             tracing::warn!(
-                "as many calls are open as there are places for their ends; refusing one"
+                "the queue of finishes is full: every place is taken by an open call; refusing a call"
             );
             return Ok(refused(&refusal, dialect, parts.headers.get(REQUEST_ID)));
         }
@@ -133,7 +132,7 @@ where
     let call = Call::since(started, request_id, facts);
     let tenant = parts.extensions.get::<Tenant>().cloned();
     let named = parts.headers.get(REQUEST_ID).cloned();
-    // The header may be the outermost layer's own copy of the id, which says nothing new.
+    // The header may be a copy of our own id, set by the outermost layer. Then it is not the client's id.
     let client_request_id = named
         .as_ref()
         .and_then(valid_request_id)
@@ -146,14 +145,14 @@ where
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.extensions.insert(call.clone());
-    // From before the hold on, so that no call is overlooked: one whose hold the switch came too late for
-    // is seen by whoever hears of the switch.
+    // Watch before the hold is taken. A switch that is turned on just after the hold was granted must still find this
+    // call.
     let watched = open.watched();
     let answering = ready.call(Request::from_parts(parts, RequestBody::new(original, call)));
     let response = match unless_cut(watched.as_ref(), answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            // What the client gets is made further out.
+            // A layer further out makes the client's answer.
             open.answered_instead(StatusCode::BAD_GATEWAY, &Bytes::new());
             drop(open.release(Ending::Failed));
             return Err(error);
@@ -171,7 +170,7 @@ where
     Ok(whole(parts, body, open, dialect, named.as_ref(), watched).await)
 }
 
-/// What `work` comes to, unless the kill switch is on before; then it is dropped.
+/// Runs `work`. If the kill switch cuts the call first, drops `work` and returns the stopped scope.
 async fn unless_cut<F: Future>(watched: Option<&Watched>, work: F) -> Result<F::Output, Scope> {
     match watched {
         Some(watched) => watched.unless_cut(work).await,
@@ -179,8 +178,8 @@ async fn unless_cut<F: Future>(watched: Option<&Watched>, work: F) -> Result<F::
     }
 }
 
-/// The answer to a call that the kill switch has ended before its answer went out. What was set aside
-/// before the provider was reached is given back; after that at least the input is charged.
+/// Ends a call that the kill switch cut before any of its answer was sent. If the provider was not reached yet, the
+/// hold is released. Otherwise at least the input is charged.
 #[cold]
 async fn cut<E>(
     scope: Scope,
@@ -196,7 +195,7 @@ async fn cut<E>(
     }
 }
 
-/// The body of a call and what it asks for, or why it is none.
+/// Reads the body of a call and what it asks for, or says why the body is not a call.
 async fn read_call<B>(
     endpoint: Endpoint,
     headers: &HeaderMap,
@@ -215,7 +214,7 @@ where
                 .into();
         return Err(Refusal::InvalidBody { field: None, message });
     }
-    // Refused before a byte is read, where the length is declared.
+    // If the length is declared, a body that is too long is refused before a byte is read.
     if body.size_hint().lower() > u64::try_from(body_bytes_max).unwrap_or(u64::MAX) {
         return Err(too_large);
     }
@@ -241,8 +240,8 @@ where
     }
 }
 
-/// Reads a body on a thread for work that takes its time: counting the tokens of megabytes takes tens
-/// of milliseconds, in which a thread that drives connections would keep all of them waiting.
+/// Reads a body on a blocking thread. Counting the tokens of megabytes takes tens of milliseconds, and would block
+/// every other connection of a worker thread.
 async fn read_apart(
     endpoint: Endpoint,
     bytes: Bytes,
@@ -256,11 +255,11 @@ async fn read_apart(
         drop(place);
         facts
     });
-    // Only a runtime that is shutting down takes no more work.
+    // Only a runtime that is shutting down refuses work.
     read.await.map_err(|_| Refusal::Unavailable)
 }
 
-/// An answer that is not a stream: read whole, ended, and only then let go.
+/// An answer that is not a stream: it is read whole, the call ends, and only then is the answer sent.
 async fn whole<B>(
     mut parts: Parts,
     body: B,
@@ -277,7 +276,7 @@ where
     let left = open.time_left();
     let read = unless_cut(watched.as_ref(), timeout(left, read_whole(body, limit)));
     let collected = match read.await {
-        Ok(collected) => collected.unwrap_or_else(|_| Err("it takes too long".to_owned())),
+        Ok(collected) => collected.unwrap_or_else(|_| Err("it took too long".to_owned())),
         Err(scope) => return cut(scope, open, dialect, named).await,
     };
     drop(watched);
@@ -285,7 +284,10 @@ where
     let (written, answer) = match collected {
         Ok(bytes) if parts.status.is_success() => {
             if open.meter().read_document(&bytes) == Seen::Other && !is_json(&bytes) {
-                tracing::warn!(request_id = %open.call().request_id(), "the provider's answer is no JSON: withheld, and not paid for");
+                tracing::warn!(
+                    request_id = %open.call().request_id(),
+                    "the provider's answer is not JSON: it is withheld and not charged"
+                );
                 let answer = instead(&mut open, &Refusal::ProviderFailed, dialect, named);
                 (open.release(Ending::Failed), Err(answer))
             } else {
@@ -300,7 +302,11 @@ where
             (open.release(ending), Ok(bytes))
         }
         Err(error) => {
-            tracing::warn!(request_id = %open.call().request_id(), %error, "the provider's answer broke off, or is too long");
+            tracing::warn!(
+                request_id = %open.call().request_id(),
+                %error,
+                "the provider's answer could not be read whole: it is withheld and not charged"
+            );
             let answer = instead(&mut open, &Refusal::ProviderFailed, dialect, named);
             (open.release(Ending::Failed), Err(answer))
         }
@@ -317,7 +323,7 @@ where
     Response::from_parts(parts, CallBody::whole(bytes))
 }
 
-/// All bytes of a body of at most `bytes_max`, without a copy where they come in one frame.
+/// All bytes of a body of at most `bytes_max`; not copied if they arrive in one frame.
 async fn read_whole<B>(body: B, bytes_max: usize) -> Result<Bytes, String>
 where
     B: Body<Data = Bytes>,
@@ -342,14 +348,14 @@ where
 }
 
 fn streamed<E>(mut parts: Parts, body: CallBody<E>) -> Response<CallBody<E>> {
-    // The length may change by a hidden usage event or an error event; streams have none anyway.
+    // A hidden usage event or an error event changes the length.
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     parts.headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Response::from_parts(parts, body)
 }
 
-/// The refusal that the client of an open call gets instead of an answer. The record of the call keeps it.
+/// The refusal that the client of an open call gets instead of the provider's answer. The call's record keeps it.
 #[cold]
 fn instead<E>(
     open: &mut OpenCall,
@@ -362,7 +368,7 @@ fn instead<E>(
     answer.map(CallBody::whole)
 }
 
-/// The answer of a refusal, which names the request as the caller did.
+/// The answer to a refused request, with the request id that the caller gave.
 #[cold]
 fn refused<E>(
     refusal: &Refusal,
@@ -380,7 +386,7 @@ fn document(refusal: &Refusal, dialect: Dialect, named: Option<&HeaderValue>) ->
     refusal.respond(dialect, &headers)
 }
 
-/// Whether a document is JSON at all; asked only where the meter could make nothing of it.
+/// Whether a document is JSON at all. Only checked if the meter found nothing that it knows.
 fn is_json(document: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(document).is_ok()
 }
@@ -393,7 +399,7 @@ pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The caller's own request id, where it is one that can go into a log and a header.
+/// The caller's own request id, if it is safe in a log and in a header.
 fn valid_request_id(named: &HeaderValue) -> Option<&str> {
     let id = named.to_str().ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

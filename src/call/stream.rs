@@ -1,5 +1,5 @@
-//! A streamed answer: each event forwarded as it comes, metered from a copy, the last one held
-//! until the finish is durable.
+//! A streamed answer: each event is metered and forwarded as it arrives; the last event is held back until the finish
+//! is durable.
 
 use std::{
     collections::VecDeque,
@@ -27,15 +27,15 @@ use crate::{
 
 /// The stream of one call.
 ///
-/// Events go out as soon as they are complete; a part of an event tells a client nothing, and
-/// waiting for its end is what lets the usage event be hidden from a client that did not ask.
+/// Events go out as soon as they are complete. A part of an event is useless to a client, and only a complete usage
+/// event can be recognized and hidden from a client that did not ask for it.
 ///
-/// Behind a lock, because two may end it: whoever sends it to the client, and the kill switch, which
-/// cannot wait for a client that does not read.
+/// The stream is behind a lock because two parties may end it: the task that sends it to the client, and the kill
+/// switch, which cannot wait for a client that does not read.
 pub(super) struct Metered<B>(Mutex<Stream<B>>);
 
 struct Stream<B> {
-    /// Gone once nothing more is wanted of the provider.
+    /// `None` once nothing more is read from the provider.
     inner: Option<Pin<Box<B>>>,
     rest: Rest,
     phase: Phase,
@@ -45,7 +45,7 @@ struct Stream<B> {
 struct Rest {
     open: OpenCall,
     dialect: Dialect,
-    /// The request as the caller named it, for an error event.
+    /// The request id that the caller gave, for an error event.
     named: Option<HeaderValue>,
     splitter: Splitter,
     /// Events that may go out.
@@ -53,13 +53,13 @@ struct Rest {
     /// The provider reported an error inside the stream.
     provider_error: bool,
     watched: Option<Watched>,
-    /// When the answer has taken too long.
+    /// Resolves when the answer has taken too long.
     overdue: Pin<Box<Sleep>>,
 }
 
 enum Phase {
     Reading,
-    /// The call has ended; its last bytes wait for the finish.
+    /// The call has ended; its last bytes are held back until the finish is durable.
     Finishing {
         written: Written,
         last: Bytes,
@@ -93,7 +93,7 @@ where
         };
         let inner = Some(Box::pin(inner));
         let stream = Arc::new(Self(Mutex::new(Stream { inner, rest, phase: Phase::Reading })));
-        // Named first: a reference to what it is turns into one to what it can.
+        // The concrete `Weak` must be named: only then does it coerce to `Weak<dyn Cut>`.
         let weak: Weak<Self> = Arc::downgrade(&stream);
         let mut locked = stream.lock();
         let stopped = locked.rest.watched.as_ref().and_then(|watched| watched.goes_on_as(weak));
@@ -104,12 +104,12 @@ where
         stream
     }
 
-    /// The client left. Reads on to the provider's usage where that is wanted; else dropping the
-    /// call ends it with what was seen.
+    /// The client has left. Drains the answer for its usage if the policy says so; else dropping the call ends it with
+    /// what was seen.
     pub(super) fn drain(self: Arc<Self>) {
         let mut stream = self.lock();
         if self.0.is_poisoned() {
-            // The inner body has panicked. It is not asked again.
+            // The inner body has panicked: it must not be polled again.
             drop(stream.rest.open.end_panicked());
             return;
         }
@@ -140,7 +140,7 @@ where
 }
 
 impl<B> Metered<B> {
-    // After a panic in the inner body, whoever polled drops this: `drain` then ends the call.
+    // After a panic in the inner body, the task that polled drops the body, and `drain` then ends the call.
     fn lock(&self) -> MutexGuard<'_, Stream<B>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +153,7 @@ impl<B: Send> Cut for Metered<B> {
 }
 
 impl<B> Stream<B> {
-    /// The kill switch is on: nothing more is taken from the provider, and what was delivered counts.
+    /// The kill switch is on: nothing more is read from the provider, and what was delivered is charged.
     fn cut(&mut self, scope: Scope) {
         if !matches!(self.phase, Phase::Reading) {
             return;
@@ -212,8 +212,8 @@ where
                     }
                 }
                 Phase::Over => {
-                    // A provider that ends in order leaves a connection that can be used again; one
-                    // that lingers after its last event is not waited for.
+                    // If the provider has ended its answer, this poll reads that end and the connection can be reused.
+                    // A provider that lingers after its last event is not waited for.
                     if let Some(inner) = &mut self.inner {
                         drop(inner.as_mut().poll_frame(cx));
                     }
@@ -225,7 +225,7 @@ where
 }
 
 impl Rest {
-    /// Takes in what the provider sent. Returns the last bytes and the ending where that was it.
+    /// Reads what the provider sent. If that ends the stream, returns the last bytes and the ending.
     fn read<E: fmt::Display>(
         &mut self,
         polled: Option<Result<Frame<Bytes>, E>>,
@@ -233,7 +233,7 @@ impl Rest {
         match polled {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.read_data(data),
-                // Trailers say nothing that a client of these APIs reads.
+                // Clients of these APIs do not read trailers.
                 Err(_) => None,
             },
             Some(Err(error)) => {
@@ -250,7 +250,10 @@ impl Rest {
             let event = match self.splitter.next_event() {
                 Ok(Some(event)) => event,
                 Ok(None) if self.open.has_no_end() => {
-                    tracing::warn!(request_id = %self.open.call().request_id(), "the provider writes on beyond all that the call may have: cut");
+                    tracing::warn!(
+                        request_id = %self.open.call().request_id(),
+                        "the provider ignores the output cap: the stream is cut"
+                    );
                     return Some(self.broken());
                 }
                 Ok(None) => {
@@ -258,7 +261,11 @@ impl Rest {
                     return None;
                 }
                 Err(overlong) => {
-                    tracing::warn!(request_id = %self.open.call().request_id(), error = %overlong, "the provider's stream cannot be read");
+                    tracing::warn!(
+                        request_id = %self.open.call().request_id(),
+                        error = %overlong,
+                        "the provider's stream cannot be read"
+                    );
                     return Some(self.broken());
                 }
             };
@@ -268,7 +275,8 @@ impl Rest {
                     self.open.delivered(&raw);
                     return Some((raw, self.ending()));
                 }
-                // Asked for by us, not by the client; its own clients index `choices[0]`.
+                // We asked for the usage event, the client did not. It is hidden: it has no choices, and clients read
+                // `choices[0]`.
                 Seen::Usage if !self.open.call().facts().wants_usage => {}
                 Seen::Error => {
                     self.provider_error = true;
@@ -286,7 +294,10 @@ impl Rest {
             self.open.delivered(&tail);
             return (tail, self.ending());
         }
-        tracing::warn!(request_id = %self.open.call().request_id(), "the provider's stream ended before its answer did");
+        tracing::warn!(
+            request_id = %self.open.call().request_id(),
+            "the provider's stream ended before its answer did"
+        );
         self.broken()
     }
 
@@ -299,25 +310,24 @@ impl Rest {
         self.out.push_back(raw);
     }
 
-    /// The last bytes and the ending, where the answer takes too long.
+    /// The last bytes and the ending, if the answer has taken too long.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Option<(Bytes, Ending)> {
         if self.overdue.as_mut().poll(cx).is_pending() {
             return None;
         }
-        tracing::warn!(request_id = %self.open.call().request_id(), "the provider's stream takes too long: cut");
+        tracing::warn!(request_id = %self.open.call().request_id(), "the provider's stream takes too long: it is cut");
         Some(self.broken())
     }
 
     fn broken(&mut self) -> (Bytes, Ending) {
-        let message =
-            "The provider broke its answer off. What was delivered before is all there is of it.";
+        let message = "The provider broke off its answer. No more of it will follow.";
         let last = self.error(StatusCode::BAD_GATEWAY, "provider_failed", message);
         self.open.delivered(&last);
         (last, Ending::Failed)
     }
 
     fn unwritten(&self) -> Bytes {
-        let message = "The end of this call could not be recorded, so its end is withheld. Try again shortly.";
+        let message = "This call could not be recorded, so the end of its answer is withheld. Try again shortly.";
         self.error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 

@@ -1,4 +1,4 @@
-//! The kill switch, as open calls meet it: they are cut.
+//! The kill switch for open calls: cuts them when a switch is turned on.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,26 +19,27 @@ use crate::{
     store::SwitchStore,
 };
 
-/// Knows which calls are open and whose they are, and cuts those that a kill switch stops. Cheap to
-/// clone; clones are the same.
+/// Keeps track of the open calls and their tenants, and cuts the calls that a kill switch stops. Cheap to clone; clones
+/// share the calls.
 ///
-/// New calls need none of this: the hold statement reads the live rows. Calls that are open already
-/// are cut when somebody says so ([`cut`](Self::cut)) or finds out: [`check_those`](Self::check_those) is for when notices of
-/// changes have come, [`check`](Self::check) for every few seconds, as notices get lost.
+/// New calls do not need this: the statement that takes their hold reads the current switches. Open calls are cut by
+/// [`cut`](Self::cut), if the caller knows the switches. [`check_those`](Self::check_those) asks the store after
+/// notices of changes. [`check`](Self::check) asks the store about all open calls; run it every few seconds, as notices
+/// can get lost.
 ///
-/// A call that is cut ends at once, whether or not its client reads: the provider is hung up on, and
-/// what was delivered is settled. A stream ends with an error event; where the head of the answer is
-/// not out yet, the answer is 403.
+/// A call that is cut ends at once, whether or not its client reads: the connection to the provider is closed, and what
+/// was delivered is charged. A stream ends with an error event. If the head of the answer was not sent yet, the answer
+/// is 403.
 #[derive(Clone)]
 pub struct KillSwitch(Arc<Shared>);
 
 struct Shared {
-    /// The calls of an organization are all in one of them.
+    /// All calls of an organization are in the same shard.
     shards: [Mutex<HashMap<u64, Arc<Watch>>>; SHARDS],
     next: AtomicU64,
 }
 
-// Enough that calls of different organizations seldom meet.
+// Enough that calls of different organizations rarely contend for the same lock.
 const SHARDS: usize = 64;
 
 /// One open call.
@@ -54,9 +55,9 @@ struct State {
     stream: Option<Weak<dyn Cut>>,
 }
 
-/// A stream that can be ended from outside: the task that sends it may be waiting for its client.
+/// A stream that can be ended from outside, because the task that sends it may be waiting for its client.
 pub(super) trait Cut: Send + Sync {
-    /// Ends it, unless it has ended.
+    /// Ends the stream, unless it has already ended.
     fn cut(&self, scope: Scope);
 }
 
@@ -68,10 +69,10 @@ impl Default for KillSwitch {
 }
 
 impl KillSwitch {
-    /// How many organizations are asked about at once: connections are for calls, too.
+    /// How many organizations are checked at once. A bound, because calls need connections to the store, too.
     const CHECKS_MAX: usize = 4;
 
-    /// Cuts the calls of an organization that these switches stop.
+    /// Cuts the organization's calls that the switches in `on` stop.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -79,12 +80,12 @@ impl KillSwitch {
         self.cut_before(self.0.next.load(Ordering::Relaxed), organization, on);
     }
 
-    /// Those with a number below this one.
+    /// As [`cut`](Self::cut), only for calls with a number below `number`.
     fn cut_before(&self, number: u64, organization: OrganizationId, on: &Switches) {
         if on.is_empty() {
             return;
         }
-        // What is cut gives its place back, so the lock must be free again.
+        // A call that is cut removes itself from its shard, so the lock must be free by then.
         let stopped: Vec<_> = lock(self.shard(organization))
             .iter()
             .filter(|(of, watch)| **of < number && watch.tenant.organization_id() == organization)
@@ -96,8 +97,8 @@ impl KillSwitch {
         }
     }
 
-    /// Asks the store about every organization with open calls, and cuts those that are stopped.
-    /// What cannot be asked now is asked again next time.
+    /// Asks the store about every organization with open calls, and cuts the calls that a switch stops. If the store
+    /// does not answer for an organization, the next check asks again.
     pub async fn check(&self, store: &dyn SwitchStore) {
         let mut organizations = HashSet::new();
         for shard in &self.0.shards {
@@ -106,8 +107,7 @@ impl KillSwitch {
         self.check_those(store, organizations).await;
     }
 
-    /// As [`check`](Self::check), for these organizations: nothing is asked about one that has no open
-    /// call.
+    /// As [`check`](Self::check), for these organizations. An organization without open calls is skipped.
     pub async fn check_those(
         &self,
         store: &dyn SwitchStore,
@@ -128,13 +128,18 @@ impl KillSwitch {
         if !open {
             return;
         }
-        // Calls that come while the store is asked have asked themselves, with their holds: the switch
-        // may be off for them already. If it is on only since then, its own notice is on its way.
+        // A call that arrives during this read checks the switches itself, when it takes its hold. It must not be cut
+        // by this read, which may be older: the switch may be off again by then. If the switch is turned on later, a
+        // notice of its own follows.
         let number = self.0.next.load(Ordering::Relaxed);
         match store.switches(organization).await {
             Ok(on) => self.cut_before(number, organization, &on),
             Err(error) => {
-                tracing::warn!(organization_id = %organization, %error, "the kill switches could not be read; trying again in a few seconds");
+                tracing::warn!(
+                    organization_id = %organization,
+                    %error,
+                    "the kill switches could not be read; trying again in a few seconds"
+                );
             }
         }
     }
@@ -147,7 +152,7 @@ impl KillSwitch {
     }
 
     fn shard(&self, organization: OrganizationId) -> &Mutex<HashMap<u64, Arc<Watch>>> {
-        // The last bytes of a UUID are random in every version that anyone uses for an id.
+        // The last byte of a UUID is random in every version that is used for ids.
         let [.., last] = organization.as_uuid().into_bytes();
         let [first, ..] = &self.0.shards;
         self.0.shards.get(usize::from(last) % SHARDS).unwrap_or(first)
@@ -159,7 +164,7 @@ impl Watch {
         on.stop(self.tenant.team_id(), self.tenant.user_id(), self.tenant.key_id())
     }
 
-    /// Whether it was not cut before.
+    /// Cuts the call. Returns `false` if it had been cut before.
     fn cut(&self, scope: Scope) -> bool {
         let (waker, stream) = {
             let mut state = lock(&self.state);
@@ -179,7 +184,7 @@ impl Watch {
     }
 }
 
-/// One open call under the switch, until this is dropped.
+/// One open call that the switch watches until this is dropped.
 pub(super) struct Watched {
     switch: KillSwitch,
     number: u64,
@@ -200,7 +205,7 @@ impl Watched {
         Poll::Pending
     }
 
-    /// What `work` comes to, unless the call is cut before; then it is dropped.
+    /// Runs `work`. If the call is cut first, drops `work` and returns the stopped scope.
     pub(super) async fn unless_cut<F: Future>(&self, work: F) -> Result<F::Output, Scope> {
         tokio::select! {
             biased;
@@ -209,7 +214,7 @@ impl Watched {
         }
     }
 
-    /// From now on the call is this stream; the scope, where it is stopped already.
+    /// Registers the stream to end when the call is cut. Returns the scope if the call has already been cut.
     pub(super) fn goes_on_as(&self, stream: Weak<dyn Cut>) -> Option<Scope> {
         let mut state = lock(&self.watch.state);
         state.stream = Some(stream);
@@ -221,12 +226,12 @@ impl Drop for Watched {
     fn drop(&mut self) {
         let shard = self.switch.shard(self.watch.tenant.organization_id());
         let watch = lock(shard).remove(&self.number);
-        // Not under the lock.
+        // The lock is free here: dropping the call must not happen under it.
         drop(watch);
     }
 }
 
-// Each is changed in one step: a panic elsewhere leaves nothing half done.
+// A poisoned lock is safe to use: every change is made in one step, so a panic leaves nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

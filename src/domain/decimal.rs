@@ -1,6 +1,6 @@
-//! Decimal text to whole numbers, exactly.
+//! Converts decimal text to whole numbers, exactly.
 
-/// A number that can't be a price or a bound.
+/// A number that cannot be a price or a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {
     /// Not a decimal number.
@@ -9,10 +9,10 @@ pub enum DecimalError {
     /// Below zero.
     #[error("it is negative")]
     Negative,
-    /// It would have to be rounded.
+    /// The number would have to be rounded.
     #[error("it is finer than can be kept")]
     TooFine,
-    /// It does not fit 64 bits.
+    /// The number does not fit 64 bits.
     #[error("it is too large")]
     TooLarge,
 }
@@ -20,7 +20,7 @@ pub enum DecimalError {
 /// USD per million tokens, as decimal text, in nano-dollars.
 ///
 /// # Errors
-/// It is no number, is negative or finer than a nano-dollar, or fits no amount.
+/// The text is not a number, or the number is negative, finer than a nano-dollar or too large.
 pub fn usd_per_million_tokens(text: &str) -> Result<i64, DecimalError> {
     usd(text)
 }
@@ -28,7 +28,7 @@ pub fn usd_per_million_tokens(text: &str) -> Result<i64, DecimalError> {
 /// USD, as decimal text, in nano-dollars.
 ///
 /// # Errors
-/// It is no number, is negative or finer than a nano-dollar, or fits no amount.
+/// The text is not a number, or the number is negative, finer than a nano-dollar or too large.
 pub fn usd(text: &str) -> Result<i64, DecimalError> {
     scaled(text, 9)
 }
@@ -39,8 +39,8 @@ pub(super) fn scaled(text: &str, shift: i32) -> Result<i64, DecimalError> {
     whole(&digits, power.saturating_add(shift))
 }
 
-/// As [`scaled`], of a number that was computed with floats. A float is sure to keep fifteen digits: the others are
-/// rounded away, so that `2.9999900000000002e-06` is 2,999,990,000.
+/// As [`scaled`], for a number that was computed with floats. Only fifteen digits of a float are reliable. Further
+/// digits are rounded away, so that `2.9999900000000002e-06` is 2,999,990,000.
 pub(super) fn scaled_float(text: &str, shift: i32) -> Result<i64, DecimalError> {
     let (mut digits, mut power) = parts(text)?;
     if let Some((kept, [first, ..])) = digits.as_bytes().split_at_checked(FLOAT_DIGITS) {
@@ -59,10 +59,10 @@ pub(super) fn scaled_float(text: &str, shift: i32) -> Result<i64, DecimalError> 
     whole(&digits, power.saturating_add(shift))
 }
 
-/// The decimal digits that a double keeps, whatever the number.
+/// The decimal digits that a double keeps for every number.
 const FLOAT_DIGITS: usize = 15;
 
-/// The significant digits of a number, none for zero, and the power of ten of the last one.
+/// The significant digits of a number (none for zero), and the power of ten of the last digit.
 fn parts(text: &str) -> Result<(String, i32), DecimalError> {
     if text.starts_with('-') {
         return Err(DecimalError::Negative);

@@ -1,8 +1,8 @@
-//! Which vendor's words a caller speaks.
+//! Which vendor's API a caller speaks.
 
 use serde::{Deserialize, Serialize};
 
-/// The vendor whose request, response and error shapes are spoken.
+/// The vendor whose shapes of requests, responses and errors are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {

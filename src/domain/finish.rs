@@ -1,4 +1,4 @@
-//! How a call ended, and everything that is written about it: one value, one write.
+//! How a call ended, and everything that is written about it, as one value that is written at once.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
-    /// The provider's answer went through to its end.
+    /// The provider's answer was passed on completely.
     Complete,
     /// The provider refused, failed, timed out or broke off.
     Failed,
@@ -23,7 +23,7 @@ pub enum Ending {
     Abandoned,
     /// A layer answered instead of the provider.
     Refused,
-    /// A kill switch ended it while it was open.
+    /// A kill switch ended the call while it was open.
     Cut,
 }
 
@@ -40,29 +40,29 @@ impl Ending {
     }
 }
 
-/// What a held call costs in the end. A release is a settlement of [`Credits::ZERO`].
+/// The charge for a call that had a hold. A release is a settlement of [`Credits::ZERO`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settlement {
-    /// The price of what was used, rounded up once.
+    /// The cost of the usage, rounded up once.
     pub amount: Credits,
     /// The budget tokens that were used.
     pub tokens: i64,
     /// The price row the amount was computed by.
     pub price_id: PriceId,
-    /// What was added to that price, in basis points.
+    /// The mark-up on that price, in basis points.
     pub markup_bps: u32,
-    /// Nothing was used: the hold is given back, and the ledger says `release`.
+    /// Whether the hold is released because nothing was used. The ledger then says `release`.
     pub release: bool,
 }
 
-/// What the audit log keeps of a call beside its figures.
+/// What the audit log keeps of a call besides its figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The request body as the client sent it, if the policy keeps it.
     pub request: Option<String>,
     /// The response body as the client got it (a stream: its bytes), if the policy keeps it.
     pub response: Option<String>,
-    /// The response was longer than the capture bound; what is kept is its beginning.
+    /// The request or the response was longer than the capture bound; only its beginning is kept.
     pub truncated: bool,
 }
 
@@ -74,49 +74,49 @@ pub struct Finish {
     pub request_id: RequestId,
     /// The caller's own valid `x-request-id`, for correlation only.
     pub client_request_id: Option<String>,
-    /// What was asked for.
+    /// The endpoint that was called.
     pub endpoint: Endpoint,
     /// The model the caller named.
     pub model: String,
     /// The model that answered, as the provider reports it.
     pub answered_by: Option<String>,
-    /// Which upstream served it, if it said so (`ServedBy` in the response extensions).
+    /// The provider that answered, if it put its name into the response extensions (`ServedBy`).
     pub provider: Option<String>,
     /// Whether the answer was streamed.
     pub stream: bool,
-    /// How it ended.
+    /// How the call ended.
     pub ending: Ending,
-    /// The status the client was given; 499 where it left before there was one.
+    /// The status of the client's answer; 499 if the client left before there was one.
     pub status: u16,
-    /// What was used, in disjoint classes.
+    /// The usage, in disjoint classes.
     pub usage: Usage,
     /// The provider reported no usage: `usage` was counted here.
     pub estimated: bool,
     /// The provider's figures were absurd and were clamped to the hold.
     pub clamped: bool,
-    /// The charge, where there was a hold.
+    /// The charge, if there was a hold.
     pub settlement: Option<Settlement>,
     /// From the request's first byte to the end.
     pub latency: Duration,
     /// From the request's first byte to the answer's first body byte.
     pub first_byte: Option<Duration>,
-    /// What the audit log keeps; `None` where no audit layer asked for a record.
+    /// What the audit log keeps; `None` if no audit layer asked for a record.
     pub record: Option<Record>,
 }
 
-/// What writing a [`Finish`] did.
+/// The result of writing a [`Finish`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Finished {
-    /// Taken from the balance.
+    /// The amount taken from the balance.
     pub charged: Credits,
-    /// Owed because the balance did not cover the settlement; blocks new holds until paid.
+    /// The amount owed, because the balance did not cover the settlement. It blocks new holds until it is paid.
     pub debt: Credits,
     /// This finish had been written before.
     pub replayed: bool,
 }
 
 impl Finished {
-    /// What is owed since this finish, and was not before.
+    /// The debt that this finish caused; `None` if there is none, or if the finish had been written before.
     pub(crate) fn newly_owed(&self) -> Option<Credits> {
         (self.debt.nanos() > 0 && !self.replayed).then_some(self.debt)
     }

@@ -1,4 +1,4 @@
-//! The identifiers that flow through every service, table, header and log line unchanged.
+//! The identifiers that are the same in every service, table, header and log line.
 
 use std::{fmt, str::FromStr};
 
@@ -13,12 +13,12 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Takes the value as it is; there is no second id behind it.
+            /// The id with this value. Nothing is mapped: the same value stands in every store.
             pub const fn new(value: Uuid) -> Self {
                 Self(value)
             }
 
-            /// The value itself, for a store that speaks UUID.
+            /// The value itself, for a store with a UUID type.
             pub const fn as_uuid(self) -> Uuid {
                 self.0
             }
@@ -54,17 +54,17 @@ uuid_id! {
     TeamId
 }
 uuid_id! {
-    /// A key of a program inside an organization: what a token says it was given out for.
+    /// A key of a program inside an organization. A token names the key that it was issued for.
     KeyId
 }
 uuid_id! {
-    /// One call, and the key that makes every write about it idempotent (with the organization).
+    /// One call. Together with the organization, it is the key that makes every write about the call idempotent.
     ///
     /// A UUIDv7 made by the gateway, so it also carries the millisecond in which the call arrived.
     RequestId
 }
 uuid_id! {
-    /// One row of the price table: what a settlement was priced by.
+    /// One row of the price table. A settlement names the row that it was priced by.
     PriceId
 }
 
@@ -74,7 +74,7 @@ impl RequestId {
         Self(Uuid::now_v7())
     }
 
-    /// The id as a store has it.
+    /// The id with this value, as a store returns it.
     pub const fn from_uuid(value: Uuid) -> Self {
         Self(value)
     }

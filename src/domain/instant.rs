@@ -1,4 +1,4 @@
-//! Moments as people and vendors write them.
+//! Points in time, in the formats that people and vendors write.
 
 use std::{fmt, str::FromStr};
 
@@ -18,7 +18,7 @@ pub fn rfc3339(unix_seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Microseconds since the Unix epoch as RFC 3339 in UTC, with a fraction where there is one.
+/// Microseconds since the Unix epoch as RFC 3339 in UTC, with a fraction unless it is zero.
 ///
 /// ```
 /// # use tollgate::domain::instant::rfc3339_micros;
@@ -33,8 +33,8 @@ pub fn rfc3339_micros(unix_micros: i64) -> String {
     }
 }
 
-/// A moment as people name it: a day, which begins at the midnight of somebody's time zone, or an
-/// instant with the zone it is given in (RFC 3339).
+/// A point in time as people write it: a day, which begins at midnight in a time zone that is known elsewhere, or an
+/// instant with its own zone (RFC 3339).
 ///
 /// ```
 /// # use tollgate::domain::instant::Moment;
@@ -48,7 +48,7 @@ pub fn rfc3339_micros(unix_micros: i64) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment(String);
 
-/// Not a moment.
+/// The text is not a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a moment: write it as 2026-03-29 or as 2026-03-29T12:00:00Z")]
 pub struct ParseMomentError;
@@ -56,7 +56,7 @@ pub struct ParseMomentError;
 const DAY_LENGTH: usize = 10;
 
 impl Moment {
-    /// As it was written: ten characters for a day, more for an instant.
+    /// The text as it was written: ten characters for a day, more for an instant.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -89,7 +89,7 @@ impl FromStr for Moment {
     }
 }
 
-/// `T12:00:00.5+02:00`, as far as its figures go.
+/// Checks the digits of a time such as `T12:00:00.5+02:00`, and their ranges.
 fn is_time(text: &str) -> Option<bool> {
     let text = text.strip_prefix('T')?;
     let (time, zone_is_fine) = if let Some(time) = text.strip_suffix('Z') {
@@ -106,7 +106,7 @@ fn is_time(text: &str) -> Option<bool> {
     Some(zone_is_fine && fraction_is_fine && hour < 24 && minute < 60 && second < 60)
 }
 
-/// So many figures of so many digits each.
+/// `N` numbers with this many digits each, with the character `between` them.
 fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[u32; N]> {
     let mut parts = text.split(between);
     let mut numbers = [0; N];
@@ -133,8 +133,8 @@ const fn days_in(year: u32, month: u32) -> u32 {
 
 /// The Gregorian date of a day counted from the Unix epoch.
 ///
-/// Years are reckoned from the first of March, so that the leap day is a year's last; 400 of them are
-/// 146,097 days.
+/// Years are counted from the first of March, so that the leap day is the last day of a year. 400 years are 146,097
+/// days.
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "a day number is at most an i64 of seconds over 86,400: no sum here comes near the end of an i64"

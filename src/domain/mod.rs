@@ -1,6 +1,6 @@
-//! The pure part: what an id, a price, a usage, an ending *is*, and every decision made from them.
+//! The pure part: types such as ids, prices, usage and endings, and every decision that is made from them.
 //!
-//! Nothing in here awaits, speaks HTTP or SQL, or reads a clock: facts go in, a verdict comes out.
+//! Nothing in here awaits, uses HTTP or SQL, or reads a clock: a function gets facts and returns a decision.
 
 pub mod credits;
 mod decimal;

@@ -1,4 +1,4 @@
-//! How much a call may write: the bound that rates, budgets and credits are held by.
+//! How many output tokens a call may have. Rates, budgets and credits are held for this upper bound.
 
 use std::num::NonZeroU32;
 
@@ -7,14 +7,15 @@ use super::request::CallFacts;
 /// The output bound of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputBound {
-    /// Output tokens of each answer, at the most.
+    /// The most output tokens of each answer.
     pub per_answer: u64,
-    /// The caller set no cap: this one must be sent upstream, or the bound binds nobody.
+    /// The cap that must be sent upstream, because the caller set none. Without it the provider would not know the
+    /// bound.
     pub send: Option<NonZeroU32>,
 }
 
-/// The output cap that a call goes by: the caller's; else the smallest of the endpoint's documented default, the
-/// policy's default and what the model can write; else `fallback`. An endpoint without output has none.
+/// The output cap of a call: the caller's; else the smallest of the endpoint's documented default, the policy's default
+/// and the model's maximum; else `fallback`. An endpoint without output has none.
 pub fn bound(
     facts: &CallFacts,
     policy_default: Option<NonZeroU32>,
@@ -35,7 +36,7 @@ pub fn bound(
     OutputBound { per_answer: u64::from(cap.get()), send: Some(cap) }
 }
 
-/// All tokens of a call, at the most: its input and every answer. `None` where that fits no `u64`.
+/// The most tokens of a call: its input and every answer. `None` if the sum does not fit a `u64`.
 pub fn tokens(facts: &CallFacts, bound: OutputBound) -> Option<u64> {
     bound.per_answer.checked_mul(facts.answers)?.checked_add(facts.input_bound)
 }

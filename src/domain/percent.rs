@@ -1,6 +1,6 @@
-//! Text as it stands in the paths of URLs.
+//! Percent-decoding of URL paths.
 
-/// The bytes with `%2F` and the like undone; what is no such escape stays as it is.
+/// The bytes with escapes such as `%2F` decoded. Invalid escapes are left unchanged.
 pub(crate) fn decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

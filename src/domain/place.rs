@@ -1,4 +1,4 @@
-//! The words for where an organization's rows are.
+//! Where an organization's rows are, as a type and in words.
 
 use std::{fmt, str::FromStr};
 
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// The name of the place in the directory: that of the schema or the database.
+    /// The name of the place in the directory: the name of the schema or of the database.
     pub fn name(&self, id: OrganizationId) -> Option<String> {
         match self {
             Self::Row => None,
@@ -37,7 +37,7 @@ impl Place {
         }
     }
 
-    /// What a schema of the organization's own is called: `tollgate_` and the digits of its id.
+    /// The name of an organization's own schema: `tollgate_` and the digits of its id.
     pub fn schema_name(id: OrganizationId) -> String {
         format!("tollgate_{}", id.as_uuid().simple())
     }
@@ -63,7 +63,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The text names no place.
+/// The text is not the name of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a place: expected row, schema, or database: and its name")]
 pub struct UnknownPlace;

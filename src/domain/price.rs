@@ -1,4 +1,4 @@
-//! Prices per class of token, and the cost of a usage: whole numbers all the way.
+//! Prices per class of token, and the cost of a usage, computed in whole numbers only.
 
 mod agreement;
 #[cfg(test)]
@@ -11,7 +11,7 @@ pub use agreement::{Agreement, MARKUP_BPS_MAX, Quote};
 
 use super::{credits::Credits, ids::PriceId, usage::Usage};
 
-/// Nano-dollars per **million** tokens for each class, from some context length on.
+/// Nano-dollars per **million** tokens for each class.
 ///
 /// 1.25e-6 USD a token is 1,250,000,000 here; the resolution is 1e-15 USD a token, finer than any
 /// published price.
@@ -32,7 +32,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// All of them with the names of their classes.
+    /// All rates with the names of their classes.
     pub const fn by_class(&self) -> [(&'static str, i64); 6] {
         let Self { input, cached_read, cache_write_5m, cache_write_1h, output, reasoning } = *self;
         [
@@ -45,7 +45,7 @@ impl Rates {
         ]
     }
 
-    /// Below zero a rate would turn use into credit.
+    /// Refuses a negative rate, which would turn usage into credit.
     fn check(&self) -> Result<(), CostOutOfRange> {
         if self.by_class().iter().all(|(_, rate)| *rate >= 0) {
             Ok(())
@@ -55,33 +55,33 @@ impl Rates {
     }
 }
 
-/// The rates that hold from `from_input_tokens` on, counting all input tokens of the call.
+/// The rates of calls with at least `from_input_tokens` input tokens, of all classes together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier {
     /// The smallest input that this tier prices; 0 for the first.
     pub from_input_tokens: u64,
-    /// Its rates.
+    /// The rates of this tier.
     pub rates: Rates,
 }
 
 /// One versioned price of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelPrice {
-    /// The row, stored with every settlement it prices.
+    /// The id of the price's row, stored with every settlement that it prices.
     pub price_id: PriceId,
     /// The model as callers name it.
     pub model: String,
-    /// Who sells it.
+    /// The provider that sells the model.
     pub provider: String,
-    /// `chat`, `embedding`, …: the source's word.
+    /// `chat`, `embedding`, … as the price file names it.
     pub mode: String,
-    /// Per request, in nano-dollars, besides the tokens.
+    /// The price of each request, on top of its tokens.
     pub per_request: Credits,
-    /// At least one, the first from 0, in ascending order.
+    /// At least one tier, in ascending order; the first one begins at 0.
     pub tiers: Vec<Tier>,
-    /// The largest context the model takes.
+    /// The most input tokens that the model accepts.
     pub input_tokens_max: Option<u64>,
-    /// The most it writes in one answer.
+    /// The most output tokens that the model writes in one answer.
     pub output_tokens_max: Option<u64>,
 }
 
@@ -92,7 +92,7 @@ pub struct PriceBook {
 }
 
 impl PriceBook {
-    /// A book of these prices; of two for one model the later one stays.
+    /// A book of these prices. If a model has two, the later one counts.
     pub fn new(prices: impl IntoIterator<Item = ModelPrice>) -> Self {
         Self {
             by_model: prices
@@ -135,7 +135,7 @@ const WHOLE_BPS: i128 = 10_000;
 const SCALE: i128 = TOKENS_PER_RATE * WHOLE_BPS;
 
 impl ModelPrice {
-    /// What `usage` costs: each class at its rate in the tier of the whole input, rounded up once.
+    /// The cost of `usage`: each class at its rate in the tier of the total input, rounded up once.
     ///
     /// ```
     /// # use tollgate::domain::{credits::Credits, ids::PriceId, price::{ModelPrice, Rates, Tier}, usage::Usage};
@@ -154,8 +154,8 @@ impl ModelPrice {
         round_up(self.exact_cost(usage)?, 0)
     }
 
-    /// The dearest that a call can cost: its input bound at the dearest input class, its output
-    /// bound at the dearest output class, each at the dearest tier that could apply.
+    /// An upper bound of a call's cost: its input bound at the highest rate of an input class, and its output bound at
+    /// the highest rate of an output class, among all tiers that could apply.
     ///
     /// `may_write_cache` says whether the call can write to the provider's cache at all.
     pub fn upper_bound(
@@ -167,7 +167,7 @@ impl ModelPrice {
         round_up(self.exact_bound(input_bound, output_bound, may_write_cache)?, 0)
     }
 
-    /// The rates of a call with this much input in all: those of the last tier that begins at or below it.
+    /// The rates of a call with this total input: those of the last tier that begins at or below it.
     pub fn rates_for(&self, input_total: u64) -> Result<&Rates, CostOutOfRange> {
         let tier = self.tiers.iter().rev().find(|tier| tier.from_input_tokens <= input_total);
         tier.map(|tier| &tier.rates).ok_or(CostOutOfRange)
@@ -193,7 +193,7 @@ impl ModelPrice {
         output_bound: u64,
         may_write_cache: bool,
     ) -> Result<i128, CostOutOfRange> {
-        // No tier is no price, not a free one.
+        // A model without tiers has no price; it is not free.
         self.rates_for(input_bound)?;
         let (mut input, mut output) = (0, 0);
         for Tier { rates, .. } in
@@ -224,9 +224,9 @@ impl ModelPrice {
     }
 }
 
-/// The exact sum with its mark-up as an amount: the one place where a cost is rounded.
+/// The exact sum with its mark-up, as an amount. This is the only place where a cost is rounded.
 ///
-/// A sum that does not fit an `i128` here is far beyond any amount.
+/// A sum that overflows an `i128` here is far beyond any amount.
 fn round_up(exact: i128, markup_bps: u32) -> Result<Credits, CostOutOfRange> {
     let factor = WHOLE_BPS.saturating_add(i128::from(markup_bps));
     let scaled = exact.checked_mul(factor).ok_or(CostOutOfRange)?;
@@ -377,19 +377,20 @@ mod tests {
         }
     }
 
-    /// A rate, and often one at an edge.
+    /// A rate, often one at the edge of its range.
     fn rate() -> impl Strategy<Value = i64> {
         let largest = i64::MAX.saturating_sub(2)..=i64::MAX;
         prop_oneof![4 => 0_i64..1_000_000_000, 2 => Just(0), 1 => 0..=i64::MAX, 1 => largest, 1 => -2_i64..2]
     }
 
-    /// A number of tokens, and often one at an edge, or one that comes near the largest cost.
+    /// A number of tokens, often one at the edge of its range, or one with a cost near the largest amount.
     fn count() -> impl Strategy<Value = u64> {
         let largest = u64::MAX.saturating_sub(2)..=u64::MAX;
         prop_oneof![4 => 0_u64..1_000_000, 2 => Just(0), 1 => any::<u64>(), 1 => largest, 1 => 0_u64..100_000_000_000_000]
     }
 
-    /// The cost in another way: whole nano-dollars and millionths of one apart, so that nothing can overflow.
+    /// The cost, computed in another way: whole nano-dollars and millionths are kept apart, so that nothing can
+    /// overflow.
     fn computed(rates: &[i64; 6], counts: &[u64; 6], per_request: i64, bps: u32) -> Option<i64> {
         let (mut whole, mut millionths) = (u128::try_from(per_request).ok()?, 0_u128);
         for (rate, count) in rates.iter().zip(counts) {

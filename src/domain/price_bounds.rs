@@ -1,16 +1,16 @@
-//! Prices that no model has: a mistake of the unit.
+//! Upper bounds of plausible prices. A higher price is a mistake, usually a wrong unit.
 
 use super::{credits::Credits, price::ModelPrice};
 
-/// Nano-dollars per million tokens beyond which a price is a mistake of the unit: a thousand dollars.
-/// The dearest published one is below it.
+/// The highest plausible rate, in nano-dollars per million tokens: a thousand dollars. The highest published price is
+/// below it; a higher one has a wrong unit.
 pub const RATE_MAX: i64 = 1_000_000_000_000;
-/// The same for a request: ten dollars.
+/// The highest plausible price per request: ten dollars.
 pub const PER_REQUEST_MAX: Credits = Credits::from_nanos(10_000_000_000);
-/// What the price of a request is called beside the classes of tokens.
+/// The name of the price per request, in lists of classes of tokens.
 pub(super) const PER_REQUEST: &str = "per_request";
 
-/// The first class that costs more than any model does.
+/// The first class whose price is above its bound.
 pub fn implausible(price: &ModelPrice) -> Option<&'static str> {
     let classes = price.tiers.iter().flat_map(|tier| tier.rates.by_class());
     let mut dear = classes.filter(|(_, rate)| *rate > RATE_MAX).map(|(class, _)| class);

@@ -1,7 +1,7 @@
-//! Whether new prices may replace those in force: a pure decision over a whole list.
+//! Whether new prices may replace the prices in force: a pure decision about a whole list.
 //!
-//! A list is taken whole or not at all. One that looks like a mistake is refused with every entry that
-//! makes it look so, and the prices in force stay as they are.
+//! By default a list is taken whole or not at all. If it looks like a mistake, it is refused, every suspicious entry is
+//! named, and the prices in force stay as they are.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -15,18 +15,18 @@ use super::{
 /// A price that changes by more than this factor, up or down, is a jump.
 pub const JUMP_FACTOR: i64 = 10;
 
-/// What new prices would change, and what speaks against them.
+/// What new prices would change, and the objections to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Review {
-    /// The prices that are new or other than those in force.
+    /// The prices that are new or differ from the price in force.
     pub changes: Vec<Change>,
-    /// How many are as they are in force.
+    /// How many prices are the same as in force.
     pub unchanged: usize,
     /// The models with a price in force that the list leaves out.
     pub missing: Vec<Missing>,
-    /// The entries that are left out; the prices in force stay.
+    /// The objections whose entries are left out; the prices in force of these models stay.
     pub left_out: Vec<Objection>,
-    /// What speaks against the list; nothing, if it may be taken.
+    /// The objections to the list. If there are none, it may be taken.
     pub objections: Vec<Objection>,
 }
 
@@ -35,16 +35,16 @@ pub struct Review {
 pub struct Change {
     /// The price that it replaces.
     pub before: Option<Arc<ModelPrice>>,
-    /// The price itself.
+    /// The new price.
     pub after: ModelPrice,
 }
 
 /// A model that has a price in force and none in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Its name.
+    /// The model's name.
     pub model: String,
-    /// Why the list has no price for it, where it names the model at all.
+    /// Why the list has no price for the model, if it names the model at all.
     pub skipped: Option<SkipReason>,
 }
 
@@ -72,14 +72,14 @@ pub enum Reason {
         /// In the list.
         after: i64,
     },
-    /// A price beyond belief.
+    /// A price above every plausible one.
     Implausible {
         /// Which class of tokens, or `per_request`.
         class: &'static str,
     },
-    /// The model is in use and would have no price in the list any more.
+    /// The model is in use, and the list has no price for it.
     InUse {
-        /// Why the list has no price for it, where it names the model at all.
+        /// Why the list has no price for the model, if it names the model at all.
         skipped: Option<SkipReason>,
     },
 }
@@ -113,7 +113,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Holds a list against the prices in force. Jumps are no objection where they are accepted.
+/// Compares a list with the prices in force. With `accept_jumps`, jumps and implausible prices are no objection.
 pub fn review(file: &PriceFile, in_force: &PriceBook, accept_jumps: bool) -> Review {
     let mut review = Review::default();
     for price in &file.prices {
@@ -143,8 +143,8 @@ pub fn review(file: &PriceFile, in_force: &PriceBook, accept_jumps: bool) -> Rev
 }
 
 impl Review {
-    /// Objects to every missing model that is in use. Where the list is a `part` of all prices, only to
-    /// those that it names without a price.
+    /// Objects to every missing model that is in use. If the list is only a `part` of all prices, objects only to
+    /// models that it names without a price.
     pub fn object_to_missing(&mut self, in_use: &BTreeSet<String>, part: bool) {
         let dropped = self.missing.iter().filter(|missing| {
             in_use.contains(&missing.model) && (!part || missing.skipped.is_some())
@@ -156,9 +156,9 @@ impl Review {
         self.objections.extend(objections);
     }
 
-    /// Leaves out what is objected to, so that the price in force stays, and takes the rest. For lists of other people's,
-    /// which always have some entry that is wrong. Where that is so of most of the list, or it does not even name a model
-    /// that is in use, it is a mistake as a whole: then nothing is left out.
+    /// Leaves out the entries with an objection, so that their prices in force stay, and takes the rest. This is for
+    /// third-party lists, which always have some wrong entries. If most entries are wrong, or the list does not name a
+    /// model that is in use, the whole list is a mistake: then nothing is left out and the objections stay.
     pub fn leave_out(&mut self) {
         let named =
             |objection: &Objection| !matches!(objection.reason, Reason::InUse { skipped: None });
@@ -174,18 +174,18 @@ impl Review {
     }
 }
 
-/// Why a new price cannot be meant.
+/// Why a new price is probably a mistake.
 fn doubts(before: Option<&Arc<ModelPrice>>, price: &ModelPrice) -> Vec<Reason> {
     let jumps = before.into_iter().flat_map(|before| jumps(before, price));
     jumps.chain(implausible(price).map(|class| Reason::Implausible { class })).collect()
 }
 
-/// Whether two prices of a model are the same, whatever their rows are called.
+/// Whether two prices of a model are the same apart from their ids.
 fn is_same(one: &ModelPrice, other: &ModelPrice) -> bool {
     ModelPrice { price_id: one.price_id, ..other.clone() } == *one
 }
 
-/// Where a price changes by more than a factor that anybody would mean.
+/// The changes by more than [`JUMP_FACTOR`], and from or to zero.
 fn jumps(before: &ModelPrice, after: &ModelPrice) -> Vec<Reason> {
     let mut jumps = Vec::new();
     let [was, is] = [before.per_request.nanos(), after.per_request.nanos()];
@@ -193,7 +193,7 @@ fn jumps(before: &ModelPrice, after: &ModelPrice) -> Vec<Reason> {
         let (class, from_input_tokens) = (PER_REQUEST, 0);
         jumps.push(Reason::Jump { class, from_input_tokens, before: was, after: is });
     }
-    // At every length from which either of them has other rates.
+    // Compare at every length where a tier of either price begins.
     let lengths: BTreeSet<u64> =
         before.tiers.iter().chain(&after.tiers).map(|tier| tier.from_input_tokens).collect();
     for from_input_tokens in lengths {
@@ -281,7 +281,7 @@ mod tests {
             reasons(&seen),
             ["a: output jumps from 2 to 0.199999999 USD per million tokens"]
         );
-        // From or to nothing is a jump of any size.
+        // Any change from or to zero is a jump.
         assert_eq!(review(&file([price("a", 1_000_000_000, 0)]), &book, false).objections.len(), 1);
         let free = PriceBook::new([price("a", 0, 0)]);
         assert_eq!(review(&file([price("a", 1, 1)]), &free, false).objections.len(), 3);
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!((changed, seen.objections.len()), (vec!["a", "b"], 0));
         let left_out: Vec<_> = seen.left_out.iter().map(ToString::to_string).collect();
         assert!(left_out.len() == 1 && left_out[0].starts_with("c: output jumps"), "{left_out:?}");
-        // Where most are such, something is wrong with all of them.
+        // If most entries have objections, the whole list is wrong.
         let list = file([price("a", 100, 101), price("b", 100, 1_001), price("c", 100, 1_001)]);
         let mut seen = review(&list, &book, false);
         seen.leave_out();
@@ -319,7 +319,7 @@ mod tests {
             reasons(&seen),
             ["a: output jumps from 1 to 20 USD per million tokens, from 200001 input tokens on"]
         );
-        // And neither where the tier goes away.
+        // The same holds if the tier is removed.
         let seen = review(
             &file([price("a", 1_000_000_000, 1_000_000_000)]),
             &PriceBook::new([tiered]),
@@ -337,7 +337,7 @@ mod tests {
         let book = PriceBook::default();
         let seen = review(&file([price("new", RATE_MAX, RATE_MAX + 1)]), &book, false);
         assert_eq!(seen.objections[0].reason, Reason::Implausible { class: "output" });
-        // Unless it is meant.
+        // An implausible price is accepted if the operator says so.
         let meant = review(&file([price("new", RATE_MAX, RATE_MAX + 1)]), &book, true);
         assert_eq!((meant.objections.len(), meant.changes.len()), (0, 1));
         assert!(
@@ -361,7 +361,7 @@ mod tests {
         whole.object_to_missing(&in_use, false);
         assert_eq!(whole.objections.len(), 2);
         assert!(reasons(&whole)[1].contains("not marked as free"), "{whole:?}");
-        // A list of other people's that names none of them is no list of these prices.
+        // A third-party list that does not name a model in use is not a list of these prices.
         whole.leave_out();
         assert_eq!((whole.objections.len(), whole.left_out.len()), (2, 0));
         let mut list = file([price("used", 1, 1), price("idle", 1, 1)]);

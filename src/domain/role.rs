@@ -32,7 +32,7 @@ impl Role {
         }
     }
 
-    /// Whether this role may call a model. Viewers look, platform staff have no tenant to bill.
+    /// Whether this role may call a model. Viewers only read, and for platform staff there is no tenant to bill.
     pub const fn may_call(self) -> bool {
         matches!(self, Self::Owner | Self::Admin | Self::Member)
     }

@@ -1,4 +1,5 @@
-//! A statement of account: what an organization's credits did in a window of time, and that it adds up.
+//! A statement of account: the movements of an organization's credits in a window of time, and a check that they add
+//! up.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +9,19 @@ use super::{
     usage::Usage,
 };
 
-/// Credits as they stand, or as they change.
+/// A balance of credits, or a change of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amounts {
-    /// What was paid in and not used up.
+    /// The credits that were paid in and not used up.
     pub posted: Credits,
-    /// What of it is held by open calls.
+    /// The part of the posted credits that is held by open calls.
     pub held: Credits,
-    /// What is owed.
+    /// The credits that are owed.
     pub debt: Credits,
 }
 
 impl Amounts {
-    /// The sum, or `None` where it does not fit.
+    /// The sum, or `None` on overflow.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Some(Self {
             posted: self.posted.checked_add(other.posted)?,
@@ -33,11 +34,11 @@ impl Amounts {
 /// One movement of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its place in the organization's ledger, without gaps.
+    /// The number of the movement in the organization's ledger, without gaps.
     pub seq: i64,
-    /// When, in microseconds since the Unix epoch.
+    /// The time of the movement, in microseconds since the Unix epoch.
     pub at_micros: i64,
-    /// The day of it, in the organization's time zone.
+    /// The day of the movement, in the organization's time zone.
     pub day: String,
     /// `hold`, `settle`, `late_settle`, `release`, `expire`, `grant`.
     pub kind: String,
@@ -45,59 +46,59 @@ pub struct Line {
     pub request_id: Option<RequestId>,
     /// The operator's own key of a grant.
     pub reference: Option<String>,
-    /// What it changed.
+    /// The change of the balance.
     pub change: Amounts,
-    /// What there was after it.
+    /// The balance after the movement.
     pub after: Amounts,
-    /// Who called.
+    /// The person who made the call.
     pub user_id: Option<String>,
     /// The caller's team.
     pub team_id: Option<TeamId>,
-    /// What the call used, once that is known.
+    /// The usage of the call, once it is known.
     pub used: Option<Used>,
 }
 
-/// What a call used and what it was priced by.
+/// The usage of a call, and its price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Used {
     /// The model that the caller named.
     pub model: String,
     /// The price.
     pub price_id: Option<PriceId>,
-    /// The mark-up on it, in basis points.
+    /// The mark-up on the price, in basis points.
     pub markup_bps: u32,
     /// The tokens.
     pub usage: Usage,
 }
 
 impl Line {
-    /// What the call was charged by this movement, debt and all; nothing for a grant.
+    /// The amount that this movement charged for the call, including debt; `None` for a grant.
     pub fn charge(&self) -> Option<Credits> {
         self.request_id?;
         self.change.debt.checked_sub(self.change.posted)
     }
 
-    /// Whether this is a movement that calls come and go by, without a charge.
+    /// Whether this is a movement of a call that charges nothing: a hold or a release.
     pub fn is_passing(&self) -> bool {
         matches!(self.kind.as_str(), "hold" | "release")
     }
 
-    /// Whether a call came to its end by it.
+    /// Whether the movement settles a call.
     fn settles(&self) -> bool {
         matches!(self.kind.as_str(), "settle" | "late_settle")
     }
 }
 
-/// The movements of a kind.
+/// The movements of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Movements {
-    /// How many.
+    /// How many movements there are.
     pub count: u64,
-    /// What they changed in all.
+    /// The sum of their changes.
     pub change: Amounts,
 }
 
-/// What a model, a person or a team comes to.
+/// The total of a model, a person or a team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
     /// Settled calls.
@@ -108,7 +109,7 @@ pub struct Total {
     pub cost: Credits,
 }
 
-/// The sums of a statement while its lines go by.
+/// The sums of a statement, updated with each line.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
     seq: i64,
@@ -119,21 +120,22 @@ pub struct Sums {
     teams: BTreeMap<String, Total>,
 }
 
-/// The ledger does not add up: that is a fault of its keeper, not of the reader.
+/// The ledger does not add up. This is an error in the ledger, not in the request for the statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger does not add up at movement {0}")]
 pub struct Untied(pub i64);
 
 impl Sums {
-    /// Begins after the movement `seq`, with the balance that it left.
+    /// Begins after the movement `seq`, with the balance after that movement.
     pub fn opening(seq: i64, balance: Amounts) -> Self {
         Self { seq, balance, ..Self::default() }
     }
 
-    /// Takes the next line.
+    /// Adds the next line.
     ///
     /// # Errors
-    /// It is not the next one, or does not lead from the balance before it to the one after it.
+    /// The line's number is not the next one, or its change does not lead from the balance before to the balance after
+    /// it.
     pub fn add(&mut self, line: &Line) -> Result<(), Untied> {
         let untied = Untied(line.seq);
         let follows = self.seq.checked_add(1) == Some(line.seq);
@@ -156,7 +158,7 @@ impl Sums {
             (&mut self.teams, team.as_deref()),
         ];
         for (totals, name) in scopes {
-            // What nobody knows of is a row too, or the columns would not come to the same sum.
+            // Unknown names get a row, too, so that all groupings have the same sum.
             let total = totals.entry(name.unwrap_or_default().to_owned()).or_default();
             total.cost = total.cost.checked_add(cost).ok_or(untied)?;
             if line.settles() {
@@ -168,30 +170,30 @@ impl Sums {
         Ok(())
     }
 
-    /// That the lines came to the movement `seq` and this balance.
+    /// Checks that the lines ended at the movement `seq` with this balance.
     ///
     /// # Errors
-    /// They did not.
+    /// The lines ended elsewhere.
     pub fn close(&self, seq: i64, balance: Amounts) -> Result<(), Untied> {
         if (self.seq, self.balance) == (seq, balance) { Ok(()) } else { Err(Untied(seq)) }
     }
 
-    /// By kind of movement.
+    /// The movements by kind.
     pub const fn kinds(&self) -> &BTreeMap<String, Movements> {
         &self.kinds
     }
 
-    /// By model; the empty name is of calls that expired before their usage was known.
+    /// The totals by model. The empty name stands for calls that expired before their usage was known.
     pub const fn models(&self) -> &BTreeMap<String, Total> {
         &self.models
     }
 
-    /// By person; the empty name is of calls of nobody that is known.
+    /// The totals by person. The empty name stands for calls whose person is not known.
     pub const fn users(&self) -> &BTreeMap<String, Total> {
         &self.users
     }
 
-    /// By team; the empty name is of calls without one.
+    /// The totals by team. The empty name stands for calls without a team.
     pub const fn teams(&self) -> &BTreeMap<String, Total> {
         &self.teams
     }
@@ -274,7 +276,7 @@ mod tests {
         assert_eq!(sums.kinds()["hold"], Movements { count: 2, change: amounts(0, 70, 0) });
         let small = sums.models()["small"];
         assert_eq!((small.calls, small.usage.input, small.cost.nanos()), (2, 6, 115));
-        // What expired had no model yet, and counts all the same.
+        // A call that expired has no model, and still counts.
         assert_eq!((sums.models()[""].calls, sums.models()[""].cost.nanos()), (0, 5));
         for totals in [sums.models(), sums.users(), sums.teams()] {
             assert_eq!(totals.values().map(|total| total.cost.nanos()).sum::<i64>(), 120);

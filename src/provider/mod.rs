@@ -1,7 +1,7 @@
-//! Inner services: what answers a call once the layers have let it through.
+//! Inner services: they answer the calls that the layers have let through.
 //!
-//! Any `Service<Request<_>>` can stand inside the layers; these ship with the crate: a [`Router`]
-//! that picks an [`upstream`] by what is asked for, and a [`mock`] that needs no network.
+//! Any `Service<Request<_>>` can stand inside the layers. The crate ships a [`Router`], which picks an [`upstream`] by
+//! the request's dialect and model, and a [`mock`] that needs no network.
 
 pub mod mock;
 mod router;

@@ -1,5 +1,4 @@
-//! Every bound of the layer, met to the byte and on a paused clock to the millisecond: neither earlier nor later,
-//! by default and where it is set.
+//! Every bound of the layer, by default and when set: exact to the byte, and on a paused clock to the millisecond.
 
 use http::StatusCode;
 
@@ -10,7 +9,7 @@ fn new(recorder: &Arc<Recorder>) -> CallLayer {
     CallLayer::new(Finisher::new(Arc::clone(recorder), 16))
 }
 
-/// A body in frames of so many bytes, each after a pause.
+/// A body in frames of this many bytes, each after a pause.
 fn slowly(
     text: &str,
     frame: usize,
@@ -32,7 +31,7 @@ async fn a_request_body_is_waited_for_a_minute_however_often_a_byte_comes() {
         let gateway = layer.layer_over(service_fn(|_: Request<RequestBody>| async {
             Ok::<_, Infallible>(json("{}"))
         }));
-        // Two pieces that are there a second before the time is over, and a byte each second.
+        // Two pieces that arrive a second before the time is over, and a byte each second.
         let (two, pause) = (CHAT.len().div_ceil(2), wait.saturating_sub(second) / 2);
         let in_time = request("").map(|_| slowly(CHAT, two, pause));
         assert_eq!(gateway.clone().oneshot(in_time).await.unwrap().status(), StatusCode::OK);
@@ -69,7 +68,7 @@ async fn by_default_a_request_body_may_have_ten_mebibytes() {
             CallLayer::metering().layer_over(service_fn(|_: Request<RequestBody>| async {
                 Ok::<_, Infallible>(json("{}"))
             }));
-        // Nothing but blanks: read, it is found to be no call.
+        // A body of blanks: it is read whole, and then refused as invalid.
         let answer = gateway.oneshot(request(&" ".repeat(bytes))).await.unwrap();
         assert_eq!(answer.status(), expected, "{bytes}");
     }
@@ -115,7 +114,7 @@ async fn by_default_an_answer_that_is_no_stream_may_have_64_mebibytes() {
         let recorder = Recorder::open();
         let mebibyte = Bytes::from(vec![b' '; 1 << 20]);
         let frames = std::iter::repeat_n(mebibyte.clone(), 64).chain([mebibyte.slice(..last)]);
-        // An error, which is not looked into.
+        // An error answer, which is not parsed.
         let mut refusal = in_frames(frames);
         *refusal.status_mut() = StatusCode::BAD_REQUEST;
         let answer = gateway_with(&new(&recorder), refusal).oneshot(request(CHAT)).await.unwrap();
@@ -167,7 +166,7 @@ async fn an_answer_may_take_an_hour_from_when_its_call_came() {
                 answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
             }
             let answer = Arc::new(Mutex::new(Some(answer)));
-            // The head takes half of it.
+            // The head takes half of the time.
             let layer = set_in(new(&recorder), set, CallLayer::answer_wait);
             let gateway = layer.layer_over(service_fn(move |request: Request<RequestBody>| {
                 hold(&request, Disconnect::Drain);
@@ -245,7 +244,7 @@ async fn a_finisher_that_cannot_write_is_given_up_when_its_time_is_over_and_not_
     let (begun, limit) = (Instant::now(), Duration::from_secs(10));
     assert!(!finisher.close_within(limit).await, "nothing is written");
     assert_took(begun, limit);
-    // Another attempt finds it done.
+    // A retry finds the finish already written.
     recorder.let_through();
     assert!(finisher.close_within(limit).await);
     assert_took(begun, limit);

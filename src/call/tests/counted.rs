@@ -1,4 +1,4 @@
-//! What the metrics say of calls and of their ends.
+//! The metrics of calls and of their ends.
 
 use metrics_util::debugging::DebuggingRecorder;
 

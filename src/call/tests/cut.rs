@@ -1,4 +1,4 @@
-//! The kill switch: whom it cuts, where the call is then, and what is paid.
+//! The kill switch: which calls it cuts, at which stage, and what they are charged.
 
 use futures_util::future::join;
 use tokio_test::{assert_pending, task};
@@ -23,7 +23,7 @@ fn all() -> Switches {
     Switches::from_iter([Switch::Organization])
 }
 
-/// A gateway under `switch` whose provider holds where it is to, and then does what the test says.
+/// A gateway under `switch`. Its provider takes a hold if the test says so, and then does what the test says.
 fn watched<F>(
     recorder: &Arc<Recorder>,
     switch: &KillSwitch,
@@ -48,7 +48,7 @@ where
     layer(recorder).kill_switch(switch.clone()).layer_over(provider)
 }
 
-/// Gives this answer to the one who asks.
+/// Gives this answer to the only request.
 fn once(
     answer: Response<TestBody>,
 ) -> impl Fn() -> std::future::Ready<Response<TestBody>> + Clone + Send + 'static {
@@ -56,7 +56,7 @@ fn once(
     move || std::future::ready(answer.lock().unwrap().take().unwrap())
 }
 
-/// Says when it is dropped.
+/// Sets its flag when it is dropped.
 struct Tells(Arc<AtomicBool>);
 
 impl Drop for Tells {
@@ -107,12 +107,12 @@ async fn a_stream_whose_client_does_not_read_ends_all_the_same() {
         sender.send(Ok(DELTA.into())).await.unwrap();
     }
     drop(body.frame().await);
-    // Nobody asks for more: the client's window is full.
+    // Nobody polls the body any more, as if the client's window were full.
     switch.cut(ORGANIZATION, &all());
     assert!(sender.is_closed(), "the provider is hung up on");
     let finish = recorder.only_finish().await;
     assert_eq!(finish.ending, Ending::Cut);
-    // What stands unread on the way to the client is not delivered.
+    // Events that the client has not read yet do not count as delivered.
     assert_counted_here(&finish, CHAT_STREAM, 2);
     assert_eq!(format!("{switch:?}"), "KillSwitch { calls: 0, .. }");
     assert!(text(body).await.contains("organization_suspended"));
@@ -289,7 +289,7 @@ async fn a_call_that_is_only_recorded_is_counted_where_half_of_its_answer_came()
 #[tokio::test]
 async fn a_provider_that_had_failed_before_is_not_paid() {
     let (recorder, switch) = (Recorder::open(), KillSwitch::default());
-    // Also where it is the client who leaves in the middle of the provider's error.
+    // The same holds if the client leaves in the middle of the provider's error.
     for leaves in [false, true] {
         let (sender, mut answer) = stream();
         *answer.status_mut() = http::StatusCode::BAD_GATEWAY;
@@ -329,7 +329,7 @@ async fn a_call_that_goes_on_without_its_client_is_cut() {
         switch.cut(ORGANIZATION, &all());
         let ((), finish) = join(sender.closed(), recorder.only_finish()).await;
         assert_eq!(finish.ending, Ending::Cut);
-        // Of an answer that is no stream nothing was delivered.
+        // Nothing is delivered of an answer that is not a stream.
         assert_counted_here(&finish, body, if streams { 2 } else { 0 });
     }
 }
@@ -344,7 +344,7 @@ async fn a_call_after_the_switch_is_off_again_is_not_touched() {
     assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
 }
 
-/// Asked about an organization, it says which one it was.
+/// A store that records which organizations it was asked about.
 #[derive(Default)]
 struct Asked(Mutex<Vec<OrganizationId>>);
 
@@ -364,7 +364,7 @@ async fn the_store_is_asked_about_organizations_with_open_calls_only() {
         assert_pending!(call.poll());
     }
     switch.check(&store).await;
-    // In the same shard, and not the same.
+    // Another organization in the same shard.
     let other = OrganizationId::new(Uuid::from_u128(257));
     switch.check_those(&store, [other, ORGANIZATION]).await;
     assert_eq!(*store.0.lock().unwrap(), [ORGANIZATION, ORGANIZATION]);
@@ -374,7 +374,7 @@ async fn the_store_is_asked_about_organizations_with_open_calls_only() {
     assert_eq!(store.0.lock().unwrap().len(), 2);
 }
 
-/// Says that the organization's switch is on, when the test wants.
+/// A store that says that the organization's switch is on, once the test lets it answer.
 #[derive(Default)]
 struct Late(tokio::sync::Notify);
 
@@ -395,7 +395,7 @@ async fn a_call_that_began_after_the_question_is_not_cut_by_the_answer() {
     assert_pending!(before.poll());
     let mut checking = task::spawn(switch.check(&store));
     assert_pending!(checking.poll());
-    // The switch may be off again by now: its hold has asked, and was granted.
+    // A call that arrives during the read: the switch may be off again, as its hold was granted.
     let mut after = task::spawn(gateway.oneshot(request(CHAT)));
     assert_pending!(after.poll());
     store.0.notify_one();

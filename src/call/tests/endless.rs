@@ -1,11 +1,11 @@
-//! Answers that do not end: what they have delivered is settled, and no more of them is taken.
+//! Answers that do not end: they are cut, and what they have delivered is charged.
 
 use http::StatusCode;
 
 use super::*;
 use crate::domain::finish::Ending;
 
-/// Sends this again and again, as fast as it is taken or with pauses, until nobody takes it any more.
+/// Sends this again and again, with or without pauses, until the receiver is closed.
 fn without_end(
     sender: mpsc::Sender<std::io::Result<Bytes>>,
     event: String,
@@ -30,7 +30,7 @@ fn delta(text: &str) -> String {
 
 #[tokio::test]
 async fn a_stream_far_beyond_its_cap_is_cut_and_what_was_delivered_is_paid() {
-    // In many small pieces, and in a few that are larger than any token.
+    // Once in many small pieces, and once in a few pieces that are larger than any token.
     for piece in ["walnut ".to_owned(), "walnut ".repeat(50_000)] {
         let recorder = Recorder::open();
         let (sender, streaming) = stream();
@@ -44,7 +44,7 @@ async fn a_stream_far_beyond_its_cap_is_cut_and_what_was_delivered_is_paid() {
         assert!(text.ends_with("}\n\n") && text.contains("\"provider_failed\""));
         let delivered = text.matches(&*piece).count();
         let bytes = piece.len().saturating_mul(delivered);
-        // The cap is 100 tokens; twice what is held and 16,384 more may be true.
+        // The cap is 100 tokens; twice the held tokens and 16,384 more are tolerated.
         assert!(delivered > 16_384 || bytes > 128 * 16_384, "{delivered} pieces");
         assert!(delivered < 20_000 && bytes < 4 << 20, "{delivered} pieces");
         let finish = recorder.only_finish().await;
@@ -56,7 +56,7 @@ async fn a_stream_far_beyond_its_cap_is_cut_and_what_was_delivered_is_paid() {
 
 #[tokio::test]
 async fn an_answer_of_few_long_tokens_or_of_many_short_pieces_is_not_cut() {
-    // A table's rule is one token; some servers send a letter at a time. Neither is more than the cap allows.
+    // The horizontal rule of a table is one token; some servers send one letter at a time. Neither exceeds the cap.
     for (piece, pieces) in [("-".repeat(100), 4_000), ("w".to_owned(), 40_000)] {
         let recorder = Recorder::open();
         let (sender, streaming) = stream();

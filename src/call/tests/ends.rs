@@ -1,4 +1,4 @@
-//! Answers that are not streams: ended before they are let go.
+//! Answers that are not streams: the call ends before the answer is sent.
 
 use http::StatusCode;
 use tokio_test::{assert_pending, task};
@@ -131,7 +131,7 @@ async fn an_absurd_usage_is_clamped_to_the_hold() {
     }
 }
 
-/// How a call ends whose answer reports this usage.
+/// The finish of a call whose answer reports this usage.
 async fn finish_of(usage: &str) -> Finish {
     let recorder = Recorder::open();
     let answer = format!(
@@ -297,7 +297,7 @@ async fn what_is_cut_of_a_request_or_of_an_answer_is_marked() {
     }
 }
 
-/// A call that is kept in the record, and held for only where that is said.
+/// The finish of a call that is recorded, with a hold only if `held`.
 async fn kept(held: bool, mut answer: Response<TestBody>, by_layer: bool) -> Finish {
     let recorder = Recorder::open();
     if by_layer {

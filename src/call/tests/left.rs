@@ -65,7 +65,7 @@ async fn a_client_that_leaves_before_the_head_pays_its_input_where_the_policy_ca
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_never_ends_is_given_up_two_minutes_after_its_client_left() {
     for (set, limit) in [(None, Duration::from_mins(2)), (Some(MINUTE), MINUTE)] {
-        // Before the head, and within a stream that goes on and on.
+        // The client leaves before the head, and within a stream that does not end.
         for begun in [false, true] {
             let recorder = Recorder::open();
             let (sender, streaming) = stream();
@@ -218,7 +218,7 @@ async fn an_answer_that_is_read_on_does_not_keep_its_end_from_being_written_when
     drop(body);
     let begun = Instant::now();
     assert!(finisher.close_within(Duration::from_secs(10)).await);
-    // Half of the time is the answer's, the other half is there to write its end.
+    // Half of the time is for the answer, the other half for writing its end.
     assert_took(begun, Duration::from_secs(5));
     let finish = recorder.only_finish().await;
     assert_eq!(finish.ending, Ending::Abandoned);

@@ -51,15 +51,15 @@ use crate::{
     store::{Journal, StoreError, StoreFuture},
 };
 
-/// A journal that keeps what it is given, in the tempo and with the failures of the test.
+/// A journal that keeps finishes in memory, with the delays and failures that a test sets.
 struct Recorder {
     finishes: Mutex<Vec<Finish>>,
     count: watch::Sender<usize>,
     gate: Semaphore,
     failures: Mutex<usize>,
-    /// What it answers once it has written one.
+    /// The journal's answer to a finish that it has written.
     finished: Mutex<Finished>,
-    /// It takes none.
+    /// The journal refuses every finish.
     refuses: AtomicBool,
 }
 
@@ -171,7 +171,7 @@ pub(super) fn set_hold(call: &Call, disconnect: Disconnect) {
     });
 }
 
-/// What the credit and audit layers do to a call.
+/// Sets a hold on the call and asks for a record, as the credit and audit layers do.
 fn hold(request: &Request<RequestBody>, disconnect: Disconnect) {
     let call = Call::of(request).unwrap();
     set_hold(call, disconnect);
@@ -203,7 +203,7 @@ fn stream() -> (mpsc::Sender<std::io::Result<Bytes>>, Response<TestBody>) {
     )
 }
 
-/// A gateway of a call layer and a provider that holds, then gives these answers in order.
+/// A call layer in front of a provider that takes a hold for each call, then gives these answers in order.
 fn gateway(
     recorder: &Arc<Recorder>,
     disconnect: Disconnect,
@@ -246,14 +246,13 @@ fn gateway_with(
     }))
 }
 
-/// The figures of a call that was counted here: its request, and so many tokens of the answer. No more and no less is
-/// charged for it.
+/// Checks that a call is charged exactly what was counted here: its request, and `output` tokens of the answer.
 #[expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
 fn assert_counted_here(finish: &Finish, body: &str, output: u64) {
     assert!(finish.estimated && !finish.clamped, "{finish:?}");
     let facts = crate::domain::request::read(Endpoint::ChatCompletions, body.as_bytes()).unwrap();
     let input = facts.input_estimate;
-    // Some words, and what stands around a message.
+    // A few words, and the tokens that frame a message.
     assert!((1..50).contains(&input), "{input}");
     assert_eq!(finish.usage, Usage { input, output, ..Usage::default() });
     let settlement = finish.settlement.unwrap();
@@ -262,7 +261,7 @@ fn assert_counted_here(finish: &Finish, body: &str, output: u64) {
     assert_eq!(settlement.tokens, i64::try_from(input + output).unwrap());
 }
 
-/// Everything that was held comes back.
+/// Checks that the whole hold is released.
 fn assert_not_paid(finish: &Finish) {
     let settlement = finish.settlement.unwrap();
     assert_eq!(
@@ -272,7 +271,7 @@ fn assert_not_paid(finish: &Finish) {
     assert_eq!(finish.usage, Usage::default());
 }
 
-/// That this is how long it took, on a paused clock: timers fire within a millisecond.
+/// Checks how long something took on a paused clock; timers fire within a millisecond.
 fn assert_took(begun: Instant, expected: Duration) {
     let taken = begun.elapsed();
     assert!(

@@ -1,4 +1,4 @@
-//! A service behind the layer that panics: its call ends all the same, once, and is not asked again.
+//! A service behind the layer that panics: its call ends exactly once, and the service is not polled again.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -20,7 +20,7 @@ enum At {
     Body { stream: bool },
 }
 
-/// One event, then a panic. Counts how often it is asked.
+/// A body of one event, then a panic. Counts how often it is polled.
 struct Panics {
     asked: Arc<AtomicUsize>,
 }
@@ -39,12 +39,12 @@ impl Body for Panics {
     }
 }
 
-/// Asks a provider that panics at this place. How often its body was asked.
+/// Calls a provider that panics at this place. Returns how often its body was polled.
 async fn ask(recorder: &Arc<Recorder>, at: At) -> usize {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let provider = service_fn(move |request: Request<RequestBody>| {
-        // With this policy the answer is read on for a client that leaves.
+        // With this policy the answer is drained for a client that leaves.
         hold(&request, Disconnect::Drain);
         assert_ne!(at, At::Call, "walnut");
         let asked = Arc::clone(&counted);
@@ -65,7 +65,7 @@ async fn ask(recorder: &Arc<Recorder>, at: At) -> usize {
     // The provider was reached and may bill its input; of a stream, what was delivered as well.
     let output = if at == (At::Body { stream: true }) { 2 } else { 0 };
     assert_counted_here(&finish, CHAT, output);
-    // Nothing goes on in the background.
+    // No work goes on in the background.
     tokio::task::yield_now().await;
     assert_eq!(recorder.written(), 1);
     asked.load(Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! What is no call is refused before the provider hears of it.
+//! A request that is not a valid call is refused before it reaches the provider.
 
 use http::StatusCode;
 use tokio_test::assert_pending;

@@ -1,4 +1,4 @@
-//! What is written at the end of a call, field by field: a field that is new does not compile until it is compared.
+//! What is written at the end of a call, field by field. A new field does not compile here until it is compared.
 
 #![expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
 
@@ -24,13 +24,13 @@ const KEY: KeyId = KeyId::new(Uuid::from_u128(3));
 const REQUEST: RequestId = RequestId::from_uuid(Uuid::from_u128(4));
 /// How long a provider here takes for its head, and then for each part.
 const STEP: Duration = Duration::from_millis(20);
-/// A token for four bytes of `role`, `user`, `content` and `hello`.
+/// One token for every four bytes of `role`, `user`, `content` and `hello`.
 const INPUT_COUNTED: u64 = 5;
 const NO: &str = r#"{"error":{"message":"no"}}"#;
 /// Input tokens of every class, output with and without reasoning.
 const EVERY_CLASS: &str = r#"{"id":"c","object":"chat.completion","model":"small-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":60,"completion_tokens":13,"total_tokens":73,"prompt_tokens_details":{"cached_tokens":7,"cache_write_tokens":5},"completion_tokens_details":{"reasoning_tokens":2}}}"#;
 
-/// What is known of a call before it is made.
+/// The finish that a call must have.
 struct Expected {
     stream: bool,
     ending: Ending,
@@ -39,7 +39,7 @@ struct Expected {
     provider: Option<&'static str>,
     usage: Usage,
     estimated: bool,
-    /// In nano-dollars, where anything was held: an input token is a thousand, an output token two.
+    /// In nano-dollars, if there was a hold: 1,000 for an input token, 2,000 for an output token.
     amount: Option<i64>,
     release: bool,
     request: &'static str,
@@ -119,7 +119,7 @@ impl Expected {
             release: self.release,
         });
         assert_eq!(*settlement, expected);
-        // Between what the provider took at the least, and what it all took as seen from outside.
+        // At least what the provider took, and at most what the whole call took as measured here.
         assert!((STEP * self.end..=took).contains(latency), "{latency:?} of {took:?}");
         match (*first_byte, self.first_byte) {
             (None, None) => {}
@@ -168,7 +168,7 @@ impl Desk {
             .unwrap()
     }
 
-    /// The only finish, and what it all took.
+    /// The only finish, and how long the call took.
     async fn written(&self) -> (Written, Duration) {
         loop {
             let written = self.store.written(ORGANIZATION).unwrap();
@@ -185,7 +185,7 @@ impl Desk {
         expected.compare(&written, took);
     }
 
-    /// A call whose provider holds, and has this answer after a step.
+    /// A call whose provider takes a hold and gives this answer after one step.
     async fn answered(
         &self,
         body: &'static str,
@@ -207,7 +207,7 @@ impl Desk {
     }
 }
 
-/// A stream that says this, a step for each, and then goes on for as long as its sender is there.
+/// A stream of these events, one step for each, that stays open until its sender is dropped.
 async fn saying(
     events: &[&'static str],
 ) -> (mpsc::Sender<std::io::Result<Bytes>>, Response<TestBody>) {
@@ -256,7 +256,7 @@ async fn a_whole_answer_with_tokens_of_every_class() {
         reasoning: 2,
         ..Usage::default()
     };
-    // Of the classes, input and output have a price here.
+    // Only input and output have prices here.
     let amount = Some(48 * 1_000 + 11 * 2_000);
     let response = EVERY_CLASS.to_owned();
     desk.compare(Expected { usage, amount, response, ..Expected::whole() }).await;
@@ -288,7 +288,7 @@ async fn a_refusal_by_the_provider() {
     }
 }
 
-/// Where nothing is held, a layer may refuse behind the one that asks for a record.
+/// A layer further in than the audit layer may still refuse a call without a hold.
 #[tokio::test]
 async fn a_refusal_of_ours_behind_the_audit_layer() {
     let desk = Desk::new();

@@ -1,4 +1,4 @@
-//! Streams: bytes untouched, the last event held, faults told inside the stream.
+//! Streams: bytes are not changed, the last event is held back, failures are reported inside the stream.
 
 use tokio_test::{assert_pending, task};
 

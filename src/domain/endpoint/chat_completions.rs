@@ -15,7 +15,7 @@ pub(super) static SPEC: Spec = Spec {
         added_tokens_max_unknown: tokens::CALL_TOKENS_MAX,
     },
     output: Some(Output {
-        // Both names are in use: the first is the older one, which compatible servers read.
+        // Both names are in use. The first is the older name, which compatible servers read.
         caps: &["max_tokens", "max_completion_tokens"],
         cap_sent: "max_completion_tokens",
         cap_default: None,

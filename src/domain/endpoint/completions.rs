@@ -1,11 +1,11 @@
 //! `POST /v1/completions`: `OpenAI`'s older text completion, which vLLM, `LiteLLM` and many other servers serve.
 //!
-//! A body has one prompt or a list of prompts, each answered by itself. `OpenAI` documents what is billed: the tokens
-//! of the prompts, and `max_tokens` times the larger of `n` and `best_of` for each prompt. With `echo` an answer
-//! begins with its prompt, which is no output. With `best_of` more answers are written than are returned.
+//! A body has one prompt or a list of prompts; each prompt gets its own answers. `OpenAI` documents what is billed at
+//! most: the tokens of the prompts, and `max_tokens` times the larger of `n` and `best_of` for each prompt. With `echo`
+//! an answer begins with its prompt, which is not output. With `best_of` more answers are generated than are returned.
 //!
-//! A cap of 0 is refused, as everywhere. `OpenAI` then writes nothing, but other servers write one token or go on to
-//! the end of their context.
+//! A cap of 0 is refused, as at every endpoint. With such a cap `OpenAI` writes nothing, but other servers write one
+//! token, or go on to the end of their context.
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ pub(super) static SPEC: Spec = Spec {
     input: Input {
         tokenizer_of_model: true,
         chat_format: false,
-        // A gateway behind this one may send each prompt on as the message of a chat.
+        // Another gateway behind this one may turn each prompt into a message of a chat.
         added_tokens_max: tokens::CHAT_CALL_TOKENS_MAX + tokens::CHAT_MESSAGE_TOKENS_MAX,
         added_tokens_max_unknown: tokens::CALL_TOKENS_MAX,
     },
@@ -36,7 +36,7 @@ pub(super) static SPEC: Spec = Spec {
         usage_on_request: true,
     }),
     tools: Tools::NONE,
-    // Servers cache the beginnings of prompts here as they do for chats.
+    // As for chats, servers cache the beginnings of prompts.
     cache_writes: CacheWrites::Unasked,
     refused: &[(
         "prompt_embeds",

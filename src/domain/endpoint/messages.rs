@@ -25,7 +25,7 @@ pub(super) static SPEC: Spec = Spec {
     }),
     tools: Tools {
         described: &["custom"],
-        // Only their description and their calls are paid for.
+        // Only the tokens of their descriptions and of their calls are billed.
         run_by_client: &["bash_", "text_editor_", "computer_", "memory_"],
     },
     cache_writes: CacheWrites::Marked,

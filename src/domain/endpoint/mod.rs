@@ -1,8 +1,8 @@
 //! The endpoints that are model calls: one file for each.
 //!
-//! A file holds one [`Spec`]: everything that is particular about its endpoint, as data. The rest of the crate asks
-//! the [`Spec`] and names no endpoint, except the mock provider, which has a file for each as well. A `Spec` has no
-//! defaults, so a new endpoint must fill in every part. `docs/adding.md` has the steps.
+//! A file holds one [`Spec`]: everything that differs between endpoints, as data. The rest of the crate uses the
+//! [`Spec`] and names no endpoint. The exception is the mock provider, which also has a file for each endpoint. A
+//! `Spec` has no defaults, so a new endpoint must fill in every part. `docs/adding.md` has the steps.
 //!
 //! ```
 //! # use tollgate::domain::{dialect::Dialect, endpoint::Endpoint};
@@ -37,7 +37,7 @@ macro_rules! endpoints {
             /// Every endpoint.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// What is particular about it.
+            /// The endpoint's description.
             pub const fn spec(self) -> &'static Spec {
                 match self {
                     $(Self::$name => &$file::SPEC,)*

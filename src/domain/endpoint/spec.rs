@@ -1,4 +1,4 @@
-//! What has to be said about an endpoint.
+//! The description of an endpoint.
 
 use std::num::NonZeroU32;
 
@@ -7,26 +7,26 @@ use crate::domain::dialect::Dialect;
 /// The version that every path begins with. An upstream's base URL has it already.
 const VERSION: &str = "/v1";
 
-/// Everything that is particular about an endpoint.
+/// Everything that differs between endpoints.
 #[derive(Debug)]
 pub struct Spec {
-    /// The path that the ready-made server serves it at: `/v1/…`.
+    /// The endpoint's path in the ready-made server: `/v1/…`.
     pub path: &'static str,
     /// The word used in logs, metrics and SQL.
     pub word: &'static str,
-    /// Whose shapes it speaks. Decides how errors, rate-limit headers and usage are written and read.
+    /// The vendor's dialect. It decides how errors, rate-limit headers and usage are written and read.
     pub dialect: Dialect,
-    /// Where the body says what is asked.
+    /// The field of the body that has the prompt.
     pub prompt: Prompt,
     /// How the tokens of the body are bounded.
     pub input: Input,
-    /// What it writes; `None` where an answer has no output tokens.
+    /// The output of the endpoint; `None` if its answers have no output tokens.
     pub output: Option<Output>,
     /// The tools that a body may name.
     pub tools: Tools,
     /// Whether a call can write to the provider's prompt cache.
     pub cache_writes: CacheWrites,
-    /// Fields that are refused here, unless they say nothing, with what to do instead. The fields that every
+    /// Fields that this endpoint refuses unless they are empty, each with what to do instead. The fields that every
     /// endpoint refuses are listed in `domain/request/refused.rs`.
     pub refused: &'static [(&'static str, &'static str)],
 }
@@ -38,15 +38,15 @@ impl Spec {
     }
 }
 
-/// Where a body says what is asked.
+/// The field of a body that has the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt {
     /// `messages`: a conversation.
     Messages,
     /// `input`: texts or tokens.
     Inputs,
-    /// `prompt`: texts or tokens, each text and each list of tokens answered by itself. `suffix` is told to the model
-    /// with each of them, and `echo` repeats each of them in its answers.
+    /// `prompt`: texts or tokens. Each text and each list of tokens is a prompt of its own. The model gets `suffix`
+    /// with each prompt, and with `echo` each answer begins with its prompt.
     Prompts,
 }
 
@@ -64,37 +64,37 @@ impl Prompt {
 /// How the tokens of a body are bounded.
 #[derive(Clone, Copy, Debug)]
 pub struct Input {
-    /// Whether a model's name may tell its tokenizer
-    /// ([`Tokenizer::of_model`](crate::domain::tokens::Tokenizer::of_model)). Without a tokenizer, texts are bounded
-    /// by their bytes.
+    /// Whether the tokenizer may be looked up by the model's name
+    /// ([`Tokenizer::of_model`](crate::domain::tokens::Tokenizer::of_model)). Without a tokenizer, the bound of a text
+    /// is its bytes.
     pub tokenizer_of_model: bool,
-    /// Whether messages are written out in `OpenAI`'s chat format, whose tokens are documented. Only used where the
+    /// Whether messages are formatted in `OpenAI`'s chat format, whose tokens are documented. Only used if the
     /// tokenizer is known.
     pub chat_format: bool,
-    /// What the provider adds to a prompt, at the most, where the tokenizer is known.
+    /// The most tokens that the provider adds to a prompt, if the tokenizer is known.
     pub added_tokens_max: u64,
-    /// What the provider adds to a prompt, at the most, where the tokenizer is not known.
+    /// The most tokens that the provider adds to a prompt, if the tokenizer is not known.
     pub added_tokens_max_unknown: u64,
 }
 
-/// What an endpoint writes.
+/// The output of an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// The fields that cap the output of one answer. Of several the largest counts. Other names of caps are refused:
-    /// a provider overlooks them, so the hold would be for next to nothing.
+    /// The fields that cap the output of one answer. If a body has several, the largest counts. Other names of caps are
+    /// refused: the provider would ignore them, and the hold would be far too small.
     pub caps: &'static [&'static str],
-    /// The field that a cap of the gateway's is sent in.
+    /// The field in which the gateway sends its own cap.
     pub cap_sent: &'static str,
-    /// The cap that the vendor documents for a body without one. The gateway sends it, because compatible servers
-    /// have other defaults. `None` where the vendor has no such default.
+    /// The cap that the vendor documents for a body without one. The gateway sends it, because compatible servers have
+    /// other defaults. `None` if the vendor documents none.
     pub cap_default: Option<NonZeroU32>,
-    /// How many answers are written.
+    /// How many answers are generated.
     pub candidates: Candidates,
     /// Whether a stream reports usage only if `stream_options.include_usage` asks for it.
     pub usage_on_request: bool,
 }
 
-/// How many answers are written to one prompt.
+/// How many answers are generated for one prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidates {
     /// `n` times `best_of`, all of them returned.
@@ -108,7 +108,7 @@ pub enum Candidates {
 pub struct Tools {
     /// The types of tools that the caller describes.
     pub described: &'static [&'static str],
-    /// Beginnings of types of tools that the vendor describes and the client runs.
+    /// Prefixes of the types of tools that the vendor describes and the client runs.
     pub run_by_client: &'static [&'static str],
 }
 
@@ -120,9 +120,9 @@ impl Tools {
 /// Whether a call can write to the provider's prompt cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheWrites {
-    /// Providers do so unasked.
+    /// Yes: providers cache without being asked to.
     Unasked,
-    /// Only where the body carries `cache_control`.
+    /// Only if the body has `cache_control`.
     Marked,
     /// Never.
     Never,

@@ -1,10 +1,10 @@
-//! Reading foreign JSON: one pass, no tree, and nothing that two parsers could read differently.
+//! Reads foreign JSON in one pass, without a tree, and refuses text that two parsers could read differently.
 //!
-//! A [`Reader`] walks the text and hands each field or item to the caller, who reads or skips it.
-//! Whatever it passes has been checked: UTF-8, the grammar of RFC 8259, at most [`DEPTH_MAX`] levels
-//! deep, and **no key twice** in an object, at any depth. Parsers differ on which of two values
-//! wins, so a gateway that reads the one and a provider that reads the other would disagree about
-//! model and price. Numbers stay text; nothing passes through a float.
+//! A [`Reader`] walks the text and hands each field or item to the caller, who reads or skips it. Everything that it
+//! passes is checked: UTF-8, the grammar of RFC 8259, at most [`DEPTH_MAX`] levels deep, and **no duplicate key** in an
+//! object, at any depth. Parsers differ on which value of a duplicate key wins. A gateway that reads one value and a
+//! provider that reads the other would disagree about model and price. Numbers stay text and are never converted to a
+//! float.
 //!
 //! ```
 //! # use tollgate::domain::json::{JsonError, Reader};

@@ -10,7 +10,7 @@ use super::{
 /// How many levels of arrays and objects there may be; as many as `serde_json` allows.
 pub const DEPTH_MAX: usize = 127;
 
-/// The text is not JSON that all parsers read alike.
+/// The text is not JSON, or not JSON that all parsers read alike.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// Not UTF-8.
@@ -36,7 +36,7 @@ pub enum JsonError {
     DuplicateKey(String),
 }
 
-/// What the next value is.
+/// The type of the next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `null`
@@ -59,7 +59,7 @@ pub struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    /// Nothing where it is not looked for keys that an object has twice.
+    /// `None` if duplicate keys are not looked for.
     keys: Option<Keys<'a>>,
 }
 
@@ -70,14 +70,14 @@ impl<'a> Reader<'a> {
         Ok(Self { text, at: 0, depth: 0, keys: Some(Keys::default()) })
     }
 
-    /// Looks for no keys that an object has twice: for a glance at a text that is read in full as well.
+    /// Does not look for duplicate keys. For a quick look at a text that is also read in full.
     #[must_use]
     pub(crate) fn glancing(mut self) -> Self {
         self.keys = None;
         self
     }
 
-    /// What comes next, without reading it.
+    /// The type of the next value, without reading the value.
     pub fn kind(&mut self) -> Result<Kind, JsonError> {
         self.skip_space();
         match self.rest().first() {
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// Reads an object: `field` is given each key and must read or skip its value.
+    /// Reads an object: `field` gets each key and must read or skip its value.
     pub fn object<E: From<JsonError>>(
         &mut self,
         mut field: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
@@ -148,9 +148,9 @@ impl<'a> Reader<'a> {
         self.expect(Kind::String)?;
         self.advance(1);
         let start = self.at;
-        // What the escapes take up beyond what they stand for.
+        // How many bytes longer the escapes are than what they decode to.
         let mut surplus = 0_usize;
-        // Where the last high surrogate ended: a low one there is the other half.
+        // Where the last high surrogate ended. A low surrogate at this place completes the pair.
         let mut high_ends_at = None;
         loop {
             self.advance(plain_prefix(self.rest()));
@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
         self.word(b"null").map(|()| true)
     }
 
-    /// Reads a value, whatever it is, and only checks it.
+    /// Skips a value of any type, and checks its syntax.
     pub fn skip(&mut self) -> Result<(), JsonError> {
         match self.kind()? {
             Kind::Null => self.word(b"null"),
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Behind a field or an item: whether the object or array ends here, or goes on.
+    /// After a field or an item: whether the object or array ends here.
     fn ends(&mut self, close: u8) -> Result<bool, JsonError> {
         if self.take(close) {
             Ok(true)
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
         if self.kind()? == kind { Ok(()) } else { Err(JsonError::Unexpected { at: self.at }) }
     }
 
-    /// Behind white space, takes `byte` if it is next.
+    /// Skips white space, then takes `byte` if it is next.
     fn take(&mut self, byte: u8) -> bool {
         self.skip_space();
         self.take_byte(byte)
@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_space(&mut self) {
-        // Mostly there is none.
+        // Usually there is no white space, so a simple loop is fast enough.
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.rest().first() {
             self.advance(1);
         }
@@ -322,8 +322,8 @@ impl<'a> Reader<'a> {
 
 /// How many bytes at the start of `text` are neither quote, backslash nor control character.
 ///
-/// Most strings are keys, no longer than a few words of eight bytes; a prompt is long. So a few words
-/// are looked at, then blocks, and then the words of the block in which the end is.
+/// Most strings are keys, no longer than a few words of eight bytes; a prompt is long. So the search checks a few
+/// words, then whole blocks, and then the words of the block that has the end.
 fn plain_prefix(text: &[u8]) -> usize {
     const WORDS_FIRST: usize = 4;
     let (words, _) = text.as_chunks::<8>();
@@ -335,7 +335,7 @@ fn plain_prefix(text: &[u8]) -> usize {
             None => plain = plain.saturating_add(8),
         }
     }
-    // Without an early exit inside a block, the compiler looks at a whole block at once.
+    // Without an early exit inside a block, the compiler vectorizes the check of a block.
     for block in far.as_flattened().as_chunks::<32>().0 {
         if block.iter().fold(false, |found, &byte| found | is_special(byte)) {
             break;
@@ -358,8 +358,8 @@ const fn is_special(byte: u8) -> bool {
 
 /// Where the first special byte of a word is.
 ///
-/// Subtracting from each byte borrows beyond it only where that byte is special itself: the lowest
-/// high bit that is left is always a true one.
+/// A subtraction borrows from the next byte only if its own byte is special. So the lowest high bit that is left always
+/// marks a special byte.
 fn special_in(word: [u8; 8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);

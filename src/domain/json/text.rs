@@ -1,4 +1,4 @@
-//! A string as it stands in the text, and what it stands for.
+//! A string as it is written in the JSON text, and its decoded value.
 
 use std::borrow::Cow;
 
@@ -24,14 +24,14 @@ impl<'a> Text<'a> {
         self.decoded_bytes == 0
     }
 
-    /// How many bytes its escapes take up beyond what they stand for.
+    /// How many bytes longer the escapes are than what they decode to.
     pub const fn escapes(&self) -> usize {
         self.raw.len().saturating_sub(self.decoded_bytes)
     }
 
     /// The string, copied only if it has escapes. Half of a surrogate pair becomes U+FFFD.
     pub fn decoded(&self) -> Cow<'a, str> {
-        // Every escape is longer than what it stands for.
+        // Every escape is longer than its decoded character, so equal lengths mean that there are no escapes.
         if self.raw.len() == self.decoded_bytes {
             return Cow::Borrowed(self.raw);
         }
@@ -48,8 +48,8 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The character that an escape stands for, and the text behind it. `escape` starts behind a
-/// backslash; the grammar has been checked.
+/// The character that an escape decodes to, and the text after it. `escape` starts after the backslash; the grammar has
+/// been checked.
 fn decode_escape(escape: &str) -> (char, &str) {
     let mut characters = escape.chars();
     let simple = match characters.next() {

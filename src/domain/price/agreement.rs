@@ -1,14 +1,14 @@
-//! What an organization pays: prices agreed with it, else the list's with its mark-up.
+//! The prices of an organization: those agreed with it, else the list prices with its mark-up.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{CostOutOfRange, ModelPrice, PriceBook, round_up};
 use crate::domain::{credits::Credits, ids::PriceId, usage::Usage};
 
-/// The highest mark-up there is, in basis points: a hundred times the list price on top of it.
+/// The highest allowed mark-up, in basis points: a hundred times the list price is added to it.
 pub const MARKUP_BPS_MAX: u32 = 1_000_000;
 
-/// What is agreed with one organization. The default is the list price.
+/// The prices that are agreed with one organization. The default is the list price.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     markup_bps: u32,
@@ -16,27 +16,27 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// These prices of their own, and for all other models the list's with this mark-up in basis
-    /// points (hundredths of a percent).
+    /// These agreed prices, and for all other models the list price with this mark-up in basis points (hundredths of a
+    /// percent).
     pub fn new(markup_bps: u32, agreed: impl IntoIterator<Item = ModelPrice>) -> Self {
         let agreed = agreed.into_iter().map(|price| (price.model.clone(), Arc::new(price)));
         Self { markup_bps, agreed: agreed.collect() }
     }
 
-    /// What is added to list prices, in basis points.
+    /// The mark-up on list prices, in basis points.
     pub const fn markup_bps(&self) -> u32 {
         self.markup_bps
     }
 
-    /// The prices of their own, in no particular order.
+    /// The agreed prices, in no particular order.
     pub fn agreed(&self) -> impl Iterator<Item = &Arc<ModelPrice>> {
         self.agreed.values()
     }
 
-    /// What a call of `model` is priced by; `None` where neither this nor the list has a price: such
-    /// a call is refused, never free.
+    /// The price of a call of `model`. `None` if neither the agreement nor the list has one: such a call is refused,
+    /// never free.
     ///
-    /// An agreed price stands for itself: nothing is added to it.
+    /// The mark-up is not added to an agreed price.
     ///
     /// ```
     /// # use tollgate::domain::{credits::Credits, ids::PriceId, usage::Usage};
@@ -65,7 +65,8 @@ impl Agreement {
         };
         let mut quote = Quote::new(Arc::clone(price), markup_bps);
         if let Some(listed) = listed {
-            // What a model can do does not depend on who pays for it.
+            // If the agreed price has no bounds, the list's apply: a model's bounds are the same for every
+            // organization.
             quote.input_tokens_max = quote.input_tokens_max.or(listed.input_tokens_max);
             quote.output_tokens_max = quote.output_tokens_max.or(listed.output_tokens_max);
         }
@@ -73,8 +74,7 @@ impl Agreement {
     }
 }
 
-/// What a call is priced by, from its hold to its settlement: a price row and a mark-up on it. Cheap
-/// to clone.
+/// The price of a call, from its hold to its settlement: a price row, and a mark-up on it. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quote {
     price: Arc<ModelPrice>,
@@ -100,30 +100,30 @@ impl Quote {
         self.price.price_id
     }
 
-    /// What is added to the price, in basis points; stored with the settlement.
+    /// The mark-up on the price, in basis points; stored with the settlement.
     pub const fn markup_bps(&self) -> u32 {
         self.markup_bps
     }
 
-    /// The largest context the model takes.
+    /// The most input tokens that the model accepts.
     pub const fn input_tokens_max(&self) -> Option<u64> {
         self.input_tokens_max
     }
 
-    /// The most that the model writes in one answer.
+    /// The most output tokens that the model writes in one answer.
     pub const fn output_tokens_max(&self) -> Option<u64> {
         self.output_tokens_max
     }
 
-    /// What `usage` costs with the mark-up: `⌈exact sum × (10,000 + mark-up) ÷ 10,000⌉`, rounded once.
+    /// The cost of `usage` with the mark-up: `⌈exact sum × (10,000 + mark-up) ÷ 10,000⌉`, rounded once.
     ///
     /// # Errors
-    /// It fits no amount, or the price is negative or has no tier.
+    /// The cost does not fit an amount, a rate is negative, or no tier applies.
     pub fn cost(&self, usage: &Usage) -> Result<Credits, CostOutOfRange> {
         round_up(self.price.exact_cost(usage)?, self.markup_bps)
     }
 
-    /// The dearest that a call can cost with the mark-up; see [`ModelPrice::upper_bound`].
+    /// An upper bound of a call's cost with the mark-up; see [`ModelPrice::upper_bound`].
     ///
     /// # Errors
     /// As [`cost`](Self::cost).
@@ -170,12 +170,12 @@ mod tests {
     #[test]
     fn a_mark_up_is_on_the_exact_sum_and_not_on_the_rounded_one() {
         let tokens = |input| Usage { input, ..Usage::default() };
-        // 0.4 of a nano-dollar with 100 % on it is 0.8: one, where rounding first would make it two.
+        // 0.4 nano-dollars with a mark-up of 100 % are 0.8, rounded up to 1. Rounding first would make it 2.
         assert_eq!(quote(input(400_000), 0, 10_000).cost(&tokens(1)), Ok(Credits::from_nanos(1)));
         // 100 and a thousandth of a percent of a nano-dollar.
         assert_eq!(quote(input(100), 0, 1).cost(&tokens(1_000_000)), Ok(Credits::from_nanos(101)));
         assert_eq!(quote(input(100), 0, 0).cost(&tokens(1_000_000)), Ok(Credits::from_nanos(100)));
-        // The price of the request itself carries it too.
+        // The mark-up applies to the price per request, too.
         assert_eq!(quote(input(0), 1_000, 2_500).cost(&tokens(7)), Ok(Credits::from_nanos(1_250)));
     }
 
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(quote("m").input_tokens_max(), Some(99));
         assert_eq!(quote("m").price().tiers[0].rates.input, 3);
         assert_eq!((quote("n").markup_bps(), quote("n").price().tiers[0].rates.input), (5_000, 10));
-        // A model of their own needs no place in the list.
+        // A model with an agreed price need not be in the list.
         assert_eq!(quote("ours").markup_bps(), 0);
         assert!(agreement.quote(&list, "unknown").is_none());
         assert!(Agreement::default().quote(&list, "ours").is_none());

@@ -1,4 +1,4 @@
-//! The upper bound is the dearest cost there can be, and no more: a bound that is too high refuses calls.
+//! The upper bound is exactly the highest possible cost. A bound that is too high would refuse calls.
 
 use proptest::prelude::*;
 
@@ -76,7 +76,7 @@ fn the_dearest_class_of_each_side_is_what_the_bound_takes() {
     for (dearest, expected) in [
         (0, [92, 92]),
         (1, [92, 92]),
-        // What is not written to a cache does not cost what writing costs.
+        // A call that cannot write to a cache is not bounded by the rates of cache writes.
         (2, [12, 92]),
         (3, [12, 92]),
         (4, [19, 19]),
@@ -101,7 +101,7 @@ fn only_tiers_that_could_apply_are_in_the_bound_and_each_of_them_is() {
         (rates(0), rates(99), rates(100), rates(199), rates(200)),
         (5_000_000, 5_000_000, 1_000_000, 1_000_000, 9_000_000)
     );
-    // A price whose first tier begins later has none for less.
+    // If the first tier begins above the input, the call has no price.
     let late = model(0, &tiers[1..]);
     assert_eq!(late.rates_for(99), Err(CostOutOfRange));
     assert_eq!(late.upper_bound(99, 1, false), Err(CostOutOfRange));
@@ -134,7 +134,7 @@ fn a_mark_up_is_in_the_cost_and_in_the_bound_and_rounded_up_with_it() {
         assert_eq!(quote.upper_bound(1, 0, false), Ok(cost));
         cost.nanos()
     };
-    // A nano-dollar and the smallest mark-up on it is more than a nano-dollar.
+    // A nano-dollar with the smallest mark-up is more than a nano-dollar, so it is rounded up.
     assert_eq!((cost(1_000_000, 0), cost(1_000_000, 1), cost(1_000_000, 10_000)), (1, 2, 2));
     assert_eq!((cost(1, 0), cost(1, 1), cost(0, 10_000)), (1, 1, 0));
     assert_eq!(cost(10_000_000_000, 1), 10_001);

@@ -1,4 +1,4 @@
-//! A price as people write it, and the price it makes.
+//! A price as people write it, and its conversion to a complete price.
 
 use super::{FieldFault, FieldProblem, id_of};
 use crate::domain::{
@@ -7,15 +7,15 @@ use crate::domain::{
     price::{ModelPrice, Rates, Tier},
 };
 
-/// A price as it is written, in our own file or on the command line: what is left out is filled in,
-/// and what cannot be meant is refused.
+/// A price as it is written in our own file or on the command line. Missing optional prices are filled in, and probable
+/// mistakes are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PriceDraft {
-    /// Who sells it.
+    /// The provider that sells the model.
     pub provider: String,
-    /// What it is for; `chat` where that is left out.
+    /// The model's mode; `chat` by default.
     pub mode: Option<String>,
-    /// Per request, in nano-dollars.
+    /// The price per request, in nano-dollars.
     pub per_request: i64,
     /// The prices from the first token on.
     pub first: ClassDraft,
@@ -23,9 +23,9 @@ pub struct PriceDraft {
     pub further: Vec<TierDraft>,
     /// Which prices may be zero.
     pub free: Free,
-    /// The largest context the model takes.
+    /// The most input tokens that the model accepts.
     pub input_tokens_max: Option<u64>,
-    /// The most it writes in one answer.
+    /// The most output tokens that the model writes in one answer.
     pub output_tokens_max: Option<u64>,
 }
 
@@ -34,28 +34,28 @@ pub struct PriceDraft {
 pub struct TierDraft {
     /// The smallest input that this tier prices.
     pub from_input_tokens: u64,
-    /// Its prices.
+    /// The prices of this tier.
     pub classes: ClassDraft,
 }
 
-/// Nano-dollars per million tokens of each class, as far as they are said.
+/// Nano-dollars per million tokens of each class; `None` for a class that is not given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassDraft {
-    /// Plain input. Has to be said.
+    /// Plain input. Required.
     pub input: Option<i64>,
-    /// Input read from the provider's cache; else as input.
+    /// Input read from the provider's cache. Default: as input.
     pub cached_read: Option<i64>,
-    /// Input written to the five-minute cache; else as input.
+    /// Input written to the five-minute cache. Default: as input.
     pub cache_write_5m: Option<i64>,
-    /// Input written to the one-hour cache; else as to the five-minute cache.
+    /// Input written to the one-hour cache. Default: as input written to the five-minute cache.
     pub cache_write_1h: Option<i64>,
-    /// Output. Has to be said, but for embeddings.
+    /// Output. Required, except for embeddings.
     pub output: Option<i64>,
-    /// Reasoning; else as output.
+    /// Reasoning. Default: as output.
     pub reasoning: Option<i64>,
 }
 
-/// Which prices may be zero: none, unless somebody says so.
+/// Which prices may be zero. By default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Free {
     /// None.
@@ -63,7 +63,7 @@ pub enum Free {
     Nothing,
     /// These classes.
     Classes(Vec<String>),
-    /// All of them.
+    /// All classes.
     Everything,
 }
 
@@ -78,7 +78,7 @@ impl Free {
 }
 
 impl ClassDraft {
-    /// Where a class is written, by its name.
+    /// The field of a class, by its name.
     pub fn class(&mut self, name: &str) -> Option<&mut Option<i64>> {
         Some(match name {
             "input" => &mut self.input,
@@ -102,7 +102,7 @@ impl ClassDraft {
         ]
     }
 
-    /// All classes, or those that are missing or zero by oversight.
+    /// The rates of all classes, or the classes that are missing or zero without being free.
     fn rates(&self, free: &Free, embeds: bool) -> Result<Rates, Vec<(&'static str, FieldProblem)>> {
         let mut faults: Vec<_> = self
             .said()
@@ -145,7 +145,7 @@ impl PriceDraft {
     /// The price of `model`.
     ///
     /// # Errors
-    /// Every field that is missing, zero without being free, or out of order.
+    /// The fields that are missing, zero without being free, or out of order.
     pub fn price(self, model: &str) -> Result<ModelPrice, Vec<FieldFault>> {
         let mut faults = Vec::new();
         let mode = self.mode.unwrap_or_else(|| "chat".to_owned());

@@ -1,4 +1,4 @@
-//! One model's fields, and the price they make.
+//! The fields of one model in LiteLLM's list, and their conversion to a price.
 
 use super::{FieldFault, FieldProblem, SkipReason, costs, id_of};
 use crate::domain::{
@@ -24,18 +24,18 @@ pub(super) struct Entry {
     provider: String,
     mode: String,
     per_request: Option<i64>,
-    /// By the tokens above which they hold; the first is 0.
+    /// The prices of each tier, with the number of tokens above which they apply; the first is 0.
     classes: Vec<(u64, Classes)>,
     input_tokens_max: Option<u64>,
     output_tokens_max: Option<u64>,
     tokens_max: Option<u64>,
-    /// The dearest of the fees of a search, by how much it reads.
+    /// The fee of a search: the highest among its sizes.
     search: Option<i64>,
-    /// What a token of a picture in the prompt costs; it is charged as a token of text.
+    /// The price of an image token in the prompt. Image tokens are charged as text tokens.
     image_token: i64,
-    /// The prices at certain hours.
+    /// The prices at off-peak hours.
     off_peak: Option<Box<Entry>>,
-    /// Costs above zero that are not prices of ours.
+    /// Cost fields above zero that are not read as prices.
     further: Vec<String>,
     free: bool,
 }
@@ -47,14 +47,14 @@ struct Classes {
     cached_read: Option<i64>,
     write_short: Option<i64>,
     write_long: Option<i64>,
-    /// For twelve hours: nothing here tells it from the one-hour write.
+    /// The write to a twelve-hour cache. The usage does not distinguish it from the one-hour write.
     write_longest: Option<i64>,
     output: Option<i64>,
     reasoning: Option<i64>,
 }
 
 impl Entry {
-    /// Reads a model's fields; those that are not what they have to be are added to the faults.
+    /// Reads a model's fields. Invalid fields are added to the faults.
     pub(super) fn read(
         reader: &mut Reader<'_>,
         model: &str,
@@ -72,7 +72,7 @@ impl Entry {
                     entry.off_peak = Some(Box::new(Self::read(reader, model, faults)?));
                     Ok(())
                 }
-                // Overlooked, it would be priced by what is left.
+                // If such a price were ignored, the model would be priced by its other fields alone.
                 Kind::Array | Kind::Object => {
                     reader.skip()?;
                     if costs::is_cost(&field) {
@@ -132,7 +132,7 @@ impl Entry {
         Ok(())
     }
 
-    /// A fee for each of several sizes: the dearest one, since the size is not asked for.
+    /// Reads a search fee for several sizes. Takes the highest, because the size of a search is not known.
     fn take_search(
         &mut self,
         reader: &mut Reader<'_>,
@@ -156,7 +156,7 @@ impl Entry {
         Ok(taken)
     }
 
-    /// A field by which a call may cost more than what is read here.
+    /// A cost field that is not metered here, so that a call may cost more than its price.
     fn unmetered(&self, model: &str) -> Option<&str> {
         let unknown =
             self.further.iter().find(|field| !costs::cannot_occur(field, model, &self.mode));
@@ -170,7 +170,7 @@ impl Entry {
             .or(researches.then_some(SEARCH))
     }
 
-    /// Whether no price of `hours` is above the price at all other hours.
+    /// Whether no price in `hours` is above this entry's price for all other hours.
     fn covers(&self, hours: &Self) -> bool {
         let known = |(above, dearer): &(u64, Classes)| {
             let (_, classes) = self.classes.iter().find(|(from, _)| from == above)?;
@@ -184,7 +184,7 @@ impl Entry {
         self.classes.iter().find(|(above, _)| *above == 0).map(|(_, classes)| classes)
     }
 
-    /// Where the price of a class goes; `None` for a field that is no price of ours.
+    /// The place for the price of a class; `None` if the field is not a price that is read.
     fn slot(&mut self, class: &str, above: u64) -> Option<&mut Option<i64>> {
         let field: fn(&mut Classes) -> &mut Option<i64> = match class {
             "input_cost_per_token" => |classes| &mut classes.input,
@@ -222,7 +222,7 @@ impl Entry {
             let rates = classes
                 .rates(base, claude)
                 .ok_or_else(|| FieldFault::new(model, "input_cost_per_token", too_large))?;
-            // "Above 200k" begins with the token after them.
+            // "Above 200k" begins at 200,001 tokens.
             let from_input_tokens = if *above == 0 { 0 } else { above.saturating_add(1) };
             tiers.push(Tier { from_input_tokens, rates });
         }
@@ -278,7 +278,7 @@ impl Classes {
         [input, cached_read, write_short, write_long, write_longest, output, reasoning]
     }
 
-    /// All classes, the missing ones by the rules of the module. `None` where one does not fit.
+    /// The rates of all classes; missing ones follow the rules in the module docs. `None` if one overflows.
     fn rates(&self, (base_input, base_output): (i64, i64), claude: bool) -> Option<Rates> {
         let known = |price: Option<i64>| price.filter(|price| *price > 0);
         let input = known(self.input).unwrap_or(base_input);
@@ -303,7 +303,7 @@ impl Classes {
     }
 }
 
-/// `…_above_200k_tokens` is the class before it, above 200,000 tokens.
+/// Splits a field into its class and its tier: `…_above_200k_tokens` is the class `…` above 200,000 tokens.
 fn split_tier(field: &str) -> (&str, u64) {
     let split = || {
         let (class, tier) = field.strip_suffix("k_tokens")?.rsplit_once("_above_")?;

@@ -1,15 +1,14 @@
-//! Prices from a file: text in, whole numbers out, nothing guessed as free.
+//! Reads prices from a file: decimal text becomes whole numbers, and a missing price never counts as free.
 //!
-//! Numbers are decimal text in a string or a JSON number; none passes through a float, and one that is
-//! negative, malformed or finer than 1e-15 USD a token is a fault. There are two formats.
+//! Numbers are decimal text in a string or a JSON number, and are never converted to a float. A number that is
+//! negative, malformed or finer than 1e-15 USD per token is a fault. There are two formats.
 //!
 //! # Ours
-//! [`Format::Tollgate`]: USD per million tokens, nothing unknown and nothing guessed. One fault makes the **whole file**
-//! an error, which names every field that is at fault. `docs/prices.md` has all of it.
+//! [`Format::Tollgate`]: USD per million tokens. Unknown fields are faults, and required prices are not guessed. One
+//! fault makes the **whole file** an error, which names every faulty field. `docs/prices.md` describes the format.
 //!
 //! # LiteLLM's
-//! [`Format::LiteLlm`]: an object of models, each an object of fields. Prices are USD per token. What
-//! is read:
+//! [`Format::LiteLlm`]: an object of models, each an object of fields. Prices are USD per token. These fields are read:
 //!
 //! | field | becomes |
 //! |---|---|
@@ -19,24 +18,23 @@
 //! | `cache_creation_input_token_cost_above_1hr` | one-hour write; without it: 2 × input for Claude models, else the five-minute write |
 //! | `output_cost_per_reasoning_token` | reasoning; without it: output |
 //! | any of these with `_above_200k_tokens` and the like | a tier from that many input tokens on |
-//! | `cache_creation_input_token_cost_above_12hr` | one-hour write, where it is dearer |
+//! | `cache_creation_input_token_cost_above_12hr` | one-hour write, if it is higher |
 //! | `input_cost_per_request`, `input_cost_per_query` | per request |
 //! | `search_context_cost_per_query` | per request, the dearest size, for models that search on every call |
 //! | `max_input_tokens`, `max_output_tokens`, `max_tokens` | the model's bounds |
 //!
-//! Zero for a class counts as "not known", and a cache write is never cheaper than plain input: the
-//! source has both, by mistake. A tier that leaves a class out falls back within the tier, on the
-//! tier's own input and output. Prices for batches and other service tiers are not read; such calls
-//! are refused at the door.
+//! A class with a price of zero counts as unknown, and a cache write is never cheaper than plain input: the source has
+//! both, by mistake. If a tier leaves out a class, the class is derived from the tier's own input and output. Prices
+//! for batches and other service tiers are not read, because such calls are refused.
 //!
-//! A model whose price is missing, zero or beyond belief, or that also charges for something that is
-//! not metered here, is skipped, and the file says why; `"free": true` (ours, not LiteLLM's) says that
-//! zero is meant. A cost field that is not known is such a charge, unless it is zero or on the reviewed list of
-//! those that no call here can cause (`costs.rs`).
+//! A model is skipped if its price is missing, zero or implausibly high, or if it also charges for something that is
+//! not metered here. [`PriceFile::skipped`] says why. `"free": true` (our field, not LiteLLM's) says that a price of
+//! zero is intended. An unknown cost field counts as such a charge, unless it is zero or on the reviewed list of costs
+//! that no call here can cause (`costs.rs`).
 //!
-//! The list is other people's data, written by programs that compute with floats. So digits beyond the fifteenth are
-//! rounded away, and a model with a faulty field is skipped as well. Faults in more than half of the models make the
-//! whole file an error.
+//! The list is third-party data, written by programs that compute with floats. So digits beyond the fifteenth are
+//! rounded away, and a model with a faulty field is skipped, too. If more than half of the models have faults, the
+//! whole file is an error.
 
 mod costs;
 mod draft;
@@ -61,7 +59,7 @@ pub use super::decimal::{DecimalError, usd, usd_per_million_tokens};
 pub use draft::{ClassDraft, Free, PriceDraft, TierDraft};
 pub use problem::{FieldFault, FieldProblem, PriceFileError};
 
-/// Whose words a file uses.
+/// The format of a price file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Ours.
@@ -88,7 +86,7 @@ impl FromStr for Format {
 }
 
 impl Format {
-    /// The format of this file: ours says so with its key `tollgate_prices`.
+    /// The format of this file. Our format has the key `tollgate_prices`.
     pub fn of(json: &[u8]) -> Self {
         let mut ours = false;
         if let Ok(mut reader) = Reader::new(json) {
@@ -96,24 +94,24 @@ impl Format {
                 ours |= key == own::VERSION_KEY;
                 reader.skip()
             });
-            // What cannot be read is said by whoever reads it in earnest.
+            // Errors are ignored here: reading the file as prices reports them.
             drop(read);
         }
         if ours { Self::Tollgate } else { Self::LiteLlm }
     }
 }
 
-/// What a price file says.
+/// The content of a price file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PriceFile {
     /// The models with a price.
     pub prices: Vec<ModelPrice>,
-    /// The models without one; they stay unknown, and unknown models are refused.
+    /// The models without a price. They stay unknown, and calls to unknown models are refused.
     pub skipped: Vec<Skipped>,
 }
 
-/// A list of other people's always has some entry that is wrong: such entries are left out. Where most are wrong, the list
-/// is a mistake as a whole.
+/// Whether more than half of the entries are wrong. A third-party list always has some wrong entries, which are left
+/// out. If most are wrong, the whole list is a mistake.
 pub(super) const fn is_most(wrong: usize, all: usize) -> bool {
     wrong.saturating_mul(2) > all
 }
@@ -121,9 +119,9 @@ pub(super) const fn is_most(wrong: usize, all: usize) -> bool {
 /// A model that a file names but does not price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its name.
+    /// The model's name.
     pub model: String,
-    /// Why it has no price.
+    /// Why the model has no price.
     pub reason: SkipReason,
 }
 
@@ -131,7 +129,7 @@ pub struct Skipped {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// It is for something that no endpoint here serves.
+    /// No endpoint here serves the model's mode.
     #[error("its mode is not served here")]
     Mode,
     /// No price per input token.
@@ -140,24 +138,24 @@ pub enum SkipReason {
     /// No price per output token.
     #[error("it has no price per output token")]
     NoOutputPrice,
-    /// A price of zero, and nothing that says it is meant.
+    /// A price of zero, without a mark that it is intended.
     #[error("its price is zero, and it is not marked as free")]
     Zero,
-    /// It charges for more than tokens and requests.
+    /// The model charges for more than tokens and requests.
     #[error("it also charges for something that is not metered here: {field}")]
     Unmetered {
-        /// What the file calls it.
+        /// The name of the field in the file.
         field: String,
     },
-    /// A price that is a mistake: of the unit, as a rule.
+    /// A price that is too high to be right: usually the unit is wrong.
     #[error("it costs more than any model does")]
     Implausible,
-    /// A field of it is not what it has to be.
+    /// A field of the model is invalid.
     #[error("{field}: {problem}")]
     Field {
-        /// Its name.
+        /// The field's name.
         field: String,
-        /// What is wrong with it.
+        /// What is wrong with the field.
         problem: FieldProblem,
     },
 }
@@ -166,7 +164,8 @@ impl PriceFile {
     /// Reads a file of either format.
     ///
     /// # Errors
-    /// It is not JSON, has a key twice, or any field of it is not what it has to be.
+    /// The file is not JSON, or has a duplicate key. One invalid field is an error in our format; in LiteLLM's, invalid
+    /// fields in more than half of the models are.
     pub fn read(json: &[u8], format: Format) -> Result<Self, PriceFileError> {
         match format {
             Format::Tollgate => own::read(json),
@@ -194,7 +193,7 @@ impl PriceFile {
         let mut entries = 0_usize;
         let mut reader = Reader::new(json)?;
         reader.object(|reader, model| {
-            // LiteLLM's own documentation of its fields, in the place of a model.
+            // LiteLLM documents its fields in an entry with this name, which is not a model.
             if model == "sample_spec" {
                 return reader.skip();
             }
@@ -235,10 +234,10 @@ impl PriceFile {
     }
 }
 
-/// The prices that come with this version: an extract of LiteLLM's table (MIT; see
-/// `src/domain/prices/`). Community-edited: check before you bill by it.
+/// The prices that this version ships: an extract of LiteLLM's table (MIT; see `src/domain/prices/`). The table is
+/// edited by a community: check the prices before you bill by them.
 pub fn built_in() -> &'static PriceFile {
-    // A test reads it; if it ever could not be read, there would be no prices, hence no calls.
+    // A test makes sure that it can be read. Otherwise there would be no prices, and every call would be refused.
     static BUILT_IN: LazyLock<PriceFile> = LazyLock::new(|| {
         PriceFile::parse(include_bytes!("../prices/model_prices.json")).unwrap_or_default()
     });

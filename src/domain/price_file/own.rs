@@ -1,4 +1,4 @@
-//! Our own format: USD per million tokens, nothing unknown, nothing guessed.
+//! Our own format: USD per million tokens. Unknown fields are refused, and required prices are not guessed.
 
 use super::{
     FieldFault, FieldProblem, PriceFile, PriceFileError,
@@ -9,7 +9,7 @@ use crate::domain::{
     json::{JsonError, Kind, Reader},
 };
 
-/// The key that tells our files from others; its value is the version of the format.
+/// The key that only files in our format have; its value is the version of the format.
 pub(super) const VERSION_KEY: &str = "tollgate_prices";
 const VERSION: &str = "1";
 
@@ -24,12 +24,12 @@ pub(super) fn read(json: &[u8]) -> Result<PriceFile, PriceFileError> {
             VERSION_KEY => {
                 versioned = reader.kind()? == Kind::Number && reader.number()? == VERSION;
             }
-            // For people; what is in it is nobody's business here.
+            // A comment for people: it may have any value.
             "comment" => reader.skip()?,
             "models" => reader.object(|reader, model| {
                 let before = faults.len();
                 let draft = Fields { model: &model, faults: &mut faults }.draft(reader)?;
-                // What could not be read would only be missing once more.
+                // A field that could not be read would be reported as missing, too.
                 if faults.len() == before {
                     match draft.price(&model) {
                         Ok(price) => file.prices.push(price),
@@ -52,7 +52,7 @@ pub(super) fn read(json: &[u8]) -> Result<PriceFile, PriceFileError> {
     if faults.is_empty() { Ok(file) } else { Err(PriceFileError::Fields(faults)) }
 }
 
-/// Reads the fields of one model, and keeps what is wrong with them.
+/// Reads the fields of one model, and collects their faults.
 struct Fields<'a> {
     model: &'a str,
     faults: &'a mut Vec<FieldFault>,

@@ -1,29 +1,29 @@
-//! What is wrong with a price file.
+//! The errors in a price file.
 
 use std::fmt;
 
 use super::DecimalError;
 use crate::domain::json::JsonError;
 
-/// The file can't be used: not one of its prices is taken.
+/// The file cannot be used: none of its prices is taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PriceFileError {
-    /// Not JSON, or a key that appears twice.
+    /// The file is not JSON, or has a duplicate key.
     #[error("the price file can't be read: {0}")]
     Json(#[from] JsonError),
-    /// Fields are not what they have to be.
+    /// Some fields are invalid.
     #[error("{}", first_of(.0))]
     Fields(Vec<FieldFault>),
 }
 
-/// A field that is not what it has to be.
+/// An invalid field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldFault {
     /// The model.
     pub model: String,
-    /// The field; empty where it is the model as a whole.
+    /// The field; empty if the fault is of the model as a whole.
     pub field: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub problem: FieldProblem,
 }
 
@@ -31,28 +31,28 @@ pub struct FieldFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldProblem {
-    /// Its number can't be used.
+    /// The number cannot be used.
     #[error(transparent)]
     Number(#[from] DecimalError),
-    /// A value of another kind.
+    /// A value of a wrong type.
     #[error("it is not of the kind that is expected there")]
     Kind,
     /// No such field.
     #[error("there is no such field")]
     Unknown,
-    /// It has to be there.
+    /// The field is required.
     #[error("it is missing")]
     Missing,
-    /// Zero, and nothing says that it is meant.
+    /// The price is zero, without a mark that it is intended.
     #[error("it is zero, and not marked as free")]
     Zero,
-    /// Not a mode that is served here.
+    /// The mode is not one that is served here.
     #[error("it is none of chat, responses, completion and embedding")]
     Mode,
-    /// Tiers ascend, and the first is the model's own.
+    /// Tiers must ascend; the model's own prices are the first tier.
     #[error("it is not above the tier before it")]
     Order,
-    /// Not a format of ours.
+    /// The version of our format is unknown.
     #[error("it is not a version that this program reads: 1")]
     Version,
 }

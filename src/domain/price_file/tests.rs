@@ -166,7 +166,7 @@ fn what_is_wrong_as_a_whole_is_an_error() {
     let huge = parse("claude", &chat("9000", "1")).unwrap_err();
     let too_large = FieldProblem::Number(DecimalError::TooLarge);
     assert_eq!(huge, one_fault("claude", "input_cost_per_token", too_large));
-    // Two of three.
+    // Two of three models have faults.
     let file = json!({"a": chat("1e-06", "x"), "b": chat("x", "x"), "c": chat("1e-06", "1e-06")});
     let error = PriceFile::parse(&serde_json::to_vec(&file).unwrap()).unwrap_err();
     assert!(matches!(error, PriceFileError::Fields(faults) if faults.len() == 3));
@@ -189,7 +189,7 @@ fn a_price_that_floats_have_computed_is_read_by_the_digits_that_they_keep() {
     ] {
         assert_eq!(scaled_float(text, 15), expected, "{text}");
     }
-    // Ours is meant as it is written.
+    // In our format, digits are not rounded away.
     assert_eq!(scaled("2.9999900000000002e-06", 15), Err(DecimalError::TooFine));
 }
 
@@ -214,7 +214,7 @@ fn a_bad_file_says_all_that_is_wrong_with_it() {
         ]
     );
     assert!(error.to_string().ends_with("and 2 more faults"), "{error}");
-    // What is no cost may be anything.
+    // A field that is not a cost may have any value.
     let mut other = chat("1e-06", "1e-06");
     other["supported_regions"] = json!([{"range": [0, 1]}]);
     other["metadata"] = json!({"low": 0.01});
@@ -224,7 +224,7 @@ fn a_bad_file_says_all_that_is_wrong_with_it() {
 
 #[test]
 fn a_price_beyond_belief_is_no_price() {
-    // What LiteLLM has for one model: per thousand tokens in the place of per token.
+    // LiteLLM's entry for one model has prices per thousand tokens instead of per token.
     assert_eq!(skipped(&chat("0.0032", "0.00971")), SkipReason::Implausible);
     let skipped: Vec<_> = built_in()
         .skipped
@@ -467,13 +467,13 @@ fn a_cost_that_nobody_has_reviewed_makes_its_model_unpriced() {
         ("some_new_fee", json!("0.0")),
         ("some_new_fee", json!(null)),
         ("input_cost_per_image_token", json!("1e-06")),
-        // Other tiers, tools that the provider runs, audio and films: all are refused at the door.
+        // Other tiers, tools that the provider runs, audio and video: such calls are refused.
         ("input_cost_per_token_above_272k_tokens_ultrafast", json!(1)),
         ("google_maps_grounding_cost_per_query", json!(0.014)),
         ("code_interpreter_cost_per_session", json!(0.03)),
         ("input_cost_per_audio_token", json!("3.2e-05")),
         ("input_cost_per_video_per_second", json!(0.002)),
-        // A search that has to be asked for is refused, too.
+        // Calls that ask for a search are refused, too.
         ("search_context_cost_per_query", json!({"search_context_size_high": 0.05})),
     ] {
         let price = price("m", &with(field, value));
@@ -492,7 +492,7 @@ fn a_model_that_searches_on_every_call_is_sold_with_its_dearest_search() {
     fields["input_cost_per_request"] = json!("0.001");
     fields["input_cost_per_query"] = json!(0.002);
     assert_eq!(price("sonar", &fields).per_request, Credits::from_nanos(53_000_000));
-    // One that makes as many as it likes has no bound.
+    // The number of searches of a research model has no bound.
     let reason = &parse("sonar-deep-research", &fields).unwrap().skipped[0].reason;
     let field = "search_context_cost_per_query".to_owned();
     assert_eq!(*reason, SkipReason::Unmetered { field });
@@ -583,11 +583,11 @@ fn every_class_of_a_foreign_file_goes_where_it_belongs() {
         reasoning: 6_000_000_000,
     };
     assert_eq!((tier.rates, price.output_tokens_max), (expected, Some(7)));
-    // No tokens at all are no bound.
+    // A maximum of zero tokens counts as none.
     let mut none = fields.clone();
     none["max_tokens"] = json!(0);
     assert_eq!(self::price("m", &none).output_tokens_max, None);
-    // What nothing is charged for does not stand in the way of a price; what something is, does.
+    // A further cost of zero does not keep a model from having a price; a cost above zero does.
     for (cost, has_price) in [(0.0, true), (1e-06, false)] {
         let mut pictures = fields.clone();
         pictures["output_cost_per_image_token"] = json!(cost);

@@ -1,4 +1,4 @@
-//! One pass over the body.
+//! Reads the facts of a call in one pass over its body.
 
 use super::{
     CallFacts, InvalidBody, field,
@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 const ANSWERS_MAX: u64 = 128;
-/// What [`Edits`](super::Edits) can send upstream.
+/// The largest cap that [`Edits`](super::Edits) can send upstream.
 const OUTPUT_CAP_MAX: u64 = 0xFFFF_FFFF;
 
 /// Reads the facts of a call from its body: once, without keeping more than the model's name.
@@ -43,8 +43,7 @@ pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<CallFacts, InvalidBody> {
     draft.finish()
 }
 
-/// Whether [`read`] would wait: for a table that its model's tokens are counted by, and that has not been
-/// read yet.
+/// Whether [`read`] would have to wait, because the token table of its model has not been loaded yet.
 pub fn waits(endpoint: Endpoint, body: &[u8]) -> bool {
     if tokens::are_ready() {
         return false;
@@ -62,14 +61,15 @@ struct Draft<'m> {
     output_cap: Option<u64>,
     n: u64,
     best_of: u64,
-    /// The prompts that are answered each by itself; `None` until the field that asks has been read.
+    /// The prompts, each with its own answers; `None` until the prompt's field has been read.
     prompts: Option<Texts>,
-    /// What is told to the model with each of them.
+    /// The text that the model gets with each prompt.
     suffix: Sum,
     echo: bool,
-    /// What is told to the model.
+    /// Everything that the model gets to read.
     prompt: prompt::Prompt<'m>,
-    /// Everything else: not told to the model as far as we know, so it counts for the bound alone.
+    /// All other fields. As far as we know the model does not get them, so they count for the bound, not for the
+    /// estimate.
     settings: Sum,
 }
 
@@ -138,14 +138,14 @@ impl<'m> Draft<'m> {
         Ok(())
     }
 
-    /// Whether a provider goes by this cap. One that it overlooks would hold next to nothing for an
-    /// answer as long as the model can write.
+    /// Whether the provider obeys this cap. If it ignored the cap, the hold would be far too small for an answer as
+    /// long as the model can write.
     fn is_cap(&self, key: &str) -> bool {
-        // Where there is no output, nothing depends on a cap.
+        // If there is no output, nothing depends on a cap.
         self.rules.spec.output.is_none_or(|output| output.caps.contains(&key))
     }
 
-    /// How many answers are written to one prompt, and how many of them are not returned.
+    /// How many answers are generated for one prompt, and how many of them are not returned.
     fn candidates(&self) -> (u64, u64) {
         let output = self.rules.spec.output;
         match output.map_or(Candidates::Product, |output| output.candidates) {
@@ -175,7 +175,7 @@ impl<'m> Draft<'m> {
             hidden_answers: hidden.saturating_mul(count),
             echoed_bytes: if self.echo { bytes.saturating_mul(self.n) } else { 0 },
             input_bound: prompt.bound.saturating_add(settings.bound).saturating_add(added),
-            // No call is without input, and none is free.
+            // Every call counts as at least one input token, so that none is free.
             input_estimate: prompt.estimate().max(1),
             may_write_cache: match self.rules.spec.cache_writes {
                 CacheWrites::Unasked => true,

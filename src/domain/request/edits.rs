@@ -1,4 +1,4 @@
-//! The gateway's own changes, spliced into the caller's text.
+//! The gateway's own changes, spliced into the caller's body.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use crate::domain::{
     json::{JsonError, Kind, Reader},
 };
 
-/// The body with the edits made and every other byte as it was; without edits, the same memory.
+/// The body with these edits, and every other byte unchanged. Without edits, it shares the memory of the original.
 ///
-/// Only for a body that [`read`](super::read) has accepted: any other comes back unchanged. Usage is
-/// asked for only where streams report it on request, and embeddings have no output to cap.
+/// Only for a body that [`read`](super::read) has accepted; any other is returned unchanged. Usage is only asked for if
+/// the endpoint's streams report it on request. Embeddings have no output to cap.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -62,7 +62,7 @@ struct Splice {
     text: String,
 }
 
-/// A new field before the first one; a body always has at least its model.
+/// Inserts a field before the first one. There always is a first one, as every body has a model.
 fn field_at(first_field: usize, field: &str) -> Splice {
     Splice { at: first_field..first_field, text: format!("{field},") }
 }
@@ -81,20 +81,20 @@ fn splice(body: &Bytes, mut splices: Vec<Splice>) -> Bytes {
     edited.into()
 }
 
-/// Where things stand in a body.
+/// The places in a body that the edits need.
 #[derive(Default)]
 struct Found {
-    /// Behind the opening brace.
+    /// The place after the opening brace.
     first_field: usize,
     stream_options: Option<Options>,
     cap: Option<Range<usize>>,
 }
 
 enum Options {
-    /// `null`, here.
+    /// The place of a `null`.
     Nothing(Range<usize>),
     Object {
-        /// Behind the opening brace.
+        /// The place after the opening brace.
         first_field: usize,
         empty: bool,
         /// The value of `include_usage`.

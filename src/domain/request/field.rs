@@ -1,4 +1,4 @@
-//! Single fields of a body, each read as the one kind it may be.
+//! Reads single fields of a body, and refuses values of a wrong type.
 
 use super::InvalidBody;
 use crate::domain::json::{Kind, Reader};
@@ -27,7 +27,7 @@ pub(super) fn model(reader: &mut Reader<'_>) -> Result<String, InvalidBody> {
     Ok(model.into_owned())
 }
 
-/// A yes or no; `null` is no.
+/// A boolean; `null` counts as `false`.
 pub(super) fn flag(reader: &mut Reader<'_>, name: &str) -> Result<bool, InvalidBody> {
     match reader.kind()? {
         Kind::Null => Ok(reader.skip().map(|()| false)?),
@@ -38,7 +38,7 @@ pub(super) fn flag(reader: &mut Reader<'_>, name: &str) -> Result<bool, InvalidB
     }
 }
 
-/// A whole number from 1 to `max`; `null` is none.
+/// A whole number from 1 to `max`; `null` counts as absent.
 pub(super) fn positive(
     reader: &mut Reader<'_>,
     name: &str,
@@ -76,7 +76,7 @@ pub(super) fn include_usage(reader: &mut Reader<'_>) -> Result<bool, InvalidBody
     }
 }
 
-/// Reads an array; anything else is refused in the field's name.
+/// Reads an array; for anything else, the error names the field.
 pub(super) fn array(
     reader: &mut Reader<'_>,
     name: &str,

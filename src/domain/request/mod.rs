@@ -1,11 +1,10 @@
-//! Reading a call's body: the facts that decide about models, limits and money, and the edits
-//! that the gateway makes before the body goes upstream.
+//! Reads a call's body: the facts that decide about models, limits and money. Also makes the edits that the gateway
+//! needs before the body goes upstream.
 //!
-//! Fields that nobody here knows pass through untouched. Refused, by name, are only those that would
-//! break a promise: fields whose price is not in the price book (hosted tools, audio, other service
-//! tiers), fields that choose another model or account than the one that was checked, and fields
-//! that keep state in the provider's account, which organizations share. Parts of a prompt whose
-//! tokens have no documented bound (files, audio, video) are refused too; images have one, by model and
+//! Unknown fields pass through unchanged. Only these are refused, by name: fields whose price is not in the price book
+//! (hosted tools, audio, other service tiers); fields that choose another model or account than the one that was
+//! checked; and fields that keep state in the provider's account, which all organizations share. Parts of a prompt
+//! whose tokens have no documented bound (files, audio, video) are refused, too. Images have a bound, by model and
 //! detail (see [`tokens`](super::tokens)).
 
 mod draft;
@@ -24,10 +23,10 @@ use super::{endpoint::Endpoint, json::JsonError};
 pub use draft::{read, waits};
 pub use edits::apply_edits;
 
-/// What a call asks for, as far as the layers need to know.
+/// The facts of a call that the layers need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallFacts {
-    /// Which endpoint.
+    /// The endpoint that is called.
     pub endpoint: Endpoint,
     /// The model the caller named.
     pub model: String,
@@ -35,25 +34,25 @@ pub struct CallFacts {
     pub stream: bool,
     /// Whether the caller asked for usage in the stream (`stream_options.include_usage`).
     pub wants_usage: bool,
-    /// The largest output cap present, per answer; `None` where the caller set none.
+    /// The largest output cap in the body, per answer; `None` if the caller set none.
     pub output_cap: Option<u64>,
-    /// How many answers are written (`n`, `best_of`, for each prompt); 1 where the caller says nothing.
+    /// How many answers are generated (`n`, `best_of`, for each prompt); 1 by default.
     pub answers: u64,
-    /// How many of them are not returned (`best_of`): what is delivered does not show their output.
+    /// How many of the answers are not returned (`best_of`). Their output cannot be counted from the delivered answer.
     pub hidden_answers: u64,
-    /// The bytes of the prompt that come back in the answers (`echo`), which are no output. A prompt of tokens counts
-    /// for four bytes a token.
+    /// The bytes of the prompts that are repeated in the answers (`echo`) and are not output. A prompt of token ids
+    /// counts as four bytes for each token.
     pub echoed_bytes: u64,
     /// An upper bound of the input tokens.
     pub input_bound: u64,
-    /// What the input probably is, in tokens: for a settlement where the provider reports nothing.
+    /// An estimate of the input tokens, for the settlement if the provider reports no usage.
     pub input_estimate: u64,
-    /// Whether the call can write to the provider's prompt cache: chat providers do so unasked, a
-    /// message must carry `cache_control`.
+    /// Whether the call can write to the provider's prompt cache. Chat providers do so without being asked; on
+    /// `/v1/messages` the body must have `cache_control`.
     pub may_write_cache: bool,
 }
 
-/// What the gateway changes in a body before it goes upstream; everything else stays byte for byte.
+/// The gateway's changes to a body before it goes upstream; every other byte stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Set the output cap to this, because the caller set none.

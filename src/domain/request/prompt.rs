@@ -1,4 +1,4 @@
-//! What reaches the prompt: its tokens at the most, what they probably are, and whether it is to be cached.
+//! Adds up the prompt: an upper bound of its tokens, an estimate, and whether it asks to be cached.
 
 use std::{borrow::Cow, mem};
 
@@ -15,20 +15,20 @@ pub(super) struct Prompt<'m> {
     rules: Rules<'m>,
     counter: Counter,
     sum: Sum,
-    /// What is read describes tools or an answer: the vendor writes it out in a form of its own.
+    /// Set while tools or the form of the answer are described: the vendor renders these in a form of its own.
     describes: bool,
 }
 
-/// What parts of a body come to.
+/// The tokens of parts of a body.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
-    /// Tokens at the most.
+    /// An upper bound of the tokens.
     pub(super) bound: u64,
-    /// Tokens that were counted or are otherwise known, as far as they can be guessed.
+    /// Tokens that were counted or estimated; the bytes in `text_bytes` are not among them.
     known: u64,
     /// Bytes of text that were not counted.
     text_bytes: u64,
-    /// A part asks to be cached.
+    /// Whether a part asks to be cached.
     pub(super) caches: bool,
 }
 
@@ -44,7 +44,7 @@ impl Sum {
         self.caches |= other.caches;
     }
 
-    /// The same, so many times.
+    /// This sum, `count` times.
     pub(super) fn times(&self, count: u64) -> Self {
         Self {
             bound: self.bound.saturating_mul(count),
@@ -54,18 +54,18 @@ impl Sum {
         }
     }
 
-    /// What they probably are.
+    /// An estimate of the tokens.
     pub(super) fn estimate(&self) -> u64 {
         self.known.saturating_add(tokens::count(self.text_bytes))
     }
 }
 
-/// Texts, and lists of tokens, as they are counted.
+/// How many texts and lists of tokens were read, and how long they are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Texts {
-    /// How many of them.
+    /// How many there are.
     pub(super) count: u64,
-    /// Their bytes, those of a token taken for four.
+    /// Their bytes; a token counts as four.
     pub(super) bytes: u64,
 }
 
@@ -79,7 +79,7 @@ impl Texts {
     }
 }
 
-/// Parts of a message that are text, or whose text is all that is paid for.
+/// Parts of a message that are text, or of which only the text is billed.
 const TEXT_PARTS: &[&str] = &[
     "text",
     "refusal",
@@ -100,12 +100,12 @@ impl<'m> Prompt<'m> {
         }
     }
 
-    /// What has been added up.
+    /// The sum so far.
     pub(super) const fn sum(&self) -> Sum {
         self.sum
     }
 
-    /// What `read` adds, and takes it out again.
+    /// The sum of what `read` adds, which is not added to the prompt.
     pub(super) fn aside(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<(), InvalidBody>,
@@ -157,16 +157,16 @@ impl<'m> Prompt<'m> {
         self.quotes();
     }
 
-    /// A key that stands for what a chat format puts around a message: counted as such, where the
-    /// format is known.
+    /// A key such as `role`. In a known chat format it is already counted in the tokens around a message; else it
+    /// counts as a key.
     fn frame(&mut self, key: &str) {
         if !self.rules.is_chat() {
             self.key(key);
         }
     }
 
-    /// Two quotes and what follows them are never more than three tokens. Where they are a description's
-    /// they are two: compact JSON joins them with what stands between, and other forms have none.
+    /// Two quotes and the separator after them are at most three tokens. In a description they are at most two: compact
+    /// JSON joins quotes with the characters between them, and other renderings have no quotes.
     fn quotes(&mut self) {
         self.sum.tokens(if self.describes { 2 } else { 3 }, 0);
     }
@@ -175,7 +175,7 @@ impl<'m> Prompt<'m> {
         self.counted(&text.decoded());
         self.quotes();
         if self.describes {
-            // Escapes may be written out, and lines be marked as those of a comment.
+            // The rendering may write out escapes, or mark each line as a comment.
             let escapes = length(text.escapes());
             self.sum.tokens(escapes.saturating_mul(2), 0);
         }
@@ -246,9 +246,9 @@ impl<'m> Prompt<'m> {
         })
     }
 
-    /// A part of a message. Where texts follow each other, a provider may join them: `seam` is how many
-    /// bytes at the end of the one before are counted anew with the beginning of this one, if it is a text.
-    /// Gives the same for the next part.
+    /// A part of a message. A provider may join texts that follow each other. `seam` is how many bytes at the end of
+    /// the text before are counted again together with the beginning of this part, if it is a text. Returns the seam
+    /// for the next part.
     fn part(
         &mut self,
         reader: &mut Reader<'_>,
@@ -258,7 +258,7 @@ impl<'m> Prompt<'m> {
         let mut source = None;
         let mut detail = None;
         let mut tail = None;
-        // Counts only if the part turns out to be text: a picture's bytes are not.
+        // Only counts if the part turns out to be text. The bytes of an image are not text.
         let mut media = Sum::default();
         self.sum.tokens(3, 0);
         reader.object(|reader, key| match &*key {
@@ -300,7 +300,7 @@ impl<'m> Prompt<'m> {
                 self.sum.tokens(bound, bound.min(tokens::IMAGE_TOKENS_ESTIMATE));
             }
             (Some(kind), source) if !is_text(kind, source) => return Err(no_bound(kind, source)),
-            // Without a type there is nothing that a provider would read; it says so itself.
+            // A part without a type passes: the provider does not read it and refuses it itself.
             _ => self.sum.add(&media),
         }
         Ok(tail)
@@ -339,7 +339,7 @@ impl<'m> Prompt<'m> {
         Ok(kind.decoded())
     }
 
-    /// The tools that the model may ask for; only those that the client runs.
+    /// The tools that the model may call. Only tools that the client runs are accepted.
     pub(super) fn tools(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
         if reader.null()? {
             return Ok(());
@@ -374,7 +374,7 @@ impl<'m> Prompt<'m> {
         })
     }
 
-    /// A field that describes tools or the answer.
+    /// A field that describes tools or the form of the answer.
     pub(super) fn description(
         &mut self,
         reader: &mut Reader<'_>,
@@ -383,7 +383,7 @@ impl<'m> Prompt<'m> {
         self.described(|prompt| prompt.field(reader, key))
     }
 
-    /// The vendor writes out what `read` reads, and adds instructions of its own.
+    /// Counts what `read` reads as a description: the vendor renders it, and adds instructions of its own.
     fn described(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<(), InvalidBody>,
@@ -395,7 +395,7 @@ impl<'m> Prompt<'m> {
         Ok(())
     }
 
-    /// Texts, or tokens, which are what they are.
+    /// Texts, or token ids; each id is one token.
     pub(super) fn texts(
         &mut self,
         reader: &mut Reader<'_>,
@@ -410,7 +410,7 @@ impl<'m> Prompt<'m> {
             )
         };
         let mut texts = Texts::default();
-        // Tokens that stand in no list of their own are one text.
+        // Token ids directly in the outer list are one text together.
         let mut loose = false;
         match reader.kind()? {
             Kind::String => texts.add(self.text(reader)?),
@@ -443,7 +443,7 @@ impl<'m> Prompt<'m> {
         Ok(texts)
     }
 
-    /// Texts or tokens that are answered each by itself. Without any, the model begins a text of its own.
+    /// Texts or lists of tokens, each with its own answers. Without any, the model writes one text from nothing.
     pub(super) fn prompts(
         &mut self,
         reader: &mut Reader<'_>,
@@ -453,7 +453,7 @@ impl<'m> Prompt<'m> {
         Ok(Texts { count: texts.count.max(1), ..texts })
     }
 
-    /// What the model's text is to lead to.
+    /// The text that is to follow the model's text.
     pub(super) fn suffix(
         &mut self,
         reader: &mut Reader<'_>,
@@ -484,8 +484,7 @@ impl<'m> Prompt<'m> {
     }
 }
 
-/// Where a picture is to be had, or itself, in base64: bounded by its bytes, and read for the detail that
-/// is asked for.
+/// An image: its URL, or its data in base64, bounded by its bytes. Also reads the requested detail.
 fn image_url<'a>(
     reader: &mut Reader<'a>,
     detail: &mut Option<Cow<'a, str>>,

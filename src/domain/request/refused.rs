@@ -1,4 +1,4 @@
-//! Fields that a shared, metered gateway can't let through, and why.
+//! Fields that a shared, metered gateway cannot let through, and why.
 
 use super::InvalidBody;
 use crate::domain::{
@@ -6,7 +6,8 @@ use crate::domain::{
     json::{Kind, Reader},
 };
 
-/// Refused by every endpoint unless they say nothing (`null`, `false`, an empty list), with what to do instead.
+/// Fields that every endpoint refuses unless they are empty (`null`, `false`, an empty list), each with what to do
+/// instead.
 const UNLESS_EMPTY: &[(&str, &str)] = &[
     (
         "store",
@@ -56,27 +57,27 @@ const UNLESS_EMPTY: &[(&str, &str)] = &[
     ("base_url", "the upstream is the gateway's: leave it out"),
 ];
 
-/// Refused unless they have one of these values, which do not change the price.
+/// Fields that are refused unless they have one of these values, which do not change the price.
 const UNLESS_ONE_OF: &[(&str, &[&str])] = &[
     ("service_tier", &["auto", "default", "standard_only"]),
     ("speed", &["standard"]),
     ("inference_geo", &["global"]),
 ];
 
-/// Whether `name` is one of the fields that [`check`] judges.
+/// Whether [`check`] must check the field `name`.
 pub(super) fn is_judged(spec: &Spec, name: &str) -> bool {
     name == "modalities"
         || unless_empty(spec, name).is_some()
         || UNLESS_ONE_OF.iter().any(|(field, _)| *field == name)
 }
 
-/// Why `name` is refused unless it says nothing.
+/// Why `name` is refused unless it is empty; `None` if it is not such a field.
 fn unless_empty(spec: &Spec, name: &str) -> Option<&'static str> {
     let mut fields = UNLESS_EMPTY.iter().chain(spec.refused);
     fields.find(|(field, _)| *field == name).map(|(_, why)| *why)
 }
 
-/// Reads the value of a judged field, which has to say nothing that matters.
+/// Reads the value of a field for which [`is_judged`] is true, and refuses it unless it is harmless.
 pub(super) fn check(reader: &mut Reader<'_>, spec: &Spec, name: &str) -> Result<(), InvalidBody> {
     if reader.null()? {
         return Ok(());

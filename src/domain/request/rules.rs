@@ -1,5 +1,5 @@
-//! By which rules a body is added up: they depend on its endpoint and its model, so the model is looked
-//! for first, wherever in the body it stands.
+//! The rules for counting a body. They depend on its endpoint and its model, so a first pass looks for the model,
+//! wherever it stands in the body.
 
 use std::borrow::Cow;
 
@@ -29,28 +29,28 @@ impl<'m> Rules<'m> {
         Self { endpoint, spec, tokenizer, model }
     }
 
-    /// Whether messages are put into words by `OpenAI`'s chat format, whose tokens are documented.
+    /// Whether messages are formatted in `OpenAI`'s chat format, whose tokens are documented.
     pub(super) const fn is_chat(&self) -> bool {
         self.tokenizer.is_known() && self.spec.input.chat_format
     }
 
-    /// What the provider adds to a prompt.
+    /// The most tokens that the provider adds to a prompt.
     pub(super) const fn added_tokens_max(&self) -> u64 {
         let Input { added_tokens_max, added_tokens_max_unknown, .. } = self.spec.input;
         if self.tokenizer.is_known() { added_tokens_max } else { added_tokens_max_unknown }
     }
 
-    /// What is added for tools or a structured answer.
+    /// The most tokens that the provider adds for tools or a structured answer.
     pub(super) const fn tools_tokens_max(&self) -> u64 {
         if self.is_chat() { tokens::CHAT_TOOLS_TOKENS_MAX } else { tokens::TOOLS_TOKENS_MAX }
     }
 
-    /// What an image comes to.
+    /// The most tokens of an image.
     pub(super) fn image_tokens_max(&self, detail: Option<&str>) -> u64 {
         tokens::image_bound(self.spec.dialect, self.model, detail)
     }
 
-    /// Fields that steer the answer and are not told to the model.
+    /// Whether a field steers the answer without being part of the prompt.
     pub(super) fn is_setting(&self, key: &str) -> bool {
         const SETTINGS: &[&str] = &[
             "dimensions",
@@ -77,8 +77,8 @@ impl<'m> Rules<'m> {
     }
 }
 
-/// The model that a body names. Nothing where there is none, or none that can be read: reading the whole
-/// body says what is wrong with it.
+/// The model that a body names. Empty if there is none, or if it cannot be read: the full read of the body then reports
+/// the error.
 pub(super) fn model(reader: Reader<'_>) -> Cow<'_, str> {
     let mut reader = reader.glancing();
     let mut found = Found::Nothing;
@@ -89,7 +89,7 @@ pub(super) fn model(reader: Reader<'_>) -> Cow<'_, str> {
         if reader.kind()? == Kind::String {
             found = Found::Model(reader.string()?.decoded());
         }
-        // Whatever follows says nothing more.
+        // The search ends here: the rest of the body does not matter.
         Err(Found::Nothing)
     });
     match (search, found) {

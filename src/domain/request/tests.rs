@@ -80,7 +80,7 @@ fn a_model_must_be_a_sensible_name() {
         );
     }
     assert!(read_value(CHAT, &json!({"model": "m".repeat(256), "messages": []})).is_ok());
-    // An escape spells the same name.
+    // Keys and names may be written with escapes.
     assert_eq!(read(CHAT, br#"{"mod\u0065l":"sm\u0061ll","messages":[]}"#).unwrap().model, "small");
 }
 
@@ -226,7 +226,7 @@ fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
     .unwrap();
     assert!((4_784 * 3..17_000).contains(&facts.input_bound));
 
-    // What only looks like a picture is text, byte for byte.
+    // A part that only looks like an image is counted as text, byte for byte.
     let text = json!({"type": "text", "text": "x", "source": {"data": "A".repeat(100_000)}});
     let facts =
         read_value(Endpoint::Messages, &json!({"model": "m", "messages": [{"content": [text]}]}))
@@ -234,7 +234,7 @@ fn an_image_is_bound_by_a_constant_and_not_by_its_bytes() {
     assert!(facts.input_bound >= 100_000);
 }
 
-/// One part in one message of a user.
+/// A body with one user message that has one part.
 fn with_part(endpoint: Endpoint, model: &str, part: &Value) -> Result<CallFacts, InvalidBody> {
     let message = json!({"role": "user", "content": [part]});
     read_value(endpoint, &json!({"messages": [message], "model": model}))
@@ -250,7 +250,7 @@ fn each_kind_of_part_is_bound_or_refused() {
     let chat = |part: &Value| with_part(CHAT, "gpt-4o", part);
     let message = |part: &Value| with_part(Endpoint::Messages, "claude-sonnet-5", part);
 
-    // Text is bound by its tokens or bytes, an image by its rule.
+    // The bound of text is its tokens or bytes, that of an image its rule.
     let of_text = json!({"type": "text", "text": "A picture of a cat"});
     let refusal = json!({"type": "refusal", "refusal": "I can't say."});
     let image =
@@ -285,7 +285,7 @@ fn each_kind_of_part_is_bound_or_refused() {
         assert!(bound.contains(&found), "{part:.60}: {found}");
     }
 
-    // Whatever has no bound that is documented, and whatever is not known, is refused by name.
+    // Parts without a documented bound, and unknown parts, are refused by name.
     for kind in ["input_audio", "file", "video_url", "input_image", "image", "document", "later"] {
         assert_eq!(refused_field(chat(&json!({"type": kind, "x": data}))), "messages", "{kind}");
     }
@@ -327,7 +327,7 @@ fn an_image_is_bound_by_its_model_and_by_the_detail_that_is_asked_for() {
     }
     assert!((2_833..2_880).contains(&bound("gpt-4o-mini", json!({"url": url, "detail": "low"}))));
     assert!((48_169..48_400).contains(&bound("gpt-9", json!({"url": url, "detail": "low"}))));
-    // What is no known detail is not believed to be a cheap one.
+    // An unknown detail gets the highest bound.
     assert!(bound("gpt-4o", json!({"url": url, "detail": "original"})) > 48_000);
     assert!(bound("gpt-4o", json!({"url": url, "detail": null})) >= 1_445);
     let small = with_part(
@@ -352,7 +352,7 @@ fn the_models_tokenizer_counts_wherever_in_the_body_the_model_is_named() {
     // Messages are never counted by a table of another vendor.
     let message = read(Endpoint::Messages, before.as_bytes()).unwrap();
     assert!(message.input_bound > 1_700);
-    // What hides inside another field names no model.
+    // A `model` key inside another field does not count.
     let inner =
         format!(r#"{{"metadata":{{"model":"gpt-4o"}},"messages":{messages},"model":"small"}}"#);
     assert!(bound(&inner) > 1_700);
@@ -372,7 +372,7 @@ fn settings_count_nothing_where_they_are_known_and_an_unknown_field_counts() {
     assert_eq!(refused_field(chat(r#""metadata":{"a":1,"a":2}"#)), "a");
 }
 
-/// The bound of each form of a body and its estimate, to the token: a hold is made by them.
+/// The bound and the estimate of each form of a body, exact to the token, because holds depend on them.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_each_form_of_a_body_is_bound_by_is_known_to_the_token() {
@@ -659,7 +659,7 @@ fn edits_merge_into_what_is_there() {
     );
 }
 
-/// Bodies of chat calls, with what the edits look for present, absent or empty.
+/// Bodies of chat calls, in which the fields that the edits look for are present, absent or empty.
 fn bodies() -> impl Strategy<Value = Value> {
     let options = prop::option::of(prop::sample::select(vec![
         json!(null),

@@ -1,4 +1,4 @@
-//! What an event says.
+//! One event, and its fields.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use memchr::memchr2_iter;
 /// One event with its exact bytes. A block of comments alone is an event without data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The bytes as they came, the closing blank line included.
+    /// The bytes as they arrived, including the closing blank line.
     pub raw: Bytes,
     first: bool,
 }
@@ -16,18 +16,18 @@ pub struct Event {
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Event {
-    /// `first`: of its stream, where alone a byte order mark is one.
+    /// `first`: whether the event is the first of its stream. Only there is a byte order mark skipped.
     pub(super) const fn new(raw: Bytes, first: bool) -> Self {
         Self { raw, first }
     }
 
-    /// The event's type: its last `event` field. Empty where it has none, or one that is not UTF-8.
+    /// The event's type: its last `event` field. Empty if it has none, or if the field is not UTF-8.
     pub fn name(&self) -> &str {
         let name = self.fields().filter(|(name, _)| *name == b"event").last();
         name.and_then(|(_, value)| std::str::from_utf8(value).ok()).unwrap_or_default()
     }
 
-    /// The `data` lines, joined by LF; `None` where there is no such line. Borrowed where there is one.
+    /// The `data` lines, joined by LF; `None` if there are none. A single line is borrowed.
     pub fn data(&self) -> Option<Cow<'_, [u8]>> {
         let mut lines = self.fields().filter(|(name, _)| *name == b"data").map(|(_, value)| value);
         let mut data = Cow::Borrowed(lines.next()?);
@@ -45,7 +45,7 @@ impl Event {
         if self.first {
             text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         }
-        // A CRLF is seen as two endings with an empty line between them, which is no field.
+        // A CRLF counts as two line endings with an empty line between them, which has no field.
         let ends = memchr2_iter(b'\n', b'\r', text).chain([text.len()]);
         let lines = ends.scan(0, |from, end| {
             let line = text.get(*from..end);

@@ -1,8 +1,8 @@
-//! Server-sent events: cutting a byte stream into events without changing a byte of it.
+//! Server-sent events: splits a byte stream into events without changing a byte.
 //!
-//! A [`Splitter`] takes chunks as they arrive and gives back [`Event`]s with their exact bytes, so
-//! that a gateway can forward, hide or read each one. Lines may end in LF, CR or CRLF, also across
-//! chunks. It keeps at most one event, within a bound.
+//! A [`Splitter`] takes chunks as they arrive and returns [`Event`]s with their exact bytes, so that a gateway can
+//! forward, hide or read each event. Lines may end in LF, CR or CRLF, also across chunks. The splitter buffers at most
+//! one event, up to a bound.
 //!
 //! ```
 //! # use bytes::Bytes;

@@ -1,11 +1,11 @@
-//! Where events end.
+//! Finds the ends of events in a stream of chunks.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
 use super::Event;
 
-/// An event is longer than the bound. Nothing is lost: [`Splitter::rest`] has its bytes so far.
+/// An event is longer than the bound. Its bytes so far are not lost: [`Splitter::rest`] has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event is longer than {bytes_max} bytes")]
 pub struct Overlong {
@@ -13,14 +13,14 @@ pub struct Overlong {
     pub bytes_max: usize,
 }
 
-/// Cuts a stream into events: [`push`](Self::push) a chunk, take events until there is none, and
-/// the [`rest`](Self::rest) when the stream has ended. What comes out, put together, is what went in.
+/// Splits a stream into events: [`push`](Self::push) a chunk, then take events until there is none. When the stream has
+/// ended, take the [`rest`](Self::rest). All output together is exactly the input.
 #[derive(Debug)]
 pub struct Splitter {
     event_bytes_max: usize,
     /// The unfinished event's bytes from earlier chunks.
     begun: BytesMut,
-    /// What is left of the latest chunk.
+    /// The unread rest of the latest chunk.
     chunk: Bytes,
     line: Line,
     first: bool,
@@ -32,12 +32,12 @@ pub struct Splitter {
 struct Line {
     /// The line has at least one byte.
     begun: bool,
-    /// The last byte was a CR that ended a line: an LF now is the other half of that ending.
+    /// The last byte was a CR that ended a line. If an LF follows, it belongs to the same line ending.
     after_cr: bool,
 }
 
 impl Splitter {
-    /// For events of at most `event_bytes_max` bytes, the blank line included.
+    /// A splitter for events of at most `event_bytes_max` bytes, including the blank line.
     pub fn new(event_bytes_max: usize) -> Self {
         Self {
             event_bytes_max,
@@ -49,7 +49,7 @@ impl Splitter {
         }
     }
 
-    /// Takes the next chunk. Take all events before pushing another: chunks that wait are copied.
+    /// Adds the next chunk. Take all events before you push another chunk, or the waiting chunks are copied.
     pub fn push(&mut self, chunk: Bytes) {
         if self.chunk.is_empty() {
             self.chunk = chunk;
@@ -60,14 +60,13 @@ impl Splitter {
         }
     }
 
-    /// The next complete event; `None` until more is pushed. An event within one chunk shares its
-    /// memory.
+    /// The next complete event; `None` until more is pushed. An event within one chunk shares the chunk's memory.
     ///
-    /// An event that ends in a lone CR is given out at once. Should its LF still come, in the next
-    /// chunk, it leads the next event's bytes (or is the [`rest`](Self::rest)) and means nothing.
+    /// An event that ends in a CR at the end of a chunk is returned at once. If the next chunk begins with its LF, the
+    /// LF becomes the first byte of the next event (or of the [`rest`](Self::rest)), where it has no meaning.
     ///
-    /// After [`Overlong`] every further call is `Overlong`: the stream can still be forwarded, but no
-    /// longer be read.
+    /// After [`Overlong`], every further call returns `Overlong`. The stream can still be forwarded, but no longer be
+    /// read.
     pub fn next_event(&mut self) -> Result<Option<Event>, Overlong> {
         if self.overlong {
             return Err(self.too_long());
@@ -93,7 +92,7 @@ impl Splitter {
         Ok(Some(Event::new(raw, std::mem::take(&mut self.first))))
     }
 
-    /// Takes the bytes that no event has claimed: at the stream's end, its unterminated tail.
+    /// Takes the bytes that belong to no event yet. At the stream's end, they are its unterminated tail.
     pub fn rest(&mut self) -> Bytes {
         let chunk = std::mem::take(&mut self.chunk);
         if self.begun.is_empty() {
@@ -109,7 +108,7 @@ impl Splitter {
 }
 
 impl Line {
-    /// Where the event ends within `bytes`, behind its blank line.
+    /// Where the event ends within `bytes`: after its blank line.
     fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut line = bytes;
         if let Some((&first, rest)) = bytes.split_first() {

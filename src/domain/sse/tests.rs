@@ -135,7 +135,7 @@ fn an_unterminated_event_is_held_only_up_to_the_bound() {
     assert_eq!(splitter.rest().len(), pushed);
 }
 
-/// Streams made of what matters to a splitter.
+/// Streams made of the bytes that matter to a splitter.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: [&[u8]; 12] = [
         b"\n",

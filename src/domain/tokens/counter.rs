@@ -1,4 +1,4 @@
-//! Counting text, with a bound on the work that a body can make of it.
+//! Counts the tokens of text, with a bound on the work that one body can cause.
 
 use tiktoken::CoreBpe;
 
@@ -11,40 +11,40 @@ use super::{
 /// The tokens of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// At the most.
+    /// An upper bound of the tokens.
     pub bound: u64,
-    /// What was counted exactly; the bound is this or more.
+    /// The tokens that were counted exactly, which the bound includes.
     pub counted: u64,
-    /// The bytes that were not counted: only bounded.
+    /// The bytes that were only bounded, not counted.
     pub bytes: u64,
 }
 
-/// Counts the texts of one body. See the [module docs](super) for what is counted and what bounded.
+/// Counts the texts of one body. The [module docs](super) say which text is counted, and which only bounded.
 #[derive(Debug)]
 pub struct Counter {
     tokenizer: Tokenizer,
-    /// How many more bytes may be counted that cost much.
+    /// How many more bytes of expensive text may be counted.
     dear_bytes: usize,
     /// How many more times the script may change within a segment.
     changes: usize,
 }
 
-/// A segment of ASCII up to this long costs little: it is a word, or a few.
+/// A segment of ASCII up to this length is cheap to count: it is a word, or a few words.
 const WORD_BYTES_MAX: usize = 16;
-/// A longer segment is not counted: the work for a piece grows faster than its length.
+/// A longer segment is not counted, because the work grows faster than the length.
 const SEGMENT_BYTES_MAX: usize = 512;
-/// Measured at up to 0.4 µs a byte.
+/// The expensive bytes that are counted in one body, at up to 0.4 µs a byte (measured).
 const DEAR_BYTES_MAX: usize = 1 << 20;
-/// Measured at up to 20 µs each.
+/// The changes of script that are counted in one body, at up to 20 µs each (measured).
 const CHANGES_MAX: usize = 512;
 
 impl Counter {
-    /// For one body.
+    /// A counter for one body.
     pub const fn new(tokenizer: Tokenizer) -> Self {
         Self { tokenizer, dear_bytes: DEAR_BYTES_MAX, changes: CHANGES_MAX }
     }
 
-    /// The tokens of a text that stands by itself.
+    /// The tokens of a text that no other text adjoins.
     pub fn count(&mut self, text: &str) -> Count {
         let Some(table) = self.tokenizer.table() else {
             return Count { bound: normalized::bytes(text), counted: 0, bytes: length(text.len()) };
@@ -55,7 +55,7 @@ impl Counter {
         self.count_segments(table, text)
     }
 
-    /// Goes over the text segment by segment; what may be counted is counted in one go.
+    /// Checks the text segment by segment. Adjoining segments that may be counted are counted together.
     fn count_segments(&mut self, table: &CoreBpe, text: &str) -> Count {
         let (mut sum, mut rest, mut at) = (Count::default(), text, 0);
         while at < rest.len() {
@@ -78,7 +78,7 @@ impl Counter {
         sum
     }
 
-    /// Whether a segment costs little, or the allowance still covers it.
+    /// Whether a segment is cheap to count, or the allowance still covers it.
     fn may_count(&mut self, segment: &str) -> bool {
         if segment.len() <= WORD_BYTES_MAX && segment.is_ascii() {
             return true;
@@ -112,22 +112,22 @@ impl Count {
         self.bytes = self.bytes.saturating_add(other.bytes);
     }
 
-    /// What the text probably is, in tokens.
+    /// An estimate of the tokens.
     pub const fn estimate(&self) -> u64 {
         self.counted.saturating_add(estimate(self.bytes))
     }
 }
 
-/// The bytes at both ends of a text that are counted otherwise where another text stands right before or
-/// behind it: up to the first place, and from the last one, where it may be cut.
+/// The bytes at both ends of a text whose count changes if another text adjoins it: up to the first place where the
+/// text may be cut, and from the last such place.
 pub(in crate::domain) fn edges(text: &str) -> (u64, u64) {
     let first = (1..text.len()).find(|at| may_cut(text, *at)).unwrap_or(text.len());
     let last = (first..text.len()).rev().find(|at| may_cut(text, *at)).unwrap_or(0);
     (length(first), length(text.len().saturating_sub(last)))
 }
 
-/// The end of the segment, or of several short ones, that begins at `from`: the last place within a
-/// word's length where the text may be cut, else the first one behind it, else the end of the text.
+/// The end of the segment that begins at `from`, or of several short segments. It is the last place within
+/// [`WORD_BYTES_MAX`] where the text may be cut, else the first such place after it, else the end of the text.
 fn segment_end(text: &str, from: usize) -> usize {
     let near = from.saturating_add(WORD_BYTES_MAX);
     if near >= text.len() {
@@ -140,14 +140,14 @@ fn segment_end(text: &str, from: usize) -> usize {
         .unwrap_or(text.len())
 }
 
-/// The bytes of a segment that cost much: all of it, or nothing where it is Chinese, Japanese or Korean,
-/// for which the library has a way of its own.
+/// The expensive bytes of a segment: all of it, or none if it is Chinese, Japanese or Korean, for which the library has
+/// a fast path.
 fn dear_bytes(segment: &str) -> usize {
     let cheap = |character: char| character.is_ascii() || script(character) == CJK;
     if !segment.is_ascii() && segment.chars().all(cheap) { 0 } else { segment.len() }
 }
 
-/// How many times a character is of another script than the last one that was not ASCII.
+/// How often a character is of another script than the last character that was not ASCII.
 fn script_changes(segment: &str) -> usize {
     if segment.is_ascii() {
         return 0;
@@ -165,12 +165,12 @@ fn script_changes(segment: &str) -> usize {
 
 const CJK: u32 = 3;
 
-/// A number for each script, roughly: blocks of 256 characters, those that go together as one.
+/// A rough number for each script: blocks of 256 characters; blocks that belong together have the same number.
 fn script(character: char) -> u32 {
     match character {
         '\0'..='\u{2af}' | '\u{1e00}'..='\u{1eff}' => 0,
         '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}' => 1,
-        // Punctuation, symbols, emoji and what joins them.
+        // Punctuation, symbols, emoji and their joiners.
         '\u{2000}'..='\u{2bff}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f000}'..='\u{1faff}' => 2,
         '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{ff00}'..='\u{ffef}' => CJK,
         _ => u32::from(character).checked_shr(8).unwrap_or(0).saturating_add(4),
@@ -190,7 +190,7 @@ mod tests {
             ("\u{2192}\u{fe0f}\u{1f600}", 0),
             ("\u{4e2d}\u{3042}\u{ac00}\u{ff01}", 0),
             ("\u{43f}\u{440}", 0),
-            // What is ASCII in between is no script.
+            // ASCII in between does not count as a change of script.
             ("\u{e9} and \u{e9}", 0),
             ("\u{e9}\u{3b1}", 1),
             ("\u{3b1} and \u{2192}", 1),

@@ -1,19 +1,19 @@
-//! What an image counts for, at the most: by its model's family and the detail that is asked for.
+//! Upper bounds of the tokens of an image, by the model's family and the requested detail.
 //!
-//! Two of `OpenAI`'s rules are documented, both for an image that has been scaled down:
-//! - **Tiles**: so much for any image, and so much for each of up to 8 tiles (768 × 2,048 pixels are
-//!   2 × 4 tiles of 512); an image of low detail is the first part alone.
-//! - **Patches** of 32 × 32 pixels, at most 1,536 of them, each so many hundredths of a token. Which
-//!   detail is asked for makes no documented difference.
+//! `OpenAI` documents two rules, both for an image that has been scaled down:
+//! - **Tiles**: a base for any image, plus an amount for each of up to 8 tiles (768 × 2,048 pixels are 2 × 4 tiles of
+//!   512). An image of low detail is the base alone.
+//! - **Patches** of 32 × 32 pixels, at most 1,536 of them, each a number of hundredths of a token. The requested detail
+//!   makes no documented difference.
 //!
-//! Anthropic documents a size per family of models. Who documents nothing gets the dearest.
+//! Anthropic documents a size per family of models. Models without a documented rule get the highest bound.
 
 use super::model::{bare, is_of};
 use crate::domain::dialect::Dialect;
 
-/// Models whose images are tiles: what any image counts for, and each tile.
+/// Models whose images are counted in tiles: the tokens of the base, and of each tile.
 const TILES: &[(&str, u64, u64)] = &[
-    // The longer names first: they begin with the shorter ones.
+    // Longer names come first, because some of them begin with a shorter name.
     ("gpt-4o-mini", 2_833, 5_667),
     ("gpt-4o", 85, 170),
     ("chatgpt-4o", 85, 170),
@@ -24,7 +24,7 @@ const TILES: &[(&str, u64, u64)] = &[
     ("o3", 75, 150),
 ];
 
-/// Models whose images are patches: hundredths of a token for each.
+/// Models whose images are counted in patches: the hundredths of a token of each patch.
 const PATCHES: &[(&str, u64)] = &[
     ("gpt-4.1-mini", 162),
     ("gpt-4.1-nano", 246),
@@ -33,23 +33,24 @@ const PATCHES: &[(&str, u64)] = &[
     ("o4-mini", 172),
 ];
 
-/// Names that are tiles by themselves or with a date behind them: others of their kin have no rule.
+/// Models whose images are counted in tiles, with or without a date after the name. Other models of these families have
+/// no documented rule.
 const TILES_DATED: &[(&str, u64, u64)] =
     &[("gpt-4.1", 85, 170), ("gpt-5", 70, 140), ("gpt-5-chat", 70, 140)];
 
 const TILES_MAX: u64 = 8;
 const PATCHES_MAX: u64 = 1_536;
 
-/// An image in a chat completion, where no rule is documented: the dearest one's 8 tiles.
+/// An image in a chat completion if no rule is documented: 8 tiles of the model with the largest ones.
 const CHAT_MAX: u64 = 48_169;
 
 /// An image in a message, at the highest documented resolution.
 const MESSAGES_MAX: u64 = 4_784;
 
-/// An image in a message for a model of before that resolution.
+/// An image in a message for an older model, with a lower resolution.
 const MESSAGES_SMALL_MAX: u64 = 1_600;
 
-/// Anthropic's models of before it.
+/// Anthropic's models with the lower resolution.
 const SMALL: &[&str] = &[
     "claude-3",
     "claude-opus-4-0",
@@ -64,7 +65,7 @@ const SMALL: &[&str] = &[
     "claude-haiku-4-5",
 ];
 
-/// The tokens of one image, at the most. `detail` as in a chat completion; other dialects have none.
+/// The most tokens of one image. `detail` is that of a chat completion; other dialects have none.
 pub fn image_bound(dialect: Dialect, model: &str, detail: Option<&str>) -> u64 {
     let name = bare(model);
     match dialect {
@@ -84,7 +85,7 @@ fn in_chat(name: &str, detail: Option<&str>) -> Option<u64> {
     let tiles = match detail {
         Some("low") => 0,
         Some("high" | "auto") | None => TILES_MAX,
-        // One that came later may be finer.
+        // An unknown detail may be a finer one.
         Some(_) => return None,
     };
     Some(tile.saturating_mul(tiles).saturating_add(*base))
@@ -96,7 +97,7 @@ fn is_dated(name: &str, family: &str) -> bool {
         rest.is_empty()
             || rest == "-latest"
             || rest.starts_with("-20")
-            // A tuned model: its owner's name is behind it.
+            // A fine-tuned model: its owner's name follows.
             || rest.starts_with(':')
     })
 }

@@ -16,13 +16,13 @@ pub enum Tokenizer {
     Unknown,
 }
 
-/// What follows the name of a family in the names of its models: `-mini`, `:120b`, `@2024`.
+/// The characters that may follow the name of a family in the names of its models: `-mini`, `:120b`, `@2024`.
 const SEPARATORS: [char; 3] = ['-', ':', '@'];
 
 const O200K: &[&str] =
     &["gpt-4o", "chatgpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "gpt-oss", "o1", "o3", "o4-mini"];
 
-/// Of the fifth generation all minor versions count alike.
+/// All minor versions of the fifth generation use the same table.
 const O200K_MINOR: &str = "gpt-5.";
 
 const CL100K: &[&str] = &[
@@ -35,9 +35,8 @@ const CL100K: &[&str] = &[
 ];
 
 impl Tokenizer {
-    /// The tokenizer of a model, by its name as callers say it: with the names of sellers before it
-    /// (`azure/`, `us.openai.`), or `ft:`, or without. A name that is not known here is
-    /// [`Unknown`](Self::Unknown): so is a generation that comes after the ones here.
+    /// The tokenizer of a model, by the name that callers use. The name may have sellers (`azure/`, `us.openai.`) or
+    /// `ft:` before it. An unknown name, such as that of a newer generation, is [`Unknown`](Self::Unknown).
     pub fn of_model(model: &str) -> Self {
         let name = bare(model);
         if O200K.iter().any(|family| is_of(name, family)) || name.starts_with(O200K_MINOR) {
@@ -54,13 +53,13 @@ impl Tokenizer {
         !matches!(self, Self::Unknown)
     }
 
-    /// The table; reads it when it is asked for first.
+    /// The table, which the first use loads.
     pub(super) fn table(self) -> Option<&'static CoreBpe> {
         let (once, name) = self.place()?;
         *once.get_or_init(|| tiktoken::get_encoding(name))
     }
 
-    /// Whether its table has been read, or it has none: counting does not wait.
+    /// Whether counting does not wait: the table has been loaded, or there is none.
     pub fn is_ready(self) -> bool {
         self.place().is_none_or(|(once, _)| once.get().is_some())
     }
@@ -76,14 +75,14 @@ impl Tokenizer {
     }
 }
 
-/// A name without those of its sellers.
+/// A model's name without the names of its sellers.
 pub(super) fn bare(model: &str) -> &str {
     let name = model.rsplit('/').next().unwrap_or(model);
     let name = name.strip_prefix("ft:").unwrap_or(name);
     name.rsplit_once("openai.").map_or(name, |(_, name)| name)
 }
 
-/// Whether a bare name is `family`, or that and something behind it.
+/// Whether a bare name is `family`, alone or followed by a separator.
 pub(super) fn is_of(name: &str, family: &str) -> bool {
     name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATORS))
 }

@@ -1,7 +1,7 @@
-//! Bytes of a text, and of what normalization can make of it.
+//! The bytes of a text, before or after normalization.
 
-/// The bytes of `text`, each character by itself or by what NFC or NFKC make of it, whichever is
-/// longer. Composition of several characters only shortens.
+/// The bytes of `text`: for each character, its own or those of its NFC or NFKC form, whichever is longest. Composition
+/// of several characters only makes the text shorter.
 pub(super) fn bytes(text: &str) -> u64 {
     if text.is_ascii() {
         return length(text.len());
@@ -17,9 +17,9 @@ pub(super) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// The most bytes that a character of this range becomes; `None` where it never grows.
+/// The most bytes of a normalized character of this range; `None` if it never grows.
 fn longest(character: char) -> Option<usize> {
-    // Most text that is not Latin.
+    // The fast path: most text.
     if matches!(character, '\0'..'\u{a8}' | '\u{3400}'..'\u{fa6c}') {
         return None;
     }
@@ -27,8 +27,8 @@ fn longest(character: char) -> Option<usize> {
     GROWING.get(at).filter(|(first, ..)| *first <= character).map(|(.., bytes)| *bytes)
 }
 
-/// Ranges in which characters grow, and to how many bytes at the most. A test holds every character
-/// against the Unicode tables.
+/// Ranges in which characters grow, and the most bytes that they grow to. A test compares every character with the
+/// Unicode tables.
 const GROWING: &[(char, char, usize)] = &[
     ('\u{a8}', '\u{be}', 5),
     ('\u{13f}', '\u{149}', 3),

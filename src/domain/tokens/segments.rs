@@ -1,8 +1,8 @@
-//! Where a text may be cut without changing how it is counted.
+//! Where a text may be cut without changing its count.
 //!
-//! Before a tokenizer of `OpenAI`'s merges bytes, it splits a text into pieces by a pattern, from left to
-//! right, and no token spans two pieces. At the places found here a piece always ends, whatever
-//! stands on either side, and nothing behind the place decides how the text before it is split:
+//! Before one of `OpenAI`'s tokenizers merges bytes, it splits a text into pieces by a pattern, from left to right. No
+//! token spans two pieces. At the places found here a piece always ends, and the text after such a place never changes
+//! how the text before it is split:
 //! - between anything but white space and a space or a tab: no alternative of the patterns goes on past
 //!   it, and the only one that looks ahead is for white space;
 //! - between an ASCII letter or digit and an ASCII character that is neither, nor an apostrophe (as in
@@ -38,7 +38,7 @@ pub(super) fn may_cut(text: &str, at: usize) -> bool {
     }
 }
 
-/// Letters that no mark follows: syllables and ideographs.
+/// Whether a character is a letter without combining marks: a syllable or an ideograph.
 const fn is_cjk_letter(character: char) -> bool {
     matches!(
         character,
@@ -50,7 +50,7 @@ const fn is_cjk_letter(character: char) -> bool {
     )
 }
 
-/// What is neither letter, digit, mark nor apostrophe.
+/// Whether a character is neither letter, digit, mark nor apostrophe.
 const fn ends_cjk(character: char) -> bool {
     let is_ascii_mark =
         character.is_ascii() && !character.is_ascii_alphanumeric() && character != '\'';
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// Characters from everywhere, those that the rules name above all.
+    /// Characters of all kinds, mostly those that the rules name.
     fn characters() -> impl Strategy<Value = char> {
         let named = "aZé9 \t\n\r\u{b}\u{a0}\u{3000}\u{2028}\u{85}'’/.,;!?-_\"\u{301}\u{902}\u{fe0f}\u{200d}\
             中界のンー、。「」，！？：；（）가ア ِ०ⅷ²ǅʰªß😀\u{0}\u{7f}stredmv";

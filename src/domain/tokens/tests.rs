@@ -7,7 +7,7 @@ use crate::domain::dialect::Dialect;
 
 const KNOWN: [Tokenizer; 2] = [Tokenizer::O200k, Tokenizer::Cl100k];
 
-/// What the other library says.
+/// The count by another library.
 fn true_count(tokenizer: Tokenizer, text: &str) -> u64 {
     let table = match tokenizer {
         Tokenizer::O200k => bpe_openai::o200k_base(),
@@ -17,7 +17,7 @@ fn true_count(tokenizer: Tokenizer, text: &str) -> u64 {
     u64::try_from(table.count(text)).unwrap()
 }
 
-/// The bound is never below the count, and is the count where nothing was only bounded.
+/// Checks that the bound is never below the count, and is exact if all of the text was counted.
 fn holds(text: &str) {
     for tokenizer in KNOWN {
         let (count, truth) = (Counter::new(tokenizer).count(text), true_count(tokenizer, text));
@@ -115,12 +115,12 @@ fn text_that_was_made_to_cost_much_is_bounded_and_not_counted() {
         random("ab ЖД عد अन กา"),
         random("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"),
     ] {
-        // The other library takes its time for some of them.
+        // Only a part, because the other library is slow for some of these texts.
         holds(&text[..text.floor_char_boundary(megabyte / 16)]);
         let count = Counter::new(Tokenizer::O200k).count(&text);
         assert!(count.bytes > 0, "{:?}", &text.chars().take(20).collect::<String>());
     }
-    // An allowance is for a whole body, however it is cut up.
+    // The allowance is for a whole body, not for each of its texts.
     let mut counter = Counter::new(Tokenizer::O200k);
     let word = "pneumonoultramicroscopicsilicovolcanoconiosis";
     let counts = (0..megabyte / 20).map(|_| counter.count(word));
@@ -160,11 +160,11 @@ fn an_image_is_bound_by_its_familys_rule_and_detail() {
         ("gpt-5-chat-latest", 70, 1_190),
         ("o1", 75, 1_275),
         ("o3", 75, 1_275),
-        // Patches: no detail makes a documented difference.
+        // Patches: the detail makes no documented difference.
         ("gpt-4.1-mini", 2_489, 2_489),
         ("gpt-5-nano", 3_779, 3_779),
         ("o4-mini", 2_642, 2_642),
-        // No rule that is documented.
+        // Models without a documented rule.
         ("gpt-5.2", 48_169, 48_169),
         ("gpt-5-pro", 48_169, 48_169),
         ("gpt-6-sol", 48_169, 48_169),

@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Makes the mock's answer to a request.
 
 use std::{collections::VecDeque, fmt::Write as _};
 
@@ -34,7 +34,7 @@ const HTML: &str = "<!DOCTYPE html><html><body><h1>Bad gateway</h1><p>nginx</p><
 /// Neither JSON nor an event nor UTF-8.
 const GARBAGE: &[u8] = b"{\"choices\": [\xff\xfe}\r\n\0data\n\n";
 
-/// Marks an answer that stands for a connection reset: there is no such thing without a connection.
+/// Marks an answer that stands for a connection reset. Without a socket there is no connection to reset.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reset;
 
@@ -52,7 +52,7 @@ impl MockProvider {
             None if parts.headers.contains_key("anthropic-version") => Dialect::Anthropic,
             None => Dialect::OpenAi,
         };
-        // In the same process the call itself tells its id; over a socket the gateway's header does.
+        // In the same process the request has a `Call` with the id; over a socket the gateway sends the id in a header.
         let header = parts.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let request_id = call.as_deref().or(header);
         let options = match Options::read(&parts.headers) {
@@ -96,7 +96,7 @@ impl MockProvider {
         success(plan, entry)
     }
 
-    /// What needs no body: the list of models.
+    /// Answers a request that is not a call: the list of models, or 404.
     fn answer_without_call(&self, parts: &Parts, dialect: Dialect) -> Response<MockBody> {
         let path = parts.uri.path();
         let name = path.split_once("/models/").map(|(_, name)| name);
@@ -171,7 +171,7 @@ fn success(plan: Plan, mut entry: Entry) -> Response<MockBody> {
     respond(StatusCode::OK, content_type, MockBody::new(script, split))
 }
 
-/// A document at once, or its first half and what was asked for then.
+/// The document in one piece, or its first half and then the break or hang that the options ask for.
 fn whole(document: Bytes, options: &Options) -> VecDeque<Step> {
     let (half, _) = document.split_at(document.len() / 2);
     let half = || Step::Data(document.slice_ref(half));

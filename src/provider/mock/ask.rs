@@ -1,4 +1,4 @@
-//! What a request's body asks for, as far as the mock cares.
+//! The parts of a request's body that the mock uses.
 
 use serde_json::Value;
 
@@ -10,30 +10,30 @@ use crate::domain::endpoint::Endpoint;
 pub(super) struct Ask {
     pub(super) endpoint: Endpoint,
     pub(super) model: String,
-    /// The answer is to be streamed, and its endpoint can.
+    /// The request asks for a stream, and the endpoint can stream.
     pub(super) stream: bool,
     /// Which usage a stream reports by default.
     pub(super) reported: Reported,
     pub(super) include_usage: bool,
     pub(super) output_cap: Option<u64>,
-    /// Answers that are returned.
+    /// How many answers are returned.
     pub(super) answers: u64,
-    /// Answers that are written, and paid for.
+    /// How many answers are generated and billed.
     pub(super) written: u64,
-    /// A quarter of the prompt's bytes, at least one: the mock's tokenizer. Less where the gateway knows
-    /// that the prompt is less: a provider that reports more than can be true is a fault of its own.
+    /// The mock's token count: a quarter of the prompt's bytes, at least one, but no more than the gateway counts. A
+    /// provider that reports more tokens than the prompt can have would be a fault to test separately.
     pub(super) input_tokens: u64,
-    /// The words of the last user message: the answer says them again and again.
+    /// The words of the last user message: the answer repeats them.
     pub(super) echo: Vec<String>,
-    /// What each prompt's answers begin with.
+    /// For `echo`: the text of each prompt, with which its answers begin.
     pub(super) echoed: Vec<String>,
     pub(super) embed: Embed,
 }
 
-/// What `/v1/embeddings` adds.
+/// The fields that only `/v1/embeddings` has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Embed {
-    /// Each input's JSON text: what its vector is made from.
+    /// The JSON text of each input, from which its vector is made.
     pub(super) inputs: Vec<String>,
     pub(super) dimensions: usize,
     pub(super) base64: bool,

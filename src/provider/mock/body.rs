@@ -1,4 +1,4 @@
-//! The mock's response body: what comes next is decided when it is asked for.
+//! The mock's response body. Each step of a stream is made when it is polled for.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use super::{step::Step, stream::Stream};
 #[derive(Debug)]
 pub struct MockBody {
     script: Script,
-    /// Frames of exactly so many bytes; one frame per step of the script without it.
+    /// The length of a frame in bytes. `None`: one frame for each step of the script.
     split: Option<NonZeroUsize>,
     gathered: BytesMut,
     waiting: Option<Pin<Box<Sleep>>>,
@@ -39,7 +39,7 @@ pub(super) enum Script {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
     Ended,
-    /// Broken once a server has had a turn to send what came before.
+    /// Breaks at the next poll, so that a server can first send the bytes before the break.
     Breaking,
     Broken,
     Hung,
@@ -62,7 +62,7 @@ impl MockBody {
         }
     }
 
-    /// A frame of the length that was asked for, or the rest where no more is coming.
+    /// A frame of the configured length, or the rest at the end of the script.
     fn frame(&mut self) -> Option<Bytes> {
         let length = match (self.split, self.over) {
             (Some(split), _) if self.gathered.len() >= split.get() => split.get(),

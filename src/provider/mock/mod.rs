@@ -1,29 +1,29 @@
-//! A provider without a network: deterministic, and as slow, broken or expensive as it is asked to be.
+//! A provider without a network: deterministic, and as slow, broken or expensive as the request asks.
 //!
 //! Speaks `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` (floats and base64), `/v1/messages` and
-//! `/v1/models[/{id}]` in shapes that the vendors' own clients accept, streamed or not. Any model
-//! name is served. The answer says the words of the last user message, or of the prompts, again and again, one word a
-//! token; a prompt of `n` bytes is `n / 4` tokens, or what it comes to at the model's own vendor where that
-//! is known and less. An output cap is obeyed, unless the answer is to be endless.
+//! `/v1/models[/{id}]` in shapes that the vendors' own clients accept, streamed or not. Any model name is served. The
+//! answer repeats the words of the last user message, or of the prompts; each word is one token. A prompt of `n` bytes
+//! counts as `n / 4` tokens, or as the gateway's own count of its tokens if that is lower. The mock obeys an output
+//! cap, unless the answer is to be endless.
 //!
 //! | request header | effect |
 //! |---|---|
 //! | `x-mock-latency-ms` | wait before the head |
 //! | `x-mock-input-tokens`, `x-mock-output-tokens` | figures; output defaults to 16, the output cap wins |
-//! | `x-mock-cached-tokens`, `x-mock-cache-write-tokens` | the part of the input that is so |
-//! | `x-mock-reasoning-tokens` | the part of the output that is not said |
+//! | `x-mock-cached-tokens`, `x-mock-cache-write-tokens` | input tokens read from the cache, or written to it |
+//! | `x-mock-reasoning-tokens` | the part of the output that is reasoning, and not in the text |
 //! | `x-mock-chunks` (4), `x-mock-chunk-delay-ms` | pieces of a stream's content, and the wait before each |
 //! | `x-mock-status`, `x-mock-retry-after` | an error document with this status |
-//! | `x-mock-break-after` | break off after so many chunks; `nothing`: before the head |
+//! | `x-mock-break-after` | break off after this many chunks; `nothing`: before the head |
 //! | `x-mock-usage` | `none`, `final` or `cumulative` |
-//! | `x-mock-garbage` | `true`: not what the content type says; `html`: a web page |
-//! | `x-mock-split` | frames of so many bytes, wherever events begin and end |
+//! | `x-mock-garbage` | `true`: bytes that do not match the content type; `html`: a web page |
+//! | `x-mock-split` | frames of this many bytes, wherever events begin and end |
 //! | `x-mock-hang` | `head`: never answer; `body`: never end |
-//! | `x-mock-endless` | `true`: a stream's content goes on and on in the same steps, whatever the cap |
+//! | `x-mock-endless` | `true`: a stream's content goes on for ever in the same steps, whatever the cap |
 //!
-//! Any other `x-mock-*` header, or a value that cannot be read, is answered with 400 naming it.
-//! What was served is counted by the id of the request's [`Call`](crate::Call), else by its
-//! `x-request-id`: see [`MockProvider::served`].
+//! Any other `x-mock-*` header, or an invalid value, is answered with 400, and the message names the header. The mock
+//! counts what it serves for each request id: the id of the request's [`Call`](crate::Call), else its `x-request-id`.
+//! See [`MockProvider::served`].
 //!
 //! ```
 //! use bytes::Bytes;
@@ -83,10 +83,10 @@ pub use body::{MockBody, MockBroke};
 pub use serve::serve;
 pub use served::Served;
 
-/// When everything the mock speaks of was made, in seconds since the Unix epoch: it has no clock.
+/// The `created` time in every answer, in seconds since the Unix epoch. It is fixed, because answers are deterministic.
 const CREATED: u64 = 1_700_000_000;
 
-/// What is listed by default; any other name is served as well.
+/// The models that are listed by default; any other name is served as well.
 const MODELS: [&str; 5] =
     ["gpt-4o", "gpt-4o-mini", "text-embedding-3-small", "claude-sonnet-4-5", "claude-haiku-4-5"];
 
@@ -108,19 +108,19 @@ impl MockProvider {
         }
     }
 
-    /// Default: a few well-known names. What `GET /v1/models` lists; any other name is served too.
+    /// Default: a few well-known names. The models that `GET /v1/models` lists; any other name is served, too.
     #[must_use]
     pub fn with_models(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { models: names.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// What was served to requests with this `x-request-id`: all zero for one that never came, or
-    /// that came more than 100,000 ids ago.
+    /// What was served to requests with this id. All zero if the id never came, or if more than 100,000 other ids came
+    /// after it.
     pub fn served(&self, request_id: &str) -> Served {
         self.count.of(request_id)
     }
 
-    /// What was served in all.
+    /// What was served to all requests.
     pub fn served_total(&self) -> Served {
         self.count.total()
     }

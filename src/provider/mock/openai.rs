@@ -1,4 +1,4 @@
-//! What the answers in the shapes of `OpenAI` have in common.
+//! The common parts of answers in the shapes of `OpenAI`.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(super) fn report(answer: &mut Value, plan: &Plan, figures: Figures) {
     }
 }
 
-/// The usage in a chunk of a stream, after which `done` chunks of content are out.
+/// Sets the usage in a chunk of a stream. After this chunk, `done` chunks of content have been sent.
 pub(super) fn report_so_far(chunk: &mut Value, plan: &Plan, done: usize) {
     if plan.ask.include_usage {
         let so_far = match plan.reported {
@@ -35,7 +35,7 @@ pub(super) fn report_so_far(chunk: &mut Value, plan: &Plan, done: usize) {
     }
 }
 
-/// The last events of a stream: the usage in a chunk without choices, where it is asked for.
+/// The last events of a stream: the usage in a chunk without choices, if the request asks for it, and `[DONE]`.
 pub(super) fn end(plan: &Plan, mut empty_chunk: Value) -> String {
     let mut events = String::new();
     if plan.ask.include_usage && plan.reported != Reported::None {

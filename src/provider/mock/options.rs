@@ -1,17 +1,17 @@
-//! What the `x-mock-*` headers of a request ask for.
+//! Reads the `x-mock-*` headers of a request.
 
 use std::{num::NonZeroUsize, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 
-/// Where a header's value, or its name, is not one that the mock knows.
+/// A header whose name or value the mock does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) header: String,
     pub(super) expected: &'static str,
 }
 
-/// How the answer to one request is to look. The default is a plain, quick, correct answer.
+/// How to answer one request. The default is a plain, quick, correct answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
     pub(super) latency: Duration,
@@ -35,9 +35,9 @@ pub(super) struct Options {
 /// Where an answer breaks off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BreakAfter {
-    /// Before its head: the server form resets the connection.
+    /// Before its head: the mock as a server resets the connection.
     Nothing,
-    /// After so many chunks of content; a JSON answer breaks off in its middle.
+    /// After this many chunks of content; a JSON answer breaks off in the middle.
     Chunks(usize),
 }
 
@@ -52,13 +52,13 @@ pub(super) enum Reported {
 /// An answer that is not what its head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Garbage {
-    /// The right content type, and bytes that are neither JSON nor server-sent events nor UTF-8.
+    /// The usual content type, and bytes that are neither JSON nor server-sent events nor UTF-8.
     Bytes,
-    /// A web page, as proxies in front of providers send them.
+    /// A web page, such as proxies in front of providers send.
     Html,
 }
 
-/// Where an answer stops without an end.
+/// Where an answer hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hang {
     Head,
@@ -106,7 +106,7 @@ fn number(value: &str) -> Result<u64, &'static str> {
     value.parse().map_err(|_| "a whole number")
 }
 
-/// At most ten minutes: a mock that waits longer is a test that never ends.
+/// At most ten minutes, so that a wrong number does not hang a test.
 fn millis(value: &str) -> Result<Duration, &'static str> {
     const EXPECTED: &str = "milliseconds, at most 600000";
     match value.parse() {

@@ -1,15 +1,15 @@
-//! One answer, decided before its first byte: figures, words and where its chunks begin.
+//! The plan of one answer, made before its first byte: figures, words and the beginnings of its chunks.
 
 use super::{
     ask::Ask,
     options::{Malformed, Options, Reported},
 };
 
-/// Output tokens of an answer where nothing asks for another number.
+/// Output tokens of an answer by default.
 const OUTPUT_TOKENS_DEFAULT: u64 = 16;
-/// Chunks of a stream where nothing asks for another number.
+/// Chunks of a stream by default.
 const CHUNKS_DEFAULT: usize = 4;
-/// Words that are really said, at most; the figures go on counting.
+/// The most words in an answer's text. The figures may report more.
 const WORDS_MAX: u64 = 10_000;
 
 /// One answer.
@@ -29,7 +29,7 @@ pub(super) struct Plan {
     words: u64,
 }
 
-/// What has been used up to some point of an answer.
+/// The tokens used up to some point of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Figures {
     pub(super) input: u64,
@@ -90,7 +90,7 @@ impl Plan {
         )
     }
 
-    /// What has been used once `chunks` chunks of content are out.
+    /// The tokens used once `chunks` chunks of content have been sent.
     pub(super) fn figures_after(&self, chunks: usize) -> Figures {
         Figures {
             input: self.input,
@@ -101,12 +101,12 @@ impl Plan {
         }
     }
 
-    /// What the whole answer uses.
+    /// The tokens that the whole answer uses.
     pub(super) fn figures(&self) -> Figures {
         self.figures_after(self.chunks())
     }
 
-    /// The part of `whole` that belongs to the first `chunks` chunks; without an end, more than the whole.
+    /// The part of `whole` that belongs to the first `chunks` chunks. In an endless stream it can exceed `whole`.
     fn share(&self, whole: u64, chunks: usize) -> u64 {
         let [done, all] =
             [chunks, self.chunks()].map(|count| u128::try_from(count).unwrap_or(u128::MAX));

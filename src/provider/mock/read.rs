@@ -1,4 +1,4 @@
-//! Reading what a request's body asks for.
+//! Reads a request's body.
 
 use serde_json::Value;
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::domain::{endpoint::Endpoint, request};
 
-/// Words of the prompt that are said back, at most, and characters of each.
+/// The most words of the prompt that are repeated, and the most characters of each.
 const ECHO_WORDS_MAX: usize = 64;
 const ECHO_WORD_CHARS_MAX: usize = 16;
-/// Answers to one request, at most, as at the vendors.
+/// The most answers to one request, as at the vendors.
 const ANSWERS_MAX: u64 = 128;
 
 /// Reads a request's body.
@@ -67,7 +67,7 @@ fn input_tokens(endpoint: Endpoint, raw: &[u8], body: &Value) -> u64 {
     bytes.div_ceil(4).min(counted).max(1)
 }
 
-/// The bytes of all strings in a value; a number (an embedded token) counts as one token.
+/// The bytes of all strings in a value. A number (a token id) counts as four bytes, which are one token.
 fn text_bytes(value: &Value) -> u64 {
     match value {
         Value::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),

@@ -1,4 +1,4 @@
-//! The mock as a server, for clients and gateways that want a socket.
+//! The mock as a server, for clients and gateways that connect over a socket.
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
@@ -18,15 +18,14 @@ use tower_service::Service as _;
 
 use super::{MockBody, MockProvider, answer::Reset};
 
-/// Connections that are served at the same time; more wait in the kernel's queue.
+/// The most connections that are served at the same time; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 8192;
-/// How long open answers may go on once the server is told to stop.
+/// How long open answers may go on after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait after a failed accept (usually: out of file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Headers of the account that a real provider sends to whoever holds its key. A gateway must not
-/// pass them on to its tenants.
+/// Headers about the account, as a real provider sends them. A gateway must not pass them on to its tenants.
 const ACCOUNT_HEADERS: [(HeaderName, HeaderValue); 7] = [
     (header::SET_COOKIE, HeaderValue::from_static("__cf_bm=mock; path=/; HttpOnly")),
     (HeaderName::from_static("openai-organization"), HeaderValue::from_static("mock-account")),
@@ -40,7 +39,7 @@ const ACCOUNT_HEADERS: [(HeaderName, HeaderValue); 7] = [
     (HeaderName::from_static("x-request-id"), HeaderValue::from_static("req_mock")),
 ];
 
-/// The service broke its connection off on purpose.
+/// The mock reset the connection on purpose.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is reset, as the request asked")]
 struct WasAsked;
@@ -92,9 +91,9 @@ fn connection(
     stream: TcpStream,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static {
-    // Without it the end of each small answer waits for the client's delayed acknowledgement.
+    // Without TCP_NODELAY, the end of each small answer waits for the client's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     let service = service_fn(move |request| respond(mock.clone(), request));
     let builder = auto::Builder::new(TokioExecutor::new());

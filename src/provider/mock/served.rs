@@ -1,4 +1,4 @@
-//! What the mock has served, by request id: the other side of the gateway's books.
+//! What the mock has served, by request id. Tests compare it with what the gateway has recorded.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Figures;
 
-/// Request ids that are remembered; the oldest is forgotten first. The totals go on.
+/// How many request ids are remembered; the oldest is forgotten first. The totals keep counting.
 const REMEMBERED_MAX: usize = 100_000;
 
 /// What was served to one request id, or to all.
 ///
-/// Tokens are counted as they go out: a stream that broke off counts what it said.
+/// Tokens are counted as they are sent: a stream that broke off counts what it had sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Served {
-    /// Calls that reached the mock, whatever became of them.
+    /// Calls that reached the mock, however they ended.
     pub calls: u64,
-    /// Calls whose answer was made to its end.
+    /// Calls whose answer was made completely.
     pub completed: u64,
     /// Input tokens, cached ones included.
     pub input_tokens: u64,
-    /// The part of them that was read from the cache.
+    /// The part of the input tokens that was read from the cache.
     pub cached_tokens: u64,
-    /// The part of them that was written to the cache.
+    /// The part of the input tokens that was written to the cache.
     pub cache_write_tokens: u64,
     /// Output tokens, reasoning included.
     pub output_tokens: u64,
-    /// The part of them that was reasoning.
+    /// The part of the output tokens that was reasoning.
     pub reasoning_tokens: u64,
 }
 
@@ -44,7 +44,7 @@ struct Inner {
     order: VecDeque<Arc<str>>,
 }
 
-/// One call's line in the count.
+/// Adds one call's tokens to the count.
 #[derive(Debug)]
 pub(super) struct Entry {
     count: Count,
@@ -114,7 +114,7 @@ impl Served {
 }
 
 impl Entry {
-    /// So much has been used by now, in all.
+    /// Notes the tokens that the call has used so far, in total.
     pub(super) fn produced(&mut self, now: &Figures) {
         let before = std::mem::replace(&mut self.so_far, *now);
         self.add(&Served {
@@ -127,7 +127,7 @@ impl Entry {
         });
     }
 
-    /// The answer has been made to its end.
+    /// The answer has been made completely.
     pub(super) fn completed(&self) {
         self.add(&Served { completed: 1, ..Served::default() });
     }

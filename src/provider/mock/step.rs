@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-/// What happens next in an answer.
+/// One step of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Wait(Duration),

@@ -10,8 +10,8 @@ use super::{
     step::Step,
 };
 
-/// A streamed answer: an opening, chunks of content, a closing. Made as it is read, so that a long
-/// stream needs no more memory than a short one, and the count knows what was really served.
+/// A streamed answer: an opening, chunks of content, a closing. It is made as it is read, so that a long stream needs
+/// no more memory than a short one, and only tokens that were really served are counted.
 #[derive(Debug)]
 pub(super) struct Stream {
     events: Events,
@@ -24,7 +24,7 @@ pub(super) struct Stream {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Opening,
-    /// This many chunks are out.
+    /// This many chunks have been sent.
     Chunks(usize),
     Over,
 }

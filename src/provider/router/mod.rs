@@ -31,7 +31,7 @@ use crate::{
     refusal::{Refusal, dialect_of},
 };
 
-/// One way to a provider: for which calls, and where to.
+/// A target, and the calls that go to it.
 #[derive(Clone, Debug)]
 pub struct Route<T> {
     dialect: Dialect,
@@ -46,12 +46,11 @@ impl<T> Route<T> {
     }
 }
 
-/// Picks the provider for a call: the first route that speaks the call's dialect and serves its
-/// model. Cheap to clone.
+/// Picks the provider for a call: the first route that speaks the call's dialect and serves its model. Cheap to clone.
 ///
-/// Needs [`Call`] in the extensions (set by `CallLayer`) for a path that is a model call; other
-/// paths (`/v1/models`) go to the first route of their dialect. A model that no route serves is
-/// refused as one that is not allowed: callers cannot tell the difference.
+/// If the path is a model call, needs [`Call`] in the extensions (set by `CallLayer`). Other paths (`/v1/models`) go to
+/// the first route of their dialect. A model that no route serves gets the same refusal as a model that is not allowed,
+/// so that callers cannot tell the difference.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -86,13 +85,13 @@ impl<T> Clone for Router<T> {
 }
 
 impl<T> Router<T> {
-    /// These routes, tried in their order.
+    /// A router that tries these routes in this order.
     pub fn new(routes: impl IntoIterator<Item = Route<T>>) -> Self {
         Self { routes: routes.into_iter().collect() }
     }
 
-    /// The target of a request. Which routes there are may come to depend on the tenant: that is
-    /// why it is asked for each request and not by model alone.
+    /// The target of a request. Takes the whole request and not only the model, because routes may later depend on the
+    /// tenant.
     fn target_of<B>(&self, request: &Request<B>) -> Result<&T, Refusal> {
         let call = Call::of(request);
         if call.is_none() && Endpoint::of_path(request.uri().path()).is_some() {
@@ -111,7 +110,7 @@ impl<T> Router<T> {
 }
 
 impl Router<Target> {
-    /// One route for each upstream, in their order, all through one pool of connections.
+    /// One route for each upstream, in this order. All upstreams share the connection pool of `client`.
     pub fn to_upstreams(
         configs: impl IntoIterator<Item = UpstreamConfig>,
         client: &HttpClient,
@@ -129,7 +128,7 @@ impl Router<Target> {
         Ok(Self::new(routes))
     }
 
-    /// Everything goes to a mock in this process.
+    /// A router that sends every call to a mock in this process.
     pub fn to_mock(mock: &MockProvider) -> Self {
         Self::new(
             [Dialect::OpenAi, Dialect::Anthropic]
@@ -137,7 +136,7 @@ impl Router<Target> {
         )
     }
 
-    /// The upstreams behind it: to check their credentials at start.
+    /// The upstreams among the targets, so that their credentials can be checked at start.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
         self.routes.iter().filter_map(|route| match &route.target {
             Target::Upstream(upstream) => Some(upstream),
@@ -156,7 +155,7 @@ where
     type Future = RouterFuture<T, ReqBody, ResBody>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Which target has to be ready is known when the call is here: the future waits for it.
+        // The target is only known once there is a request. The future then waits until the target is ready.
         Poll::Ready(Ok(()))
     }
 
@@ -207,7 +206,7 @@ where
             let future = match state.as_mut().project() {
                 StateProject::Waiting { target, request } => {
                     ready!(target.poll_ready(cx))?;
-                    // Taken once: the state changes in this very turn.
+                    // `None` only if the target panicked and the future is polled again.
                     let Some(request) = request.take() else { return Poll::Pending };
                     target.call(request)
                 }

@@ -1,4 +1,4 @@
-//! What a route of the ready-made server leads to.
+//! The target of a route in the ready-made server.
 
 use std::{
     convert::Infallible,
@@ -17,8 +17,8 @@ use crate::provider::{
     upstream::{Upstream, UpstreamBody, UpstreamBroke},
 };
 
-/// A provider that ships with the crate. For one of your own, use [`Router`](super::Router) with
-/// any service as its target.
+/// A provider that ships with the crate. To use a provider of your own, make any service the target of a
+/// [`Router`](super::Router).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Target {
@@ -48,9 +48,9 @@ enum Kind {
 #[error(transparent)]
 #[non_exhaustive]
 pub enum TargetBroke {
-    /// That of an upstream.
+    /// The answer of an upstream broke off.
     Upstream(UpstreamBroke),
-    /// That of a mock.
+    /// The answer of a mock broke off.
     Mock(MockBroke),
 }
 

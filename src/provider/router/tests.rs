@@ -17,7 +17,7 @@ fn request(path: &str, call: Option<Call>) -> Request<Full<Bytes>> {
     request.body(Full::default()).unwrap()
 }
 
-/// Which of three targets answers: `first`, `second` or `claude`; else the status.
+/// The name of the target that answers (`first`, `second` or `claude`), or the status of a refusal.
 async fn answered_by(request: Request<Full<Bytes>>) -> Result<String, StatusCode> {
     let target = |name: &'static str| {
         move |_: Request<Full<Bytes>>| async move {

@@ -1,4 +1,4 @@
-//! What the caller gets for what the provider answered, or did not.
+//! Turns the provider's answer, or its failure to answer, into the caller's answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,41 +20,41 @@ use crate::{
     refusal::{Refusal, error_document},
 };
 
-/// The most of an error document that is read, and how long that may take.
+/// How many bytes of an error document are read, and how long that may take.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 const ERROR_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most characters of a provider's own message that are passed on.
+/// How many characters of a provider's own message are passed on.
 const MESSAGE_CHARS_MAX: usize = 2000;
-/// Beginnings of words that name our account at a provider.
+/// Prefixes of words that name our account at a provider.
 const ACCOUNT_WORDS: [&str; 5] = ["org-", "proj_", "sk-", "acct_", "user-"];
 
-/// To whom an answer goes, and from where.
+/// Who answers a request, and how the caller expects the answer.
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
     pub(super) provider: Arc<str>,
-    /// The caller's.
+    /// The caller's dialect.
     pub(super) dialect: Dialect,
     pub(super) request_id: String,
     pub(super) idle_timeout: Duration,
 }
 
-/// What a status of the provider is to the caller.
+/// What a status of the provider means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// An answer.
     Answer,
-    /// The caller's business: it gets the status.
+    /// The caller's fault, or the provider's: the caller gets the status.
     Refused,
-    /// Our account's business: the caller gets 502.
+    /// A problem of our account: the caller gets 502.
     OurCredential,
-    /// Nothing that a provider may say.
+    /// A status that no provider should send, such as a redirect.
     Unexpected,
 }
 
 pub(super) fn meaning(kind: &Kind, status: StatusCode) -> Meaning {
     match status.as_u16() {
         200..=299 => Meaning::Answer,
-        // Passed on, they would send the caller to renew a token or to pay a bill that is not theirs.
+        // If these were passed on, callers would renew their token or try to pay a bill that is not theirs.
         status if kind.account_statuses.contains(&status) => Meaning::OurCredential,
         400..=599 => Meaning::Refused,
         _ => Meaning::Unexpected,
@@ -62,7 +62,7 @@ pub(super) fn meaning(kind: &Kind, status: StatusCode) -> Meaning {
 }
 
 impl Exchange {
-    /// The provider's answer, streaming.
+    /// Passes on the provider's answer as it arrives.
     pub(super) fn pass(&self, upstream: Response<Incoming>) -> Response<UpstreamBody> {
         let (parts, body) = upstream.into_parts();
         if parts
@@ -70,7 +70,10 @@ impl Exchange {
             .get(header::CONTENT_ENCODING)
             .is_some_and(|encoding| encoding != "identity")
         {
-            tracing::warn!(provider = %self.provider, "the provider compressed its answer unasked: usage will be estimated");
+            tracing::warn!(
+                provider = %self.provider,
+                "the provider compressed its answer without being asked to: usage will be estimated"
+            );
         }
         let body = UpstreamBody::stream(body, Arc::clone(&self.provider), self.idle_timeout);
         let mut answer = Response::new(body);
@@ -79,8 +82,8 @@ impl Exchange {
         self.signed(answer)
     }
 
-    /// The provider's refusal, in the caller's dialect: with the provider's words where they are an
-    /// error document of that dialect, else with ours.
+    /// The provider's refusal, in the caller's dialect. Its message is the provider's if the body is an error document
+    /// of that dialect, else ours.
     pub(super) async fn refuse(&self, upstream: Response<Incoming>) -> Response<UpstreamBody> {
         let (parts, body) = upstream.into_parts();
         let read = Limited::new(body, ERROR_BYTES_MAX).collect();
@@ -123,16 +126,22 @@ impl Exchange {
         answer
     }
 
-    /// There is no answer of the provider that the caller could get.
+    /// The answer to a caller if the provider gave none that can be passed on.
     ///
-    /// Not marked as a layer's refusal: the call reached for the provider, so it has failed.
+    /// It is not marked as a layer's refusal, because the provider was tried: the call has failed.
     pub(super) fn fail(
         &self,
         refusal: &Refusal,
         reason: &'static str,
         detail: &str,
     ) -> Response<UpstreamBody> {
-        tracing::warn!(provider = %self.provider, request_id = self.request_id, reason, detail, "no answer from the provider");
+        tracing::warn!(
+            provider = %self.provider,
+            request_id = self.request_id,
+            reason,
+            detail,
+            "no answer from the provider"
+        );
         count_failure(&self.provider, reason);
         let document = refusal.document(self.dialect, Some(&self.request_id));
         self.document(refusal.status(), &document)
@@ -156,12 +165,12 @@ impl Exchange {
 #[derive(Debug, PartialEq)]
 enum Reworded {
     Document(Value),
-    /// The account has run out of money there: not the caller's `insufficient_quota`.
+    /// Our account at the provider has run out of money. This is not the caller's `insufficient_quota`.
     AccountEmpty,
 }
 
-/// The provider's error document, made anew from the fields that callers read, without words that
-/// name our account. `None` where it is no error document of this kind.
+/// The provider's error document, rebuilt from the fields that callers read, without words that name our account.
+/// `None` if the body is not an error document of this kind of provider.
 fn reworded(provider: &Kind, body: &[u8], request_id: &str) -> Option<Reworded> {
     let document: Value = serde_json::from_slice(body).ok()?;
     let error = document.get("error")?;
@@ -207,7 +216,8 @@ fn without_account(message: &str) -> String {
     clean
 }
 
-/// An identifier has more than lower-case letters behind its beginning; a word like `org-wide` has not.
+/// Whether a word is an identifier of our account. An identifier has digits, capitals or `*` after its prefix; a word
+/// like `org-wide` has none.
 fn names_account(word: &str) -> bool {
     ACCOUNT_WORDS.iter().filter_map(|start| word.strip_prefix(start)).any(|rest| {
         rest.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || byte == b'*')

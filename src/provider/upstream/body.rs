@@ -1,4 +1,4 @@
-//! The provider's body, as it comes.
+//! The body of the provider's answer, passed on as it arrives.
 
 use std::{
     pin::Pin,
@@ -14,9 +14,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::failure::{chain, count_failure};
 
-/// The provider's bytes, untouched and without delay, or an error document.
+/// The provider's bytes, unchanged and without delay, or an error document.
 ///
-/// Dropping it before its end gives the answer up: the connection to the provider is closed.
+/// Dropping the body before its end closes the connection to the provider.
 #[derive(Debug)]
 pub struct UpstreamBody {
     kind: Kind,
@@ -28,7 +28,8 @@ enum Kind {
     Full(Option<Bytes>),
 }
 
-/// Counts only while there is nothing to read: a slow reader is not a silent provider.
+/// The idle timer. It runs only while there is nothing to read, so that a slow reader does not count as a silent
+/// provider.
 #[derive(Debug)]
 struct Silence {
     timeout: Duration,
@@ -42,7 +43,7 @@ impl Silence {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
         if !self.counting {
             self.counting = true;
-            // A time that the clock cannot hold is never reached.
+            // A time-out beyond the range of the clock never fires.
             if let Some(end) = Instant::now().checked_add(timeout) {
                 timer.as_mut().reset(end);
             }
@@ -56,9 +57,9 @@ impl Silence {
 #[non_exhaustive]
 pub enum UpstreamBroke {
     /// The connection ended before the body did.
-    #[error("the provider broke its answer off")]
+    #[error("the provider broke off its answer")]
     Connection(#[source] hyper::Error),
-    /// Nothing came for longer than the idle time-out.
+    /// Nothing arrived for longer than the idle time-out.
     #[error("the provider sent nothing for {0:?}")]
     Silent(Duration),
 }
@@ -92,14 +93,18 @@ impl Body for UpstreamBody {
             silence.counting = false;
             return Poll::Ready(polled.map(|frame| {
                 frame.map_err(|error| {
-                    tracing::warn!(%provider, error = chain(&error), "the provider broke its answer off");
+                    tracing::warn!(%provider, error = chain(&error), "the provider broke off its answer");
                     count_failure(provider, "broke");
                     UpstreamBroke::Connection(error)
                 })
             }));
         }
         ready!(silence.poll_too_long(cx));
-        tracing::warn!(%provider, timeout = ?silence.timeout, "the provider fell silent within its answer");
+        tracing::warn!(
+            %provider,
+            timeout = ?silence.timeout,
+            "the provider sent nothing within the idle time-out: its answer is given up"
+        );
         count_failure(provider, "silent");
         Poll::Ready(Some(Err(UpstreamBroke::Silent(silence.timeout))))
     }

@@ -1,4 +1,4 @@
-//! What an upstream is set up with, and what its base URL makes of a path.
+//! The configuration of an upstream, and the URL at the provider for a caller's path.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::{
 use super::{SecretRef, kind::Kind};
 use crate::domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList};
 
-/// Query parameters that are passed on. Nothing else of a caller's query reaches the provider.
+/// The query parameters that are passed on to the provider; all others are dropped.
 const QUERY_PASSED: [&str; 5] = ["beta", "limit", "after", "after_id", "before_id"];
 
 /// One provider account to send calls to.
@@ -18,33 +18,32 @@ const QUERY_PASSED: [&str; 5] = ["beta", "limit", "after", "after_id", "before_i
 #[cfg_attr(feature = "server", derive(serde::Deserialize), serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct UpstreamConfig {
-    /// The word for it in records, logs and metrics.
+    /// The upstream's name in records, logs and metrics.
     pub name: String,
-    /// Whose shapes it speaks.
+    /// The API dialect that the provider speaks.
     pub dialect: Dialect,
-    /// Where it is, as the vendors' own clients are told: `https://api.openai.com/v1`,
-    /// `https://api.anthropic.com`. `/v1` is added where the provider needs it and it is missing.
+    /// The base URL, in the form that the vendors' own clients take: `https://api.openai.com/v1`,
+    /// `https://api.anthropic.com`. If the provider needs `/v1` and it is missing, it is added.
     pub base_url: String,
-    /// Default: none is sent.
+    /// Default: no credential is sent.
     #[cfg_attr(feature = "server", serde(default))]
     pub credential: Option<SecretRef>,
-    /// Default: all of its dialect. Which models it serves: [`Router`](crate::provider::Router)
-    /// sends others elsewhere.
+    /// Default: all models. The models that this upstream serves; [`Router`](crate::provider::Router) tries the next
+    /// route for others.
     #[cfg_attr(feature = "server", serde(default))]
     pub models: AllowList,
-    /// Default 120 s: from the request to the answer's head. A provider sends the head of an answer
-    /// that is not streamed when all of it is done.
+    /// Default 120 s. The longest wait from the request to the answer's head. If an answer is not streamed, the
+    /// provider sends its head only when the whole answer is ready.
     #[cfg_attr(feature = "server", serde(default = "head_timeout", with = "humantime_serde"))]
     pub head_timeout: Duration,
-    /// Default 60 s: between two pieces of an answer's body.
+    /// Default 60 s. The longest wait between two pieces of an answer's body.
     #[cfg_attr(feature = "server", serde(default = "idle_timeout", with = "humantime_serde"))]
     pub idle_timeout: Duration,
-    /// Default: none. Beginnings of further request headers that are passed on (`x-mock-` in
-    /// development). Credentials, cookies and what belongs to the connection never are.
+    /// Default: none. Prefixes of further request headers that are passed on (`x-mock-` in development). Credentials,
+    /// cookies and headers of the connection are never passed on.
     #[cfg_attr(feature = "server", serde(default))]
     pub forward_header_prefixes: Vec<String>,
-    /// Default `false`: whether the provider is told the organization, as
-    /// `x-tollgate-organization-id`.
+    /// Default `false`. Whether the provider gets the organization's id, as `x-tollgate-organization-id`.
     #[cfg_attr(feature = "server", serde(default))]
     pub send_organization: bool,
 }
@@ -83,15 +82,15 @@ pub enum UpstreamError {
         "the base URL of upstream `{0}` must be http:// or https://, a host and at most a path"
     )]
     BaseUrl(String),
-    /// No name: nothing could be recorded about it.
+    /// The upstream has no name, which records, logs and metrics need.
     #[error("an upstream has no name")]
     Name,
-    /// Two of them have the same name.
+    /// Two upstreams have the same name.
     #[error("two upstreams are named `{0}`")]
     SameName(String),
 }
 
-/// A base URL, taken apart.
+/// A parsed base URL.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
     scheme: Scheme,
@@ -121,7 +120,7 @@ impl Base {
         Ok(Self { scheme, authority, prefix })
     }
 
-    /// Where a caller's path is upstream; `None` for one that has no business there.
+    /// The provider's URL for a caller's path; `None` if the path is not one that is passed on.
     pub(super) fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
         let mut target = format!("{}{}", self.prefix, known(path)?);
         let passed = query.unwrap_or_default().split('&').filter(|pair| {
@@ -141,7 +140,7 @@ impl Base {
     }
 }
 
-/// The end of a path that the provider knows.
+/// The end of a path, from the part that the provider knows: an endpoint or `/models`.
 fn known(path: &str) -> Option<&str> {
     if let Some(endpoint) = Endpoint::of_path(path) {
         return Some(endpoint.spec().path_below_version());
@@ -153,7 +152,7 @@ fn known(path: &str) -> Option<&str> {
         name => name.strip_prefix('/')?,
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
-    // No way up and out of the prefix.
+    // No `..`: the path must not leave the prefix.
     let safe =
         name.bytes().all(plain) && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
     safe.then_some(rest)

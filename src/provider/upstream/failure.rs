@@ -1,8 +1,8 @@
-//! What operators see of a provider's failure.
+//! A provider's failure in metrics and logs.
 
 use std::{error::Error, fmt::Write as _, sync::Arc};
 
-/// Counts an answer that a provider did not give, or not to its end.
+/// Counts an answer that a provider did not give, or did not complete.
 pub(super) fn count_failure(provider: &Arc<str>, reason: &'static str) {
     let provider = Arc::clone(provider);
     metrics::counter!("tollgate_provider_failures_total", "provider" => provider, "reason" => reason).increment(1);

@@ -1,4 +1,4 @@
-//! Which headers cross the gateway. Both ways by allow-list: what is not named here stays behind.
+//! Which headers cross the gateway. Both directions have an allow-list: a header that is not listed here is dropped.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,8 +15,8 @@ use crate::{
 const REQUEST_PASSED: [&str; 6] =
     ["accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta", "user-agent"];
 
-/// Passed from provider to caller. Not the provider's request id, rate limits, organization or
-/// cookies: they describe our account there, which tenants share.
+/// Passed from provider to caller. The provider's request id, rate limits, organization and cookies are not: they
+/// describe our account at the provider, which all tenants share.
 const RESPONSE_PASSED: [&str; 7] = [
     "content-encoding",
     "content-type",
@@ -52,7 +52,7 @@ const REQUEST_NEVER_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "x-tollgate
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The headers of the request that goes to the provider, its credential excepted.
+/// The headers of the request to the provider, without its credential.
 pub(super) fn request_headers(
     config: &UpstreamConfig,
     caller: &Parts,
@@ -84,7 +84,7 @@ pub(super) fn request_headers(
     {
         headers.insert("x-tollgate-organization-id", value);
     }
-    // Usage is read from the answer as it passes, and streams must not wait in a compressor.
+    // The gateway must read the usage in the answer, and a compressor would delay streams.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(REQUEST_ID, request_id.clone());
     headers
@@ -105,7 +105,7 @@ pub(super) fn response_headers(upstream: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The call's id; a new one where no layer has made a call of the request.
+/// The call's id, else the request's id from a layer further out, else a new one.
 pub(super) fn request_id(caller: &Parts) -> RequestId {
     let call = caller.extensions.get::<Call>().map(Call::request_id);
     call.or_else(|| caller.extensions.get().copied()).unwrap_or_else(RequestId::generate)
@@ -119,8 +119,8 @@ fn is_configured(config: &UpstreamConfig, name: &str) -> bool {
         && !REQUEST_NEVER_PREFIXES.iter().any(|never| name.starts_with(never))
 }
 
-/// An idempotency key that no other organization can hit: all of them share one account upstream,
-/// and the provider would give one the answer of the other.
+/// An idempotency key that no other organization can repeat. All organizations share one account at the provider; with
+/// equal keys, one organization would get another's answer.
 fn own_key(tenant: Option<&Tenant>, key: &HeaderValue) -> HeaderValue {
     let Some(tenant) = tenant else { return key.clone() };
     let mut whole = tenant.organization_id().as_uuid().as_bytes().to_vec();

@@ -1,12 +1,11 @@
-//! A provider over HTTP: `OpenAI` and Anthropic, and whatever is compatible with either (Azure's
-//! `/openai/v1`, vLLM, Ollama, another gateway).
+//! A provider over HTTP: `OpenAI`, Anthropic, and servers that are compatible with either (Azure's `/openai/v1`, vLLM,
+//! Ollama, another gateway).
 //!
-//! Reads the [`Call`](crate::Call) for its request id, and the [`Tenant`](crate::Tenant) where the
-//! organization is to be told; needs neither. Puts [`ServedBy`](crate::context::ServedBy) into the
-//! response. The provider's bytes pass untouched and at once. Headers cross by allow-list: no
-//! credential, cookie or account of one side is seen by the other.
+//! Reads the request id from the [`Call`](crate::Call), and the organization's id from the [`Tenant`](crate::Tenant);
+//! needs neither. Puts [`ServedBy`](crate::context::ServedBy) into the response. The provider's bytes pass unchanged
+//! and without delay. Only allow-listed headers cross: neither side sees credentials, cookies or accounts of the other.
 //!
-//! Never fails as a service; what goes wrong is an answer in the caller's dialect:
+//! The service never fails; a failure of the provider becomes an answer in the caller's dialect:
 //!
 //! | provider | caller |
 //! |---|---|
@@ -14,7 +13,7 @@
 //! | no head in time | 504 `provider_timed_out` |
 //! | 401, 402, 403, 407, or its account is out of money | 502: the credential is ours, not the caller's |
 //! | other 4xx and 5xx | the same status and `retry-after`, as an error document without internals |
-//! | breaks off or falls silent after the head | an error of the body |
+//! | breaks off or falls silent after the head | the body ends with an error |
 //!
 //! Does not follow redirects, does not retry, does not translate between dialects.
 //!
@@ -113,22 +112,22 @@ impl Upstream {
         Ok(Self { inner: Arc::new(Inner { name, config, base, credential, client }) })
     }
 
-    /// The word for it in records, logs and metrics.
+    /// The upstream's name in records, logs and metrics.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// Whose shapes it speaks.
+    /// The API dialect that the provider speaks.
     pub fn dialect(&self) -> Dialect {
         self.inner.config.dialect
     }
 
-    /// What it was set up with.
+    /// The upstream's configuration.
     pub fn config(&self) -> &UpstreamConfig {
         &self.inner.config
     }
 
-    /// Fetches the credential, so that a missing one is found at start and not by the first caller.
+    /// Fetches the credential, so that a missing credential is found at start and not by the first call.
     pub async fn check_credential(&self) -> Result<(), SecretError> {
         match &self.inner.credential {
             Some(credential) => credential.header().await.map(drop),
@@ -165,7 +164,7 @@ where
     }
 }
 
-/// Why there is no answer of the provider.
+/// Why there is no answer from the provider.
 struct Failure {
     refusal: Refusal,
     reason: &'static str,
@@ -255,7 +254,7 @@ impl Inner {
             let detail = "no such path at this provider".to_owned();
             return Err(Failure { refusal: Refusal::UnknownEndpoint, reason: "path", detail });
         };
-        // A UUID is always a header value.
+        // Cannot fail: a UUID is always a valid header value.
         let id = HeaderValue::try_from(&exchange.request_id)
             .map_err(|error| failed("internal", chain(&error)))?;
         let mut headers = request_headers(&self.config, caller, &id);

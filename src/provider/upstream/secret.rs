@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 
 use super::kind::Kind;
 
-/// How long the content of a file is trusted before it is read again.
+/// How long the content of a secret file is used before it is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(5);
-/// The largest file that is taken for a secret.
+/// How many bytes of a secret file are read.
 const SECRET_BYTES_MAX: u64 = 16 << 10;
 
 /// Where a secret is, never the secret itself: `env:NAME` or `file:/path`.
@@ -30,12 +30,12 @@ const SECRET_BYTES_MAX: u64 = 16 << 10;
 pub enum SecretRef {
     /// An environment variable of this process; read once.
     Env(String),
-    /// A file that something else keeps up to date; read again within five seconds of a change, and at once after the
-    /// provider has refused the credential. A file that is gone is a credential that is revoked.
+    /// A file that another program keeps up to date. It is read again within five seconds of a change, and for the next
+    /// request after the provider has refused the credential. If the file is removed, the credential counts as revoked.
     File(PathBuf),
 }
 
-/// The text does not say where a secret is. Does not repeat the text: it may be the secret.
+/// The text is not a reference to a secret. The error does not repeat the text, which may be the secret itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a secret is referred to as `env:NAME` or `file:/path`; the value itself has no place in a configuration"
@@ -77,7 +77,7 @@ impl fmt::Display for SecretRef {
     }
 }
 
-/// A secret cannot be had now. Names where it should be, never a part of it.
+/// A secret could not be read. The error names the reference, never a part of the secret.
 #[derive(Debug, thiserror::Error)]
 #[error("no credential at `{reference}`: {reason}")]
 pub struct SecretError {
@@ -104,13 +104,13 @@ impl Credential {
         Self { reference, kind, current: ArcSwapOption::empty(), fetching: Mutex::new(()) }
     }
 
-    /// The header that carries it.
+    /// The header that carries the credential.
     pub(super) async fn header(&self) -> Result<(HeaderName, HeaderValue), SecretError> {
         let name = self.kind.credential.0.clone();
         if let Some(value) = self.fresh() {
             return Ok((name, value));
         }
-        // One request fetches; those behind it find the result.
+        // One request fetches; the requests that waited for the lock find the result.
         let _fetching = self.fetching.lock().await;
         if let Some(value) = self.fresh() {
             return Ok((name, value));
@@ -128,7 +128,7 @@ impl Credential {
         }
     }
 
-    /// The provider has refused it: fetch it anew for the next request.
+    /// The provider has refused the credential: the next request fetches it again.
     pub(super) fn forget(&self) {
         self.current.store(None);
     }
@@ -165,7 +165,7 @@ impl Credential {
         let mut value = Zeroizing::new(Vec::new());
         value.extend_from_slice(self.kind.credential.1.as_bytes());
         value.extend_from_slice(secret);
-        // The header keeps the very bytes that are wiped when its last clone goes.
+        // The header value shares these bytes, which are wiped when its last clone is dropped.
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map_err(|_| {
             io::Error::new(io::ErrorKind::InvalidData, "it cannot stand in a header")
         })?;

@@ -1,4 +1,4 @@
-//! What a text completion asks for, is bounded by, and used.
+//! Text completions: what a body asks for, its bounds, and its usage.
 #![expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
 
 use std::num::NonZeroU32;
@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 const COMPLETIONS: Endpoint = Endpoint::Completions;
-/// Its tokenizer is public.
+/// A model whose tokenizer is public.
 const KNOWN: &str = "gpt-3.5-turbo-instruct";
 const ADDED: u64 = tokens::CHAT_CALL_TOKENS_MAX + tokens::CHAT_MESSAGE_TOKENS_MAX;
 const FALLBACK: NonZeroU32 = NonZeroU32::new(4096).unwrap();
@@ -70,7 +70,7 @@ fn each_form_of_a_prompt_is_bound_to_the_token_and_each_prompt_is_answered() {
         (json!(["hello", "hello world"]), 3, 2),
         (json!([1, 200_000, 3]), 3, 1),
         (json!([[1, 2], [3], []]), 3, 3),
-        // No provider takes these together; if one did, they would be as many prompts.
+        // No provider accepts a mix like this; if one did, each element would be a prompt.
         (json!(["hello", [1, 2], 3, 4]), 5, 3),
     ] {
         let facts = known(&json!({"prompt": prompt, "n": 3}));
@@ -78,7 +78,7 @@ fn each_form_of_a_prompt_is_bound_to_the_token_and_each_prompt_is_answered() {
         assert_eq!((facts.input_bound, facts.answers), (bound, 3 * prompts), "{prompt}");
         assert_eq!(facts.input_estimate, tokens.max(1), "{prompt}");
     }
-    // Where the tokenizer is not known, a text is bound by its bytes.
+    // If the tokenizer is not known, the bound of a text is its bytes.
     let facts = of("m", &json!({"prompt": ["hello", [1, 2]]})).unwrap();
     assert_eq!(facts.input_bound, 5 + 3 + 2 + 2 * tokens::CALL_TOKENS_MAX);
     for wrong in [json!(7), json!(true), json!({}), json!([null]), json!([["a"]]), json!([[[1]]])] {
@@ -207,10 +207,10 @@ fn a_whole_answer_is_metered_by_what_it_reports() {
 #[test]
 fn without_usage_the_text_counts_and_the_prompt_that_comes_back_does_not() {
     let count = |fields: Value| answered(&Value::Null).estimate(&known(&fields));
-    // Eleven bytes are three tokens; what follows "hello" is six bytes, and two.
+    // Eleven bytes are three tokens; the six bytes after "hello" are two.
     assert_eq!(count(json!({"prompt": "hello"})).output, 3);
     assert_eq!(count(json!({"prompt": "hello", "echo": true})).output, 2);
-    // Of an answer, whatever of it was the prompt, at least one token is charged.
+    // At least one token is charged for an answer, even if all of it is the echoed prompt.
     assert_eq!(count(json!({"prompt": "hello world, and more", "echo": true})).output, 1);
     assert_eq!(count(json!({"prompt": [1, 2, 3], "echo": true})).output, 1);
     assert_eq!(count(json!({"prompt": "hello", "n": 2, "echo": true})).output, 1);

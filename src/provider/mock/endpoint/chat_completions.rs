@@ -61,7 +61,7 @@ fn closing(plan: &Plan) -> String {
     events + &openai::end(plan, chunk_of(plan, &json!([])))
 }
 
-/// One event for each answer that was asked for; `done` chunks of content are out after it.
+/// One event for each answer that was asked for. After it, `done` chunks of content have been sent.
 fn each_answer(plan: &Plan, done: usize, delta: &Value, finish_reason: &Value) -> String {
     let mut events = String::new();
     for index in 0..plan.ask.answers {

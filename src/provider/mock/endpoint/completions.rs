@@ -11,9 +11,9 @@ use crate::provider::mock::{
     plan::Plan,
 };
 
-/// Prompts of one request, at most.
+/// The most prompts in one request.
 const PROMPTS_MAX: usize = 2048;
-/// Answers to one prompt that are written to return the best of them, at most, as at the vendor.
+/// The highest `best_of`, as at the vendor: answers to one prompt that are generated to return the best ones.
 const BEST_OF_MAX: u64 = 20;
 
 pub(super) static ANSWERS: Answers = Answers {
@@ -46,7 +46,7 @@ fn read(body: &Value, ask: &mut Ask) -> Result<(), BadField> {
         return Err(BadField("best_of", "cannot be streamed"));
     }
     if flag(body.get("echo")) {
-        // Nobody here knows the text of a token.
+        // A prompt of token ids is echoed as JSON, as the mock cannot decode tokens.
         let text =
             |prompt: &&Value| prompt.as_str().map_or_else(|| prompt.to_string(), str::to_owned);
         ask.echoed = prompts.iter().map(text).collect();
@@ -73,7 +73,7 @@ fn whole(plan: &Plan) -> Value {
     answer
 }
 
-/// The events before the first content: the prompts, where they are asked for.
+/// The events before the first content: the prompts, if the request asks to echo them.
 fn opening(plan: &Plan) -> String {
     each_answer(plan, 0, &Value::Null, |index| echoed(plan, index).to_owned())
 }
@@ -91,7 +91,7 @@ fn closing(plan: &Plan) -> String {
     events + &openai::end(plan, document(plan, &[]))
 }
 
-/// One event for each answer that was asked for; `done` chunks of content are out after it.
+/// One event for each answer that was asked for. After it, `done` chunks of content have been sent.
 fn each_answer(
     plan: &Plan,
     done: usize,
@@ -112,7 +112,7 @@ fn choices(plan: &Plan, finish_reason: &Value, text: impl Fn(u64) -> String) -> 
     (0..plan.ask.answers).map(choice).collect()
 }
 
-/// What answer number `index` begins with: the answers to one prompt stand together.
+/// The echoed prompt with which answer number `index` begins. Answers to the same prompt have consecutive numbers.
 fn echoed(plan: &Plan, index: u64) -> &str {
     let prompts = u64::try_from(plan.ask.echoed.len()).unwrap_or(u64::MAX);
     let prompt = index.saturating_mul(prompts).checked_div(plan.ask.answers);
@@ -120,7 +120,7 @@ fn echoed(plan: &Plan, index: u64) -> &str {
     prompt.and_then(|prompt| plan.ask.echoed.get(prompt)).map_or("", String::as_str)
 }
 
-/// An answer and a chunk of a stream look alike.
+/// An answer, or a chunk of a stream: both have the same fields.
 fn document(plan: &Plan, choices: &[Value]) -> Value {
     json!({
         "id": format!("cmpl-{}", plan.id),

@@ -11,7 +11,7 @@ use crate::provider::mock::{
     plan::Plan,
 };
 
-/// Embedded texts of one request, and numbers of each, at most, as at the vendors.
+/// The most inputs of one request, and the most dimensions of a vector, as at the vendors.
 const INPUTS_MAX: usize = 2048;
 const DIMENSIONS_MAX: u64 = 4096;
 
@@ -75,7 +75,7 @@ fn embedding(plan: &Plan, input: &str) -> Value {
         state ^= state << 17;
         let [_, _, _, _, a, b, c, d] = state.to_be_bytes();
         let bits = u32::from_be_bytes([a, b, c, d]);
-        // Sign and fraction from the state, the exponent fixed: no arithmetic on floats needed.
+        // Sign and fraction come from the state, the exponent is fixed: this needs no float arithmetic.
         f32::from_bits((bits & 0x807f_ffff) | 0x3f00_0000)
     });
     let numbers = numbers.take(plan.ask.embed.dimensions);

@@ -42,7 +42,7 @@ fn whole(plan: &Plan) -> Value {
 
 /// The events before the first content.
 ///
-/// With `x-mock-usage: final` the first event's usage is all zero, as some compatible servers have it.
+/// With `x-mock-usage: final` the first event's usage is all zero, as at some compatible servers.
 fn opening(plan: &Plan) -> String {
     let mut message = json!({
         "id": id(plan),
@@ -56,7 +56,7 @@ fn opening(plan: &Plan) -> String {
     let so_far = match plan.reported {
         Reported::None => None,
         Reported::Final => Some(Figures::default()),
-        // The vendor counts the first output token before any content is out.
+        // The vendor counts the first output token before it sends any content.
         Reported::Cumulative => {
             Some(Figures { output: plan.output.min(1), ..plan.figures_after(0) })
         }
@@ -82,7 +82,7 @@ fn content(plan: &Plan, chunk: usize) -> String {
     )
 }
 
-/// The events after the last content; the usage counts from the answer's beginning.
+/// The events after the last content, with the usage of the whole answer.
 fn closing(plan: &Plan) -> String {
     let mut events =
         event("content_block_stop", &json!({"type": "content_block_stop", "index": 0}));
@@ -98,7 +98,7 @@ fn closing(plan: &Plan) -> String {
     events
 }
 
-/// Cached input is not a part of `input_tokens` here.
+/// In Anthropic's usage, `input_tokens` does not include cached input.
 fn usage(figures: Figures) -> Value {
     let uncached = figures.input.saturating_sub(figures.cached).saturating_sub(figures.cache_write);
     json!({

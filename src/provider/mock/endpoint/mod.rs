@@ -17,31 +17,31 @@ use crate::domain::endpoint::Endpoint;
 /// How one endpoint is answered.
 #[derive(Debug)]
 pub(super) struct Answers {
-    /// Reads what only this endpoint has, and refuses what its vendor would.
+    /// Reads the fields that only this endpoint has, and refuses values that its vendor would refuse.
     pub(super) read: fn(&Value, &mut Ask) -> Result<(), BadField>,
-    /// The texts whose words an answer says again.
+    /// The texts whose words an answer repeats.
     pub(super) said: fn(&Value) -> Vec<&str>,
     /// Which usage a stream reports by default.
     pub(super) reported: Reported,
-    /// The answer that is not streamed.
+    /// Makes the answer that is not streamed.
     pub(super) whole: fn(&Plan) -> Value,
-    /// The streamed answer; `None` where `stream` means nothing.
+    /// Makes the streamed answer; `None` if the endpoint cannot stream.
     pub(super) stream: Option<Events>,
 }
 
 /// A streamed answer, as the text of its events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Events {
-    /// Before the first content.
+    /// The events before the first content.
     pub(super) opening: fn(&Plan) -> String,
-    /// Chunk number n, counted from 0.
+    /// The events of chunk number n, counted from 0.
     pub(super) content: fn(&Plan, usize) -> String,
-    /// After the last content.
+    /// The events after the last content.
     pub(super) closing: fn(&Plan) -> String,
 }
 
 impl Answers {
-    /// Those of this endpoint.
+    /// The answers of this endpoint.
     pub(super) const fn of(endpoint: Endpoint) -> &'static Self {
         match endpoint {
             Endpoint::ChatCompletions => &chat_completions::ANSWERS,

@@ -1,4 +1,4 @@
-//! Every endpoint, as far as its [`Spec`](crate::domain::endpoint::Spec) says what it is.
+//! Every endpoint of the mock, held against its [`Spec`](crate::domain::endpoint::Spec).
 
 use std::num::NonZeroU32;
 

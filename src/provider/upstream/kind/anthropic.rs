@@ -1,4 +1,4 @@
-//! Anthropic, and whatever is compatible with it.
+//! Anthropic, and compatible servers.
 
 use http::HeaderName;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! What is particular about the provider behind an upstream: one file for each kind. A new kind must fill in every
-//! part of [`Kind`]. `docs/adding.md` has the steps.
+//! How kinds of providers differ: one file for each kind. A new kind must fill in every part of [`Kind`].
+//! `docs/adding.md` has the steps.
 
 mod anthropic;
 mod openai;
@@ -9,24 +9,24 @@ use serde_json::Value;
 
 use crate::domain::dialect::Dialect;
 
-/// Everything that is particular about a kind of provider.
+/// Everything that differs between kinds of providers.
 #[derive(Debug)]
 pub(super) struct Kind {
-    /// Whether the path of a base URL has a version already. Where it has none, `/v1` is added.
+    /// Whether the path of a base URL already has a version. If not, `/v1` is added.
     pub(super) has_version: fn(&str) -> bool,
-    /// The header that carries the credential, and what stands before it.
+    /// The header that carries the credential, and the prefix of its value.
     pub(super) credential: (HeaderName, &'static str),
-    /// Request headers that it needs, with the value for a caller that sends none.
+    /// Request headers that the provider needs, each with the value that is sent if the caller sends none.
     pub(super) needs: &'static [(&'static str, &'static str)],
-    /// The statuses by which it refuses our account and not the caller. The caller gets 502.
+    /// The statuses by which the provider refuses our account, not the caller. The caller gets 502.
     pub(super) account_statuses: &'static [u16],
-    /// Its error document, made anew from these words. `None` where the document is not one of this kind.
+    /// Rebuilds an error document from its fields. `None` if the document is not one of this kind.
     pub(super) error: fn(&Error<'_>) -> Option<Value>,
 }
 
-/// The words of a provider's error document, those that name our account taken out.
+/// The fields of a provider's error document. Words that name our account are redacted in the message.
 pub(super) struct Error<'a> {
-    /// All of it, as it came.
+    /// The whole document, as it arrived.
     pub(super) document: &'a Value,
     pub(super) message: &'a str,
     pub(super) kind: &'a Value,
@@ -37,7 +37,7 @@ pub(super) struct Error<'a> {
 }
 
 impl Kind {
-    /// The kind that speaks a dialect, and serves its endpoints: there is one for each.
+    /// The kind that speaks this dialect and serves its endpoints. Each dialect has exactly one.
     pub(super) const fn of(dialect: Dialect) -> &'static Self {
         match dialect {
             Dialect::OpenAi => &openai::KIND,

@@ -1,4 +1,4 @@
-//! `OpenAI`, and whatever is compatible with it: Azure's `/openai/v1`, vLLM, Ollama, `LiteLLM`.
+//! `OpenAI`, and compatible servers: Azure's `/openai/v1`, vLLM, Ollama, `LiteLLM`.
 
 use http::header;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Kind;
 
 pub(super) static KIND: Kind = Kind {
-    // Compatible servers have versions of their own: `/v1beta/openai`, `/api/v3`.
+    // Any path counts as a version: compatible servers have other ones, such as `/v1beta/openai` and `/api/v3`.
     has_version: |path| !path.is_empty(),
     credential: (header::AUTHORIZATION, "Bearer "),
     needs: &[],

@@ -8,7 +8,7 @@ async fn answer_to(dialect: Dialect, path: &str, answer: String) -> Response<Ups
 fn assert_provider_failed(answer: &Response<UpstreamBody>) {
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(answer.extensions().get(), Some(&ServedBy("test".into())));
-    // A layer's refusal never reached for the provider; this call did.
+    // A layer's refusal means that the provider was never tried; here it was.
     assert!(answer.extensions().get::<crate::refusal::Refused>().is_none());
 }
 
@@ -43,8 +43,8 @@ async fn a_reset_before_the_head_is_a_bad_gateway_in_the_callers_dialect() {
     }
 }
 
-/// A provider that reads a request, sends this, and says nothing more; it tells of each request, and of each end of
-/// a connection.
+/// A provider that reads a request, sends `sent`, and then nothing more. It notifies the test of each request, and of
+/// each connection that ends.
 async fn silent_after(sent: &'static str) -> (String, Running, mpsc::Receiver<()>) {
     let (tell, told) = mpsc::channel(2);
     let (url, running) = provider(move |mut stream| {
@@ -61,7 +61,7 @@ async fn silent_after(sent: &'static str) -> (String, Running, mpsc::Receiver<()
     (url, running, told)
 }
 
-/// The answer of a silent provider, and how long it took; the wait passes at once.
+/// The answer of a silent provider, and how long it took on a paused clock.
 async fn waited_for(
     upstream: &Upstream,
     told: &mut mpsc::Receiver<()>,
@@ -174,7 +174,7 @@ async fn an_error_document_longer_than_the_limit_is_replaced() {
         let message = "x".repeat(70_000);
         let body = format!(r#"{{"error":{{"message":"{message}","type":"t"}}}}"#);
         let head = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n", body.len());
-        // The gateway may hang up before all is written.
+        // The gateway may close the connection before everything is written.
         let _hung_up = stream.write_all((head + &body).as_bytes()).await;
     })
     .await;

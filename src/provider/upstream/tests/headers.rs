@@ -3,7 +3,7 @@ use crate::{Tenant, domain::ids::OrganizationId};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
-/// What the provider gets of a request, the head in lower case.
+/// A request as the provider receives it, with the head in lower case.
 async fn seen(config: UpstreamConfig, request: http::request::Builder) -> String {
     let (url, _running, mut asks) = answering(OK).await;
     let upstream =
@@ -31,7 +31,7 @@ async fn nothing_that_the_caller_keeps_secret_reaches_the_provider() {
         ("x-request-id", "callers-id"),
         ("x-anything", "callers-thing"),
     ];
-    // Not even where the configuration passes everything on.
+    // Not even if the configuration passes every header on.
     for prefixes in [vec![], vec![String::new(), "X-".into(), "a".into()]] {
         let passes_all = !prefixes.is_empty();
         let config =
@@ -82,7 +82,7 @@ async fn the_organization_is_told_only_where_that_is_configured() {
     }
 }
 
-/// The idempotency key that the provider gets of a call with this one, each a call and an attempt of its own.
+/// The idempotency key that the provider gets for a call with this key. Each use is a new call and a new attempt.
 async fn key_sent(tenant: Option<Tenant>, key: Option<&str>, body: &'static str) -> Option<String> {
     let (url, _running, mut asks) = answering(OK).await;
     let mut request = post(CHAT).extension(Call::for_model("m"));
@@ -110,8 +110,8 @@ async fn an_idempotency_key_stands_for_one_organization_and_what_its_caller_wrot
             };
             let first = of("ann", "{}").await.unwrap();
             assert!(first.len() >= 32 && !first.contains("same"), "{first}");
-            // Sent again it is the same, or a call that is repeated would be made twice. What the provider makes of
-            // another body under it is the provider's to say, as without a gateway.
+            // A retry must send the same key, or the provider would run the call twice. The key does not depend on the
+            // body: the provider decides about another body under the same key, as it does without a gateway.
             for (user, body) in [("ann", "{}"), ("ann", r#"{"n":2}"#), ("bob", "{}")] {
                 assert_eq!(
                     of(user, body).await.as_ref(),

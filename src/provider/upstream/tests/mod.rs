@@ -29,7 +29,7 @@ impl Drop for Running {
     }
 }
 
-/// A provider made of bytes: each connection is handed to `serve`.
+/// A provider as a bare TCP listener: each connection is handed to `serve`.
 async fn provider<F, Fut>(serve: F) -> (String, Running)
 where
     F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -45,7 +45,7 @@ where
     (url, Running(task))
 }
 
-/// A provider that answers every request with these bytes, and tells what it was asked.
+/// A provider that answers every request with these bytes, and sends each request to the test.
 async fn answering(answer: impl Into<String>) -> (String, Running, mpsc::Receiver<String>) {
     let (asked, asks) = mpsc::channel(16);
     let answer: Arc<str> = answer.into().into();

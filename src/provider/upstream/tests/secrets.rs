@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// A file that goes with the test.
+/// A file that is removed at the end of the test.
 struct SecretFile(PathBuf);
 impl SecretFile {
     fn new(content: &str) -> Self {

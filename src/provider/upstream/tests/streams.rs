@@ -9,7 +9,7 @@ fn chunk(data: &str) -> Vec<u8> {
     format!("{:x}\r\n{data}\r\n", data.len()).into_bytes()
 }
 
-/// A provider whose next bytes are those that the test sends.
+/// A provider that sends the bytes that it gets from the test.
 async fn told() -> (String, Running, mpsc::Sender<Vec<u8>>) {
     let (tell, told) = mpsc::channel::<Vec<u8>>(1);
     let told = Arc::new(tokio::sync::Mutex::new(told));
@@ -59,7 +59,7 @@ async fn a_stream_passes_byte_for_byte_however_it_is_split() {
             assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), expected);
         }
     }
-    // The mock knows the call by the id that the gateway gave it.
+    // The mock counts the call under the id that the gateway sent.
     assert_eq!(served.served(&call.request_id().to_string()).completed, 10);
 }
 
@@ -100,7 +100,7 @@ async fn silence_within_the_answer_is_an_error_of_the_body() {
         let upstream = Upstream::new(config, HttpClient::default()).unwrap();
         let mut body = ask(&upstream, empty(post(CHAT))).await.into_body();
         assert!(body.frame().await.unwrap().is_ok());
-        // Nothing is on its way: the time passes at once.
+        // Nothing is in flight, so a paused clock jumps to the next timer.
         tokio::time::pause();
         let begun = Instant::now();
         let broke = body.frame().await.unwrap().unwrap_err();
@@ -121,7 +121,7 @@ async fn a_pause_within_the_answer_may_be_as_long_again_after_each_piece() {
     let upstream = Upstream::new(config, HttpClient::default()).unwrap();
     let mut body = ask(&upstream, empty(post(CHAT))).await.into_body();
     for _ in 0..3 {
-        // Somebody who asks for more, and a provider that takes most of the time there is.
+        // A reader that polls for more, and a provider that takes most of the idle time-out.
         let mut more = tokio_test::task::spawn(body.frame());
         tokio_test::assert_pending!(more.poll());
         tokio::time::pause();
