@@ -337,9 +337,7 @@ impl Gateway {
             async move {
                 match upkeep.expire_overdue().await {
                     Ok(0) => {}
-                    Ok(holds) => {
-                        tracing::warn!(holds, "holds expired: their calls did not end in time")
-                    }
+                    Ok(holds) => tracing::warn!(holds, "holds expired before their calls ended"),
                     Err(error) => tracing::warn!(%error, "cannot expire overdue holds"),
                 }
             }

@@ -232,7 +232,7 @@ async fn what_cannot_be_made_leaves_nothing() {
     let house = house().await;
     let create = ["org", "create", "--name", "X"];
     for (more, why) in [
-        (vec!["--placement", "schema", "--time-zone", "Atlantis/Centre"], "no time zone"),
+        (vec!["--placement", "schema", "--time-zone", "Atlantis/Centre"], "not a time zone"),
         (
             vec!["--placement", "database", "--database", "nowhere"],
             "no database:nowhere in the configuration",
