@@ -40,8 +40,8 @@ pub trait AgreementAdmin: Send + Sync {
         at: Option<&'a str>,
     ) -> StoreFuture<'a, Agreement>;
 
-    /// Sets an organization's own prices: all of them or none. They replace the list prices and get no mark-up. Only the
-    /// model, the rates and the price per request of each price are used.
+    /// Sets an organization's own prices: all of them or none. They replace the list prices and get no mark-up. Only
+    /// the model, the rates and the price per request of each price are used.
     ///
     /// # Errors
     /// A model already has a price that begins at exactly that moment, or a price is negative.

@@ -75,8 +75,8 @@ pub trait LimitAdmin: Send + Sync {
         changes: RateChanges,
     ) -> StoreFuture<'a, Rates, RateLimitError>;
 
-    /// The rate limits of an organization in addition to its policy's, as they are stored. The id of a wildcard limit is
-    /// [`Scope::EACH`].
+    /// The rate limits of an organization in addition to its policy's, as they are stored. The id of a wildcard limit
+    /// is [`Scope::EACH`].
     fn rate_limits(&self, id: OrganizationId) -> StoreFuture<'_, Vec<RateLimit>>;
 
     /// Removes a rate limit. `false` if there was none.

@@ -10,9 +10,9 @@ pub trait SwitchAdmin: Send + Sync {
     /// The kill switches that are on.
     fn switches(&self, id: OrganizationId) -> StoreFuture<'_, SwitchesOn>;
 
-    /// Turns a kill switch on, with a reason that the organization's people can read. Only the operator can turn off the
-    /// kill switch of the whole organization. Owners and admins can also turn off the others. `false` if the maximum
-    /// number of those is on.
+    /// Turns a kill switch on, with a reason that the organization's people can read. The kill switch of the whole
+    /// organization belongs to the operator; owners and admins can also turn off the others. `false` if the maximum
+    /// number of the others is on.
     ///
     /// Every later hold checks the switch. Gateways that listen for changes cut open calls.
     fn turn_on<'a>(
