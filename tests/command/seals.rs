@@ -1,4 +1,4 @@
-//! Sealed claims: gateway, operator and database agree, or are told what to do.
+//! Sealed claims: gateway, operator and database agree on the key, or an error says what to do.
 
 use std::{fs, process::Stdio};
 

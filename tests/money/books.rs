@@ -1,4 +1,4 @@
-//! A gateway checks the books beside its calls, and its metrics say what it finds; so does the command.
+//! A gateway checks the books in the background. Its metrics and the command report the findings.
 
 use std::{collections::BTreeMap, ops::Range, process::Output, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Living in each placement: made, paid, called, configured, counted and proven by the same commands.
+//! Each placement works with the same commands: create, grant, call, configure, reconcile and prove.
 
 use serde_json::json;
 use tollgate::{
