@@ -61,7 +61,7 @@ pub enum DatabaseError {
     Config(#[from] ConfigError),
     /// The role of the gateway cannot log in.
     #[error(
-        "the role tollgate_login has a password of its own in that database, so `tollgate dev` cannot log in as it: \
+        "the role tollgate_login has a password in that database that `tollgate dev` does not know: \
          use another database, or `tollgate serve`"
     )]
     Login,

@@ -1,4 +1,4 @@
-//! The stack of the ready server: what stands around its routes, from top to bottom.
+//! The stack of the ready-made server: the layers around its routes, from the outermost to the innermost.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, in words that say what to do.
+//! Errors in a configuration. Each message says what to do.
 
 use std::path::PathBuf;
 
