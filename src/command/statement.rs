@@ -93,7 +93,7 @@ fn text_of(window: &AccountWindow, sums: &Sums) -> String {
             "From {} to before {}, by the days of {time_zone}{}",
             rfc3339_micros(*from_micros),
             rfc3339_micros(*until_micros),
-            if window.is_final { "" } else { "; more may come" }
+            if window.is_final { "" } else { "; not final, movements may be added" }
         ),
         format!("Opening: {}", text_of_amounts(window.opening)),
     ];

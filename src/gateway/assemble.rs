@@ -296,13 +296,13 @@ impl Gateway {
             server::serve(callers, routes(part), self.bounds, stop.cancelled_owned()).await;
         if !self.finisher.close_within(self.finish_grace).await {
             tracing::error!(
-                "not every end of a call could be written in time; holds that are still open will expire"
+                "cannot write the ends of all calls in time; holds that are still open will expire"
             );
         }
         ending.cancel();
         tasks.close();
         if timeout(Self::CLOSE_MAX, tasks.wait()).await.is_err() {
-            tracing::warn!("background tasks did not end in time");
+            tracing::warn!("some background tasks did not end in time");
         }
         self.stores.upkeep.close(Self::CLOSE_MAX).await;
         stopped
