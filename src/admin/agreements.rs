@@ -17,26 +17,26 @@ use crate::{
     store::admin::{AgreementAdmin, AgreementError, Begins, OrganizationAdmin, PriceAdmin},
 };
 
-/// What is meant although it looks like a mistake, and from when on it holds.
+/// Which suspicious prices are accepted, and when the prices come into force.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     /// A model without a list price.
     pub(crate) unlisted: bool,
     /// Prices more than ten times above or below those in force.
     pub(crate) accept_jumps: bool,
-    /// Now, without a moment.
+    /// When the prices come into force. `None` is now.
     pub(crate) effective_from: Option<Moment>,
 }
 
-/// What came of it.
+/// The result of an agreement.
 #[derive(Debug)]
 pub(crate) enum Agreed {
-    /// Nothing was agreed on: this speaks against it.
+    /// No price was set, because of these objections.
     Refused(Vec<String>),
     From(AgreedFrom),
 }
 
-/// Prices that an organization has of its own from a moment on.
+/// An organization's own prices, from a moment on.
 #[derive(Debug)]
 pub(crate) struct AgreedFrom {
     organization: OrganizationId,
@@ -61,7 +61,7 @@ pub(crate) async fn agree(
     file: PriceFile,
     options: &Options,
 ) -> Result<Agreed, Problem> {
-    // Asked first, or prices would be judged for an organization that is not there.
+    // Checked first, so that an unknown organization is reported before any objection to prices.
     store.organization(id).await.map_err(Problem::of(id))?;
     let objections = objections(store, id, &file, options).await?;
     if !objections.is_empty() {
@@ -72,7 +72,7 @@ pub(crate) async fn agree(
     Ok(Agreed::From(AgreedFrom { organization: id, from, prices: file.prices }))
 }
 
-/// What speaks against these prices, beside what the organization pays now.
+/// Objections to these prices, compared with the prices that the organization pays now.
 async fn objections(
     store: &(impl AgreementAdmin + PriceAdmin),
     id: OrganizationId,
@@ -91,7 +91,7 @@ async fn objections(
     let unknown = file.prices.iter().filter(|price| paid.get(&price.model).is_none());
     if !options.unlisted {
         objections.extend(unknown.map(|price| {
-            format!("{}: it has no list price; --unlisted says that this is meant", price.model)
+            format!("{}: it has no list price; --unlisted accepts that", price.model)
         }));
     }
     Ok(objections)
@@ -111,7 +111,7 @@ impl Agreed {
     }
 }
 
-/// A change of what an organization pays, from a moment on.
+/// A change of the prices that an organization pays, from a moment on.
 #[derive(Debug)]
 pub(crate) struct Changed {
     pub(crate) from: String,
@@ -124,7 +124,7 @@ impl Changed {
     }
 }
 
-/// Ends what was agreed on for a model.
+/// Ends an organization's own price of a model.
 pub(crate) async fn end(
     store: &impl AgreementAdmin,
     id: OrganizationId,
@@ -137,12 +137,12 @@ pub(crate) async fn end(
     Ok(Changed { from, document })
 }
 
-/// A mark-up that can be set, in basis points.
+/// Checks that a mark-up, in basis points, can be set.
 pub(crate) const fn markup_bps(bps: u32) -> Result<u32, Input> {
     if bps <= MARKUP_BPS_MAX { Ok(bps) } else { Err(Input::Markup) }
 }
 
-/// Sets what is added to list prices.
+/// Sets an organization's mark-up on list prices.
 pub(crate) async fn markup(
     store: &impl AgreementAdmin,
     id: OrganizationId,

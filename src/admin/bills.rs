@@ -1,4 +1,4 @@
-//! Bills computed anew.
+//! Recomputed bills.
 
 use serde_json::{Map, Value, json};
 
@@ -10,14 +10,14 @@ use crate::{
     },
 };
 
-/// Bills of one window, and whether they were also computed by other prices.
+/// The bills of a window, and whether they were also computed by other prices.
 #[derive(Debug)]
 pub(crate) struct Rebilled {
     pub(crate) bills: Vec<Rebill>,
     pub(crate) compared: bool,
 }
 
-/// Computes anew what calls cost: those of one organization, or of all.
+/// Recomputes the costs of calls, of one organization or of all.
 pub(crate) async fn rebill(
     store: &(impl BillAdmin + OrganizationAdmin),
     organization: Option<OrganizationId>,
@@ -41,7 +41,7 @@ pub(crate) async fn rebill(
 }
 
 impl Rebilled {
-    /// Whether every call comes to what was charged for it.
+    /// Whether the recomputed cost of every call equals its charge.
     pub(crate) fn holds(&self) -> bool {
         self.bills.iter().all(Rebill::holds)
     }

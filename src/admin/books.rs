@@ -1,4 +1,4 @@
-//! Whether the books of every organization are right.
+//! Checks the books of every organization.
 
 use serde_json::{Value, json};
 

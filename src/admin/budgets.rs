@@ -13,10 +13,10 @@ use crate::{
     store::admin::{Budget, BudgetAdmin, BudgetError, BudgetEvent, Budgeted, CapChange},
 };
 
-/// How many events are shown unless another number is asked for.
+/// How many events are shown by default.
 pub(crate) const EVENTS_DEFAULT: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
-/// Which budget it is.
+/// The scope and the window of a budget.
 #[derive(Debug)]
 pub(crate) struct BudgetOf {
     pub(crate) scoped: Scoped,
@@ -30,12 +30,12 @@ impl BudgetOf {
     }
 }
 
-/// A cap in tokens that can be set.
+/// Checks that a cap in tokens can be set.
 pub(crate) fn tokens_cap(cap: i64) -> Result<CapChange, Input> {
     if cap >= 0 { Ok(CapChange::To(cap)) } else { Err(Input::TokensCap) }
 }
 
-/// A cap in credits that can be set.
+/// Checks that a cap in credits can be set.
 pub(crate) fn credits_cap(cap: Credits) -> Result<CapChange, Input> {
     if cap >= Credits::ZERO { Ok(CapChange::To(cap.nanos())) } else { Err(Input::CreditsCap) }
 }
@@ -56,7 +56,7 @@ pub(crate) async fn set(
     Ok(Budget { scope, scope_id, window, tokens_max, credits_max, now: None })
 }
 
-/// A budget that is not there any more.
+/// A budget that was removed.
 #[derive(Debug)]
 pub(crate) struct Removed(pub(crate) BudgetOf);
 
@@ -88,7 +88,7 @@ pub(crate) fn document(organization: OrganizationId, budgets: &[Budget]) -> Valu
     json!({"organization_id": organization, "budgets": budgets})
 }
 
-/// The latest events, the latest first.
+/// The latest events, newest first.
 pub(crate) async fn events(
     store: &impl BudgetAdmin,
     organization: OrganizationId,

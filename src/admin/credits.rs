@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// An amount that can be granted.
+/// Checks that an amount can be granted.
 pub(crate) fn amount(amount: Credits) -> Result<Credits, Input> {
     if amount > Credits::ZERO { Ok(amount) } else { Err(Input::NoAmount) }
 }
@@ -38,7 +38,7 @@ pub(crate) fn granted_document(id: OrganizationId, granted: &Granted) -> Value {
     })
 }
 
-/// A balance as part of a larger document: in nano-dollars, as everywhere but in texts for people.
+/// A balance as part of a JSON document. Amounts are nano-dollars.
 pub(crate) fn document(balance: &Balance) -> Value {
     json!({"posted": balance.posted, "held": balance.held, "debt": balance.debt})
 }

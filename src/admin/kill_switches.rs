@@ -1,4 +1,4 @@
-//! Kill switches: the operator's own, and those that an organization's people set.
+//! Kill switches, set by the operator or by an organization's people.
 
 use serde_json::{Value, json};
 
@@ -9,10 +9,10 @@ use crate::{
     store::{Flipped, StoreError, Switchboard, admin::SwitchAdmin},
 };
 
-/// A reason that an organization's people can read.
+/// Checks a reason, which the organization's people can read.
 pub(crate) fn reason(reason: Option<&str>) -> Result<Option<&str>, Input> {
     match reason {
-        // Postgres takes no NUL.
+        // Postgres accepts no NUL in a text.
         Some(text) if text.len() > REASON_BYTES_MAX || text.contains('\0') => Err(Input::Reason),
         reason => Ok(reason),
     }
@@ -29,15 +29,15 @@ pub(crate) struct Turned {
 /// A kill switch was not turned on.
 #[derive(Debug)]
 pub(crate) enum NotTurned {
-    /// The reason cannot be kept.
+    /// The reason is too long or contains NUL.
     Reason,
-    /// As many are on as may be.
+    /// The maximum number of kill switches is on.
     TooMany,
-    /// The store did not do it.
+    /// The store failed.
     Store(StoreError),
 }
 
-/// Turns one on for the operator.
+/// Turns a kill switch on, for the operator.
 pub(crate) async fn suspend(
     store: &impl SwitchAdmin,
     organization: OrganizationId,
@@ -51,7 +51,7 @@ pub(crate) async fn suspend(
     Ok(Turned { organization, switch, on: true })
 }
 
-/// Turns one off for the operator.
+/// Turns a kill switch off, for the operator.
 pub(crate) async fn resume(
     store: &impl SwitchAdmin,
     organization: OrganizationId,
@@ -75,7 +75,7 @@ impl Turned {
     }
 }
 
-/// Turns one on for a person of the organization, and returns it as it is then.
+/// Turns a kill switch on for a person of the organization, and returns its state after that.
 pub(crate) async fn turn_on(
     board: &dyn Switchboard,
     tenant: &Tenant,

@@ -1,4 +1,4 @@
-//! Rate limits beside those of the policy.
+//! Rate limits in addition to the policy's.
 
 use std::num::NonZeroU32;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Which limit it is.
+/// The scope and the models of a limit.
 #[derive(Debug)]
 pub(crate) struct LimitOf {
     scoped: Scoped,
@@ -44,13 +44,13 @@ impl LimitOf {
     }
 }
 
-/// A rate that can be set.
+/// Checks that a rate can be set.
 pub(crate) fn rate(limit: u64) -> Result<RateChange, Input> {
     let limit = u32::try_from(limit).ok().and_then(NonZeroU32::new);
     limit.map(RateChange::To).ok_or(Input::Rate)
 }
 
-/// A limit of an organization, as it is now.
+/// The current state of a limit.
 #[derive(Debug)]
 pub(crate) struct OneLimit {
     organization: OrganizationId,
@@ -72,7 +72,7 @@ pub(crate) async fn set(
     Ok(OneLimit { organization, limit: of.with(rates) })
 }
 
-/// Removes a limit, and returns it without any rate.
+/// Removes a limit, and returns it without rates.
 pub(crate) async fn remove(store: &impl LimitAdmin, of: LimitOf) -> Result<OneLimit, Problem> {
     let organization = of.scoped.organization;
     let removed = store.remove_rate_limit(organization, of.limited()).await;
@@ -83,7 +83,7 @@ pub(crate) async fn remove(store: &impl LimitAdmin, of: LimitOf) -> Result<OneLi
 }
 
 impl OneLimit {
-    /// With the rates at the top, as in the list of all.
+    /// The document of this limit, with its rates at the top level as in the list of all limits.
     pub(crate) fn document(&self) -> Value {
         let mut document = json!(self.limit);
         if let Value::Object(fields) = &mut document {

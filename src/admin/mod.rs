@@ -1,11 +1,11 @@
-//! The control plane: what can be set and seen of organizations, for the command and for HTTP alike.
+//! The control plane: reads and changes the settings of organizations, for the command and for HTTP.
 //!
-//! One file for each resource. A function there checks what is asked, has a store do it
-//! ([`store::admin`](crate::store::admin), or a trait for an organization's own people), and returns an answer with the
-//! JSON document that machines get. A front reads requests, calls such a function, and renders: the command prints, and
-//! [`Admin`] answers over HTTP. So an input that one front refuses is refused by the other, too.
+//! Each resource has a file. A function there checks its input and calls a store: a trait of
+//! [`store::admin`](crate::store::admin), or one for an organization's own people. It returns an answer with the JSON
+//! document for machines. A front reads requests, calls such a function, and renders the answer: the command prints,
+//! and [`Admin`] answers over HTTP. So an input that one front refuses is refused by the other, too.
 //!
-//! Each front says in its own words what was refused (a `Problem`): the command names its options.
+//! Each front has its own error texts for a `Problem`: the command's texts name its options.
 
 pub(crate) mod agreements;
 pub(crate) mod bills;

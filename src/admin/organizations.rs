@@ -15,10 +15,10 @@ use crate::{
     },
 };
 
-/// An organization that is asked for.
+/// A request for a new organization.
 #[derive(Debug)]
 pub(crate) struct NewOrganization {
-    /// Another system's id; without one it gets a new one.
+    /// The id that another system has assigned. `None` assigns a new id.
     pub(crate) id: Option<OrganizationId>,
     pub(crate) name: String,
     pub(crate) time_zone: String,
@@ -62,7 +62,7 @@ impl Created {
     }
 }
 
-/// An organization, and its kill switches that are on.
+/// An organization, with the kill switches that are on.
 #[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) organization: Organization,
@@ -83,11 +83,11 @@ async fn look(
     Ok(Shown { organization: store.organization(id).await?, switches: store.switches(id).await? })
 }
 
-/// One of all organizations.
+/// An entry in the list of all organizations.
 #[derive(Debug)]
 pub(crate) enum Listed {
     Shown(Box<Shown>),
-    /// Its place is away, and those of others may not be.
+    /// The organization's place does not answer. Other places may answer.
     Away {
         id: OrganizationId,
         place: Place,
@@ -169,7 +169,7 @@ impl Listed {
     }
 }
 
-/// All of them.
+/// The document of the list.
 pub(crate) fn document(listed: &[Listed]) -> Value {
     json!({"organizations": listed.iter().map(Listed::document).collect::<Vec<_>>()})
 }

@@ -1,4 +1,4 @@
-//! Where organizations are, and moving them.
+//! The places of organizations, and moves between places.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ use crate::{
     store::admin::{Copied, MoveError, OrganizationAdmin, PlaceAdmin, TellStep, Whereabouts},
 };
 
-/// What a move has come to.
+/// The result of a move.
 #[derive(Debug)]
 pub(crate) struct Moved {
     id: OrganizationId,
-    /// Nothing, where the organization was there already.
+    /// `None` if the organization was in that place already.
     pub(crate) copied: Option<Copied>,
 }
 
@@ -41,7 +41,7 @@ impl Moved {
     }
 }
 
-/// How many rows were copied, of all tables.
+/// How many rows of all tables were copied.
 pub(crate) fn rows(copied: &Copied) -> i64 {
     copied.rows.values().fold(0, |sum, rows| sum.saturating_add(*rows))
 }
@@ -61,7 +61,7 @@ pub(crate) async fn abort(
     store.whereabouts(id).await.map_err(Problem::of(id))
 }
 
-/// Where an organization is, as part of a larger document.
+/// The place of an organization, as part of a JSON document.
 pub(crate) fn document(id: OrganizationId, whereabouts: &Whereabouts) -> Value {
     let name = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
     json!({

@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct Change(Map<String, Value>);
 
 impl Change {
-    /// A change from JSON: its members are those of a policy, and `null` brings a default back.
+    /// A change from JSON. Its members are a policy's, and `null` restores a default.
     pub(crate) fn read(json: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(json) {
             Ok(Value::Object(change)) => Ok(Self(change)),
@@ -30,7 +30,7 @@ pub(crate) async fn show(
     Ok(store.organization(id).await.map_err(Problem::of(id))?.policy)
 }
 
-/// Changes what is named and leaves the rest, and returns what it comes to.
+/// Changes the members that are named, and returns the resulting policy.
 pub(crate) async fn change(
     store: &impl PolicyAdmin,
     id: OrganizationId,
@@ -39,7 +39,7 @@ pub(crate) async fn change(
     store.patch_policy(id, &Value::Object(change.0)).await.map_err(problem(id))
 }
 
-/// What is not named goes back to its default.
+/// Replaces the policy. Members that are not named get their defaults.
 pub(crate) async fn replace(
     store: &impl PolicyAdmin,
     id: OrganizationId,

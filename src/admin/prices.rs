@@ -1,4 +1,4 @@
-//! List prices: taking new ones, and showing what is in force and to come.
+//! List prices: imports new ones, and shows current and scheduled ones.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use crate::{
     },
 };
 
-/// Reads a price file in this format; without one, as the file says.
+/// Reads a price file in this format. Without a format, it is detected from the file.
 pub(crate) fn read(json: &[u8], format: Option<Format>) -> Result<PriceFile, PriceFileError> {
     PriceFile::read(json, format.unwrap_or_else(|| Format::of(json)))
 }
 
-/// A file of which not one price is taken.
+/// The document for a file that cannot be read. None of its prices is imported.
 pub(crate) fn unreadable_document(error: &PriceFileError) -> Value {
     let refused: Vec<Value> = match error {
         PriceFileError::Json(error) => vec![json!({"reason": error.to_string()})],
@@ -38,7 +38,7 @@ pub(crate) fn unreadable_document(error: &PriceFileError) -> Value {
     json!({"ok": false, "refused": refused})
 }
 
-/// Puts the prices of a file in force, or says what speaks against it.
+/// Puts the prices of a file in force, or returns the objections.
 pub(crate) async fn import(
     store: &impl PriceAdmin,
     file: &PriceFile,
@@ -79,17 +79,17 @@ pub(crate) fn import_document(file: &PriceFile, import: &Import, dry_run: bool) 
     })
 }
 
-/// Prices in force, and those to come.
+/// Current and scheduled prices.
 #[derive(Debug)]
 pub(crate) struct Shown {
     organization: Option<OrganizationId>,
-    /// What the models cost, by name; of a model of the organization's own too.
+    /// The price of each model, by name. Includes models that only have an organization's own price.
     pub(crate) quotes: Vec<Quote>,
     pub(crate) agreement: Agreement,
     pub(crate) scheduled: Vec<ScheduledPrice>,
 }
 
-/// Prices at a moment, or now: of one model or of all, and as an organization pays them, if one is named.
+/// Prices at a moment, or now, of one model or of all. If an organization is named, the prices are those that it pays.
 pub(crate) async fn show(
     store: &(impl PriceAdmin + AgreementAdmin + OrganizationAdmin),
     organization: Option<OrganizationId>,
@@ -100,7 +100,7 @@ pub(crate) async fn show(
     let book = store.price_book_at(at.as_deref()).await?;
     let agreement = match organization {
         Some(id) => {
-            // An organization that is not there has agreed on nothing.
+            // Without this check, an unknown organization would look like one without agreements.
             store.organization(id).await.map_err(Problem::of(id))?;
             store.agreement(id, at.as_deref()).await?
         }
@@ -125,7 +125,7 @@ fn quotes(book: &PriceBook, agreement: &Agreement, model: Option<&str>) -> Vec<Q
 }
 
 impl Shown {
-    /// Whether a price is of the organization's own.
+    /// Whether a price is the organization's own.
     pub(crate) fn is_agreed(&self, quote: &Quote) -> bool {
         self.agreement.agreed().any(|agreed| Arc::ptr_eq(agreed, quote.price()))
     }
@@ -160,7 +160,7 @@ impl Shown {
     }
 }
 
-/// A price that is in the database, with the id of its row.
+/// The document of a price in the database, with the id of its row.
 fn row_document(price: &ModelPrice) -> Value {
     let mut row = document(price);
     if let Some(fields) = row.as_object_mut() {
@@ -169,7 +169,7 @@ fn row_document(price: &ModelPrice) -> Value {
     row
 }
 
-/// A price as machines get it: nano-dollars per million tokens.
+/// The document of a price. Rates are nano-dollars per million tokens.
 pub(super) fn document(price: &ModelPrice) -> Value {
     let tiers: Vec<Value> = price
         .tiers

@@ -14,54 +14,54 @@ use crate::{
 /// The longest reason of a kill switch, in bytes.
 pub(crate) const REASON_BYTES_MAX: usize = 2_000;
 
-/// An operation was not carried out. It has no words of its own: each front has its own for it.
+/// An operation was not carried out. Each front has its own texts for these variants.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    /// An input is not what it must be.
+    /// An input is invalid.
     Input(Input),
-    /// It is not said whose it is, or said wrongly.
+    /// The scope, or the id in it, is missing or invalid.
     Scope(ScopeFault),
-    /// The organization is not there.
+    /// There is no such organization.
     UnknownOrganization(OrganizationId),
-    /// An organization with this id is there.
+    /// An organization with this id exists already.
     OrganizationExists(OrganizationId),
     /// The organization was not moved, or not created in its place.
     Move(OrganizationId, MoveError),
     /// The reference was used before, for another amount.
     OtherAmount,
-    /// The balance would be larger than a balance can be.
+    /// The balance would exceed the largest possible balance.
     BalanceTooLarge,
-    /// It is JSON, but no object.
+    /// The change of a policy is not a JSON object.
     NoPolicyObject,
-    /// It does not come to a policy.
+    /// The result of the change is not a valid policy.
     NotAPolicy(serde_json::Error),
-    /// As many kill switches are on as may be.
+    /// The maximum number of kill switches is on.
     TooManySwitches,
-    /// No rate would be left.
+    /// The limit would have no rate.
     NothingLimited,
-    /// The pattern fits no model with a price, so the limit would count nothing.
+    /// The pattern matches no model with a price, so the limit would count nothing.
     UnknownModel(String),
     /// There is no such limit.
     NoSuchLimit,
-    /// No cap would be left.
+    /// The budget would have no cap.
     NothingCapped,
     /// There is no such budget.
     NoSuchBudget,
     /// Calls have been settled since the moment that was named.
     Past,
-    /// Something else begins at the moment that was named.
+    /// Another price or mark-up begins at the moment that was named.
     SameMoment,
     /// The model has no price.
     NoPrice(String),
-    /// The price file is not one.
+    /// The price file cannot be read.
     PriceFile(PriceFileError),
-    /// The price of one model is not one.
+    /// The price of the model is invalid.
     Price(Vec<FieldFault>),
-    /// The window ends where it begins, or before.
+    /// The window ends at its beginning, or before.
     EmptyWindow,
     /// The movements of a window do not add up to its balances.
     DoesNotAddUp(Untied),
-    /// The store did not do it.
+    /// The store failed.
     Store(StoreError),
 }
 
@@ -71,22 +71,22 @@ pub(crate) enum Input {
     /// An organization without a name.
     #[error("an organization has a name")]
     NoName,
-    /// A grant of nothing, or less.
+    /// A grant of zero or less.
     #[error("a grant is more than nothing")]
     NoAmount,
-    /// A reason that is too long, or that Postgres does not take.
+    /// A reason that is too long, or that Postgres cannot store.
     #[error("the reason is a text of {REASON_BYTES_MAX} bytes at the most")]
     Reason,
-    /// A limit of no model.
+    /// A limit without a model pattern.
     #[error("a limit names its models")]
     NoModel,
-    /// A rate that is no rate.
+    /// A rate that is out of range.
     #[error("expected a number from 1 to {}", u32::MAX)]
     Rate,
-    /// A cap in tokens that is none.
+    /// A cap in tokens that is out of range.
     #[error("expected a whole number from 0 to {}", i64::MAX)]
     TokensCap,
-    /// A cap in credits that is none.
+    /// A cap in credits that is below zero.
     #[error("a cap is not below zero")]
     CreditsCap,
     /// A mark-up that is too high.
@@ -97,18 +97,18 @@ pub(crate) enum Input {
 /// What is wrong with a scope, or with the id in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScopeFault {
-    /// The whole organization was asked for, and an id in it.
+    /// An id was given for the scope of the whole organization.
     OrganizationHasNoId,
-    /// It is not said which one.
+    /// No id was given.
     Unnamed(Scope),
-    /// The id stands for all of them, or for none.
+    /// The id is reserved: it is the wildcard, or empty.
     Reserved(Scope),
     /// The id is not a UUID.
     NotAUuid(Scope, String),
 }
 
 impl Problem {
-    /// What a store says about this organization.
+    /// Converts a store's errors about this organization.
     pub(crate) fn of(id: OrganizationId) -> impl Fn(StoreError) -> Self {
         move |error| {
             if matches!(error, StoreError::UnknownOrganization) {

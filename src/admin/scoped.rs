@@ -1,25 +1,25 @@
-//! Whose limit or budget it is.
+//! The scope of a limit or budget.
 
 use uuid::Uuid;
 
 use super::problem::ScopeFault;
 use crate::domain::{ids::OrganizationId, scope::Scope};
 
-/// A scope of an organization, and which one of it.
+/// A scope in an organization, and an id in that scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scoped {
     pub(crate) organization: OrganizationId,
     pub(crate) scope: Scope,
-    /// As it is stored, which is as tokens write it.
+    /// The id as it is stored, which is the spelling in tokens.
     pub(crate) scope_id: String,
 }
 
-/// Which one of a scope is asked for.
+/// Which member of a scope a request names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Which<'a> {
-    /// It is not said.
+    /// None is named.
     Unnamed,
-    /// Each that has none of its own.
+    /// The wildcard: applies separately to each member without an entry of its own.
     Each,
     /// The one with this id.
     One(&'a str),

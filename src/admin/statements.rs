@@ -1,6 +1,6 @@
-//! Statements of account: every movement of an organization's credits in a window, and that it adds up.
+//! Statements of account: every movement of an organization's credits in a window, and a check of the sums.
 //!
-//! A busy month fits no memory, so lines are read and passed on a page at a time.
+//! A busy month does not fit into memory, so lines are read and passed on a page at a time.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(crate) struct Statement<'a, S> {
     after: i64,
 }
 
-/// Opens the statement of a window, which ends now if no end is named.
+/// Opens the statement of a window. Without an end, the window ends now.
 pub(crate) async fn open<'a, S: AccountAdmin>(
     store: &'a S,
     id: OrganizationId,
@@ -41,19 +41,19 @@ pub(crate) async fn open<'a, S: AccountAdmin>(
 }
 
 impl<S: AccountAdmin> Statement<'_, S> {
-    /// The next lines; none after the last. Each is to be [added](Self::add) before the next ones are asked for.
+    /// The next lines; none after the last. Call [`add`](Self::add) with each line before you call `next` again.
     pub(crate) async fn next(&mut self) -> Result<Vec<Line>, Problem> {
         Ok(self.store.account_lines(&self.window, self.after).await?)
     }
 
-    /// Adds a line to the sums. It must follow the one before.
+    /// Adds a line to the sums. Lines must be added in order.
     pub(crate) fn add(&mut self, line: &Line) -> Result<(), Problem> {
         self.sums.add(line).map_err(Problem::DoesNotAddUp)?;
         self.after = line.seq;
         Ok(())
     }
 
-    /// What the lines come to, which is what the window says. To be called after the last line.
+    /// The sums of the lines, checked against the window. To be called after the last line.
     pub(crate) fn close(self) -> Result<Sums, Problem> {
         let Self { sums, window, .. } = self;
         sums.close(window.closing_seq, window.closing).map_err(Problem::DoesNotAddUp)?;
@@ -61,12 +61,12 @@ impl<S: AccountAdmin> Statement<'_, S> {
     }
 }
 
-/// The totals of a statement: their name, and who is totalled.
+/// The totals of a statement: the name of each kind of total, and the totals by name.
 pub(crate) fn totals(sums: &Sums) -> [(&'static str, &BTreeMap<String, Total>); 3] {
     [("model", sums.models()), ("user", sums.users()), ("team", sums.teams())]
 }
 
-/// What a document says before its lines. Amounts are nano-dollars.
+/// The part of a document before its lines. Amounts are nano-dollars.
 pub(crate) fn head_document(window: &AccountWindow) -> Value {
     json!({
         "organization_id": window.organization_id,
@@ -80,7 +80,7 @@ pub(crate) fn head_document(window: &AccountWindow) -> Value {
     })
 }
 
-/// One line.
+/// The document of one line.
 pub(crate) fn line_document(line: &Line) -> Value {
     let used = line.used.as_ref();
     json!({
@@ -101,7 +101,7 @@ pub(crate) fn line_document(line: &Line) -> Value {
     })
 }
 
-/// What a document says after its lines: what they come to.
+/// The part of a document after its lines: the sums.
 pub(crate) fn tail_document(sums: &Sums) -> Value {
     let movements = sums.kinds().iter().map(|(kind, Movements { count, change })| {
         let mut movements = amounts(*change);
@@ -115,7 +115,7 @@ pub(crate) fn tail_document(sums: &Sums) -> Value {
         let totals: Vec<Value> = totals
             .iter()
             .map(|(name, Total { calls, usage, cost })| {
-                // No name is that of nobody known.
+                // An empty name stands for an unknown one, which is null in the document.
                 let name = Some(name).filter(|name| !name.is_empty());
                 json!({scope: name, "calls": calls, "usage": usage, "cost": cost})
             })

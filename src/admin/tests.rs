@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// A store that nobody may ask for anything.
+/// A store that panics on every request.
 struct Untouched;
 
 impl CreditAdmin for Untouched {
@@ -115,7 +115,7 @@ impl OrganizationAdmin for Untouched {
     }
 }
 
-/// What an operation was refused for.
+/// The invalid input for which an operation was refused.
 fn input<T: std::fmt::Debug>(refused: Result<T, Problem>) -> Input {
     match refused {
         Err(Problem::Input(input)) => input,

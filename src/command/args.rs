@@ -1,4 +1,4 @@
-//! What can be typed. The options of each command stand in its own file.
+//! The command line. The options of each command are in the command's own file.
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -18,7 +18,8 @@ pub(super) struct Cli {
 }
 
 impl Cli {
-    /// All that can be typed. An amount below zero is read as one, so that it is refused for what it is.
+    /// The whole command line. Negative numbers are parsed as values, not flags, so that the error can say what is
+    /// wrong with the value.
     pub(super) fn known() -> clap::Command {
         fn with_negatives(command: clap::Command) -> clap::Command {
             command.allow_negative_numbers(true).mut_subcommands(with_negatives)
@@ -29,13 +30,13 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Everything on one machine, nothing to set up: database, issuer, mock provider, gateway
+    /// Runs everything on one machine without setup: database, issuer, mock provider, gateway
     Dev(DevArgs),
-    /// The gateway, in production
+    /// Runs the gateway, for production
     Serve(ServeArgs),
-    /// A token from a running dev issuer
+    /// Gets a token from a running dev issuer
     Token(TokenArgs),
-    /// Makes or updates the `tollgate` schema; needs the database's administrator
+    /// Creates or updates the `tollgate` schema; needs the database's administrator
     Migrate(MigrateArgs),
     /// Shows that no organization can reach another; exit status 0 only if all holds
     Prove(ProveArgs),
@@ -51,7 +52,7 @@ pub(super) enum Command {
     Budgets(BudgetsArgs),
     /// Rates of an organization's teams, people, keys and models
     Limits(LimitsArgs),
-    /// Prices: the list, what is agreed with organizations, and bills computed anew
+    /// Prices: the list, agreements with organizations, and recomputed bills
     Prices(PricesArgs),
     /// A statement of account: every movement of an organization's credits in a window of time
     Statement(StatementArgs),

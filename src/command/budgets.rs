@@ -41,7 +41,7 @@ pub(super) enum BudgetsCommand {
     },
     /// Shows an organization's budgets, and how far they are used
     Show {
-        /// Of which organization
+        /// Which organization
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
         #[command(flatten)]
@@ -54,12 +54,12 @@ pub(super) enum BudgetsCommand {
         #[command(flatten)]
         operator: Operator,
     },
-    /// Shows when budgets came to 50, 80 and 100 percent, or refused a call; the latest first
+    /// Shows when budgets reached 50, 80 and 100 percent, or refused a call; the latest first
     Events {
-        /// Of which organization
+        /// Which organization
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
-        /// How many at the most
+        /// How many events at most
         #[arg(long, value_name = "N", default_value_t = budgets::EVENTS_DEFAULT)]
         last: NonZeroU32,
         #[command(flatten)]
@@ -137,7 +137,7 @@ async fn events(org: OrganizationId, last: NonZeroU32, operator: &Operator) -> R
     let (store, output) = begin(operator).await?;
     let events = budgets::events(&store, org, last).await?;
     let text = if events.is_empty() {
-        "No budget has come to half yet, and none has refused a call.".to_owned()
+        "No budget has reached 50 percent yet, and none has refused a call.".to_owned()
     } else {
         events.iter().map(text_of_event).collect::<Vec<_>>().join("\n")
     };

@@ -1,4 +1,4 @@
-//! `tollgate credits`: granting them.
+//! `tollgate credits`: grants credits.
 
 use std::process::ExitCode;
 
@@ -33,7 +33,7 @@ pub(super) enum CreditsCommand {
         /// In dollars: 12 or 0.25
         #[arg(long, value_name = "DOLLARS", value_parser = more_than_nothing)]
         amount: Credits,
-        /// Repeating a grant with the same reference grants nothing more; else each is its own
+        /// A repeated grant with the same reference grants nothing more. Without it, every grant counts
         #[arg(long, value_name = "TEXT")]
         reference: Option<String>,
         #[command(flatten)]

@@ -12,17 +12,17 @@ use crate::gateway::{
     telemetry,
 };
 
-/// Where `tollgate dev` listens unless it is told otherwise.
+/// Where `tollgate dev` listens by default.
 pub(super) const DEV_LISTEN: &str = "127.0.0.1:8080";
-/// Where `tollgate dev` keeps its data unless it is told otherwise.
+/// Where `tollgate dev` keeps its data by default.
 pub(super) const DEV_DATA_DIR: &str = ".tollgate";
 
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
-    /// Where the gateway listens; port 0 is a free one
+    /// Where the gateway listens; port 0 picks a free port
     #[arg(long, default_value = DEV_LISTEN, value_name = "ADDRESS")]
     pub(super) listen: SocketAddr,
-    /// Where everything is kept
+    /// The folder for all data
     #[arg(long, default_value = DEV_DATA_DIR, value_name = "DIR")]
     pub(super) data_dir: PathBuf,
     /// A provider instead of the mock, for example `http://127.0.0.1:11434`
@@ -53,12 +53,12 @@ pub(super) async fn run(args: DevArgs) -> Result<ExitCode, Failure> {
     };
     let dev = tokio::select! {
         started = Dev::start(&options) => started?,
-        // Dropped half started, it takes with it what it had started.
+        // Dropping `Dev::start` stops everything that it has started.
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
     let summary = dev.summary().clone();
     let output = Output::new(args.json);
-    // Written once it serves: who reads the line may call at once.
+    // The line is written once the gateway serves, so a reader of the line may call at once.
     let (stopped, said) = tokio::join!(dev.run(stop.clone()), async {
         let said = output.result(&summary, &summary);
         if said.is_err() {

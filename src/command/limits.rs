@@ -40,7 +40,7 @@ pub(super) enum LimitsCommand {
     },
     /// Shows an organization's limits
     Show {
-        /// Of which organization
+        /// Which organization
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
         #[command(flatten)]
@@ -60,7 +60,7 @@ pub(super) enum LimitsCommand {
 pub(super) struct Of {
     #[command(flatten)]
     scoped: Scoped,
-    /// The models that count: a name, or a beginning such as `gpt-4o*`; by default all
+    /// The models that count: a name, or a prefix such as `gpt-4o*`; by default all
     #[arg(long, value_name = "PATTERN", default_value = RateLimit::EVERY_MODEL, hide_default_value = true,
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     model: String,
@@ -75,7 +75,7 @@ pub(super) struct Changes {
     /// How many tokens a minute, input and output together, or `none`
     #[arg(long, value_name = "N", value_parser = change)]
     tokens_per_minute: Option<RateChange>,
-    /// How many calls at once, until the ends of their answers, or `none`
+    /// How many calls in flight at once, or `none`; a call ends when its answer ends
     #[arg(long, value_name = "N", value_parser = change)]
     calls_in_flight: Option<RateChange>,
 }

@@ -20,14 +20,15 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
-    /// Where memberships are read from: tollgate or litellm; else what --config says, else as it was
+    /// Where memberships are read from: tollgate or litellm. Default: as in --config, else unchanged
     #[arg(long, env = "TOLLGATE_DATABASE__MEMBERSHIP", value_name = "SOURCE")]
     pub(super) membership: Option<Membership>,
-    /// Lets the database take claims only under a seal with the key at this reference, `env:NAME` or `file:/path`; once
-    /// for each key that is in use. Without it the key that --config names is accepted beside the others
+    /// Makes the database accept only claims that are sealed with the key at this reference, `env:NAME` or
+    /// `file:/path`. Repeat it for each key in use. Without it, the key that --config names is accepted in addition to
+    /// the others
     #[arg(long, value_name = "REFERENCE", conflicts_with = "unseal")]
     pub(super) seal_key: Vec<String>,
-    /// Lets the database take claims without a seal again
+    /// Makes the database accept claims without a seal again
     #[arg(long)]
     pub(super) unseal: bool,
     #[command(flatten)]
@@ -54,7 +55,7 @@ pub(super) async fn run(args: MigrateArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     let mut text = texts.join("\n");
-    // Null where nothing was changed about it.
+    // Null if sealing was not changed.
     let sealed = sealing.as_ref().map(|sealing| !matches!(sealing, Sealing::Off));
     if let Some(sealing) = &sealing {
         text.push_str(&text_of_sealing(sealing));
@@ -69,8 +70,8 @@ pub(super) async fn run(args: MigrateArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to change about seals: the keys that were named become all there are; the one that the configuration names
-/// is one of them, because a migration that runs with each deployment must not end a change of keys.
+/// The change of sealing. Keys named on the command line replace all accepted keys. A key from the configuration is
+/// only added, because a migration that runs with each deployment must not end a key rotation.
 fn sealing(named: &[String], config: Option<&Config>) -> Result<Option<Sealing>, Failure> {
     if named.is_empty() {
         let seal = match config {
@@ -80,13 +81,13 @@ fn sealing(named: &[String], config: Option<&Config>) -> Result<Option<Sealing>,
         return Ok(seal.map(Sealing::Also));
     }
     let seal = |reference: &String| -> Result<Seal, Failure> {
-        // Parsed here and not by the command line, which would repeat what is none: it may be the key.
+        // Parsed here and not by clap: clap's error would repeat an invalid reference, which may be the key itself.
         Ok(seal_at(&reference.parse()?, "--seal-key")?)
     };
     Ok(Some(Sealing::Only(named.iter().map(seal).collect::<Result<_, _>>()?)))
 }
 
-/// Whether this variable stands for the key in a configuration; others are of no concern here.
+/// Whether this variable overrides the key for seals. No other variable is read for sealing.
 fn is_key((name, _): &(String, String)) -> bool {
     name == "TOLLGATE_DATABASE__SEAL_KEY"
 }
@@ -99,7 +100,10 @@ fn text_of_sealing(sealing: &Sealing) -> String {
         }
         Sealing::Only(seals) => {
             let ids: Vec<_> = seals.iter().map(Seal::key_id).collect();
-            format!("\nClaims must be sealed, and no keys are accepted but {}.", ids.join(", "))
+            format!(
+                "\nClaims must be sealed, and only these keys are accepted: {}.",
+                ids.join(", ")
+            )
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The `tollgate` command: what can be typed, and what each command does.
+//! The `tollgate` command: its command line, and the work of each command.
 //!
-//! Results go to standard output, as text for people or with `--json` as one line for machines;
-//! everything else (logs, errors) goes to standard error. The exit status is 0 only if all holds, 1
-//! where something does not, and 2 where the command was not understood.
+//! Results go to standard output, as text for people or with `--json` as one line for machines. Logs and errors go to
+//! standard error. The exit status is 0 on success, 1 on failure or if a check fails, and 2 if the command line is
+//! invalid.
 
 mod args;
 mod budgets;
@@ -36,7 +36,7 @@ use clap::FromArgMatches;
 use self::args::{Cli, Command};
 pub use self::output::Failure;
 
-/// Runs the command that the process was started with.
+/// Runs the command from the process's arguments.
 pub fn run() -> ExitCode {
     let cli = Cli::from_arg_matches(&Cli::known().get_matches());
     let cli = cli.unwrap_or_else(|error| error.exit());
@@ -45,7 +45,7 @@ pub fn run() -> ExitCode {
         Err(error) => return failed(&Failure::new(format!("cannot start the runtime: {error}"))),
     };
     let outcome = runtime.block_on(dispatch(cli.command));
-    // Whatever still runs has had its time: nothing may keep the process from ending.
+    // Tasks that still run were given time to end. They must not delay the end of the process.
     runtime.shutdown_background();
     match outcome {
         Ok(code) => code,
@@ -72,7 +72,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 }
 
 fn failed(failure: &Failure) -> ExitCode {
-    // Nobody reads standard error: the exit status still says it.
+    // If standard error is closed, the exit status still reports the failure.
     drop(writeln!(io::stderr().lock(), "error: {failure}"));
     ExitCode::FAILURE
 }

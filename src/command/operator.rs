@@ -1,4 +1,4 @@
-//! Which databases an operator's command is about.
+//! The databases of an operator's command.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use crate::{
 
 const PLACEMENTS: &str = "TOLLGATE_DATABASE__PLACEMENTS__";
 
-/// Which database an operator's command is about, and how it answers.
+/// The database of an operator's command, and the format of the answer.
 #[derive(Debug, Args)]
 pub(super) struct Operator {
-    /// The database; else that of --config; else, that of the `tollgate dev` that runs in this folder
+    /// The database. Default: the one in --config, else the one of a `tollgate dev` that runs in this folder
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(super) database_url: Option<String>,
     /// The server's configuration file
@@ -26,12 +26,12 @@ pub(super) struct Operator {
     pub(super) json: bool,
 }
 
-/// The main database that was named, and the further ones of the configuration, or of the environment. And the
-/// configuration, if a file of it was named.
+/// The main database, and the further ones from the configuration file or, without a file, from the environment. Also
+/// returns the configuration, if a file was named.
 pub(super) fn databases(operator: &Operator) -> Result<(Addresses, Option<Config>), Failure> {
     let environment = Config::environment();
     let Some(file) = &operator.config else {
-        // Of what is meant for a server, only these are for a command that reads no file.
+        // Without a file, only the placements count: the other variables are settings of a server.
         let placements = environment.into_iter().filter(|(name, _)| name.starts_with(PLACEMENTS));
         let placements = Config::load(None, placements)?.placement_urls()?;
         return Ok((Addresses { main: main(operator, None)?, placements }, None));

@@ -32,18 +32,18 @@ pub(super) struct OrgArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrgCommand {
-    /// Makes an organization
+    /// Creates an organization
     Create {
-        /// What people call it
+        /// Its name
         #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
-        /// Its id, where another system gave it one; else a new one
+        /// Its id, if another system has assigned one. Default: a new id
         #[arg(long)]
         id: Option<OrganizationId>,
-        /// Whose days and months its budgets count, for example Europe/Berlin
+        /// The time zone of its budgets' days and months, for example Europe/Berlin
         #[arg(long, default_value = "UTC", value_name = "ZONE")]
         time_zone: String,
-        /// Where its rows are to be: in the shared tables, in a schema or in a database of its own
+        /// Where its rows are kept: in the shared tables, in a schema or in a database of its own
         #[arg(long, value_enum, default_value_t)]
         placement: Placement,
         /// Which database, by its name in the configuration
@@ -52,17 +52,17 @@ pub(super) enum OrgCommand {
         #[command(flatten)]
         operator: Operator,
     },
-    /// Moves an organization to another place while its calls go on; run again, it goes on where it stopped
+    /// Moves an organization to another place while its calls go on. Run it again to resume an interrupted move
     Move {
-        /// Which
+        /// Which organization
         id: OrganizationId,
-        /// Where its rows are to be
+        /// Where its rows are moved to
         #[arg(long, value_enum, required_unless_present = "abort", conflicts_with = "abort")]
         to: Option<Placement>,
         /// Which database, by its name in the configuration
         #[arg(long, value_name = "NAME", required_if_eq("to", "database"))]
         database: Option<String>,
-        /// Undoes a move that was begun and has not come to its end
+        /// Undoes a move that has begun and is not complete
         #[arg(long)]
         abort: bool,
         #[command(flatten)]
@@ -70,21 +70,21 @@ pub(super) enum OrgCommand {
     },
     /// Shows an organization and its credits
     Show {
-        /// Which; all of them without it
+        /// Which organization. Default: all
         id: Option<OrganizationId>,
         #[command(flatten)]
         operator: Operator,
     },
-    /// Turns a kill switch on: no call starts any more, and open ones are cut
+    /// Turns a kill switch on: no call starts any more, and open calls are cut
     ///
-    /// Of the whole organization, or of one team, person or key in it. The whole organization can be
-    /// resumed by the operator only; the others also by its owners and admins.
+    /// The kill switch is for the whole organization, or for one team, person or key in it. Only the operator can
+    /// resume the whole organization. Its owners and admins can also resume a team, person or key.
     Suspend {
         /// Which organization
         id: OrganizationId,
         #[command(flatten)]
         part: Part,
-        /// Why: the organization's people can read it
+        /// The reason, which the organization's people can read
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
         #[command(flatten)]
@@ -101,7 +101,7 @@ pub(super) enum OrgCommand {
     },
 }
 
-/// Whom in an organization a kill switch is about; all of it, if nobody is named.
+/// The scope of a kill switch in an organization. Default: the whole organization.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(super) struct Part {

@@ -1,4 +1,4 @@
-//! Writing results, and saying why there is none.
+//! Writes results and failures.
 
 use std::{
     error::Error,
@@ -8,12 +8,12 @@ use std::{
 
 use serde::Serialize;
 
-/// Why a command did not do what it was asked: one sentence, with its causes.
+/// Why a command failed: one sentence, with the causes.
 #[derive(Debug)]
 pub struct Failure(String);
 
 impl Failure {
-    /// A failure in these words. They say what to do where there is something to do.
+    /// A failure with this text, which also says what to do, if anything can be done.
     pub fn new(words: impl Into<String>) -> Self {
         Self(words.into())
     }
@@ -26,7 +26,7 @@ impl fmt::Display for Failure {
 }
 
 impl<E: Error> From<E> for Failure {
-    /// The error and its causes, each once: many errors repeat their cause in their own words.
+    /// The error and its causes. A cause whose text is already included is left out.
     fn from(error: E) -> Self {
         let mut words = error.to_string();
         let mut cause = error.source();
@@ -42,7 +42,7 @@ impl<E: Error> From<E> for Failure {
     }
 }
 
-/// A table on standard output, as RFC 4180, row by row.
+/// A table on standard output, as CSV (RFC 4180), written row by row.
 pub(super) struct Table(csv::Writer<io::BufWriter<io::Stdout>>);
 
 impl Table {
@@ -63,7 +63,7 @@ impl Table {
     }
 }
 
-/// A text of somebody else's as a cell: a spreadsheet would take what begins like this for a formula.
+/// A cell with untrusted text. Text that a spreadsheet would take for a formula gets a leading apostrophe.
 pub(super) fn cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
@@ -72,7 +72,7 @@ pub(super) fn cell(text: &str) -> String {
     }
 }
 
-/// Whether anybody reads on: whoever has gone has read enough, as in `tollgate org show … | head -1`.
+/// Whether standard output is still being read. A closed pipe is no error, as in `tollgate org show … | head -1`.
 pub(super) fn read_on(written: io::Result<()>) -> Result<bool, Failure> {
     match written {
         Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! `tollgate org move`, and where an organization's rows are.
+//! `tollgate org move`, and the options for an organization's place.
 
 use std::{
     io::{self, Write},
@@ -70,12 +70,12 @@ pub(super) async fn abort(id: OrganizationId, operator: &Operator) -> Result<(),
     )
 }
 
-/// The steps of a move, for whoever watches; nobody has to.
+/// Writes the steps of a move for a person who watches. A failed write is ignored.
 fn told() -> TellStep {
     Arc::new(|step| drop(writeln!(io::stderr().lock(), "{step}")))
 }
 
-/// Nothing for an organization that shares its tables and stays.
+/// The place and the state of a move, as text. Empty for an organization in the shared tables that is not being moved.
 pub(super) fn text_of(whereabouts: &Whereabouts) -> String {
     let Whereabouts { place, moving_to, held_up, moved_from } = whereabouts;
     let mut text = String::new();

@@ -23,7 +23,7 @@ pub(super) struct PolicyArgs {
 pub(super) enum PolicyCommand {
     /// Shows an organization's policy
     Show {
-        /// Of which organization
+        /// Which organization
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
         #[command(flatten)]
@@ -31,13 +31,13 @@ pub(super) enum PolicyCommand {
     },
     /// Changes an organization's policy
     Set {
-        /// Of which organization
+        /// Which organization
         #[arg(long, value_name = "ID")]
         org: OrganizationId,
-        /// What changes, as JSON or `@FILE`; `null` brings a default back, the rest stays
+        /// The change, as JSON or `@FILE`: `null` restores a default, and members that are not named stay as they are
         #[arg(value_name = "JSON")]
         policy: String,
-        /// What is not named goes back to its default
+        /// Resets members that are not named to their defaults
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
@@ -66,7 +66,7 @@ pub(super) async fn run(command: PolicyCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was given, or what is in the file that was named.
+/// The argument itself, or the contents of the file that it names.
 fn text_of(given: &str) -> Result<Cow<'_, str>, Failure> {
     let Some(file) = given.strip_prefix('@') else { return Ok(given.into()) };
     let text = fs::read_to_string(file);

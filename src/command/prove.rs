@@ -1,4 +1,4 @@
-//! `tollgate prove`: can one organization reach another here?
+//! `tollgate prove`: proves that no organization can reach another.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct ProveArgs {
-    /// For production: checks the catalog and reads as every role, and writes nothing
+    /// For production: checks the catalog, reads as every role, and writes nothing
     #[arg(long)]
     read_only: bool,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(super) async fn run(args: ProveArgs) -> Result<ExitCode, Failure> {
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Each place under its name, where there is more than the main database.
+/// The text for people. If there are further places, the name of each place comes first.
 fn text_of(proofs: &[(String, Proof)]) -> String {
     match proofs {
         [(_, only)] => only.to_string(),
@@ -45,7 +45,8 @@ fn text_of(proofs: &[(String, Proof)]) -> String {
     }
 }
 
-/// The main database's figures, as where there is no other place; what was found anywhere; and each place by itself.
+/// The document for machines: the main database's figures at the top, as if it were the only place, the findings of all
+/// places, and each place on its own.
 fn json_of(proofs: &[(String, Proof)]) -> Result<Value, Failure> {
     let mut document = Value::Null;
     let (mut places, mut findings, mut holds) = (Vec::new(), Vec::new(), true);

@@ -1,4 +1,4 @@
-//! `tollgate reconcile`: are the books of every organization right?
+//! `tollgate reconcile`: checks the books of every organization.
 
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ fn text_of(books: &Reconciliation) -> String {
     );
     if books.expired > 0 {
         let unbilled = format!(
-            "\n{} holds ran out of time without an end of their calls, which may have used {} dollars that were not billed, at the most.",
+            "\n{} holds expired before their calls ended. These calls may have used up to {} dollars that were not billed.",
             books.expired, books.unbilled_max
         );
         text.push_str(&unbilled);

@@ -1,4 +1,4 @@
-//! Why an operation was not carried out, in the words of the command: with the options to change.
+//! Error messages of the command: why an operation was not carried out, and which options to change.
 
 use super::Failure;
 use crate::{
@@ -31,7 +31,7 @@ impl From<Problem> for Failure {
             }
             Problem::NotAPolicy(error) => format!("not a policy: {error}"),
             Problem::TooManySwitches => {
-                "as many of its kill switches are on as may be: suspend a team, or all of it".into()
+                "too many of its kill switches are on: suspend a team or the whole organization instead".into()
             }
             Problem::NothingLimited => {
                 "nothing would be limited: use `tollgate limits remove`".into()
@@ -50,7 +50,7 @@ impl From<Problem> for Failure {
                 "--effective-from is past: calls have been settled by other prices since".into()
             }
             Problem::SameMoment => {
-                "something else begins at that very moment already: choose another with --effective-from"
+                "another price or mark-up begins at exactly that moment: choose another moment with --effective-from"
                     .into()
             }
             Problem::NoPrice(model) => format!("{model} has no price: calls for it are refused"),
@@ -59,7 +59,7 @@ impl From<Problem> for Failure {
                 format!("nothing was agreed on: {}", faults.join("; "))
             }
             Problem::EmptyWindow => {
-                "the window is empty: --to is the day after the last one".into()
+                "the window is empty: --to must be later than --from, for example the day after the last one".into()
             }
         };
         Self::new(words)
@@ -69,7 +69,7 @@ impl From<Problem> for Failure {
 fn of_move(id: OrganizationId, error: MoveError) -> Failure {
     if let MoveError::UnknownTimeZone(zone) = &error {
         return Failure::new(format!(
-            "{zone} is no time zone that this Postgres knows: write it as Europe/Berlin"
+            "{zone} is not a time zone that this Postgres knows: use a name such as Europe/Berlin"
         ));
     }
     if let MoveError::OtherMove(place) = &error {
@@ -84,16 +84,17 @@ impl From<ScopeFault> for Failure {
     fn from(fault: ScopeFault) -> Self {
         Self::new(match fault {
             ScopeFault::OrganizationHasNoId => {
-                "an organization has no id but --org: leave --id and --each out".to_owned()
+                "--scope organization takes neither --id nor --each: --org names the organization"
+                    .to_owned()
             }
             ScopeFault::Unnamed(scope) => {
-                format!("which {scope}? Name it with --id, or say --each")
+                format!("no {scope} is named: pass its id with --id, or use --each")
             }
             ScopeFault::Reserved(scope) => {
-                format!("this is no {scope}: for each of them say --each")
+                format!("this id is reserved: to name every {scope}, use --each")
             }
             ScopeFault::NotAUuid(scope, id) => {
-                format!("`{id}` is no {scope}: its id is a UUID")
+                format!("`{id}` is not the id of a {scope}: expected a UUID")
             }
         })
     }

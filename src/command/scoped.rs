@@ -1,4 +1,4 @@
-//! Whose limit or budget a command is about.
+//! The scope of a limit or budget on the command line.
 
 use clap::Args;
 
@@ -10,10 +10,10 @@ use crate::{
     domain::{ids::OrganizationId, scope::Scope},
 };
 
-/// A scope of an organization, and which one of it.
+/// A scope in an organization, and an id in that scope.
 #[derive(Debug, Args)]
 pub(super) struct Scoped {
-    /// Of which organization
+    /// Which organization
     #[arg(long, value_name = "ID")]
     org: OrganizationId,
     /// organization, team, user or key
@@ -22,7 +22,7 @@ pub(super) struct Scoped {
     /// Which team, key (their UUID) or user (the token's `sub`)
     #[arg(long, value_name = "WHICH", conflicts_with = "each")]
     id: Option<String>,
-    /// Each team, user or key on its own that has none of its own
+    /// Applies separately to every team, user or key without an entry of its own
     #[arg(long)]
     each: bool,
 }
@@ -38,7 +38,7 @@ impl Scoped {
     }
 }
 
-/// Whose it is, for people.
+/// The scope and the id as text for people.
 pub(super) fn whose(scope: Scope, scope_id: &str) -> String {
     match (scope, scope_id) {
         (Scope::Organization, _) => "The organization".to_owned(),

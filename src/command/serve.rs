@@ -12,7 +12,7 @@ use crate::gateway::{
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// The configuration file; docs/tollgate.toml shows all there is
+    /// The configuration file; docs/tollgate.toml shows all settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -24,7 +24,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let stop = StopSignals::install()?.watch();
     let start = async {
         let listener = server::listen(config.server.listen).await?;
-        // Port 0 is a free one: whoever reads the log finds it there.
+        // With port 0, the log is where to find the port.
         let listen = listener.local_addr()?;
         let operators = match config.server.admin_listen {
             Some(address) => Some(server::listen(address).await?),

@@ -1,6 +1,6 @@
-//! `tollgate statement`: every movement of an organization's credits in a window, and that it adds up.
+//! `tollgate statement`: every movement of an organization's credits in a window, and a check of the sums.
 //!
-//! Lines are written as they are read: a busy month fits no memory.
+//! Lines are written as they are read, because a busy month does not fit into memory.
 
 use std::{
     io::{self, Write},
@@ -29,19 +29,19 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct StatementArgs {
-    /// Whose account
+    /// Which organization
     #[arg(long, value_name = "ID")]
     org: OrganizationId,
-    /// From then on: a day of the organization's time zone, or a moment
+    /// The start of the window: a day in the organization's time zone, or a moment
     #[arg(long, value_name = "DATE")]
     from: Moment,
-    /// Until before then: the day after the last one, or a moment; else until now
+    /// The end of the window: the day after the last one, or a moment. Default: now
     #[arg(long, value_name = "DATE")]
     to: Option<Moment>,
-    /// Also each hold and release; else only what they come to
+    /// Also lists each hold and release. Default: only their sums
     #[arg(long)]
     all: bool,
-    /// A table for other programs
+    /// Writes a CSV table for other programs
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     #[command(flatten)]
@@ -65,8 +65,8 @@ pub(super) async fn run(args: StatementArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives each line of the statement to `each`, and returns what they come to, which is what the window
-/// says. Nothing, where nobody reads on.
+/// Passes each line of the statement to `each`, and returns the sums, which were checked against the window. `None` if
+/// the reader of standard output has gone.
 async fn walk(
     mut statement: Statement<'_, impl AccountAdmin>,
     mut each: impl FnMut(&Line) -> io::Result<()>,
@@ -93,7 +93,7 @@ fn text_of(window: &AccountWindow, sums: &Sums) -> String {
             "From {} to before {}, by the days of {time_zone}{}",
             rfc3339_micros(*from_micros),
             rfc3339_micros(*until_micros),
-            if window.is_final { "" } else { "; more may come" }
+            if window.is_final { "" } else { "; not final, movements may be added" }
         ),
         format!("Opening: {}", text_of_amounts(window.opening)),
     ];
@@ -118,8 +118,7 @@ fn text_of_amounts(Amounts { posted, held, debt }: Amounts) -> String {
     format!("{posted} dollars, {held} of them held, {debt} owed")
 }
 
-/// One line of JSON: the window, its lines as they come, then what they come to. Amounts are
-/// nano-dollars.
+/// Writes one line of JSON: the window, its lines as they are read, then the sums. Amounts are nano-dollars.
 async fn write_json(statement: Statement<'_, impl AccountAdmin>, all: bool) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout());
     let head = statements::head_document(&statement.window).to_string();
@@ -141,8 +140,8 @@ async fn write_json(statement: Statement<'_, impl AccountAdmin>, all: bool) -> R
     read_on(ended.and_then(|()| out.flush())).map(drop)
 }
 
-/// What the rows of the table are about, by their first column: `opening`, `movement`, then `summary` of
-/// each kind, the totals of each `model`, `user` and `team`, and `closing`.
+/// The columns of the table. The first column names the kind of row: `opening`, `movement`, then `summary` for each
+/// kind of movement, the totals of each `model`, `user` and `team`, and `closing`.
 const HEADER: &[&str] = &[
     "line",
     "seq",
@@ -172,7 +171,7 @@ const HEADER: &[&str] = &[
     "debt_after",
 ];
 
-/// One row, what does not concern it left empty. Amounts are exact decimals of dollars.
+/// One row. Columns that do not apply are empty. Amounts are exact decimals of dollars.
 #[derive(Default)]
 struct Row {
     line: &'static str,
@@ -335,7 +334,7 @@ mod tests {
             assert_eq!(row.cells().len(), HEADER.len());
         }
         let place = |name: &str| HEADER.iter().position(|column| *column == name).unwrap();
-        // What a spreadsheet takes for a formula, and what it does not.
+        // Texts that a spreadsheet takes for a formula, and texts that it does not.
         for (name, expected) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),

@@ -1,4 +1,4 @@
-//! `tollgate token`: asks a running dev issuer.
+//! `tollgate token`: gets a token from a running dev issuer.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -31,10 +31,10 @@ pub(super) struct TokenArgs {
     /// The person's team
     #[arg(long, value_name = "ID")]
     pub(super) team: Option<TeamId>,
-    /// The key of a program
+    /// The key of the program that calls
     #[arg(long, value_name = "ID")]
     pub(super) key: Option<KeyId>,
-    /// How long the token holds
+    /// How long the token is valid
     #[arg(long, default_value = "1h", value_parser = humantime_serde::re::humantime::parse_duration, value_name = "TIME")]
     pub(super) ttl: Duration,
     /// The dev gateway, or the dev issuer
@@ -47,8 +47,8 @@ pub(super) struct TokenArgs {
 
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// Where the gateway of `tollgate dev` passes requests for tokens on to its issuer, and where the
-/// issuer itself takes them.
+/// The paths that issue tokens: the gateway's path in `tollgate dev`, which forwards to the issuer, and the issuer's
+/// own path.
 const PATHS: [&str; 2] = ["/dev/token", "/token"];
 
 pub(super) async fn run(args: TokenArgs) -> Result<ExitCode, Failure> {
@@ -64,7 +64,7 @@ pub(super) async fn run(args: TokenArgs) -> Result<ExitCode, Failure> {
     let mut found = None;
     for address in addresses(&args.url)? {
         let (status, body) = ask(&client, &args.url, address, &asked).await?;
-        // Not here: the address may be the other one's of gateway and issuer.
+        // 404: `--url` may be the issuer's and not the gateway's, so the other path is tried, too.
         let here = status != StatusCode::NOT_FOUND;
         found = Some((status, body));
         if here {
@@ -97,7 +97,7 @@ pub(super) async fn run(args: TokenArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A whole address as it is; else the two places where tokens are.
+/// The addresses to try: `url` itself if it has a path, else both paths that issue tokens.
 fn addresses(url: &str) -> Result<Vec<Uri>, Failure> {
     let unreadable =
         || Failure::new(format!("--url {url}: must be an address such as http://127.0.0.1:8080"));

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 use super::config::{Config, ConfigError};
 
-/// Where the databases are. With passwords: not for logs.
+/// The URLs of the databases. They contain passwords, so they must not be logged.
 #[derive(Clone)]
 pub(crate) struct Addresses {
     /// The database with the directory.
     pub(crate) main: String,
-    /// Further ones, by name.
+    /// Further databases, by name.
     pub(crate) placements: BTreeMap<String, String>,
 }
 
 impl Addresses {
-    /// One database.
+    /// The addresses of an installation with one database.
     pub(crate) const fn only(main: String) -> Self {
         Self { main, placements: BTreeMap::new() }
     }
 
-    /// Those of a configuration.
+    /// The addresses that a configuration names.
     pub(crate) fn of(config: &Config) -> Result<Self, ConfigError> {
         Ok(Self { main: config.database_url()?, placements: config.placement_urls()? })
     }

@@ -64,7 +64,7 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// Writes the ends of calls.
     pub journal: Arc<dyn Journal>,
-    /// What has to be done beside the calls.
+    /// Does the background work.
     pub upkeep: Arc<dyn Upkeep>,
 }
 
@@ -74,18 +74,18 @@ impl fmt::Debug for Stores {
     }
 }
 
-/// What a store needs beside the calls.
+/// The background work of a store.
 pub trait Upkeep: Send + Sync + 'static {
     /// Whether the store can be used now; the error is for operators, without secrets.
     fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-    /// Expires holds that are overdue; how many there were.
+    /// Expires overdue holds, and returns how many there were.
     fn expire_overdue(&self) -> StoreFuture<'_, u64>;
 
-    /// Checks the books of every organization. Calls must not wait for it; dropped, it ends.
+    /// Checks the books of every organization. Calls must not wait for the check. Dropping the future cancels it.
     fn reconcile(&self) -> StoreFuture<'_, Reconciliation>;
 
-    /// Ends what is still on its way, within `wait_max`. Nothing is asked of the store after that.
+    /// Finishes pending work, within `wait_max`. The store is not used after that.
     fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
@@ -96,15 +96,15 @@ pub enum StartError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Tokens cannot be verified like this.
+    /// `[identity]` does not make a usable token verifier.
     #[error("identity: {0}")]
     Verifier(#[from] VerifierError),
-    /// The issuer's keys cannot be had: nobody could call.
+    /// The issuer's keys cannot be fetched, so no token could be verified.
     #[error(
         "identity.jwks_url: no usable keys could be fetched from {0}. Is the issuer running, and is this where it publishes its keys?"
     )]
     NoKeys(String),
-    /// An upstream cannot be used like this.
+    /// The settings of an upstream are not usable.
     #[error("upstream: {0}")]
     Upstream(#[from] UpstreamError),
     /// The prices cannot be read.
@@ -138,11 +138,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// How long a policy is believed where no notice of its change comes.
+    /// The longest that a cached policy is used if no notice of a change arrives.
     const POLICY_TTL: Duration = Duration::from_secs(30);
-    /// How long prices agreed with an organization are believed.
+    /// The longest that cached prices agreed with an organization are used.
     const AGREEMENT_TTL: Duration = Prices::TTL_MAX;
-    /// How long a price of the list may be in force before it is noticed.
+    /// How often list prices are read again: a new price may be in force this long before it is noticed.
     const PRICES_EVERY: Duration = Duration::from_mins(1);
     const SWEEP_EVERY: Duration = Duration::from_secs(5);
     const SWITCH_EVERY: Duration = Duration::from_secs(5);
@@ -165,20 +165,22 @@ impl Gateway {
         let router = Router::to_upstreams(config.upstream.iter().map(upstream), &client)?;
         for upstream in router.upstreams() {
             if let Err(error) = upstream.check_credential().await {
-                // It may be mounted later; until then its models are answered with 502.
+                // The credential may be mounted later. Until then, calls to this upstream's models get 502.
                 tracing::warn!(upstream = upstream.name(), %error, "an upstream has no credential yet");
             }
         }
         let book = stores.prices.price_book().await.map_err(StartError::Prices)?;
         if book.is_empty() {
-            tracing::warn!("there are no prices: every model is refused until some are imported");
+            tracing::warn!(
+                "there are no prices: calls to every model are refused until prices are imported"
+            );
         }
         let prices = Prices::cached(Arc::clone(&stores.prices), book, Self::AGREEMENT_TTL);
         let policies = Policies::cached(Arc::clone(&stores.policies), Self::POLICY_TTL);
         if config.limits.replicas > NonZeroU32::MIN && config.limits.replica_index.is_none() {
             tracing::warn!(
                 replicas = config.limits.replicas,
-                "limits.replica_index is not set: this replica's part of every rate is rounded down"
+                "limits.replica_index is not set: this replica's share of every rate is rounded down"
             );
         }
         let finisher =
@@ -237,25 +239,25 @@ impl Gateway {
         })
     }
 
-    /// Also passes `POST /dev/token` on to a dev issuer's token endpoint: for `tollgate dev` only.
+    /// Also forwards `POST /dev/token` to a dev issuer's token endpoint. For `tollgate dev` only.
     #[must_use]
     pub fn with_dev_tokens(mut self, url: Uri) -> Self {
         self.dev_tokens = Some(DevTokens { client: HttpClient::default(), url });
         self
     }
 
-    /// Also listens in this database for changes of policies and kill switches, on a connection of its
-    /// own that no pooler stands before. Once for each database that holds organizations.
+    /// Also listens in this database for changes of policies and kill switches. The connection is a dedicated one and
+    /// must not go through a pooler. To be called once for each database that holds organizations.
     #[must_use]
     pub fn listening_to(mut self, database: tokio_postgres::Config) -> Self {
         self.listen_to.push(database);
         self
     }
 
-    /// Serves until `stop` is cancelled, then ends in order: accepts no more, lets open calls end
-    /// within the grace and cuts the rest, writes their ends, stops its tasks, closes the store.
+    /// Serves until `stop` is cancelled, then shuts down in order: stops accepting connections, lets open calls end
+    /// within the grace period, cuts the rest, writes the ends of calls, stops its tasks, and closes the store.
     ///
-    /// Operators' paths are served on `operators` where it is given, else on `callers`.
+    /// Operators' paths are served on `operators` if there is such a listener, else on `callers`.
     pub async fn run(
         self,
         callers: TcpListener,
@@ -280,7 +282,7 @@ impl Gateway {
             front(routes, cors, self.body_bytes_max)
         };
         if let Some(listener) = operators {
-            // Probes and metrics are answered until the last call has ended.
+            // Probes and metrics stay available until the last call has ended.
             let until = ending.clone();
             let serving =
                 server::serve(listener, routes(Part::Operators), self.bounds, async move {
@@ -294,13 +296,13 @@ impl Gateway {
             server::serve(callers, routes(part), self.bounds, stop.cancelled_owned()).await;
         if !self.finisher.close_within(self.finish_grace).await {
             tracing::error!(
-                "not every end of a call could be written in time; holds that are still open will expire"
+                "cannot write the ends of all calls in time; holds that are still open will expire"
             );
         }
         ending.cancel();
         tasks.close();
         if timeout(Self::CLOSE_MAX, tasks.wait()).await.is_err() {
-            tracing::warn!("background tasks did not end in time");
+            tracing::warn!("some background tasks did not end in time");
         }
         self.stores.upkeep.close(Self::CLOSE_MAX).await;
         stopped
@@ -318,14 +320,14 @@ impl Gateway {
         ])
     }
 
-    /// Starts what has to be done beside the calls.
+    /// Starts the background tasks.
     fn keep_up(&self, tasks: &TaskTracker, ending: &CancellationToken) {
         let (prices, store) = (self.prices.clone(), Arc::clone(&self.stores.prices));
         every(Self::PRICES_EVERY, tasks, ending, move || {
             let (prices, store) = (prices.clone(), Arc::clone(&store));
             async move {
                 if let Err(error) = prices.refresh(&*store).await {
-                    tracing::warn!(%error, "the prices could not be read anew; the old ones stay in force");
+                    tracing::warn!(%error, "cannot read the prices again; this gateway keeps using those it has");
                 }
             }
         });
@@ -335,8 +337,8 @@ impl Gateway {
             async move {
                 match upkeep.expire_overdue().await {
                     Ok(0) => {}
-                    Ok(holds) => tracing::warn!(holds, "holds without an end were expired"),
-                    Err(error) => tracing::warn!(%error, "overdue holds could not be expired"),
+                    Ok(holds) => tracing::warn!(holds, "holds expired before their calls ended"),
+                    Err(error) => tracing::warn!(%error, "cannot expire overdue holds"),
                 }
             }
         });
@@ -353,7 +355,7 @@ impl Gateway {
             let (heartbeats, ledger) = (heartbeats.clone(), Arc::clone(&ledger));
             async move {
                 if let Err(error) = heartbeats.beat(&*ledger, ttl).await {
-                    tracing::warn!(%error, "not every open call could be told of: its hold may expire before its end");
+                    tracing::warn!(%error, "cannot renew the holds of all open calls; some holds may expire before their calls end");
                 }
             }
         });
@@ -364,7 +366,7 @@ impl Gateway {
         });
     }
 
-    /// Acts on changes of policies and switches: those that are heard of, and those that are not.
+    /// Acts on changes of policies and kill switches. Notices report most changes; polling finds the rest.
     fn keep_cutting(&self, tasks: &TaskTracker, ending: &CancellationToken) {
         for database in &self.listen_to {
             let (database, changes) = (database.clone(), self.changes.clone());
@@ -390,7 +392,7 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// Does `work` now and again every `period`, until `ending`. One that is under way then is dropped.
+/// Runs `work` now and then every `period`, until `ending` is cancelled. A run in progress is dropped then.
 fn every<F, W>(period: Duration, tasks: &TaskTracker, ending: &CancellationToken, work: F)
 where
     F: Fn() -> W + Send + Sync + 'static,
@@ -421,7 +423,7 @@ fn verifier(identity: &Identity, client: &HttpClient) -> Result<Verifier, StartE
     config.team_claim.clone_from(&identity.team_claim);
     config.key_claim.clone_from(&identity.key_claim);
     config.leeway = identity.leeway;
-    // Those that cannot be read were refused with the configuration.
+    // The check of the configuration has refused unknown algorithms already.
     config.algorithms = identity.algorithms.iter().filter_map(|name| name.parse().ok()).collect();
     let mut keys = JwksOptions::new(said(&identity.jwks_url));
     keys.allow_http = identity.jwks_allow_http || is_loopback(&keys.url);

@@ -1,7 +1,6 @@
-//! Checks the books of every organization now and then, and tells operators what came of it: in metrics, and in the log
-//! where something is wrong.
+//! Checks the books of every organization at intervals. The results are metrics; broken books are also logged.
 //!
-//! Every replica does: each figure is the same in all of them, give or take the time between their checks.
+//! Every replica runs the check, so all replicas report the same figures, apart from the time between their checks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,11 +9,11 @@ use tokio::time::{Instant, sleep};
 use super::Upkeep;
 use crate::{clock::unix_seconds, store::admin::Reconciliation};
 
-/// After a check there is a pause of so many times as long: however long the books are, a tenth of one connection's
-/// time goes into it.
+/// The pause after a check is at least this many times as long as the check. So checks take at most a tenth of one
+/// connection's time, however long the books are.
 const PAUSE: u32 = 9;
 
-/// Checks for ever: the first time after `every`, so that replicas that start and stop do not add to it.
+/// Checks for ever. The first check comes after `every`, so that replicas that restart often add no load.
 pub(super) async fn keep_checking(upkeep: Arc<dyn Upkeep>, every: Duration) {
     let mut pause = every;
     loop {
@@ -24,7 +23,7 @@ pub(super) async fn keep_checking(upkeep: Arc<dyn Upkeep>, every: Duration) {
             Ok(books) => tell(&books),
             Err(error) => {
                 metrics::counter!("tollgate_books_check_failures_total").increment(1);
-                tracing::warn!(%error, "the books could not be checked");
+                tracing::warn!(%error, "cannot check the books");
             }
         }
         let took = begun.elapsed();
@@ -50,7 +49,8 @@ fn tell(books: &Reconciliation) {
         (metrics::gauge!("tollgate_books_unbilled_dollars_max"), books.unbilled_max.to_string()),
         (metrics::gauge!("tollgate_books_checked_at_seconds"), unix_seconds().to_string()),
     ] {
-        // A gauge is a float, and takes whole numbers of 32 bits only; what is written down is read as the nearest one.
+        // A gauge is an `f64`, which has no lossless conversion from 64-bit integers. Parsing the decimal text gives
+        // the nearest `f64`.
         gauge.set(figure.parse::<f64>().unwrap_or(f64::NAN));
     }
 }

@@ -1,4 +1,4 @@
-//! What is heard of changes, acted on: policies are forgotten, and open calls held against the kill switches.
+//! Acts on notices of changes: drops cached policies, and checks open calls against the kill switches.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use crate::{
     store::{Policies, Switchboard},
 };
 
-/// Changes that have been heard of and not acted on yet. Cheap to clone.
+/// Changes that were reported and not acted on yet. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Changes(Arc<Shared>);
 
@@ -33,18 +33,18 @@ struct Shared {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Changed {
     these: HashSet<OrganizationId>,
-    /// Perhaps everything.
+    /// Any organization may have changed.
     anew: bool,
 }
 
 impl Changes {
-    /// Forgetting looks at all that is known, and takes as long for many organizations as for one. After
-    /// it there is a pause of so many times as long, and what is heard meanwhile is acted on
-    /// together: whoever changes things all the time must not keep every replica busy.
+    /// Dropping cache entries scans the whole cache, so it takes as long for many organizations as for one. The pause
+    /// after a scan is this many times as long, and the next scan covers all changes reported meanwhile. So frequent
+    /// changes cannot keep every replica busy.
     const PAUSE: u32 = 9;
-    /// Of more at once, none is remembered by itself.
+    /// The most organizations that are remembered by id. Beyond that, any organization counts as changed.
     const THESE_MAX: usize = 10_000;
-    /// A store that does not answer about some must not hold up the others.
+    /// The most checks of kill switches at once. More than one, so that a slow answer does not hold up the others.
     const CHECKS_MAX: usize = 4;
 
     pub(super) fn tell(&self, heard: Heard) {
@@ -59,7 +59,7 @@ impl Changes {
         self.0.more.notify_one();
     }
 
-    /// Acts on all that is heard, for ever.
+    /// Acts on reported changes, for ever.
     pub(super) async fn act(
         &self,
         policies: &Policies,

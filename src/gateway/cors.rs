@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, CorsLayer};
 
-/// How long a browser may keep what a preflight was answered.
+/// How long a browser may cache the answer to a preflight.
 const KEPT: Duration = Duration::from_mins(10);
 
-/// What a page may read of an answer, beside its body.
+/// The headers of an answer that a page may read.
 const EXPOSED: [HeaderName; 4] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("request-id"),
@@ -16,11 +16,11 @@ const EXPOSED: [HeaderName; 4] = [
     header::RETRY_AFTER,
 ];
 
-/// Answers preflights, and names the page's origin in answers where it is one of these. `None` where there are none:
-/// then browsers let no page of another origin read anything.
+/// Answers preflights, and allows the page's origin if it is one of `origins`. `None` if `origins` is empty: then
+/// browsers let no page of another origin read an answer.
 ///
-/// Tokens travel in a header that the page sets itself. So credentials, which a browser would add by itself, are never
-/// allowed; neither is any origin that is not listed.
+/// Tokens travel in a header that the page sets itself. So credentials that a browser adds on its own, such as cookies,
+/// are never allowed. An origin that is not listed is never allowed either.
 pub(super) fn cors(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins
         .iter()
@@ -31,7 +31,7 @@ pub(super) fn cors(origins: &[String]) -> Option<CorsLayer> {
         CorsLayer::new()
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-            // The vendors' clients send many headers of their own. A listed page may send what it wants.
+            // The vendors' client libraries send many headers of their own, so a listed page may send any header.
             .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(EXPOSED)
             .max_age(KEPT)

@@ -33,13 +33,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {
-    /// The address is not one of Postgres. It may hold a password, so it is not repeated.
-    #[error("the database URL is not one of Postgres (postgres://user@host/database): {0}")]
+    /// The address is not a Postgres URL. It may hold a password, so the message does not repeat it.
+    #[error("the database URL is not a Postgres URL (postgres://user@host/database): {0}")]
     Address(#[source] tokio_postgres::Error),
-    /// It does not answer, or does not let us in.
+    /// The database does not answer, or refuses the login.
     #[error("the database cannot be used: {}", causes(.0))]
     Store(#[from] StoreError),
-    /// One that is not the main one cannot be used.
+    /// A further database cannot be used.
     #[error("{place}: {error}")]
     Place {
         /// Which place.
@@ -47,27 +47,27 @@ pub enum DatabaseError {
         /// Why.
         error: Box<Self>,
     },
-    /// Its schema is older than this program.
+    /// The schema of the database is older than this program.
     #[error("the database lacks {0} migrations: run `tollgate migrate` as its administrator first")]
     Behind(usize),
-    /// Memberships are not read from where they should be.
+    /// The database reads memberships from another source than the configuration names.
     #[error(transparent)]
     Membership(#[from] MembershipError),
-    /// Seals on claims are not what the database takes.
+    /// The database does not accept this program's seals on claims.
     #[error(transparent)]
     Sealing(#[from] SealingError),
-    /// The key for seals cannot be had.
+    /// The key for seals cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The role of the gateway cannot log in.
     #[error(
-        "the role tollgate_login has a password of its own in that database, so `tollgate dev` cannot log in as it: \
+        "the role tollgate_login has a password in that database that `tollgate dev` does not know: \
          use another database, or `tollgate serve`"
     )]
     Login,
 }
 
-/// The error and its causes, each once.
+/// The error and its causes, without repetitions.
 pub(super) fn causes(error: &StoreError) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -82,8 +82,8 @@ pub(super) fn causes(error: &StoreError) -> String {
     words
 }
 
-/// The stores in these databases, which take this seal where one is asked for. The main one must answer and be up to
-/// date; another one may be away.
+/// The stores in these databases. `seal` seals claims for databases that demand it. The main database must answer and
+/// be up to date; a further database may be unreachable.
 pub(crate) async fn stores(
     addresses: &Addresses,
     settings: &Database,
@@ -122,7 +122,7 @@ pub(crate) async fn stores(
     Ok(Stores::over(places))
 }
 
-/// Says what is wrong with a further database: the calls of its organizations are refused, and no others.
+/// Logs what is wrong with a further database. Only the calls of its organizations are refused.
 async fn look(place: &str, pool: &Pool) {
     let found = async {
         match migrate::status(pool).await? {
@@ -131,7 +131,7 @@ async fn look(place: &str, pool: &Pool) {
         }
     };
     if let Err(error) = found.await {
-        tracing::error!(place, %error, "the organizations of a further database cannot be served");
+        tracing::error!(place, %error, "cannot use a further database: calls of its organizations are refused");
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) async fn kept_seal(admin_url: &str) -> Result<Option<Seal>, DatabaseE
     Ok(sealing::kept(&parse(admin_url)?).await?)
 }
 
-/// Where changes are listened for.
+/// The connection on which the server listens for changes.
 pub(crate) fn listened(url: &str) -> Result<Connection, DatabaseError> {
     parse(url)
 }
@@ -150,7 +150,7 @@ pub(super) fn parse(url: &str) -> Result<Connection, DatabaseError> {
 }
 
 impl Stores {
-    /// Everything that lasts, in these places.
+    /// Stores that keep everything in these places.
     pub fn over(places: Places) -> Self {
         let store = Arc::new(places);
         Self {
@@ -165,7 +165,7 @@ impl Stores {
 }
 
 impl Upkeep for Places {
-    /// The main database: without another one, only the calls of its organizations are refused.
+    /// Checks the main database only. If a further database fails, only the calls of its organizations are refused.
     fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
         self.main().ready()
     }
@@ -175,7 +175,7 @@ impl Upkeep for Places {
     }
 
     fn reconcile(&self) -> StoreFuture<'_, Reconciliation> {
-        // The connections go with the operator.
+        // The connections are closed when the operator is dropped.
         Box::pin(async move { Operator::beside_all(self).await?.reconcile().await })
     }
 
@@ -189,7 +189,7 @@ impl Upkeep for PostgresStore {
         let pool = self.pool().clone();
         Box::pin(async move {
             let away = |error: StoreError| {
-                // Whoever asks may be anybody: the detail is for the log.
+                // Anyone may ask for readiness, so the details go to the log only.
                 tracing::warn!(error = causes(&error), "the database does not answer");
                 Err("does not answer".to_owned())
             };
@@ -203,12 +203,12 @@ impl Upkeep for PostgresStore {
                 Err(error) => return away(error),
             }
             match sealing::check(&pool).await {
-                // A seal that nobody asks for does no harm to calls.
+                // Calls work with a seal that the database does not demand.
                 Ok(()) | Err(SealingError::Off) => Ok(()),
                 Err(SealingError::Store(error)) => away(error),
                 Err(error) => {
-                    tracing::warn!(%error, "the database does not take the claims of this gateway");
-                    Err("does not take the claims of this gateway".to_owned())
+                    tracing::warn!(%error, "the database does not accept the claims of this gateway");
+                    Err("does not accept the claims of this gateway".to_owned())
                 }
             }
         })
@@ -219,7 +219,7 @@ impl Upkeep for PostgresStore {
     }
 
     fn reconcile(&self) -> StoreFuture<'_, Reconciliation> {
-        // The connection goes with the operator.
+        // The connection is closed when the operator is dropped.
         Box::pin(async move { Operator::beside(self.pool())?.reconcile().await })
     }
 
@@ -230,12 +230,11 @@ impl Upkeep for PostgresStore {
 
 const LOGIN: &str = "tollgate_login";
 
-/// The address under which the gateway's own role logs in to the database at `url`, which is its
-/// administrator's.
+/// The URL with which the gateway's own role logs in to the database whose administrator's URL is `admin_url`.
 ///
-/// A private cluster trusts whoever can reach its socket. Elsewhere a role without a password is
-/// given one that follows from the administrator's address, so that every `tollgate dev` with the same
-/// address knows it and nobody else does; a role that has another password is left alone.
+/// A private cluster trusts every login through its socket. Elsewhere, if the role has no password, it gets one that is
+/// derived from the administrator's URL. So every `tollgate dev` with the same URL knows the password, and nobody else
+/// does. A role that has another password keeps it.
 pub(super) async fn login_url(admin_url: &str) -> Result<String, DatabaseError> {
     let trusted = with_login(admin_url, None);
     if answers(&trusted).await? {
@@ -247,7 +246,7 @@ pub(super) async fn login_url(admin_url: &str) -> Result<String, DatabaseError> 
         return Ok(with_password);
     }
     if let Err(error) = give_first_password(PoolConfig::new(parse(admin_url)?), &password).await {
-        tracing::warn!(error = causes(&error), "{LOGIN} could not be given a password");
+        tracing::warn!(error = causes(&error), "cannot set a password for {LOGIN}");
     }
     if answers(&with_password).await? { Ok(with_password) } else { Err(DatabaseError::Login) }
 }
@@ -273,7 +272,7 @@ fn with_login(url: &str, password: Option<&str>) -> String {
     let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    // Credentials may also stand in the query, and would win there.
+    // Credentials in the query would override those before the host.
     let (path, query) =
         path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let kept: Vec<_> = query

@@ -11,12 +11,12 @@ use crate::{body::ResponseBody, client::HttpClient, domain::dialect::Dialect, re
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The dev issuer's token endpoint, so that whoever knows the gateway's address can have a token.
+/// The dev issuer's token endpoint. With it, anyone who knows the gateway's address can get a token.
 #[derive(Clone, Debug)]
 pub(super) struct DevTokens {
-    /// How it is reached.
+    /// Sends the requests.
     pub(super) client: HttpClient,
-    /// Where it is.
+    /// The URL of the endpoint.
     pub(super) url: Uri,
 }
 

@@ -1,4 +1,4 @@
-//! Answers in the dialect of their caller, also those that tower-http gives.
+//! Gives every answer in the caller's dialect, including the answers of tower-http's layers.
 
 use std::{
     pin::Pin,
@@ -23,9 +23,10 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 struct Answered(StatusCode);
 
-/// Gives an answer its status back, where the caller accepts no encoding at all, not even none.
+/// Restores the status of an answer that the compression layer has changed to 406.
 ///
-/// The compression layer would say 406 then, over the body of an answer that was made and paid for.
+/// The layer does so if the caller accepts no encoding, not even `identity`. But the body is an answer that was made
+/// and charged.
 pub(super) fn as_answered<B>(mut response: Response<B>) -> Response<B> {
     if response.status() == StatusCode::NOT_ACCEPTABLE
         && let Some(&Answered(status)) = response.extensions().get()
@@ -38,20 +39,20 @@ pub(super) fn as_answered<B>(mut response: Response<B>) -> Response<B> {
 /// The body of an answer on the way through tower-http's layers.
 pub(super) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Marks an answer of the routes, in its extensions. What comes without it is an answer of a layer of tower-http, which
-/// knows no dialect.
+/// Marks an answer of the routes, in its extensions. An answer without the mark is from a tower-http layer, which knows
+/// no dialect.
 #[derive(Clone, Copy, Debug)]
 struct OfRoutes;
 
-/// Marks an answer of the routes. An id that the service behind has set says nothing to the caller, and would stand in
-/// the way of the request's own.
+/// Marks an answer of the routes, and removes a request id that an inner service has set. That id means nothing to the
+/// caller and would keep the request's own id from being set.
 pub(super) fn of_routes<B>(mut response: Response<B>) -> Response<B> {
     response.extensions_mut().insert(OfRoutes);
     response.headers_mut().remove(request_id::HEADER);
     response
 }
 
-/// What a layer of tower-http means by an answer of its own.
+/// The refusal that an answer of a tower-http layer stands for.
 fn refusal(response: &Response<BoxBody>) -> Option<Refusal> {
     if response.extensions().get::<OfRoutes>().is_some() {
         return None;
@@ -75,8 +76,8 @@ impl<S> Layer<S> for SpokenLayer {
     }
 }
 
-/// Says what tower-http's layers answer in the caller's dialect, and answers Anthropic's clients with the request's id
-/// under the name by which they look for it.
+/// Translates the answers of tower-http's layers into the caller's dialect. Anthropic's clients also get the request id
+/// in the header that they read, `request-id`.
 ///
 /// Needs the request's id in its headers, and [`of_routes`] behind those layers.
 #[derive(Clone, Debug)]
@@ -103,7 +104,7 @@ where
     }
 }
 
-/// Resolves to the inner answer, with what belongs to the dialect.
+/// Resolves to the inner answer in the caller's dialect.
 #[pin_project]
 #[derive(Debug)]
 pub(super) struct SpokenFuture<F> {
@@ -125,7 +126,7 @@ where
         if let Some(refusal) = refusal(&response) {
             let meant = response;
             response = said(&refusal, *this.dialect, this.id.as_ref());
-            // Which encodings are known.
+            // Tells the caller which encodings are supported.
             if let Some(known) = meant.headers().get(header::ACCEPT_ENCODING) {
                 response.headers_mut().insert(header::ACCEPT_ENCODING, known.clone());
             }

@@ -1,4 +1,4 @@
-//! The stack of the ready server: what stands around its routes, from top to bottom.
+//! The stack of the ready-made server: the layers around its routes, from the outermost to the innermost.
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +27,8 @@ use super::{
 };
 use crate::call::is_event_stream;
 
-/// Headers whose values are secrets. Marked, they are left out where headers are printed, and no HTTP/2 connection
-/// keeps them in the table of headers that it compresses by.
+/// Headers whose values are secrets. Marked as sensitive, they are not printed, and HTTP/2 does not keep them in its
+/// table for header compression.
 const SECRET: [HeaderName; 4] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
@@ -36,13 +36,13 @@ const SECRET: [HeaderName; 4] = [
     HeaderName::from_static("x-api-key"),
 ];
 
-/// How long an answer is that is worth compressing, in bytes. A shorter one fits into a packet.
+/// The length in bytes from which an answer is compressed. A shorter answer fits into one packet anyway.
 const COMPRESSED_FROM: u64 = 1024;
 
-/// `routes` behind everything that every request of the server goes through.
+/// Wraps `routes` in the layers that every request of the server goes through.
 ///
-/// `cors` is for the routes of callers; probes and metrics are not for browsers. `body_bytes_max` bounds what is read of
-/// a body before it is decompressed; who reads the decompressed body bounds it again.
+/// `cors` is for the routes of callers; probes and metrics are not for browsers. `body_bytes_max` bounds a body as it
+/// is sent. The reader of the decompressed body must bound it again.
 pub(super) fn front<S, ReqBody, ResBody>(
     routes: S,
     cors: Option<CorsLayer>,
@@ -66,23 +66,23 @@ where
         .compress_when(SizeAbove::new(COMPRESSED_FROM).and(is_no_stream));
     ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(SECRET))
-        // Who names the request: the caller where its id is valid, else the gateway.
+        // Chooses the request id: the caller's if it is valid, else the gateway's.
         .map_request(request_id::judge)
         .layer(SetRequestIdLayer::new(request_id::HEADER, request_id::Own))
-        // Outside of all that looks at answers: what is logged, counted and recorded of them is not compressed.
+        // Compression is outside of the layers that log, count and record answers, so these see plain bodies.
         .map_response(|answer| dialect::as_answered(answer).map(Box::pin))
         .layer(compression)
         // The span, the access line and the HTTP metrics.
         .map_request(observe::open_span)
         .layer(observe::trace())
-        // The id goes back with every answer, whoever gives it.
+        // Every answer carries the id, also the answers of layers.
         .layer(PropagateRequestIdLayer::new(request_id::HEADER))
         // Preflights come without a token, and are answered here.
         .option_layer(cors)
         .layer(SpokenLayer)
-        // From here on inwards a panic is an answer, as long as the answer has not begun.
+        // A panic in the layers below becomes an answer, unless the answer has begun already.
         .layer(CatchPanicLayer::custom(panicked))
-        // gzip, br and zstd, piece by piece as the body is read: nobody without a token is decompressed for.
+        // gzip, br and zstd, decompressed only as the body is read. A caller without a valid token causes no such work.
         .map_request(move |request| bounded(request, body_bytes_max))
         .layer(RequestDecompressionLayer::new())
         .map_request(|request: Request<_>| request.map(Box::pin))
@@ -97,23 +97,26 @@ fn is_no_stream(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) 
 
 /// A request's body as the routes see it: decompressed.
 ///
-/// Behind a pointer, as answers are: the state of a codec is kilobytes, for which every layer and future on the way
-/// would have to make room, compressed or not.
+/// Boxed, as answers are. The state of a codec takes kilobytes, and every layer and future on the way would reserve
+/// them even for a body that is not compressed.
 pub(super) type Plain<B> = Pin<Box<DecompressionBody<Limited<B>>>>;
 
-/// Bounds a body as it is sent. Bytes that decompress to nothing are read without end otherwise.
+/// Bounds a body as it is sent. Otherwise, bytes that decompress to nothing would be read without end.
 ///
-/// One byte more than is allowed, so that a body that is too long by its declared length still says so, and is refused
-/// before a byte of it is read.
+/// The bound is one byte above the limit. So a body whose declared length is too long still reports that length, and is
+/// refused before any of it is read.
 fn bounded<B>(request: Request<B>, bytes_max: usize) -> Request<Limited<B>> {
     request.map(|body| Limited::new(body, bytes_max.saturating_add(1)))
 }
 
-/// The answer of a service that has panicked, for [`dialect`](super::dialect) to put into words.
+/// The answer for a service that has panicked. [`dialect`](super::dialect) adds the text.
 ///
-/// What the panic says may be a part of a prompt, so it is not logged here. The hook of the process has written it.
+/// The panic's message may contain a part of a prompt, so it is not logged here. The process's panic hook has printed
+/// it.
 fn panicked(_: Box<dyn Any + Send>) -> Response<Full<Bytes>> {
-    tracing::error!("a request has panicked: the panic's message says where");
+    tracing::error!(
+        "a request handler has panicked; the panic's message on standard error says where"
+    );
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response

@@ -1,7 +1,7 @@
-//! Everything that a gateway keeps, in this process and gone with it: for `tollgate dev --in-memory`.
+//! Stores in this process's memory, for `tollgate dev --in-memory`. Nothing is durable.
 //!
-//! Credits, budgets, rates, policies and kill switches are enforced as with Postgres. There is no row-level security, as
-//! there are no rows: organizations are kept apart by the code of [`MemoryStore`] alone. Nothing is durable.
+//! Credits, budgets, rates, policies and kill switches are enforced as with Postgres. Without rows, there is no
+//! row-level security: only the code of [`MemoryStore`] keeps organizations apart.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,7 @@ use crate::{
 const ON_MAX: usize = 1_000;
 
 impl Stores {
-    /// Everything in this store, for these organizations of it.
+    /// Stores that keep everything in this [`MemoryStore`]. Kill switches work for the listed organizations only.
     pub fn in_memory(
         store: MemoryStore,
         organizations: impl IntoIterator<Item = OrganizationId>,
@@ -49,10 +49,10 @@ impl Stores {
     }
 }
 
-/// What a gateway needs beside the store of its calls.
+/// What a gateway needs besides the [`MemoryStore`]: kill switches with their details, and background work.
 struct InMemory {
     store: MemoryStore,
-    /// Each organization, with its kill switches that are on.
+    /// The kill switches that are on, by organization.
     on: Mutex<HashMap<OrganizationId, Vec<Flipped>>>,
 }
 
@@ -105,7 +105,7 @@ impl InMemory {
     }
 }
 
-/// What grants and row-level security say in Postgres.
+/// The rule that grants and row-level security enforce in Postgres.
 const fn may_configure(role: Role) -> Result<(), StoreError> {
     match role {
         Role::Owner | Role::Admin | Role::Platform => Ok(()),
@@ -113,12 +113,12 @@ const fn may_configure(role: Role) -> Result<(), StoreError> {
     }
 }
 
-/// By scope and id: the order of a list.
+/// The sort key of a list: scope, then id.
 fn place(switch: &Switch) -> (&'static str, Box<str>) {
     (switch.scope().as_str(), switch.scope_id())
 }
 
-/// Only what is wrong is read of them.
+/// Broken books. Only the findings are read, so the figures are left at zero.
 fn broken_books(organization_id: OrganizationId, broken: Vec<String>) -> Books {
     let Reconciliation { balance, charged, holds_open, expired, unbilled_max, .. } =
         Reconciliation::default();

@@ -1,5 +1,5 @@
-//! All places of an installation, as the commands see them: the main database, the schemas of organizations in it,
-//! and further databases.
+//! All places of an installation, for commands: the main database, the schemas of organizations in it, and further
+//! databases.
 
 use std::time::Duration;
 
@@ -19,11 +19,13 @@ use crate::{
     store::StoreError,
 };
 
-/// What the main database is called among the places.
+/// The name of the main database among the places.
 pub(crate) const MAIN: &str = "main";
 
-/// The operator's side of these databases, of which the main one must be up to date. Where claims must be sealed,
-/// with a key that the main database keeps, if this user may read it, else with that of `named`.
+/// The operator of these databases. The main database must be up to date.
+///
+/// If the database demands sealed claims, the key is the one that the main database keeps. If this user may not read
+/// that key, it is the key of the configuration `named`.
 pub(crate) async fn operator(
     addresses: &Addresses,
     named: Option<&Config>,
@@ -32,7 +34,7 @@ pub(crate) async fn operator(
     let seal = seal(&main, named).await?;
     let pool = |database: tokio_postgres::Config| {
         let mut bounds = PoolConfig::new(database);
-        // Reading all books takes longer than a call may.
+        // Reading all books takes longer than the statement time-out of calls.
         bounds.statement_max = Duration::from_mins(5);
         bounds.connections_max = 4;
         bounds.seal.clone_from(&seal);
@@ -45,7 +47,7 @@ pub(crate) async fn operator(
     Ok(Operator::over(Places::new(pool(main)?, further, Places::WAIT_MAX)))
 }
 
-/// The seal of an operator in a main database that is up to date; none where none is asked for.
+/// The operator's seal for a main database that must be up to date. None if the database demands no seals.
 async fn seal(
     main: &tokio_postgres::Config,
     named: Option<&Config>,
@@ -69,9 +71,10 @@ async fn seal(
 /// How many migrations each place lacked, the main database first.
 pub(crate) type Applied = Vec<(String, usize)>;
 
-/// Brings every place to this program's schema. Memberships are read from where they were, unless a source is
-/// named; in further databases from our own table always. Seals are asked for as they were, unless it is said how, and
-/// everywhere as in the main database.
+/// Brings every place to this program's schema.
+///
+/// The source of memberships stays as it was, unless one is named; further databases always read our own table. Sealing
+/// stays as it was, unless `sealing` changes it, and is the same in every place as in the main database.
 pub(crate) async fn migrate(
     addresses: &Addresses,
     named: Option<&Config>,
@@ -106,8 +109,8 @@ pub(crate) async fn migrate(
     Ok(applied)
 }
 
-/// Whether organizations are apart in each place, which must be up to date; the main database first. Seals as in
-/// [`operator`].
+/// Proves for each place that organizations are isolated, the main database first. Every place must be up to date.
+/// Seals are as in [`operator`].
 pub(crate) async fn prove(
     addresses: &Addresses,
     named: Option<&Config>,
@@ -134,7 +137,7 @@ pub(crate) async fn prove(
     Ok(proofs)
 }
 
-/// Says which place it was.
+/// Adds the name of the place to an error.
 fn at(place: &str) -> impl Fn(StoreError) -> DatabaseError {
     move |error| DatabaseError::Place { place: place.to_owned(), error: Box::new(error.into()) }
 }

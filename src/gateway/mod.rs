@@ -1,7 +1,7 @@
 //! The ready-made server: configuration, telemetry, serving, shutdown.
 //!
-//! It is built from nothing but the layers of this crate and a provider router; whoever wants
-//! another server takes the layers and writes their own.
+//! The server consists of this crate's layers and a provider router only. To build a different server, use the same
+//! layers in your own code.
 
 pub(crate) mod addresses;
 mod assemble;

@@ -1,10 +1,10 @@
 //! What operators see of every request: a span, one log line and the HTTP metrics.
 //!
-//! tower-http's trace layer keeps the span and says what the answer is and when it ended. The line is written when
-//! the answer has ended, whichever way: with its last byte, or because the client left. The trace layer's callbacks
-//! are not told when a client leaves, so the line belongs to its classifier: one is made for each request, travels
-//! with the answer's body, and is dropped with it. The line names the route's template, never the path, and nothing
-//! of what was said.
+//! tower-http's trace layer keeps the span, and reports the answer's status and end. The line is written when the
+//! answer ends: with its last byte, or because the client left. The trace layer's callbacks are not called when a
+//! client leaves. So the line belongs to the layer's classifier: one is made for each request, travels with the
+//! answer's body, and is dropped with it. The line names the route's template, never the path, and contains nothing of
+//! the bodies.
 
 use std::{fmt, time::Instant};
 
@@ -18,7 +18,7 @@ use tracing::{Span, field};
 use super::{request_id, route::Route};
 use crate::refusal::Refused;
 
-/// A trace layer with our span and our line. Needs [`open_span`] and the request's id before it.
+/// A trace layer with our span and our line. [`open_span`] must run before it, and the request must have its id.
 pub(super) fn trace() -> TraceLayer<Watching, Watching, (), (), (), (), ()> {
     TraceLayer::new(Watching)
         .make_span_with(Watching)
@@ -29,7 +29,7 @@ pub(super) fn trace() -> TraceLayer<Watching, Watching, (), (), (), (), ()> {
         .on_failure(())
 }
 
-/// Opens the span of a request, for the trace layer and for its line alike.
+/// Opens the span of a request, for the trace layer and for the access line.
 pub(super) fn open_span<B>(mut request: Request<B>) -> Request<B> {
     let id = request.headers().get(request_id::HEADER).map(request_id::text);
     let span = tracing::info_span!(
@@ -53,7 +53,7 @@ impl Opened {
     }
 }
 
-/// Watches every request.
+/// Makes a [`Watch`] for every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watching;
 
@@ -73,11 +73,11 @@ impl MakeClassifier for Watching {
     }
 }
 
-/// The line of one request, on its way with the answer. Dropped, it is written.
+/// The access line of one request, which travels with the answer. It is written on drop.
 #[derive(Debug)]
 pub(super) struct Watch(Option<Line>);
 
-/// The trace layer asks for `Clone` and does not use it. A clone writes no second line.
+/// The trace layer requires `Clone` and never clones. A clone would write no second line.
 impl Clone for Watch {
     fn clone(&self) -> Self {
         Self(None)
@@ -135,7 +135,7 @@ struct Line {
     span: Span,
     route: Route,
     started: Instant,
-    /// 0 until there is an answer.
+    /// The answer's status; 0 until there is an answer.
     status: u16,
     refused: Option<&'static str>,
     end: End,
@@ -182,7 +182,7 @@ impl fmt::Debug for Line {
     }
 }
 
-/// A method from a fixed list: callers may invent others, and would fill the log with them.
+/// The method's name from a fixed list, so that callers cannot fill logs and metrics with invented methods.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

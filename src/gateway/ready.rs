@@ -1,5 +1,7 @@
-//! Whether this process can take calls: asked by whoever sends them, every few seconds and from
-//! several places at once, so the answer is kept for a second and found out once for all who ask.
+//! Readiness: whether this process can take calls.
+//!
+//! Load balancers ask every few seconds, several of them at once. So the answer is cached for a second, and concurrent
+//! requests share one run of the checks.
 
 use std::{fmt, pin::Pin, time::Duration};
 
@@ -9,27 +11,27 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// One thing that must hold before calls are taken.
+/// A condition that must hold before calls are taken.
 pub(super) struct Check {
-    /// The word for it in the answer.
+    /// The name of the check in the answer.
     pub(super) name: &'static str,
-    /// Finds out; the error is what an operator has to know, without secrets.
+    /// Runs the check. The error tells operators what is wrong, without secrets.
     pub(super) probe: Box<dyn Fn() -> Probe + Send + Sync>,
 }
 
-/// Resolves to whether a check holds.
+/// Resolves to the outcome of a check.
 pub(super) type Probe = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// The answer to "are you ready?".
+/// The answer to `GET /readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Report {
     /// All checks hold.
     pub(super) ready: bool,
-    /// Each check, in their order.
+    /// The outcomes, in the order of the checks.
     pub(super) checks: Vec<Outcome>,
 }
 
-/// How one check came out.
+/// The outcome of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Outcome {
     name: &'static str,
@@ -41,7 +43,7 @@ pub(super) struct Outcome {
 /// All checks of this process.
 pub(super) struct Readiness {
     checks: Vec<Check>,
-    /// Held while the checks run, so that all who ask meanwhile wait for the same answer.
+    /// Locked while the checks run, so that concurrent requests wait for the same report.
     last: Mutex<Option<(Instant, Report)>>,
 }
 
@@ -53,7 +55,7 @@ impl Readiness {
         Self { checks, last: Mutex::new(None) }
     }
 
-    /// The report, at most a second old. Takes three seconds a check at the most.
+    /// The report, at most a second old. Each check takes at most three seconds.
     pub(super) async fn report(&self) -> Report {
         let mut last = self.last.lock().await;
         if let Some((found, report)) = &*last

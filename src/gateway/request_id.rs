@@ -1,7 +1,7 @@
-//! One request id for every request, and the caller's own beside it where it is valid.
+//! Every request has an id of the gateway's own, and also keeps the caller's id if that one is valid.
 //!
-//! tower-http's layers set the id and send it back. What stands here decides which id that is: [`judge`] before them
-//! says whether the caller's id is kept, and [`Own`] makes the id of a request without one.
+//! tower-http's layers set the id and send it back. This module decides which id that is. [`judge`] runs before those
+//! layers and keeps or removes the caller's id. [`Own`] gives an id to a request without one.
 
 use http::{HeaderName, HeaderValue, Request};
 use tower_http::request_id::MakeRequestId;
@@ -18,9 +18,9 @@ pub(super) const ANTHROPIC_HEADER: HeaderName = HeaderName::from_static("request
 
 /// Gives the request the gateway's own id, and removes a caller's id that is not valid.
 ///
-/// The gateway's own id, a fresh one, goes into the extensions: it is the key of everything written
-/// about a call, so no caller chooses it. A caller's id ends up in logs, records and headers, so only
-/// letters, digits, `.`, `_` and `-` are taken, 128 at the most. An id that is sent twice is none.
+/// The gateway's own id is fresh and goes into the extensions. It is the key of every row about a call, so no caller
+/// may choose it. A caller's id ends up in logs, records and headers. So it is valid only if it consists of at most 128
+/// letters, digits, `.`, `_` and `-`, and is sent once.
 pub(super) fn judge<B>(mut request: Request<B>) -> Request<B> {
     let mut sent = request.headers().get_all(HEADER).iter();
     if !matches!((sent.next(), sent.next()), (Some(only), None) if is_valid(only)) {
@@ -30,7 +30,7 @@ pub(super) fn judge<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// Names a request whose caller did not by the gateway's own id.
+/// Gives a request without a caller's id the gateway's own id.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Own;
 
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// The one id that the service sees in the header, and the gateway's own.
+    /// The id that the service sees in the header, and the gateway's own id.
     async fn settled(sent: &[&[u8]]) -> (String, RequestId) {
         let mut request = Request::new(());
         for id in sent {

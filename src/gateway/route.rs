@@ -1,10 +1,10 @@
-//! Which paths there are.
+//! The paths that the server knows.
 
 use http::Method;
 
 use crate::domain::endpoint::Endpoint;
 
-/// What a path is for. Its template is what logs and metrics say, never the path itself.
+/// The purpose of a path. Logs and metrics name its template, never the path itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// A model call.
@@ -15,7 +15,7 @@ pub(super) enum Route {
     Model,
     /// `GET /admin/v1/kill-switches`
     KillSwitches,
-    /// `GET`, `PUT` and `DELETE` of one: of a scope and an id, or of the organization.
+    /// `GET`, `PUT` and `DELETE` of one kill switch: of a scope and an id, or of the whole organization.
     KillSwitch(&'static str),
     /// `GET /healthz`
     Health,
@@ -25,7 +25,7 @@ pub(super) enum Route {
     Metrics,
     /// `POST /dev/token`: in `tollgate dev` only.
     DevToken,
-    /// Nothing is there.
+    /// No such path.
     Unknown,
 }
 
@@ -75,12 +75,12 @@ impl Route {
         }
     }
 
-    /// Asked by machines every few seconds: not worth a line in the log.
+    /// Whether machines request the path every few seconds, so that it is not worth a line in the log.
     pub(super) const fn is_probe(self) -> bool {
         matches!(self, Self::Health | Self::Ready | Self::Metrics)
     }
 
-    /// The value of `allow`, where `method` is not among it.
+    /// The value of the `allow` header, if the path does not allow `method`.
     pub(super) fn refuses(self, method: &Method) -> Option<&'static str> {
         match self {
             Self::Call(_) | Self::DevToken => (*method != Method::POST).then_some("POST"),

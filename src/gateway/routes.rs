@@ -1,4 +1,4 @@
-//! Which service answers which path, and the few answers that the server gives itself.
+//! Maps paths to services, and gives the few answers that come from the server itself.
 
 #[cfg(test)]
 mod tests;
@@ -26,10 +26,10 @@ use crate::{
     refusal::{Refusal, dialect_of, error_document},
 };
 
-/// Everything that the server answers with.
+/// The body of every answer of the server.
 pub(super) type RouteBody<C, M> = ResponseBody<Either<C, M>>;
 
-/// The paths of the gateway in front of the services for calls, for listings and for what people set.
+/// Routes requests to the services for calls, for lists of models, and for settings of an organization's people.
 #[derive(Clone, Debug)]
 pub(super) struct Routes<C, M, A> {
     calls: C,
@@ -39,7 +39,7 @@ pub(super) struct Routes<C, M, A> {
     part: Part,
 }
 
-/// What the server answers itself.
+/// What the server needs for the answers that it gives itself.
 #[derive(Debug)]
 pub(super) struct Own {
     pub(super) readiness: Readiness,
@@ -50,11 +50,11 @@ pub(super) struct Own {
 /// Which paths are served at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All of them.
+    /// All paths.
     All,
-    /// What callers use.
+    /// The paths that callers use.
     Callers,
-    /// What operators use.
+    /// The paths that operators use.
     Operators,
 }
 
@@ -92,11 +92,11 @@ where
 {
     type Response = Response<RouteBody<CBody, MBody>>;
     type Error = Infallible;
-    // Boxed once a request: this is the outermost floor, where clarity is worth an allocation.
+    // Boxed, which costs one allocation a request: clarity is worth that in the outermost service.
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The services behind are made ready for the one that a request is for.
+        // The inner service is chosen, and made ready, only when there is a request.
         Poll::Ready(Ok(()))
     }
 
@@ -127,7 +127,7 @@ where
     }
 }
 
-/// The service's answer. Its error means that it gave none: the caller gets 502, the log the reason.
+/// The service's answer. If the service fails, the caller gets 502, and the reason is logged.
 async fn through<S, B, Inner, Outer>(
     mut service: S,
     request: Request<B>,

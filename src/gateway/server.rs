@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1 and HTTP/2 on them, until it is told to stop.
 //!
-//! On the signal it accepts no more, lets open requests end, and cuts what is left when the grace
-//! is over. What must happen after the last request (writing endings) is the caller's to do next.
+//! When it is told to stop, it accepts no more connections and lets open requests end. After the grace period it cuts
+//! the connections that are left. Work after the last request, such as writing the ends of calls, is up to the caller.
 
 #[cfg(test)]
 mod tests;
@@ -40,20 +40,20 @@ pub struct Bounds {
     pub connections_max: NonZeroUsize,
     /// How long a client may take to send a request's head, counted from when it is idle.
     pub header_read_timeout: Duration,
-    /// How long a client may leave what is written to it unread, once every buffer is full.
+    /// How long a client may read nothing of its answer, once every buffer is full.
     pub write_stall_timeout: Duration,
     /// How long open requests may go on after the signal to stop.
     pub shutdown_grace: Duration,
 }
 
-/// How a server came to its end.
+/// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// Connections that were cut because the grace was over.
+    /// The number of connections that were cut at the end of the grace period.
     pub cut: usize,
 }
 
-/// The address that a listener is to have cannot be had.
+/// A listener cannot bind its address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub struct ListenError {
@@ -63,7 +63,7 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-/// Binds `address`; port 0 is a free one.
+/// Binds `address`; port 0 picks a free port.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
 }
@@ -97,7 +97,7 @@ where
         .max_concurrent_streams(H2_STREAMS_MAX);
     loop {
         let next = async {
-            // A closed semaphore is not possible: nobody else holds it.
+            // The semaphore cannot be closed: no other code has it.
             let permit = Arc::clone(&connections).acquire_owned().await.ok();
             (permit, accept(&listener).await)
         };
@@ -117,8 +117,8 @@ where
             let stream = TokioIo::new(Box::pin(stream));
             let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
             let connection = watcher.watch(connection.into_owned());
-            // The time limit of a head begins when the version is known, and is HTTP/1's alone: whoever
-            // says nothing, or stops in the first word, would keep the connection for ever.
+            // hyper's time-out for a request's head starts once the HTTP version is known, and exists for HTTP/1 only.
+            // Without this one, a client that sends nothing, or only the first bytes, would keep its connection.
             let silent = async {
                 if timeout(bounds.header_read_timeout, came.notified()).await.is_ok() {
                     std::future::pending::<()>().await;
@@ -126,10 +126,10 @@ where
             };
             tokio::select! {
                 ended = connection => if let Err(error) = ended {
-                    // The client's side of things, mostly; what it means for a call, the call's end says.
+                    // Mostly the client's doing. If a call was open, its end records what happened.
                     tracing::debug!(%error, "a connection ended with an error");
                 },
-                () = silent => tracing::debug!("a connection brought no request in time"),
+                () = silent => tracing::debug!("a connection was closed: no request arrived in time"),
             }
         });
     }
@@ -140,14 +140,14 @@ where
     if cut > 0 {
         tracing::warn!(
             connections = cut,
-            "the grace is over: connections with open requests are cut"
+            "the grace period is over: connections with open requests are cut"
         );
     }
     open.shutdown().await;
     Stopped { cut }
 }
 
-/// Says that a request has come, and passes it on.
+/// Signals that a request has arrived, and passes the request on.
 #[derive(Clone)]
 struct Announced<S> {
     inner: S,
@@ -172,14 +172,14 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Announced<S> 
 const H2_PING_EVERY: Option<Duration> = Some(Duration::from_secs(20));
 const H2_STREAMS_MAX: u32 = 256;
 
-/// The next connection. Errors are survived: those of one connection at once, those of the process
-/// (out of files or memory) after a pause that doubles up to a second.
+/// Accepts the next connection. After an error of one connection it tries again at once. After an error of the process
+/// (out of files or memory) it pauses first; the pause doubles up to a second.
 async fn accept(listener: &TcpListener) -> TcpStream {
     let mut pause = Duration::from_millis(10);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Without it each event of a stream would wait for the client's delayed ACK: 40 ms.
+                // Without TCP_NODELAY, each event of a stream could wait 40 ms for the client's delayed ACK.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }

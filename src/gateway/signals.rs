@@ -1,11 +1,11 @@
-//! When to stop: SIGTERM or SIGINT once means in order, twice means at once.
+//! When to stop: the first SIGTERM or SIGINT starts an orderly shutdown, the second ends the process at once.
 
 use std::{io, process};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The signals of this process that mean "stop", from now on ours.
+/// Listens for the signals that mean "stop".
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     terminate: Signal,
@@ -13,10 +13,10 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    /// The exit status of a process that was told twice.
+    /// The exit status after a second signal.
     const AT_ONCE: i32 = 130;
 
-    /// Takes the signals over.
+    /// Begins to listen. From now on the signals no longer end the process by themselves.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -27,14 +27,14 @@ impl StopSignals {
         })
     }
 
-    /// A token that is cancelled by the first signal. The second one ends the process on the spot.
+    /// A token that the first signal cancels. The second signal ends the process at once.
     pub(crate) fn watch(mut self) -> CancellationToken {
         let stop = CancellationToken::new();
         let told = stop.clone();
-        // Ends with the process: there is nothing to wait for.
+        // The task ends with the process, so nothing waits for it.
         drop(tokio::spawn(async move {
             self.next().await;
-            tracing::info!("stopping: open calls may end; a second signal stops at once");
+            tracing::info!("stopping: open calls may end first; a second signal stops at once");
             told.cancel();
             self.next().await;
             tracing::warn!("stopped at once; holds of calls that were cut will expire");

@@ -1,7 +1,7 @@
 //! Logs and metrics of the process.
 //!
-//! Both are for operators: request ids, organizations, figures. Prompts, answers, tokens and keys
-//! are in neither, at any level.
+//! Both are for operators and contain request ids, organizations and figures. At no level do they contain prompts,
+//! answers, tokens or keys.
 
 use std::{io, sync::OnceLock};
 
@@ -13,9 +13,9 @@ use super::{
     metrics_list::{Kind, METRICS, Metric},
 };
 
-/// Logs to standard error from now on, for the whole process. A second call changes nothing.
+/// Makes the whole process log to standard error. A second call changes nothing.
 ///
-/// Fails where the level cannot be read.
+/// Fails if the level cannot be parsed.
 pub fn log_to_stderr(log: &Log) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| ConfigError::Invalid {
         key: "log.level".to_owned(),
@@ -31,7 +31,7 @@ pub fn log_to_stderr(log: &Log) -> Result<(), ConfigError> {
             .with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false))
             .try_init(),
     };
-    // Somebody who embeds the gateway has set one before: theirs stays.
+    // A program that embeds the gateway may have set a subscriber before; that one stays.
     drop(set);
     Ok(())
 }
@@ -43,8 +43,7 @@ pub struct Metrics(PrometheusHandle);
 impl Metrics {
     /// The recorder of this process, installed by the first call.
     ///
-    /// Where another recorder has been installed before, that one gets the values and this one
-    /// renders nothing.
+    /// If another recorder was installed before, that recorder gets the values, and this one renders nothing.
     pub fn install() -> Self {
         static RECORDER: OnceLock<Metrics> = OnceLock::new();
         RECORDER.get_or_init(Self::first).clone()
@@ -55,7 +54,7 @@ impl Metrics {
         for metric in METRICS {
             let Kind::Histogram(buckets) = metric.kind else { continue };
             let name = Matcher::Full(metric.name.to_owned());
-            // Fails for an empty list only; then the histogram is a summary.
+            // Fails only for an empty list of buckets; then the histogram is a summary.
             builder = match builder.set_buckets_for_metric(name, buckets) {
                 Ok(builder) => builder,
                 Err(_) => PrometheusBuilder::new(),
@@ -69,12 +68,12 @@ impl Metrics {
         Self(handle)
     }
 
-    /// Everything in the text format of Prometheus.
+    /// All metrics in the text format of Prometheus.
     pub fn render(&self) -> String {
         self.0.render()
     }
 
-    /// Folds what histograms have gathered since: every few seconds, or memory grows.
+    /// Folds the samples that histograms have gathered. Must be called every few seconds, or memory grows.
     pub fn tidy(&self) {
         self.0.run_upkeep();
     }

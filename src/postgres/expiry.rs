@@ -1,4 +1,4 @@
-//! Expires overdue holds. A call whose hold expires is charged what its last heartbeat said.
+//! Expires overdue holds. A call whose hold expires is charged the usage that its last heartbeat reported.
 
 use tokio_postgres::types::Type;
 
@@ -21,15 +21,15 @@ const EXPIRE: Statement = Statement::new(
 const OVERDUE: Statement =
     Statement::new(include_str!("sql/statements/calls/overdue_organizations.sql"), &[Type::INT8]);
 
-/// How many holds one expiry ends: it has the balance locked.
+/// The most holds that one expiry ends. It locks the balance, so it must be short.
 const EXPIRE_MAX: i32 = 100;
-/// How many organizations one sweep visits.
+/// The most organizations that one statement of a sweep finds.
 const SWEEP_MAX: i64 = 1_000;
 
 impl PostgresStore {
-    /// Expires overdue holds of all organizations that have some, and returns how many. Safe to run in
-    /// any number of processes at once. An organization that the server has a fault to find with (its
-    /// balance is locked for long, say) is logged and left to the next sweep.
+    /// Expires overdue holds of all organizations, and returns how many. Any number of processes may sweep at once. If
+    /// the server reports an error for an organization, such as a lock time-out on its balance, the error is logged and
+    /// the organization is left to the next sweep.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let claims = own_claims(None, Some(Role::Platform.as_str()));
         let rows = self.door().run(&claims, DoorRole::Platform, &OVERDUE, &[&SWEEP_MAX]).await?;
@@ -38,11 +38,12 @@ impl PostgresStore {
             let organization_id = OrganizationId::new(column(row, 0)?);
             match self.expire(organization_id).await {
                 Ok(some) => expired = expired.saturating_add(some),
-                // It has none here any more, or is about to.
+                // The organization has moved to another place, or is about to.
                 Err(error) if error::is_elsewhere(&error) => {}
-                // Only where the server itself answers: else the others would each wait for it in vain.
+                // Go on only if the server answers with an error. If it does not answer, each further organization
+                // would wait in vain.
                 Err(error) if PostgresError::of(&error).is_some_and(|of| of.code().is_some()) => {
-                    tracing::warn!(%organization_id, %error, "overdue holds of one organization could not be expired");
+                    tracing::warn!(%organization_id, %error, "cannot expire the overdue holds of one organization");
                 }
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! The ends of calls, as the [`Coalescer`](crate::store::coalesce::Coalescer) puts them together.
+//! Batches of the ends of calls, as the [`Coalescer`](crate::store::coalesce::Coalescer) forms them.
 
 use std::borrow::Cow;
 
@@ -37,7 +37,7 @@ const FINISH: Statement = Statement::new(
         Type::TEXT_ARRAY, // the callers' request ids
         Type::TEXT_ARRAY, // endpoints
         Type::TEXT_ARRAY, // models
-        Type::TEXT_ARRAY, // answered by
+        Type::TEXT_ARRAY, // models that answered
         Type::TEXT_ARRAY, // providers
         Type::BOOL_ARRAY, // streams
         Type::TEXT_ARRAY, // endings
@@ -52,9 +52,9 @@ const FINISH: Statement = Statement::new(
         Type::BOOL_ARRAY, // clamped
         Type::INT8_ARRAY, // latency
         Type::INT8_ARRAY, // first byte
-        Type::BOOL_ARRAY, // records
-        Type::TEXT_ARRAY, // their requests
-        Type::TEXT_ARRAY, // their responses
+        Type::BOOL_ARRAY, // whether there is a record
+        Type::TEXT_ARRAY, // requests of the records
+        Type::TEXT_ARRAY, // responses of the records
         Type::BOOL_ARRAY, // truncated
     ],
 );
@@ -66,7 +66,7 @@ macro_rules! each {
     };
 }
 
-/// Writes the ends of these calls, durably. One answer a call, in their order.
+/// Writes the ends of these calls durably. Returns one answer for each call, in their order.
 pub(super) async fn finish(
     pool: &Pool,
     organization: OrganizationId,
@@ -134,12 +134,12 @@ fn record(finish: &Finish) -> Option<&Record> {
     finish.record.as_ref()
 }
 
-/// Postgres has no U+0000 in a text; losing it is better than losing the record.
+/// Removes U+0000, which a Postgres text cannot contain: losing the character is better than losing the record.
 fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
 }
 
-/// The database refuses what is beyond the highest mark-up there is.
+/// The mark-up as a parameter. The database refuses a value above the highest allowed mark-up.
 fn markup(bps: u32) -> i32 {
     i32::try_from(bps).unwrap_or(i32::MAX)
 }

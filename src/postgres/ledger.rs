@@ -1,4 +1,4 @@
-//! Holds, as the [`Coalescer`](crate::store::coalesce::Coalescer) puts them together.
+//! Batches of holds, as the [`Coalescer`](crate::store::coalesce::Coalescer) forms them.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const HOLD: Statement = Statement::new(
         Type::UUID_ARRAY, // requests
         Type::INT8_ARRAY, // amounts
         Type::INT8_ARRAY, // tokens
-        Type::INT8_ARRAY, // milliseconds they stand
+        Type::INT8_ARRAY, // lifetimes in milliseconds
         Type::TEXT_ARRAY, // users
         Type::UUID_ARRAY, // teams
         Type::UUID_ARRAY, // keys
@@ -42,7 +42,7 @@ const RENEW: Statement = Statement::new(
     include_str!("sql/statements/calls/renew.sql"),
     &[Type::UUID, Type::TEXT, Type::UUID_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY, Type::INT8],
 );
-/// One verdict a call, in their order.
+/// Asks for the holds of these calls. Returns one verdict for each call, in their order.
 pub(super) async fn hold(
     pool: &Pool,
     organization: OrganizationId,
@@ -109,7 +109,7 @@ fn scope(row: &Row) -> Result<crate::domain::scope::Scope, StoreError> {
     word.parse().map_err(|_| unexpected(word))
 }
 
-/// Gives back what nobody waits for.
+/// Releases granted holds whose calls no longer wait for them.
 pub(super) async fn give_back(
     pool: &Pool,
     organization: OrganizationId,
@@ -122,7 +122,7 @@ pub(super) async fn give_back(
     pool.call(&GIVE_BACK, &parameters).await.map(drop).map_err(known)
 }
 
-/// The calls whose holds are open still.
+/// Renews holds, and returns the calls whose holds are still open.
 pub(super) async fn renew(
     pool: &Pool,
     organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! What every statement needs: reading its rows, naming its faults, the program's own claims.
+//! Helpers for all statements: read rows, translate errors, and make the program's own claims.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio_postgres::{Row, types::FromSql};
 use super::error::PostgresError;
 use crate::store::StoreError;
 
-/// A column of an answer. What does not fit is a fault between this program and its own SQL.
+/// A column of an answer. A type mismatch is a bug: this program and its own SQL disagree.
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, StoreError> {
     row.try_get(index).map_err(|error| unexpected(&format!("column {index}: {error}")))
 }
@@ -15,11 +15,11 @@ pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T
 #[cold]
 pub(super) fn unexpected(what: &str) -> StoreError {
     StoreError::Refused(
-        PostgresError::text(format!("an answer that nobody expects: {what}")).into(),
+        PostgresError::text(format!("unexpected answer of the database: {what}")).into(),
     )
 }
 
-/// The codes that our own functions raise, as the faults they stand for.
+/// Translates the error codes that our own SQL functions raise.
 pub(super) fn known(error: StoreError) -> StoreError {
     match PostgresError::of(&error).and_then(PostgresError::code) {
         Some(code) if code.code() == "TG404" => StoreError::UnknownOrganization,
@@ -27,7 +27,7 @@ pub(super) fn known(error: StoreError) -> StoreError {
     }
 }
 
-/// The claims of this program itself, where it acts for no person: in an organization, or in none.
+/// The claims of this program itself, for work that is not done for a person, in an organization or in none.
 pub(super) fn own_claims(organization: Option<uuid::Uuid>, role: Option<&str>) -> String {
     let mut claims = serde_json::Map::new();
     claims.insert("sub".into(), "tollgate".into());
@@ -40,7 +40,7 @@ pub(super) fn own_claims(organization: Option<uuid::Uuid>, role: Option<&str>) -
     serde_json::Value::Object(claims).to_string()
 }
 
-/// A duration as statements take it.
+/// A duration as a parameter of statements, in milliseconds.
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

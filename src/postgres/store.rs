@@ -18,10 +18,10 @@ use crate::{
 
 /// Policies, prices, ledger and journal on Postgres. Cheap to clone; clones share the pool.
 ///
-/// It is a store of the organizations in one schema: [`Places`](super::Places) knows which those are.
+/// It serves the organizations in one schema; [`Places`](super::Places) knows which organizations those are.
 ///
-/// Each method is one statement of one organization, in one round trip; holds and finishes of one organization
-/// that come together share theirs. The pool's login needs no more than `tollgate_login` has.
+/// Each method runs one statement for one organization, in one round trip. Concurrent holds and finishes of one
+/// organization share a statement. The pool's login needs no more rights than `tollgate_login` has.
 #[derive(Clone)]
 pub struct PostgresStore(Arc<Inner>);
 
@@ -31,7 +31,7 @@ struct Inner {
     calls: Coalescer<Statements>,
 }
 
-/// The statements about calls, each sent as it comes.
+/// The statements about calls, each sent at once without coalescing.
 #[derive(Clone, Debug)]
 pub(super) struct Statements(Pool);
 
@@ -41,7 +41,7 @@ impl PostgresStore {
         Self::with(pool, Options::default())
     }
 
-    /// The stores on this pool, with other bounds of what is put together and waits.
+    /// The stores on this pool, with other bounds for coalescing and for waiting calls.
     pub fn with(pool: Pool, options: Options) -> Self {
         let door = Door::new(pool.clone());
         let calls = Coalescer::new(Statements(pool.clone()), options);
@@ -53,8 +53,8 @@ impl PostgresStore {
         &self.0.pool
     }
 
-    /// Waits, at most this long, for holds on their way to be given or given back. Call it when no new
-    /// ones come. What is not given back in time expires.
+    /// Waits, at most this long, until pending holds are granted or released. Call it when no new holds come. A hold
+    /// that is not released in time expires.
     pub async fn finish_holds(&self, wait_max: Duration) {
         self.0.calls.settle(wait_max).await;
     }
@@ -63,7 +63,7 @@ impl PostgresStore {
         &self.0.door
     }
 
-    /// What is asked in one statement already.
+    /// The uncoalesced statements, for requests that are batches already.
     pub(super) fn statements(&self) -> &Statements {
         self.0.calls.batches()
     }

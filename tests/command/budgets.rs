@@ -1,4 +1,4 @@
-//! `tollgate budgets`: set, met by calls, and said afterwards.
+//! `tollgate budgets`: sets budgets, lets calls reach them, and shows the events.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! `tollgate dev`: what it serves, its signals, its data folder.
+//! `tollgate dev`: its services, its signals, and its data folder.
 
 use http::Request;
 use http_body_util::{BodyExt, Full};

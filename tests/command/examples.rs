@@ -1,4 +1,4 @@
-//! The examples print what their own documentation says, each word of it.
+//! The examples print exactly the output that their documentation shows.
 
 use std::{env, fs, path::Path, process::Command};
 

@@ -1,4 +1,4 @@
-//! The program in a folder of its own, and what answers there.
+//! Runs the program in a temporary folder, and talks to its servers.
 
 use std::{
     fs,

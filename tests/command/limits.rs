@@ -1,4 +1,4 @@
-//! `tollgate limits`: set, shown, met and removed.
+//! `tollgate limits`: sets, shows and removes limits, and lets calls reach them.
 
 use serde_json::json;
 

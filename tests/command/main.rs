@@ -1,5 +1,5 @@
-//! The command as its users run it: a process, its one line of JSON, its ports and its signals; and the README, line by
-//! line.
+//! The command as its users run it: as a process, with its line of JSON, its ports and its signals. Also runs the
+//! commands of the README.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

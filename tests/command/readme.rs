@@ -1,5 +1,5 @@
-//! The commands of the README and of the operator's pages, run as they stand there: each block by a shell, against one
-//! `tollgate dev`. A new line in a block is run by itself; a new block, or a command in the text, has to be entered here.
+//! Runs the commands of the README and of the operator's pages: each block in a shell, against one `tollgate dev`. A
+//! new line in a block is run automatically. A new block, or a command in the text, must be added here.
 
 use std::{
     fs,

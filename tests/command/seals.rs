@@ -1,4 +1,4 @@
-//! Sealed claims: gateway, operator and database agree, or are told what to do.
+//! Sealed claims: gateway, operator and database agree on the key, or an error says what to do.
 
 use std::{fs, process::Stdio};
 
@@ -51,7 +51,7 @@ async fn gateway_operator_and_database_agree_on_seals_or_are_told_what_to_do() {
     assert_eq!(dev.send(dev.chat(&question(false), &[])).await.status(), 503);
     let ready = dev.get("/readyz").await;
     let ready = std::str::from_utf8(ready.body()).unwrap();
-    assert!(ready.contains("does not take the claims"), "{ready}");
+    assert!(ready.contains("does not accept the claims"), "{ready}");
     let shown = run_json(here, &["org", "show", dev.organization(), "--json"]).await;
     assert!(shown["credits"]["posted"].as_i64().unwrap() > 0, "{shown}");
     assert_eq!(run_json(here, &["reconcile", "--json"]).await["ok"].as_bool(), Some(true));

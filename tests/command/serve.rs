@@ -1,4 +1,4 @@
-//! `tollgate serve`, and commands without their counterpart.
+//! `tollgate serve`, and commands whose counterpart is not running.
 
 use std::fs;
 

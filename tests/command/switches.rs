@@ -1,4 +1,4 @@
-//! Kill switches, by command and by HTTP, and the calls that meet them.
+//! Kill switches, set by command and over HTTP, and their effect on calls.
 
 use http::Request;
 use http_body_util::Full;

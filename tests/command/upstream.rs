@@ -1,4 +1,4 @@
-//! `tollgate dev --upstream URL`: a provider that is there already, in place of the mock.
+//! `tollgate dev --upstream URL`: an existing provider in place of the mock.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,5 +1,5 @@
-//! What the documentation says of the house is how it is built: the order of the stack, the floors of its rooms, and the
-//! paths and errors of its pages.
+//! The documentation matches the code: the order of the stack, the floors of the rooms, and the paths and errors in the
+//! pages.
 #![expect(
     clippy::unwrap_used,
     clippy::arithmetic_side_effects,

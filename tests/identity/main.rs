@@ -1,4 +1,4 @@
-//! Identity from end to end: the layer, a key set over real HTTP, tokens put together by other code.
+//! Identity from end to end: the layer, a key set over real HTTP, and tokens that independent code has made.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,9 +1,9 @@
-//! The life of holds, in every order that two gateways, a provider, and a server that may crash at any moment can
-//! bring about.
+//! Model checking of holds: explores every order of steps that two gateways, a provider, and a database server that may
+//! crash at any moment can produce.
 //!
-//! What the statements do is what the functions `hold` and `finish` do, without their text: each is one step, and
-//! commits asynchronously, but for a finish, which is told as written once everything up to it is on disk. A crash of
-//! the server takes it back to what is on disk; one of a gateway, its calls with it.
+//! The model's statements do what the SQL functions `hold` and `finish` do. Each is one step and commits
+//! asynchronously, except a finish: it is reported as written only once everything up to it is on disk. A crash of the
+//! server restores the state on disk. A crash of a gateway loses its calls.
 #![expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,

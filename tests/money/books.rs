@@ -1,4 +1,4 @@
-//! A gateway checks the books beside its calls, and its metrics say what it finds; so does the command.
+//! A gateway checks the books in the background. Its metrics and the command report the findings.
 
 use std::{collections::BTreeMap, ops::Range, process::Output, time::Duration};
 
@@ -115,7 +115,7 @@ async fn the_command_says_how_many_calls_have_no_end_and_what_they_may_have_used
         let charged = RICH - posted;
         let [posted_dollars, charged_dollars] = [posted, charged].map(Credits::from_nanos);
         let lost = format!(
-            "\n{expired} holds ran out of time without an end of their calls, which may have used {unbilled} dollars that were not billed, at the most."
+            "\n{expired} holds expired before their calls ended. These calls may have used up to {unbilled} dollars that were not billed."
         );
         let expected = format!(
             "2 organizations. Credits: {posted_dollars} dollars, 0 of them held, 0 owed. Charged so far: {charged_dollars} dollars. \

@@ -1,5 +1,5 @@
-//! Faults that other gateways were found to have: each must be impossible here. [`covered`](super::covered) lists where the others
-//! are tested.
+//! Bugs that were found in other gateways, each of which must be impossible here. [`covered`](super::covered) lists the
+//! tests of further such bugs.
 
 use serde_json::{Value, from_value, json};
 use tokio_postgres::error::SqlState;

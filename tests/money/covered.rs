@@ -1,9 +1,9 @@
-//! Faults with money that users of other gateways reported, and the tests that none of them gets past.
+//! Money bugs that users of other gateways reported, and the tests that rule out each of them here.
 //!
-//! The tests are known by their names: each must be there, and assert something, or call what does. Whether it is what its name
-//! says, only a reader can tell.
+//! The list names the tests. Each named test must exist, and must assert something or call a function that does. Only a
+//! reader can tell whether it tests what its name says.
 //!
-//! Left out are those of endpoints that are not served here: images, `/v1/responses`.
+//! Bugs of endpoints that are not served here, images and `/v1/responses`, are left out.
 
 use std::{collections::HashMap, fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! A budget for exactly so many calls, and twenty times as many at once through two gateways.
+//! A budget for an exact number of calls, and twenty times as many concurrent calls through two gateways.
 
 use std::{num::NonZeroU32, time::Duration};
 

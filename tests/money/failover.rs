@@ -1,4 +1,5 @@
-//! The primary is gone, and its synchronous standby takes over: gateways that know both find it by themselves.
+//! The primary dies, and its synchronous standby takes over. Gateways that know both servers find the new primary by
+//! themselves.
 
 use std::{
     fs,

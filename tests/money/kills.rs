@@ -1,5 +1,5 @@
-//! A gateway that is killed, or stopped for a while, at each point of a call: nobody pays twice, nothing is below zero,
-//! and what was not billed is known and bounded.
+//! A gateway that is killed, or paused, at each point of a call: no call is charged twice, no amount is below zero, and
+//! the unbilled usage is known and bounded.
 
 use std::time::Duration;
 

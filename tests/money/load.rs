@@ -1,4 +1,4 @@
-//! Clients that call without pause, whatever happens around the gateways, and what they were told when.
+//! Clients that call without pause whatever happens around the gateways, and the answers they got, with times.
 
 use std::{
     collections::HashSet,

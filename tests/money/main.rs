@@ -1,5 +1,5 @@
-//! Money under concurrency, crashes and hostile callers: gateways that are programs of their own, over one
-//! database, and the checker after each case.
+//! Money under concurrency, crashes and hostile callers. The gateways are separate processes over one database, and the
+//! books are checked after each case.
 #![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,

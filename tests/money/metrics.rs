@@ -1,4 +1,4 @@
-//! What a gateway's metrics say, read from a program whose every call is known.
+//! The metrics of a gateway process, compared with the calls that the test has made.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -1,7 +1,7 @@
-//! The database goes away under load, or keeps everybody waiting: no call is told anything but its answer or 503, no
-//! books are wrong, and everything goes well again by itself.
+//! The database stops under load, or does not respond. Every call gets its answer or 503, the books stay right, and the
+//! gateways recover by themselves.
 //!
-//! `TOLLGATE_OUTAGE_ROUNDS` says how often it goes down.
+//! `TOLLGATE_OUTAGE_ROUNDS` sets how often the database stops.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The gateway as its own program: what is killed, is killed.
+//! The gateway as a separate process, so that it can really be killed.
 
 use std::{
     net::SocketAddr,

@@ -1,5 +1,5 @@
-//! Providers that are slow, silent or without an end, under load: calls to others go on as if they were not there, and
-//! each of theirs ends and is settled once.
+//! Providers under load that are slow, silent, or never end an answer. Calls to other providers are not affected, and
+//! each call to these providers ends and is settled once.
 
 use std::time::Duration;
 use tollgate::store::admin::BookAdmin;

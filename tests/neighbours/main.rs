@@ -1,5 +1,5 @@
-//! Organizations on one gateway and one database learn nothing of each other: by any path, any command, in
-//! a crowd on few connections, with the predicates of our own SQL taken out, and through `PgBouncer`.
+//! Organizations on one gateway and one database learn nothing about each other: by any path or command, with many
+//! concurrent calls on few connections, without the predicates in our own SQL, and through `PgBouncer`.
 #![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,

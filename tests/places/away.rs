@@ -1,4 +1,4 @@
-//! A further database that is away: its organizations wait for it, and nobody else does.
+//! A further database that does not answer: its organizations wait for it, and no others do.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Moving while calls go on: nothing is lost, doubled or somebody else's.
+//! Moves while calls go on: no row is lost, doubled, or in the wrong organization.
 
 use std::time::{Duration, Instant};
 

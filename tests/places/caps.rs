@@ -1,4 +1,4 @@
-//! Budgets, rates, mark-ups and heartbeats, wherever an organization is and goes.
+//! Budgets, rates, mark-ups and heartbeats, in every place and across moves.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the operator changes while an organization is on its way.
+//! Changes by the operator while an organization is being moved.
 
 use std::{collections::BTreeSet, num::NonZeroU32};
 

@@ -1,4 +1,4 @@
-//! The command as an operator types it, about a house.
+//! Runs the command as an operator would, on a test house.
 
 use std::process::Stdio;
 

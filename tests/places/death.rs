@@ -1,4 +1,4 @@
-//! Movers that die, wherever they are, while calls go on.
+//! Movers that die at any step, while calls go on.
 
 use std::{os::unix::process::ExitStatusExt, process::Stdio, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Organizations in the shared tables, in schemas of their own and in other databases, and on their way from one to
-//! another while calls go on.
+//! Organizations in the shared tables, in their own schemas and in further databases, and moves between these places
+//! while calls go on.
 #![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Moving, by itself: everything arrives, nothing stays behind, whatever place it goes to.
+//! Moves without concurrent calls: every row arrives and no row stays behind, for every kind of place.
 
 use tokio_postgres::Client;
 use tollgate::{

@@ -1,4 +1,4 @@
-//! The same proof for each placement, and what turns it red there.
+//! The proof of isolation for each placement, and the weaknesses that make it fail there.
 
 use serde_json::Value;
 use tokio_postgres::Client;

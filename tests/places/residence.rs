@@ -1,4 +1,4 @@
-//! Living in each placement: made, paid, called, configured, counted and proven by the same commands.
+//! Each placement works with the same commands: create, grant, call, configure, reconcile and prove.
 
 use serde_json::json;
 use tollgate::{
@@ -232,7 +232,7 @@ async fn what_cannot_be_made_leaves_nothing() {
     let house = house().await;
     let create = ["org", "create", "--name", "X"];
     for (more, why) in [
-        (vec!["--placement", "schema", "--time-zone", "Atlantis/Centre"], "no time zone"),
+        (vec!["--placement", "schema", "--time-zone", "Atlantis/Centre"], "not a time zone"),
         (
             vec!["--placement", "database", "--database", "nowhere"],
             "no database:nowhere in the configuration",

@@ -1,4 +1,4 @@
-//! Claims that must be sealed, in every place.
+//! Sealed claims, which every place demands.
 
 use tollgate::postgres::{
     Place, Schema, Seal,

@@ -1,4 +1,4 @@
-//! Gateways that know an old place.
+//! Gateways that still have an organization's old place in their cache.
 
 use tollgate::{
     domain::policy::{AllowList, Policy},

@@ -1,4 +1,4 @@
-//! Overdue holds are expired in every schema, however many there are.
+//! Overdue holds expire in every schema, however many schemas there are.
 
 use tollgate::{
     domain::{credits::Credits, ids::OrganizationId},

@@ -1,4 +1,4 @@
-//! Kill switches: heard of at once wherever an organization is, and taken along.
+//! Kill switches: noticed at once in every place, and moved with the organization.
 
 use std::time::{Duration, Instant};
 

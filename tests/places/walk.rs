@@ -1,4 +1,4 @@
-//! A move that stops at each of its steps, so that a test can do something in that very moment, or end it there.
+//! A move that stops at each of its steps, so that a test can act at exactly that step, or end the move there.
 
 use std::{
     panic,

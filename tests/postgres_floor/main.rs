@@ -1,4 +1,4 @@
-//! The floor of the Postgres stores: round trips, what cancelled calls leave, and recovery.
+//! The lowest level of the Postgres stores: round trips, the state after cancelled calls, and recovery.
 #![expect(
     clippy::unwrap_used,
     clippy::arithmetic_side_effects,

@@ -1,4 +1,4 @@
-//! Prices, bills and statements as an operator meets them: the command, its files and its exit status.
+//! Prices, bills and statements as an operator uses them: the command, its files and its exit status.
 #![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,

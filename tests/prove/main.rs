@@ -1,4 +1,4 @@
-//! The proof of isolation: it holds here, and it turns red for whatever is weakened.
+//! The proof of isolation: it succeeds on an intact database, and fails for each way of weakening the database.
 #![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,

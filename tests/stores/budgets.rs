@@ -1,4 +1,5 @@
-//! Budgets of every scope, in tokens and in credits, on Postgres: what is covered, what is counted, and what is told.
+//! Budgets of every scope, in tokens and in credits, on Postgres: which calls they cover, what they count, and which
+//! events they report.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! What the functions that move money answer and write, row by row, on a real server.
+//! The answers and the rows of the SQL functions that move money, on a real server.
 //!
-//! The cases are told in SQL, in `cases/*.sql`: `## ` begins one and says what it shows, each line after it is one
-//! statement, and `--> ` is a row that it must answer, or the code of its error. `words.sql` has the words they are
-//! told in.
+//! The cases are SQL, in `cases/*.sql`. A line with `## ` begins a case and describes it. Each further line is one
+//! statement. A line with `--> ` is a row that the statement must return, or the code of its error. `words.sql` has the
+//! helper functions and tables of the cases.
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tollgate::postgres::cluster::testing;

@@ -1,5 +1,5 @@
-//! Every check, key and reference of the schema refuses what it is there to refuse, whoever writes it: here the
-//! superuser, whom nothing else stops.
+//! Every check, key and foreign key of the schema refuses the rows that it must refuse. The superuser writes them,
+//! because no other rule stops the superuser.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,6 @@
-//! Books in which everything happens that can happen to a call, and each way in which they can be wrong, with what is
-//! then found: no more and no less.
+//! Books with every kind of call, each way to corrupt them, and the exact findings that must follow.
 //!
-//! Shared with the suite that looks at the command and at the metrics.
+//! Shared with the suite that tests the command and the metrics.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Amounts at the edge of what can be counted: a sum is exact, or it is refused and nothing has changed.
+//! Amounts at the limits of their range: a sum is exact, or the operation is refused and changes nothing.
 
 use proptest::{
     collection::vec,

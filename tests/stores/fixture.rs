@@ -1,4 +1,4 @@
-//! The stores under test, behind the same few controls.
+//! The stores under test, behind one common interface.
 
 use std::{sync::Arc, time::Duration};
 

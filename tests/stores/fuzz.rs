@@ -1,7 +1,7 @@
-//! Many clients, few organizations, every operation, again and again, with the server killed or not: the books must
+//! Many clients repeat every operation on few organizations, with and without kills of the server. The books must
 //! balance.
 //!
-//! `TOLLGATE_FUZZ_SECONDS` says for how long each of them goes on.
+//! `TOLLGATE_FUZZ_SECONDS` sets how long each test runs.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,4 +1,4 @@
-//! What each role sees of its own organization, and what the functions refuse.
+//! The rows of its own organization that each role can read, and the calls that the SQL functions refuse.
 
 use tokio_postgres::{Client, error::SqlState};
 use tollgate::{

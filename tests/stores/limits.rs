@@ -1,4 +1,4 @@
-//! Rate limits, as the operator's staff sets them.
+//! Rate limits, set by the operator's staff.
 
 use std::num::NonZeroU32;
 

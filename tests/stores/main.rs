@@ -1,4 +1,4 @@
-//! One behaviour suite over every store, and what only Postgres has to prove.
+//! One behaviour suite that runs over every store, and further tests for Postgres only.
 #![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,

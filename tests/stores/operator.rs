@@ -1,4 +1,4 @@
-//! What the operator's staff does.
+//! The actions of the operator's staff.
 
 use std::num::NonZeroU32;
 

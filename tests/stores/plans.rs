@@ -1,5 +1,5 @@
-//! What a policy costs shows in the plan: the helpers run once a statement, and the organization they
-//! give is an index condition. Every table of the catalog, every role that may read it.
+//! Query plans under row-level security: the policies' helper functions run once a statement, and the organization they
+//! return is an index condition. Covers every table of the catalog, and every role that may read it.
 
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};

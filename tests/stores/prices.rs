@@ -1,4 +1,4 @@
-//! New prices: taken whole or not at all, from when they say, for whom they are agreed with.
+//! New prices: imported as a whole or not at all, in force from their moment on, and for the right organization.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Bills computed anew, by two ways of reckoning that know nothing of each other: SQL's and ours.
+//! Bills recomputed by two independent implementations: the one in SQL and the one in Rust.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The checker is checked: whatever is wrong with books is found, and nothing else is.
+//! Tests of the checker: it reports every fault in the books, and nothing else.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Claims that a gateway has sealed, and claims that somebody else would like to be taken for such.
+//! Claims that a gateway has sealed, and forged claims.
 
 use serde_json::{Value, json};
 use tokio_postgres::{Client, Row, error::SqlState, types::Type};

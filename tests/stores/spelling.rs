@@ -1,4 +1,4 @@
-//! One UUID: `organization_id` and `team_id` have one spelling, stored, in SQL and in the code.
+//! `organization_id` and `team_id` are UUIDs with one name and one spelling in tables, in SQL and in the code.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! Statements of account: days as the organization counts them, and sums that tie.
+//! Statements of account: days in the organization's time zone, and sums that match the balances.
 
 use tokio_postgres::types::Type;
 use tollgate::{

@@ -1,4 +1,4 @@
-//! What every store does alike.
+//! The behaviour that all stores have in common.
 
 use std::{num::NonZeroU32, time::Duration};
 

@@ -1,5 +1,5 @@
-//! A database prepared as Supabase prepares it: no superuser, `auth` is somebody else's, and no role
-//! of ours may go round row security.
+//! A database prepared as Supabase prepares it: we have no superuser, Supabase owns the schema `auth`, and no role of
+//! ours may bypass row-level security.
 
 use tokio_postgres::{Client, Config, NoTls};
 use tollgate::{

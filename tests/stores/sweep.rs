@@ -1,4 +1,4 @@
-//! Overdue holds of all organizations, expired by the store.
+//! The store expires overdue holds of all organizations.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Request bodies that are none, over real sockets; and answers that nobody reads to their end.
+//! Invalid and incomplete request bodies over real sockets; and answers that the client does not read to the end.
 
 use std::time::Duration;
 

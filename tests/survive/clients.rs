@@ -1,6 +1,6 @@
 //! Clients that leave.
 //!
-//! `TOLLGATE_LEAVING_CLIENTS` says how many leave at any byte, each way.
+//! `TOLLGATE_LEAVING_CLIENTS` sets how many clients leave at a random byte, in each way of leaving.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! A gateway that is gone from one moment to the next.
+//! A gateway that dies without a shutdown.
 
 use futures_util::future::join_all;
 

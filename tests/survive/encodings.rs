@@ -1,4 +1,4 @@
-//! Compression on the wire, both ways, and pages in browsers: neither changes what a call costs or what is written.
+//! Compressed requests and answers, and callers in browsers: neither changes the cost of a call or its record.
 
 use std::pin::Pin;
 

@@ -1,4 +1,4 @@
-//! Providers that do not come to an end, or not before the hold of their call does.
+//! Providers whose answers never end, or end only after the hold of the call has expired.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The whole gateway against what goes wrong around it: clients that leave, providers that fail, a
-//! database that goes away. After every case the books are held against the provider's own count.
+//! The whole gateway under failures around it: clients that leave, providers that fail, a database that stops. After
+//! every case, the books are compared with the provider's own count.
 #![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The database goes away and comes back, or has no connection to give.
+//! The database stops and comes back, or has no free connection.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},

@@ -1,4 +1,4 @@
-//! What calls cost, through the whole gateway: each class of token once, by the caller's own price.
+//! The cost of calls through the whole gateway: each class of token is charged once, by the caller's own price.
 
 use tollgate::{
     domain::{

@@ -1,4 +1,4 @@
-//! Providers that refuse, fail, break off, and count wrong.
+//! Providers that refuse, fail, break off an answer, or report wrong usage.
 
 use std::time::{Duration, Instant};
 

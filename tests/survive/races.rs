@@ -1,4 +1,4 @@
-//! More calls at once than the money is for.
+//! More concurrent calls than the credits suffice for.
 
 use std::num::NonZeroU32;
 

@@ -1,6 +1,7 @@
 //! Rates of organizations, teams, people, keys and models, driven past their caps.
 //!
-//! Few a minute, so that little refills while a busy machine gets round to all calls; what does is reckoned with.
+//! The rates are low, so that little refills while a busy machine works through all calls. The tests account for the
+//! part that does refill.
 
 use std::{num::NonZeroU32, time::Instant};
 

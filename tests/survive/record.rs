@@ -1,5 +1,5 @@
-//! The record is read back: every column of `usage` and `audit_events`, against what was known before the call, or
-//! what its client and the provider saw of it.
+//! Reads the record back: compares every column of `usage` and `audit_events` with what the test knew before the call,
+//! or with what the client and the provider saw.
 
 mod case;
 mod finish;

@@ -1,4 +1,4 @@
-//! The kill switch: turned on by an organization's own people, it stops what is open on every gateway.
+//! The kill switch: an organization's own people turn it on, and it cuts open calls on every gateway.
 
 use std::{
     net::SocketAddr,

@@ -1,4 +1,4 @@
-//! Organizations beside each other, and what changes for them while the gateway runs.
+//! Several organizations on one gateway, and changes to them while the gateway runs.
 
 use futures_util::future::join_all;
 use serde_json::json;

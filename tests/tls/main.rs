@@ -1,7 +1,8 @@
-//! TLS: to Postgres by every way the program has, to providers, and to whoever publishes the keys of tokens. What is not
-//! proven to be the other side is told nothing: no password, no key of a provider, no prompt.
+//! TLS to Postgres (on every kind of connection), to providers, and to the issuer of tokens. A peer without a valid
+//! certificate receives no password, no provider's key and no prompt.
 //!
-//! The authority is the test's own, and the program is run as a process, which is told to trust it by `SSL_CERT_FILE`.
+//! The certificate authority is the test's own. The program runs as a process and trusts the authority by
+//! `SSL_CERT_FILE`.
 #![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The bound of a call's input, held against what the vendor's rules and a tokenizer that is not ours make
-//! of the same call: never below, and not far above. Texts in `tests/data/tokens/`, written for this.
+//! The upper bound of a call's input, compared with the count by the vendor's rules and a third-party tokenizer. The
+//! bound is never below that count, and not far above. The texts in `tests/data/tokens/` were written for these tests.
 
 #![expect(
     clippy::unwrap_used,

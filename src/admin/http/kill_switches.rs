@@ -15,7 +15,7 @@ use crate::{
 
 const PATH: &str = "/admin/v1/kill-switches";
 
-/// What a request is about.
+/// The target of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     All,
@@ -36,7 +36,7 @@ impl Target {
             return Ok(Self::All);
         }
         let rest = rest.strip_prefix('/').ok_or(Refusal::UnknownEndpoint)?;
-        // A person's name may hold slashes itself.
+        // A person's name may contain slashes.
         let (scope, id) = match rest.split_once('/') {
             Some((scope, id)) => (scope, Some(id)),
             None => (rest, None),
@@ -98,10 +98,10 @@ pub(super) async fn turn_on(
     let flipped = turned.map_err(|error| match error {
         NotTurned::Reason => Refusal::InvalidBody {
             field: Some("reason".to_owned()),
-            message: "The reason is a text of 2000 bytes at the most.".into(),
+            message: "The reason must be a text of at most 2000 bytes.".into(),
         },
         NotTurned::TooMany => invalid(
-            "As many kill switches are on as may be. Turn some off, or suspend a team or the organization.",
+            "Too many kill switches are on. Turn some off, or suspend a team or the organization.",
         ),
         NotTurned::Store(error) => fault(&error, tenant),
     })?;
@@ -122,7 +122,8 @@ pub(super) async fn turn_off(
     Ok(json_of_off(switch))
 }
 
-/// The log is where it stands who has turned one off: its row is gone.
+/// Logs the change, and reports it to `Admin::changed`. Only the log keeps who turned a kill switch off, because the
+/// row of the switch is deleted.
 fn changed(admin: &Admin, tenant: &Tenant, switch: &Switch, on: bool) {
     let organization = tenant.organization_id();
     tracing::info!(
@@ -130,7 +131,7 @@ fn changed(admin: &Admin, tenant: &Tenant, switch: &Switch, on: bool) {
         user_id = tenant.user_id(),
         scope = switch.scope().as_str(),
         on,
-        "a kill switch was asked for"
+        "a kill switch was set through the API"
     );
     (admin.0.changed)(organization);
 }
@@ -152,7 +153,7 @@ fn json_of_off(switch: &Switch) -> Value {
     json!({"object": "kill_switch", "scope": switch.scope(), "id": id_of(switch), "on": false})
 }
 
-/// None for the whole organization, which is the caller's own.
+/// The id in the switch's scope. `None` for the whole organization, which is always the caller's.
 fn id_of(switch: &Switch) -> Option<Box<str>> {
     (*switch != Switch::Organization).then(|| switch.scope_id())
 }

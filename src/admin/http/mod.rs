@@ -1,17 +1,18 @@
-//! What an organization's own people set without the operator: so far its kill switches.
+//! Settings that an organization's own people change without the operator: so far its kill switches.
 //!
-//! [`Admin`] is a service behind a [`TenantLayer`](crate::tenant::TenantLayer). The organization is the
-//! token's, always; the role is the token's or the membership's, read anew for each request. It is the
-//! store that decides what a role may do, by row security.
+//! [`Admin`] is a service behind a [`TenantLayer`](crate::tenant::TenantLayer). The organization is always the token's.
+//! The role is the token's or the membership's, read again for each request. The store decides what a role may do, by
+//! row-level security.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /admin/v1/kill-switches` | those that are on, and whether the operator or the policy suspends the organization |
-//! | `GET /admin/v1/kill-switches/organization`, `…/{team,user,key}/{id}` | whether this one is on |
-//! | `PUT` there, with `{"reason": "…"}` or nothing | turns it on; who and why of one that is on stay as they are |
-//! | `DELETE` there | turns it off, where it is on |
+//! | `GET /admin/v1/kill-switches/organization`, `…/{team,user,key}/{id}` | whether this kill switch is on |
+//! | `PUT` there, with `{"reason": "…"}` or nothing | turns it on; if it is on already, its person and reason stay |
+//! | `DELETE` there | turns it off, if it is on |
 //!
-//! A suspended organization is answered as any other: its owner must be able to take it back.
+//! A suspended organization gets the same answers as any other, because its owner must be able to turn the kill switch
+//! off.
 //!
 #![doc = include_str!("../../../docs/kill-switch.md")]
 
@@ -60,11 +61,11 @@ struct Parts {
 impl Admin {
     const BODY_BYTES_MAX: usize = 16 * 1024;
     const BODY_WAIT: Duration = Duration::from_secs(10);
-    /// When another of the organization's requests is likely to have ended.
+    /// The `retry-after` of a refused request: by then, another request of the organization has probably ended.
     const TURN_WAIT: Duration = Duration::from_secs(1);
 
-    /// Roles are read from `policies`, switches flipped in `switches`; then `changed` is told, so that
-    /// this process need not wait for the notice.
+    /// A service that reads roles from `policies` and sets kill switches in `switches`. It then calls `changed`, so
+    /// that this process does not have to wait for the notice.
     pub fn new(
         policies: Arc<dyn PolicyStore>,
         switches: Arc<dyn Switchboard>,
@@ -83,7 +84,7 @@ impl Admin {
             return Err(Refusal::Miswired(TENANT_LAYER));
         };
         let target = Target::read(request.uri().path())?;
-        // Nothing limits these requests further out, and calls of other organizations need connections.
+        // No outer layer limits these requests, and they must leave database connections for other organizations.
         let Some(_turn) = self.0.turns.take(tenant.organization_id()) else {
             let what = "administrative requests at once";
             let retry_after = Self::TURN_WAIT;
@@ -102,7 +103,7 @@ impl Admin {
         }
     }
 
-    /// Not the one that is cached: an owner of a minute ago may be none any more.
+    /// The caller's role, read without the cache: the caller may have lost the role in the last minute.
     async fn role(&self, tenant: &Tenant) -> Result<Role, Refusal> {
         let standing = self.0.policies.standing(tenant).await;
         let standing = standing.map_err(|error| fault(&error, tenant))?;
@@ -122,7 +123,7 @@ where
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(Refusal::BodyTooLarge(Admin::BODY_BYTES_MAX))
         }
-        Ok(Err(_)) => Err(invalid("The request body broke off before its end. Send it again.")),
+        Ok(Err(_)) => Err(invalid("The request body is incomplete. Send it again.")),
     }
 }
 
@@ -144,7 +145,7 @@ where
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    // Boxed: this is no path that calls take.
+    // Boxed: model calls do not take this path, so the allocation does not matter.
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {

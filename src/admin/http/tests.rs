@@ -15,7 +15,7 @@ use crate::{
     testing,
 };
 
-/// Kill switches that are never on, and that owners may turn on.
+/// Kill switches that are never on; owners may turn them on.
 pub(crate) struct Board;
 
 impl SwitchStore for Board {
@@ -43,7 +43,7 @@ impl Switchboard for Board {
             switched_at: "2026-01-01T00:00:00.000Z".to_owned(),
         };
         Box::pin(ready(match role {
-            // As many are on as may be.
+            // The maximum number of kill switches is on.
             Role::Platform => Ok(None),
             Role::Owner => Ok(Some(on)),
             Role::Admin | Role::Member | Role::Viewer => Err(StoreError::Forbidden),
@@ -55,7 +55,7 @@ impl Switchboard for Board {
     }
 }
 
-/// The service, an organization that it knows, and how often something has changed.
+/// The service, a caller of an organization that it knows, and how often `changed` was called.
 fn admin() -> (Admin, Tenant, Arc<AtomicUsize>) {
     let (store, tenant) = (MemoryStore::default(), testing::tenant());
     store.create_organization(tenant.organization_id());

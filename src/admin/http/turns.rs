@@ -1,4 +1,4 @@
-//! How many requests of one organization are answered at once.
+//! Limits how many requests of one organization are answered at once.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use crate::domain::ids::OrganizationId;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns(Arc<Mutex<HashMap<OrganizationId, usize>>>);
 
-/// One of them, until this is dropped.
+/// The right to answer one request, given back on drop.
 #[derive(Debug)]
 pub(super) struct Turn {
     turns: Turns,
@@ -21,7 +21,7 @@ pub(super) struct Turn {
 impl Turns {
     const MAX: usize = 4;
 
-    /// A turn, unless the organization has all that it may.
+    /// Takes a turn. `None` if the organization has the maximum already.
     pub(super) fn take(&self, organization: OrganizationId) -> Option<Turn> {
         let mut taken = self.lock();
         let count = taken.entry(organization).or_default();
@@ -32,7 +32,7 @@ impl Turns {
         Some(Turn { turns: self.clone(), organization })
     }
 
-    // Counts are each set whole: a panic elsewhere leaves none half written.
+    // Poisoning is ignored: each count is written in one step, so a panic cannot leave a count half written.
     fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -54,7 +54,7 @@ pub(super) async fn markup(args: MarkupArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The prices of the file, or the one of the options.
+/// The prices of the file, or the one price that the options describe.
 fn prices(args: &SetOverrideArgs) -> Result<PriceFile, Failure> {
     let Some(model) = &args.model else {
         let json = read(args.file.as_deref().unwrap_or_else(|| "".as_ref()))?;

@@ -1,4 +1,4 @@
-//! What can be typed behind `tollgate prices`.
+//! The arguments of `tollgate prices`.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -23,17 +23,17 @@ pub(in crate::command) struct PricesArgs {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::command) enum PricesCommand {
-    /// Puts the list prices of a file in force: all of them, or none where any looks like a mistake
+    /// Puts the list prices of a file in force: all of them, or none if any looks like a mistake
     Import(ImportArgs),
-    /// Shows prices: those in force, those to come, and what an organization pays
+    /// Shows prices: current ones, scheduled ones, and what an organization pays
     Show(ShowArgs),
-    /// Agrees on prices with an organization, in place of the list's and without a mark-up
+    /// Sets an organization's own prices, which replace list prices and get no mark-up
     SetOverride(SetOverrideArgs),
-    /// Ends what was agreed on for a model: from then on the list price holds
+    /// Ends an organization's own price of a model: from then on it pays the list price
     EndOverride(EndOverrideArgs),
-    /// Sets what is added to list prices for an organization
+    /// Sets an organization's mark-up on list prices
     Markup(MarkupArgs),
-    /// Computes anew what calls cost, and holds it against what was charged; exit status 0 only if all is equal
+    /// Recomputes the costs of calls and compares them with the charges; exit status 0 only if all are equal
     Rebill(RebillArgs),
 }
 
@@ -46,19 +46,19 @@ pub(in crate::command) struct ImportArgs {
     /// The prices that come with this version, instead of a file
     #[arg(long)]
     pub(super) built_in: bool,
-    /// The file's format: litellm or tollgate; else as the file says
+    /// The file's format: litellm or tollgate. Default: detected from the file
     #[arg(long, value_name = "FORMAT")]
     pub(super) from: Option<Format>,
-    /// From when on: a day of UTC, or a moment; else from now on
+    /// When the prices come into force: a day in UTC, or a moment. Default: now
     #[arg(long, value_name = "TIME")]
     pub(super) effective_from: Option<Moment>,
-    /// The file is not the whole list: models that it does not name keep their prices, in use or not
+    /// The file is only a part of the list: models that it does not name keep their prices, in use or not
     #[arg(long)]
     pub(super) partial: bool,
-    /// Prices that change more than tenfold, or are beyond belief, are meant
+    /// Accepts prices that change more than tenfold, or are implausible
     #[arg(long)]
     pub(super) accept_jumps: bool,
-    /// Says what would change, and changes nothing
+    /// Shows what would change, and changes nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
@@ -67,13 +67,13 @@ pub(in crate::command) struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::command) struct ShowArgs {
-    /// Of one model; all of them without it
+    /// Only this model. Default: all models
     #[arg(long, value_name = "NAME")]
     pub(super) model: Option<String>,
-    /// What this organization pays
+    /// Shows what this organization pays
     #[arg(long, value_name = "ID")]
     pub(super) org: Option<OrganizationId>,
-    /// What is in force at a moment: a day of UTC, or an instant; else now
+    /// Shows the prices in force at this time: a day in UTC, or a moment. Default: now
     #[arg(long, value_name = "TIME")]
     pub(super) at: Option<Moment>,
     #[command(flatten)]
@@ -83,7 +83,7 @@ pub(in crate::command) struct ShowArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).args(["file", "model"]))]
 pub(in crate::command) struct SetOverrideArgs {
-    /// With which organization
+    /// Which organization
     #[arg(long, value_name = "ID")]
     pub(super) org: OrganizationId,
     /// Prices from a file in tollgate's own format
@@ -94,16 +94,16 @@ pub(in crate::command) struct SetOverrideArgs {
     pub(super) model: Option<String>,
     #[command(flatten)]
     pub(super) rates: RateArgs,
-    /// Zero is meant, wherever it stands
+    /// Accepts prices of zero
     #[arg(long, requires = "model", conflicts_with = "file")]
     pub(super) free: bool,
-    /// A model that has no list price is meant
+    /// Accepts a model that has no list price
     #[arg(long)]
     pub(super) unlisted: bool,
-    /// A price more than ten times above or below the one in force is meant
+    /// Accepts a price more than ten times above or below the one in force
     #[arg(long)]
     pub(super) accept_jumps: bool,
-    /// From when on: a day of the organization's time zone, or a moment; else from now on
+    /// When it comes into force: a day in the organization's time zone, or a moment. Default: now
     #[arg(long, value_name = "TIME")]
     pub(super) effective_from: Option<Moment>,
     #[command(flatten)]
@@ -116,19 +116,19 @@ pub(in crate::command) struct RateArgs {
     /// Plain input, in dollars per million tokens
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, requires = "model", conflicts_with = "file")]
     pub(super) input: Option<i64>,
-    /// Input read from the provider's cache; else as input
+    /// Input read from the provider's cache. Default: as plain input
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, requires = "model", conflicts_with = "file")]
     pub(super) cached_read: Option<i64>,
-    /// Input written to the five-minute cache; else as input
+    /// Input written to the five-minute cache. Default: as plain input
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, requires = "model", conflicts_with = "file")]
     pub(super) cache_write_5m: Option<i64>,
-    /// Input written to the one-hour cache; else as to the five-minute cache
+    /// Input written to the one-hour cache. Default: as to the five-minute cache
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, requires = "model", conflicts_with = "file")]
     pub(super) cache_write_1h: Option<i64>,
     /// Output
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, requires = "model", conflicts_with = "file")]
     pub(super) output: Option<i64>,
-    /// Reasoning; else as output
+    /// Reasoning. Default: as output
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, requires = "model", conflicts_with = "file")]
     pub(super) reasoning: Option<i64>,
     /// Per request, in dollars
@@ -138,13 +138,13 @@ pub(in crate::command) struct RateArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::command) struct EndOverrideArgs {
-    /// With which organization
+    /// Which organization
     #[arg(long, value_name = "ID")]
     pub(super) org: OrganizationId,
     /// For which model
     #[arg(long, value_name = "NAME")]
     pub(super) model: String,
-    /// From when on: a day of the organization's time zone, or a moment; else from now on
+    /// When it comes into force: a day in the organization's time zone, or a moment. Default: now
     #[arg(long, value_name = "TIME")]
     pub(super) effective_from: Option<Moment>,
     #[command(flatten)]
@@ -156,10 +156,10 @@ pub(in crate::command) struct MarkupArgs {
     /// For which organization
     #[arg(long, value_name = "ID")]
     pub(super) org: OrganizationId,
-    /// Hundredths of a percent of the list price: 2500 is a quarter
+    /// Basis points (hundredths of a percent) of the list price: 2500 is a quarter
     #[arg(long, value_name = "BPS", value_parser = clap::value_parser!(u32).range(..=i64::from(MARKUP_BPS_MAX)))]
     pub(super) bps: u32,
-    /// From when on: a day of the organization's time zone, or a moment; else from now on
+    /// When it comes into force: a day in the organization's time zone, or a moment. Default: now
     #[arg(long, value_name = "TIME")]
     pub(super) effective_from: Option<Moment>,
     #[command(flatten)]
@@ -169,29 +169,29 @@ pub(in crate::command) struct MarkupArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("whose").required(true).args(["org", "all"]))]
 pub(in crate::command) struct RebillArgs {
-    /// Of one organization
+    /// Only this organization
     #[arg(long, value_name = "ID")]
     pub(super) org: Option<OrganizationId>,
-    /// Of every organization
+    /// All organizations
     #[arg(long)]
     pub(super) all: bool,
-    /// Calls that arrived from then on: a day of the organization's time zone, or a moment
+    /// Only calls that arrived at this time or later: a day in the organization's time zone, or a moment
     #[arg(long, value_name = "DATE")]
     pub(super) from: Moment,
-    /// And before then: the day after the last one, or a moment; else until now
+    /// Only calls that arrived before this time: the day after the last one, or a moment. Default: now
     #[arg(long, value_name = "DATE")]
     pub(super) to: Option<Moment>,
-    /// Also by other prices: `current`, or those in force at a moment
+    /// Also computes the costs by other prices: `current`, or those in force at a moment
     #[arg(long, value_name = "TIME")]
     pub(super) at: Option<At>,
-    /// A table for other programs
+    /// Writes a CSV table for other programs
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
     #[command(flatten)]
     pub(super) operator: Operator,
 }
 
-/// By which other prices.
+/// Which other prices to compute by.
 #[derive(Clone, Debug)]
 pub(in crate::command) enum At {
     Current,

@@ -13,7 +13,7 @@ use crate::{
     store::admin::{Import, ImportOptions},
 };
 
-/// Entries that a person is shown of each kind.
+/// The most entries of each kind in the text for people.
 const SHOWN_MAX: usize = 20;
 
 pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
@@ -45,7 +45,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
     Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Not one of its prices is taken.
+/// Reports a file that cannot be read. None of its prices is imported.
 fn unreadable(error: &PriceFileError, output: Output) -> Result<ExitCode, Failure> {
     let mut text = "Refused: the prices in force stay as they are.".to_owned();
     match error {

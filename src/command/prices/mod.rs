@@ -1,4 +1,4 @@
-//! `tollgate prices`: the list, what is agreed with organizations, and bills computed anew.
+//! `tollgate prices`: the list, agreements with organizations, and recomputed bills.
 
 mod agree;
 pub(super) mod args;
@@ -11,7 +11,7 @@ use std::{fs, path::Path, process::ExitCode};
 use self::args::PricesCommand;
 use super::Failure;
 
-/// More than any price file has.
+/// The largest price file, in bytes; well above any real one.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 pub(super) async fn run(command: PricesCommand) -> Result<ExitCode, Failure> {

@@ -76,7 +76,7 @@ fn text_of(bill: &Rebill, compared: bool) -> String {
 }
 
 fn known(amount: Option<Credits>) -> String {
-    amount.map_or_else(|| "nothing that is known".to_owned(), |amount| amount.to_string())
+    amount.map_or_else(|| "an unknown amount".to_owned(), |amount| amount.to_string())
 }
 
 const HEADER: &[&str] = &[
@@ -94,7 +94,7 @@ const HEADER: &[&str] = &[
     "unpriced",
 ];
 
-/// One row a model, one for all of them, and one for each call that differs.
+/// One row for each model, one for the total, and one for each call that differs.
 fn rows(bill: &Rebill, compared: bool) -> Vec<Vec<String>> {
     let (from, until) = bill.window_micros;
     let begin = |line: &str| {

@@ -44,7 +44,7 @@ fn text_of(shown: &Shown, whole: bool) -> String {
     if lines.is_empty() { "There are no prices yet.".to_owned() } else { lines.join("\n") }
 }
 
-/// Input and output of the first tier, in a few words.
+/// The input and output rates of the first tier, as short text.
 pub(super) fn first_rates(price: &ModelPrice) -> String {
     let Some(tier) = price.tiers.first() else { return "no rates".to_owned() };
     let [input, output] = [tier.rates.input, tier.rates.output].map(Credits::from_nanos);

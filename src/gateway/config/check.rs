@@ -1,4 +1,4 @@
-//! What the values must be, and what to do where they are not.
+//! Checks the values. Each error says what to do.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 const HOLD_TTL_MIN: Duration = Duration::from_secs(1);
 
 impl Config {
-    /// Checks what the values mean, and that all that a server needs is there. Says what to do.
+    /// Checks the meaning of the values, and that every required value is set. The error says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_database()?;
         self.placement_urls()?;
@@ -27,8 +27,8 @@ impl Config {
         self.check_encrypted()
     }
 
-    /// Nothing goes over plain http beyond this machine, unless it is allowed: not the keys that tokens are verified
-    /// by, and not calls with a provider's credential.
+    /// Refuses plain http beyond this machine, unless the configuration allows it. This concerns the keys that verify
+    /// tokens, and calls that carry a provider's credential.
     pub(in crate::gateway) fn check_encrypted(&self) -> Result<(), ConfigError> {
         let keys = self.identity.jwks_url.as_deref().unwrap_or_default();
         encrypted("identity", "jwks_url", keys, "jwks_allow_http", self.identity.jwks_allow_http)?;
@@ -44,15 +44,15 @@ impl Config {
         Ok(())
     }
 
-    /// The address of the database with its password, read from where `database.url` refers to.
+    /// The address of the database with its password. If `database.url` is a reference, the address is read now.
     pub fn database_url(&self) -> Result<String, ConfigError> {
         self.check_database()?;
         let url = self.database.url.clone().unwrap_or_default();
         resolved(url, "database.url")
     }
 
-    /// Where changes are listened for, with their passwords: in the main database and in the further ones, where
-    /// they are.
+    /// The addresses, with passwords, at which the server listens for changes: of the main database and of the further
+    /// ones.
     pub fn listen_urls(&self) -> Result<Vec<String>, ConfigError> {
         let mut urls = Vec::new();
         urls.extend(match &self.database.listen_url {
@@ -60,7 +60,7 @@ impl Config {
                 self.check_database()?;
                 Some(resolved(url.clone(), "database.listen_url")?)
             }
-            // What needs typed statements is a pooler.
+            // `never` means that the address is a pooler's, which passes no notices on.
             None if self.database.prepared == Prepared::Never => None,
             None => Some(self.database_url()?),
         });
@@ -81,7 +81,7 @@ impl Config {
         let mut urls = BTreeMap::new();
         for (name, Placement { url, listen_url, pool_size }) in &self.database.placements {
             let key = |field: &str| format!("database.placements.{name}.{field}");
-            // The environment can name those only, and the directory none with a colon.
+            // Environment variables can spell only such names, and the directory cannot store a name with a colon.
             let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
                 && name.chars().all(|letter| {
                     letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
@@ -109,7 +109,7 @@ impl Config {
         Ok(urls)
     }
 
-    /// What claims are sealed with, if `database.seal_key` names a key, which is read now.
+    /// The seal for claims, if `database.seal_key` names a key. The key is read now.
     pub fn seal(&self) -> Result<Option<Seal>, ConfigError> {
         let named = self.database.seal_key.as_ref();
         named.map(|reference| seal_at(reference, "database.seal_key")).transpose()
@@ -192,7 +192,7 @@ impl Config {
         Ok(())
     }
 
-    /// An origin is compared letter by letter with what a browser sends.
+    /// Checks the spelling of origins: an origin is compared byte by byte with the one that a browser sends.
     pub(in crate::gateway) fn check_origins(&self) -> Result<(), ConfigError> {
         for (index, origin) in self.server.cors_origins.iter().enumerate() {
             let sent = origin.parse::<Uri>().is_ok_and(|uri| {
@@ -250,7 +250,7 @@ impl Config {
         if self.credit.hold_ttl < HOLD_TTL_MIN {
             return Err(ConfigError::invalid(
                 "credit.hold_ttl",
-                "must be at least 1s: heartbeats have to come several times in it",
+                "must be at least 1s: several heartbeats must fit into it",
             ));
         }
         Ok(())
@@ -329,7 +329,7 @@ fn http_url(key: &str, url: &str) -> Result<(), ConfigError> {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())
     });
-    // An address may hold a key in its user part, so it is not repeated here.
+    // An address may hold a key in its user part, so the error does not repeat the address.
     if fits {
         Ok(())
     } else {
@@ -349,13 +349,13 @@ fn encrypted(
         return Ok(());
     }
     let problem = format!(
-        "must be https:// beyond this machine, or anybody on the way can read it and put another answer in its place. \
-         Set {section}.{allowing} where something else protects the way"
+        "must be https:// beyond this machine: otherwise anyone on the network path can read and replace the traffic. \
+         Set {section}.{allowing} if something else protects the path"
     );
     Err(ConfigError::invalid(format!("{section}.{key}"), problem))
 }
 
-/// What never leaves this machine needs no TLS.
+/// Whether `url` stays on this machine and so needs no TLS.
 pub(in crate::gateway) fn is_loopback(url: &str) -> bool {
     let host =
         url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
@@ -364,7 +364,7 @@ pub(in crate::gateway) fn is_loopback(url: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The variable that overrides `key`.
+/// The environment variable that overrides `key`.
 pub(super) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('[', "__").replace(']', "").replace('.', "__").to_uppercase())
 }
@@ -379,7 +379,7 @@ pub(crate) fn seal_at(reference: &SecretRef, key: &str) -> Result<Seal, ConfigEr
     })
 }
 
-/// The address itself, where `url` is a reference to one.
+/// The address: `url` itself, or the text that it refers to.
 fn resolved(url: String, key: &str) -> Result<String, ConfigError> {
     match url.parse::<SecretRef>() {
         Ok(reference) => read(&reference, key),
@@ -387,7 +387,7 @@ fn resolved(url: String, key: &str) -> Result<String, ConfigError> {
     }
 }
 
-/// The secret itself, now, without a trailing line break. `key` is the setting that refers to it.
+/// Reads the secret now, without a trailing line break. `key` is the setting that refers to the secret.
 fn read(reference: &SecretRef, key: &str) -> Result<String, ConfigError> {
     let read = match reference {
         SecretRef::Env(name) => std::env::var(name).map_err(|error| error.to_string()),

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, in words that say what to do.
+//! Errors in a configuration. Each message says what to do.
 
 use std::path::PathBuf;
 
@@ -17,17 +17,17 @@ pub enum ConfigError {
     /// The file is not TOML, or a value is of the wrong type.
     #[error("the configuration cannot be read: {0}")]
     Malformed(String),
-    /// A key that nobody reads.
+    /// A key that the configuration does not have.
     #[error("unknown key `{key}` in {origin}; {expected}")]
     UnknownKey {
         /// The key, with its section.
         key: String,
-        /// The file or the environment variable that it stands in.
+        /// The file or the environment variable that contains the key.
         origin: String,
         /// The keys that could have been meant.
         expected: String,
     },
-    /// A value that is missing or cannot be right.
+    /// A value is missing or invalid.
     #[error("{key}: {problem}")]
     Invalid {
         /// The key, with its section.
@@ -35,10 +35,10 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A secret that is referred to cannot be had.
+    /// A secret cannot be read from its reference.
     #[error("{key}: cannot read the secret at `{reference}`: {problem}")]
     Secret {
-        /// The key that refers to it.
+        /// The key that refers to the secret.
         key: String,
         /// The reference.
         reference: String,

@@ -1,4 +1,4 @@
-//! Reading the file and the environment. What the values mean is checked in `check.rs`.
+//! Reads the file and the environment. `check.rs` checks the meaning of the values.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const ENVIRONMENT: &str = "the environment";
 const LISTS: [&str; 4] = ["algorithms", "cors_origins", "forward_header_prefixes", "models"];
 
 impl Config {
-    /// The variables of this process. One that is not text is not for us.
+    /// The environment variables of this process, without those that are not valid Unicode.
     pub fn environment() -> Vec<(String, String)> {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -23,8 +23,8 @@ impl Config {
 
     /// Reads `file`, if one is given, and the overrides in `environment` (names and values).
     ///
-    /// Fails where the file cannot be read, a key is unknown or a value is of the wrong type; what
-    /// the values mean is checked by [`check`](Self::check).
+    /// Fails if the file cannot be read, a key is unknown, or a value has the wrong type. [`check`](Self::check) checks
+    /// the meaning of the values.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -37,7 +37,7 @@ impl Config {
                 Sources::builder().add_source(File::from_str(&text, FileFormat::Toml)).build();
             let parsed = parsed.map_err(|error| malformed(&error, Some(path)))?;
             check_keys(&parsed.cache, &path.display().to_string())?;
-            // Typed once by itself, so that a fault of the file is reported as one of the file.
+            // The file is parsed alone first, so that its errors name the file and not a variable.
             let alone: Self =
                 parsed.clone().try_deserialize().map_err(|error| malformed(&error, Some(path)))?;
             refuse_password("database.url", alone.database.url.as_deref(), path)?;
@@ -77,7 +77,7 @@ fn override_of((variable, value): (String, String)) -> Option<Override> {
     if variable == "DATABASE_URL" {
         return Some(Override { key: "database.url".to_owned(), variable, value });
     }
-    // Only names with `__`: where a cluster runs a service called `tollgate`, it sets
+    // Only names with `__` count: in a cluster with a service called `tollgate`, Kubernetes sets
     // `TOLLGATE_SERVICE_HOST`, `TOLLGATE_PORT` and the like for every container.
     let rest = variable.strip_prefix(PREFIX).filter(|rest| rest.contains("__"))?;
     let mut key = String::new();
@@ -99,11 +99,11 @@ fn list_of(value: &str) -> ValueKind {
     ValueKind::Array(parts.map(|part| Value::new(None, part)).collect())
 }
 
-/// Stands for every name that is the configuration's own.
+/// Stands for every name that the operator chooses, such as a placement's.
 const ANY: &str = "NAME";
 
-/// All keys there are: those of a default configuration with one upstream and one further database. The types
-/// are the only list of keys.
+/// All keys, taken from a default configuration with one upstream and one further database. So the types are the only
+/// list of keys.
 fn schema() -> Json {
     let placements = [(ANY.to_owned(), Placement::default())].into();
     let database = Database { placements, ..Database::default() };
@@ -164,7 +164,7 @@ fn unknown(key: &str, origin: String, known: &Json) -> ConfigError {
     ConfigError::UnknownKey { key: key.to_owned(), origin, expected }
 }
 
-/// A password in the file would be copied, committed and backed up with it.
+/// Refuses a password in the file: it would be copied, committed and backed up with the file.
 fn refuse_password(key: &str, url: Option<&str>, path: &Path) -> Result<(), ConfigError> {
     let user = url
         .and_then(|url| url.split_once("://"))
@@ -190,7 +190,7 @@ fn malformed(error: &config::ConfigError, file: Option<&Path>) -> ConfigError {
     })
 }
 
-/// The library writes `upstream[0]credential` where it knows the key from a list's item only.
+/// Adds the missing dot to keys in an error: for items of a list, the library writes `upstream[0]credential`.
 fn with_whole_keys(error: &str) -> String {
     let Some((before, key)) = error.split_once("for key `") else { return error.to_owned() };
     let mut whole = format!("{before}for key `");

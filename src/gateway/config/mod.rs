@@ -1,10 +1,9 @@
 //! The server's configuration: one TOML file, every value overridable by the environment.
 //!
 //! `TOLLGATE_<SECTION>__<KEY>` overrides `key` in `[section]`; lists are separated by commas, and
-//! `TOLLGATE_UPSTREAM__0__BASE_URL` is the first `[[upstream]]`'s `base_url`. `DATABASE_URL` stands
-//! in for `database.url`. A key that nobody reads is an error that names it and its file: a limit
-//! that is spelled wrong is a limit that does not exist. Secrets are references (`env:NAME`, `file:/path`),
-//! never values.
+//! `TOLLGATE_UPSTREAM__0__BASE_URL` is the first `[[upstream]]`'s `base_url`. `DATABASE_URL` overrides `database.url`.
+//! An unknown key is an error that names the key and its file, because a misspelled limit would not be enforced.
+//! Secrets are references (`env:NAME`, `file:/path`), never values.
 
 mod check;
 mod error;
@@ -23,21 +22,21 @@ pub use sections::{
     Server, Upstream,
 };
 
-/// Everything that the server is told from outside.
+/// All settings of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where and how it listens.
+    /// Where and how the server listens.
     pub server: Server,
     /// The database of record.
     pub database: Database,
-    /// Whose tokens are believed.
+    /// Whose tokens are accepted.
     pub identity: Identity,
     /// The providers, in order of preference.
     pub upstream: Vec<Upstream>,
     /// Rates across replicas.
     pub limits: Limits,
-    /// How calls wait for credits that others hold.
+    /// How calls wait for credits that other calls hold.
     pub credit: Credit,
     /// What the audit log may keep.
     pub audit: Audit,

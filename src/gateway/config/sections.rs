@@ -27,27 +27,27 @@ pub struct Server {
     pub calls_in_flight_max: usize,
     /// Default 10,000. The most connections that are open at once; more wait to be accepted.
     pub connections_max: usize,
-    /// Default `75s`. How long a client may take to send a request's head, counted from when its
-    /// connection is idle: so also how long a kept-alive connection stays. Longer than the idle
-    /// time of the load balancer in front, or it will send requests into closing connections.
+    /// Default `75s`. How long a client may take to send a request's head, counted from when its connection is idle. So
+    /// this is also how long an idle connection is kept alive. Must be longer than the idle time-out of the load
+    /// balancer in front, or the load balancer will send requests into closing connections.
     #[serde(with = "humantime_serde")]
     pub header_read_timeout: Duration,
-    /// Default `1m`. How long a request body may take to come whole; a slower one is refused with 408.
+    /// Default `1m`. How long a client may take to send a request's body; a slower request is refused with 408.
     #[serde(with = "humantime_serde")]
     pub body_read_timeout: Duration,
-    /// Default `1m`. How long a client may leave an answer unread that fills every buffer on the way;
-    /// then its connection is cut. Without a bound, one caller could keep every place for a call.
+    /// Default `1m`. How long a client may read nothing of its answer once every buffer on the way is full. Then its
+    /// connection is cut. Without this bound, one caller could keep all of `calls_in_flight_max` open.
     #[serde(with = "humantime_serde")]
     pub write_stall_timeout: Duration,
-    /// Default `1h`. How long an answer may take, from the call to its last byte; then it is cut, and what was
-    /// delivered is settled.
+    /// Default `1h`. How long an answer may take, from the request to its last byte. Then the answer is cut, and the
+    /// delivered part is settled.
     #[serde(with = "humantime_serde")]
     pub answer_timeout: Duration,
     /// Default `30s`. How long open calls may go on after a signal to stop; then they are cut.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
-    /// Default `15s`. How long may pass after the last call: up to half of it for answers that are drained for clients that
-    /// have left, the rest for writing the ends of calls.
+    /// Default `15s`. How long the shutdown may take after the last call. Up to half of it is for draining answers
+    /// whose clients have left, the rest for writing the ends of calls.
     #[serde(with = "humantime_serde")]
     pub finish_grace: Duration,
 }
@@ -78,10 +78,9 @@ pub struct Database {
     /// No default. `postgres://…` without a password, or a reference to one with it:
     /// `env:NAME`, `file:/path`. The server logs in as `tollgate_login`.
     pub url: Option<String>,
-    /// Default: as `url`; none where `prepared` is `never`. The server's own address, spelled as `url`,
-    /// where `url` is a pooler's: on one connection the server is listened to for changes of policies
-    /// and kill switches, and a pooler does not pass those on. Without it they are found out within
-    /// seconds for open calls, within 30 s for policies.
+    /// Default: as `url`; none if `prepared` is `never`. The address of Postgres itself if `url` is a pooler's, spelled
+    /// as `url`. One connection listens there for changes of policies and kill switches, which a pooler does not pass
+    /// on. Without it, open calls notice changes within seconds, and policies are read again within 30 s.
     pub listen_url: Option<String>,
     /// Default 16. The most connections of this process.
     pub pool_size: usize,
@@ -91,19 +90,19 @@ pub struct Database {
     /// Default `5s`. How long opening a connection may take.
     #[serde(with = "humantime_serde")]
     pub create_timeout: Duration,
-    /// Default `auto`. `never` works through a pooler that has no prepared statements.
+    /// Default `auto`. `never` works through a pooler that does not support prepared statements.
     pub prepared: Prepared,
-    /// Default `tollgate`. Where a person's role is read whose token names none: our own table, or
-    /// LiteLLM's in the same database. `tollgate migrate` sets the database to it.
+    /// Default `tollgate`. The table with the roles of people whose tokens name no role: our own, or LiteLLM's in the
+    /// same database. `tollgate migrate` applies this setting to the database.
     pub membership: Membership,
-    /// Default: none. Where the key is that claims are sealed with, `env:NAME` or `file:/path`: at least 64
-    /// hexadecimal digits. `tollgate migrate` makes the database ask for seals.
+    /// Default: none. Reference to the key that seals claims, `env:NAME` or `file:/path`. The key has at least 64
+    /// hexadecimal digits. `tollgate migrate` makes the database demand seals.
     pub seal_key: Option<SecretRef>,
-    /// Default `10s`. How long a call waits while its organization is moved to another place, before it is refused
-    /// with 503.
+    /// Default `10s`. How long a call waits for the move of its organization to another place, before the call is
+    /// refused with 503.
     #[serde(with = "humantime_serde")]
     pub move_timeout: Duration,
-    /// Default: none. Further databases, by name, that organizations may be placed in.
+    /// Default: none. Further databases, by name, in which organizations can be placed.
     pub placements: BTreeMap<String, Placement>,
 }
 
@@ -124,16 +123,16 @@ impl Default for Database {
     }
 }
 
-/// `[database.placements.NAME]`: a database of organizations that do not share the main one. The directory knows it
+/// `[database.placements.NAME]`: a database for organizations that are not in the main one. The directory refers to it
 /// by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Placement {
     /// No default. As [`Database::url`].
     pub url: Option<String>,
-    /// Default: where `url` is, except where `prepared` is `never`. As [`Database::listen_url`].
+    /// Default: as `url`; none if `prepared` is `never`. As [`Database::listen_url`].
     pub listen_url: Option<String>,
-    /// Default 4. The most connections of this process to it.
+    /// Default 4. The most connections of this process to this database.
     pub pool_size: usize,
 }
 
@@ -143,7 +142,7 @@ impl Default for Placement {
     }
 }
 
-/// Where memberships are read from.
+/// The table that memberships are read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Membership {
@@ -167,14 +166,14 @@ impl From<Membership> for crate::postgres::membership::Membership {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Prepared {
-    /// Once a connection.
+    /// Each statement is prepared once on each connection.
     #[default]
     Auto,
-    /// Never: each statement carries its types.
+    /// Never prepared: each statement carries the types of its parameters.
     Never,
 }
 
-/// `[identity]`: whose tokens are believed, and where they say who is calling.
+/// `[identity]`: whose tokens are accepted, and which claims name the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Identity {
@@ -182,18 +181,18 @@ pub struct Identity {
     pub issuer: Option<String>,
     /// No default. The tokens' `aud`.
     pub audience: Option<String>,
-    /// No default. Where the issuer publishes its keys.
+    /// No default. The address where the issuer publishes its keys.
     pub jwks_url: Option<String>,
-    /// Default `false`. Whether that address may be plain `http` beyond this machine: only where a
-    /// mesh protects the way, since whoever sits on it could replace the keys.
+    /// Default `false`. Whether `jwks_url` may be plain `http` beyond this machine. Set it only if a mesh protects the
+    /// network path: otherwise an attacker on the path could replace the keys.
     pub jwks_allow_http: bool,
     /// Default `/organization_id`. JSON pointer to the organization's UUID in the payload.
     pub organization_claim: String,
-    /// Default: none. JSON pointer to the role; without it the membership table decides.
+    /// Default: none. JSON pointer to the role. Without it, the role is read from the membership table.
     pub role_claim: Option<String>,
     /// Default: none. JSON pointer to the team's UUID.
     pub team_claim: Option<String>,
-    /// Default: none. JSON pointer to the UUID of the key that the token was given out for.
+    /// Default: none. JSON pointer to the UUID of the key for which the token was issued.
     pub key_claim: Option<String>,
     /// Default `["RS256"]`. The signature algorithms that are accepted.
     pub algorithms: Vec<String>,
@@ -229,21 +228,22 @@ pub struct Upstream {
     pub dialect: Dialect,
     /// No default. What `/v1/…` is appended to.
     pub base_url: String,
-    /// Default `false`. Whether `base_url` may be plain http beyond this machine: only where a mesh protects the way.
+    /// Default `false`. Whether `base_url` may be plain http beyond this machine. Set it only if a mesh protects the
+    /// network path.
     pub allow_http: bool,
-    /// Default: none. Reference to the key that is sent to it.
+    /// Default: none. Reference to the key that is sent to the provider.
     pub credential: Option<SecretRef>,
-    /// No default. The models it serves; a trailing `*` stands for any ending.
+    /// No default. The models that the provider serves; a trailing `*` is a wildcard.
     pub models: Vec<String>,
-    /// Default `2m`. How long it may take from the request to the answer's head.
+    /// Default `2m`. How long the provider may take from the request to the answer's head.
     #[serde(with = "humantime_serde")]
     pub head_timeout: Duration,
-    /// Default `1m`. How long it may pause within an answer.
+    /// Default `1m`. How long the provider may pause within an answer.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Default `false`. Whether it is told the organization, as `x-tollgate-organization-id`.
+    /// Default `false`. Whether the provider gets the organization's id, in the header `x-tollgate-organization-id`.
     pub send_organization: bool,
-    /// Default: none. Beginnings of further request headers that are passed on to it.
+    /// Default: none. Prefixes of names of further request headers that are passed on to the provider.
     pub forward_header_prefixes: Vec<String>,
 }
 
@@ -268,13 +268,13 @@ impl Default for Upstream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Default 1. How many replicas share the rates: each grants its part. Credits and budgets are
-    /// exact whatever stands here.
+    /// Default 1. How many replicas share the rates: each grants its share. Credits and budgets are exact whatever this
+    /// value is.
     pub replicas: NonZeroU32,
-    /// Default: unknown. Which of the replicas this one is, from 0; each needs its own. What of a rate
-    /// does not divide evenly goes to the first ones. Where it is unknown, each rounds down: all
-    /// together never grant more than the rate, but may grant less, and nothing of a rate that is
-    /// smaller than the number of replicas.
+    /// Default: unknown. The number of this replica, from 0; each replica needs its own. The remainder of a rate that
+    /// does not divide evenly goes to the first replicas. A replica that does not know its number rounds its share
+    /// down. Then all replicas together never grant more than the rate, but may grant less. They grant nothing of a
+    /// rate that is smaller than the number of replicas.
     pub replica_index: Option<u32>,
 }
 
@@ -291,23 +291,23 @@ impl From<Limits> for Replica {
     }
 }
 
-/// `[credit]`: how long credits are held, and waited for.
+/// `[credit]`: how long holds last, and how long calls wait for credits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credit {
-    /// Default `2s`. How long such a call waits for credits or budget to come back, before it is refused.
-    /// `0s` refuses it at once.
+    /// Default `2s`. How long a call waits for other calls to release credits or budget, before the call is refused.
+    /// `0s` refuses such a call at once.
     #[serde(with = "humantime_serde")]
     pub wait_max: Duration,
     /// Default 1024. How many calls of one organization wait at once; more are refused at once.
     pub waiting_max: usize,
-    /// Default `1m`, at least `1s`. How long a hold stands without a heartbeat: what a gateway that was killed
-    /// has set aside comes back after that. Heartbeats are sent four times as often, and what was used since
-    /// the last one is not billed then.
+    /// Default `1m`, at least `1s`. How long a hold lasts without a heartbeat. After that, the credits that a killed
+    /// gateway has set aside are available again. Heartbeats are sent four times in this period. Usage after the last
+    /// heartbeat of a killed gateway is not billed.
     #[serde(with = "humantime_serde")]
     pub hold_ttl: Duration,
-    /// Default `5m`. How often the books of every organization are checked, for the metrics `tollgate_books_…`: one
-    /// connection more, and a tenth of its time at the most. `0s` leaves it to others.
+    /// Default `5m`. How often the books of every organization are checked, for the metrics `tollgate_books_…`. The
+    /// check uses one extra connection, for at most a tenth of its time. `0s` turns the check off in this process.
     #[serde(with = "humantime_serde")]
     pub reconcile_every: Duration,
 }
@@ -323,11 +323,11 @@ impl Default for Credit {
     }
 }
 
-/// `[audit]`: the bound of what the audit log keeps.
+/// `[audit]`: how much the audit log keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
-    /// Default 256 KiB. The most that is kept of a prompt, and of a response, in bytes.
+    /// Default 256 KiB. The most bytes that are kept of a prompt, and of a response.
     pub capture_bytes_max: usize,
 }
 

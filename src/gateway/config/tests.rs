@@ -13,7 +13,7 @@ fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// A file of its own for each test, gone with it.
+/// A temporary file, removed on drop.
 struct TempFile(PathBuf);
 
 impl TempFile {
@@ -52,7 +52,7 @@ fn the_sample_file_is_complete_and_says_the_defaults() {
         (defaults.limits, defaults.credit, defaults.audit, &defaults.log)
     );
 
-    // Every key that there is stands in the sample, if only as a comment.
+    // Every key appears in the sample, at least as a comment.
     let text = std::fs::read_to_string(SAMPLE).unwrap();
     let all =
         serde_json::to_value(Config { upstream: vec![Upstream::default()], ..Config::default() })
@@ -68,7 +68,7 @@ fn the_sample_file_is_complete_and_says_the_defaults() {
             assert!(stands, "{section}.{key} is missing in docs/tollgate.toml");
         }
     }
-    // Further databases stand there as a comment, with all that they have.
+    // A further database appears as a comment, with all of its keys.
     let (_, placement) = text.split_once("# [database.placements.big]\n").unwrap();
     let lines = placement.lines().take_while(|line| line.starts_with("# "));
     let keys = lines.map(|line| &line[2..]).filter(|line| line.contains(" = "));
@@ -235,7 +235,7 @@ fn changes_are_listened_for_at_the_servers_own_address() {
         Config { database, ..Config::default() }.listen_urls()
     };
     assert_eq!(with(None, Prepared::Auto).unwrap(), [url]);
-    // A pooler passes no notices on.
+    // A pooler does not pass notices on.
     assert!(with(None, Prepared::Never).unwrap().is_empty());
     for prepared in [Prepared::Auto, Prepared::Never] {
         let direct = "postgres://me@server/x";

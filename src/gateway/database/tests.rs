@@ -1,4 +1,4 @@
-//! The addresses; and that stores have the bounds of `[database]` and `[credit]`, each with a value of its own.
+//! Login addresses; and that stores enforce the bounds of `[database]` and `[credit]`: each test sets a distinct value.
 
 use std::pin::pin;
 
@@ -22,7 +22,7 @@ use crate::{
     store::admin::CreditAdmin,
 };
 
-/// Never waited for in full, unless it does not come.
+/// The time-out of a wait for something that should happen much earlier.
 const DEADLINE: Duration = Duration::from_secs(45);
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -58,7 +58,7 @@ impl Street {
         self.stores.ledger.hold(&self.tenant, request)
     }
 
-    /// Long enough for anything that the server is asked for meanwhile and can answer, however busy it is.
+    /// Waits long enough for the server to answer everything that was asked before, however busy it is.
     async fn some_time(&self) {
         for _ in 0..10 {
             let another = self.database.connect().await.unwrap();
@@ -84,7 +84,7 @@ async fn a_hold_waits_as_long_as_credit_wait_max_and_as_many_as_credit_waiting_m
     street.some_time().await;
     let refused = timeout(DEADLINE, street.hold(60)).await.expect("two wait").unwrap();
     assert!(refused.may_wait(), "{refused:?}");
-    // By default it would be told now.
+    // With the default setting, the call would be refused by now.
     three_seconds().await;
     street.some_time().await;
     assert!(poll!(&mut waiting).is_pending());
@@ -99,7 +99,7 @@ async fn as_many_connections_are_made_as_database_pool_size() {
     let street = Street::with(settings, Credit::default()).await;
     let asking = (0..8).map(|_| street.stores.policies.standing(&street.tenant));
     assert!(join_all(asking).await.iter().all(Result::is_ok));
-    // They are kept for the next ones.
+    // The pool keeps the connections.
     let made = "select count(*) from pg_stat_activity
         where datname = current_database() and usename = 'tollgate_login'";
     let made = street.admin.query_one(made, &[]).await.unwrap();
@@ -112,13 +112,13 @@ async fn a_connection_is_waited_for_as_long_as_database_wait_timeout() {
     let street = Street::with(settings, Credit::default()).await;
     let lock = "begin; lock table tollgate.credit_balances in access exclusive mode";
     street.admin.batch_execute(lock).await.unwrap();
-    // This one has the only connection, until the server gives it up.
+    // This hold keeps the only connection until the lock is released.
     let mut first = pin!(street.hold(1));
     assert!(poll!(&mut first).is_pending());
     tokio::task::yield_now().await;
     let mut second = pin!(street.stores.policies.standing(&street.tenant));
     assert!(poll!(&mut second).is_pending());
-    // By default it would be refused now.
+    // With the default setting, the second call would be refused by now.
     three_seconds().await;
     street.admin.batch_execute("commit").await.unwrap();
     assert!(timeout(DEADLINE, second).await.unwrap().is_ok());
@@ -126,7 +126,7 @@ async fn a_connection_is_waited_for_as_long_as_database_wait_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_may_take_as_long_as_database_create_timeout() {
-    // Takes connections, and says nothing on them.
+    // Accepts connections, and sends nothing on them.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let main = format!("postgres://tollgate_login@{}/data", listener.local_addr().unwrap());
     for seconds in [3, 17] {
@@ -150,7 +150,7 @@ async fn a_call_waits_for_the_end_of_a_move_as_long_as_database_move_timeout() {
     let begun = Instant::now();
     let refused = street.hold(1).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    // It is not looked for again where that would be later; by default it would be ten seconds.
+    // The call does not look up the place again if that would exceed the time-out. The default would be ten seconds.
     let taken = begun.elapsed();
     assert!(taken >= move_timeout / 2 && taken < Duration::from_secs(8), "{taken:?}");
 }

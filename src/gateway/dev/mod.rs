@@ -1,9 +1,9 @@
-//! Everything on one machine, nothing to set up: for trying, for developing against, for tests.
+//! `tollgate dev`: everything on one machine without any setup, for trials, development and tests.
 //!
-//! A private Postgres in the data folder (or a database that is there), its schema, prices and two
-//! demo organizations with credits; a token issuer; a mock provider; and the gateway, which is the
-//! production one: it logs in as `tollgate_login` and verifies tokens against the issuer's keys. In memory there is no
-//! Postgres: the same gateway keeps everything in its process.
+//! It runs a private Postgres in the data folder (or uses an existing database), with the schema, prices and two demo
+//! organizations with credits. It also runs a token issuer and a mock provider. The gateway is the production one: it
+//! logs in as `tollgate_login` and verifies tokens against the issuer's keys. In memory there is no Postgres: the same
+//! gateway keeps everything in its process.
 
 mod place;
 mod seed;
@@ -44,15 +44,15 @@ const DATABASE: &str = "postgres";
 /// How a development gateway is set up.
 #[derive(Clone, Debug)]
 pub struct DevOptions {
-    /// Where the gateway listens; port 0 is a free one.
+    /// Where the gateway listens; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Where everything is kept.
+    /// The data folder.
     pub data_dir: PathBuf,
     /// A provider instead of the mock.
     pub upstream: Option<String>,
     /// A database instead of the private one, as its administrator.
     pub database_url: Option<String>,
-    /// No database and no data folder: everything in this process, gone with it.
+    /// No database and no data folder: everything is in this process's memory and lost at its end.
     pub in_memory: bool,
 }
 
@@ -66,7 +66,7 @@ pub enum DevError {
     /// The data folder cannot be used.
     #[error("the data folder {} cannot be used: {source}. Choose another with --data-dir", path.display())]
     DataDir {
-        /// Which.
+        /// Which folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -80,7 +80,7 @@ pub enum DevError {
     /// The issuer does not start.
     #[error("the dev issuer cannot start: {0}")]
     Issuer(#[from] IssuerError),
-    /// An address cannot be put together.
+    /// An address is not a valid URL.
     #[error("not an address: {0}")]
     Address(#[from] http::uri::InvalidUri),
     /// The gateway itself does not start.
@@ -91,7 +91,7 @@ pub enum DevError {
     Memory(#[source] StoreError),
 }
 
-/// What also helps where there is no server to start.
+/// A further hint, if no Postgres server is installed.
 const fn without_postgres(error: &ClusterError) -> &'static str {
     if matches!(error, ClusterError::NoServer | ClusterError::NoServerAt(_)) {
         ". To try the gateway without Postgres: tollgate dev --in-memory"
@@ -113,10 +113,10 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Starts everything but the gateway's serving, which [`run`](Self::run) does. Dropped while it
-    /// starts, it leaves nothing running.
+    /// Starts everything except the gateway, which [`run`](Self::run) serves. Dropping the future leaves nothing
+    /// running.
     pub async fn start(options: &DevOptions) -> Result<Self, DevError> {
-        // First of all, because a taken port is what goes wrong most.
+        // Listen first: a port in use is the most frequent error.
         let listener = listen(options.listen).await?;
         if options.in_memory {
             return Self::start_in_memory(listener, options).await;
@@ -168,7 +168,7 @@ impl Dev {
         Ok(Self { gateway, listener, summary, cluster, beside, ending, _mark: Some(mark) })
     }
 
-    /// As [`start`](Self::start), without a database and without a file.
+    /// As [`start`](Self::start), without a database and without files.
     async fn start_in_memory(
         listener: TcpListener,
         options: &DevOptions,
@@ -201,12 +201,12 @@ impl Dev {
         Ok(Self { gateway, listener, summary, cluster: None, beside, ending, _mark: None })
     }
 
-    /// Where everything is.
+    /// The addresses, and the tokens of the demo organizations.
     pub const fn summary(&self) -> &Summary {
         &self.summary
     }
 
-    /// Serves until `stop` is cancelled, then ends in order: the gateway, issuer and mock, Postgres.
+    /// Serves until `stop` is cancelled. Then stops in this order: the gateway, the issuer and the mock, Postgres.
     pub async fn run(self, stop: CancellationToken) -> Result<Stopped, DevError> {
         let stopped = self.gateway.run(self.listener, None, stop).await;
         self.ending.cancel();
@@ -219,7 +219,7 @@ impl Dev {
     }
 }
 
-/// The issuer, serving at the address of the last start if that is free.
+/// Starts the issuer, at the address of the last start if that is free.
 async fn issuer(
     place: &DataDir,
     kept: &mut Kept,
@@ -253,7 +253,7 @@ fn serve_issuer(
     }));
 }
 
-/// The configuration, and the address of the mock where it is the provider: it is served from now on.
+/// The configuration, and the mock's address if the mock is the provider. The mock is served from now on.
 async fn configured(
     options: &DevOptions,
     issuer_url: &str,
@@ -289,15 +289,15 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
         .map_err(|source| ListenError { address: SocketAddr::from((LOCALHOST, 0)), source })
 }
 
-/// The configuration that a person would have written for this.
+/// The configuration that an operator would write for this setup.
 fn config(listen: SocketAddr, issuer_url: &str, provider: &str, real: bool) -> Config {
     let upstream = |name: &str, dialect, key: &str| Upstream {
         name: format!("{}{name}", if real { "" } else { "mock-" }),
         dialect,
         base_url: provider.to_owned(),
-        // Whoever types the address sees what it begins with.
+        // The developer who types a plain http address has decided to use it.
         allow_http: real,
-        // A real provider wants a key; one on this machine does not.
+        // The key is optional: a provider on this machine may need none, and the mock never does.
         credential: (real && std::env::var_os(key).is_some())
             .then(|| SecretRef::Env(key.to_owned())),
         models: vec!["*".to_owned()],

@@ -1,5 +1,5 @@
-//! What `tollgate dev` keeps in its data folder beside the database: who the demo organizations are,
-//! and, while it runs, where everything is.
+//! The files that `tollgate dev` keeps in its data folder besides the database: the demo organizations, and, while it
+//! runs, its addresses.
 
 use std::{
     fs::{self, OpenOptions},
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::summary::Summary;
 use crate::domain::ids::OrganizationId;
 
-/// What must be the same at the next start.
+/// The data that must be the same at the next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// The issuer's port, so that tokens outlive a restart: the address is their `iss`.
+    /// The issuer's port. The issuer's address is the tokens' `iss`, so tokens stay valid after a restart.
     pub(super) issuer_port: u16,
     /// The demo organizations.
     pub(super) organizations: Vec<DemoOrganization>,
@@ -45,7 +45,7 @@ impl Default for Kept {
 pub(super) struct DataDir(PathBuf);
 
 impl DataDir {
-    /// The folder, made if need be, with nothing in it for others to read.
+    /// Opens the folder, and creates it if needed. Other users cannot read it.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         Ok(Self(fs::canonicalize(path)?))
@@ -59,7 +59,7 @@ impl DataDir {
         self.0.join("issuer.pem")
     }
 
-    /// What was kept; the defaults where this is the first start.
+    /// The data of the last start; the defaults at the first start.
     pub(super) fn kept(&self) -> io::Result<Kept> {
         match fs::read(self.0.join("dev.json")) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| {
@@ -74,13 +74,13 @@ impl DataDir {
         self.replace("dev.json", serde_json::to_string_pretty(kept)?.as_bytes())
     }
 
-    /// Says where everything is, for other commands, until the mark is dropped.
+    /// Writes the addresses to a file for other commands, until the mark is dropped.
     pub(super) fn mark_running(&self, summary: &Summary) -> io::Result<Mark> {
         self.replace(RUNNING, serde_json::to_string(summary)?.as_bytes())?;
         Ok(Mark(self.0.join(RUNNING)))
     }
 
-    /// Written whole or not at all, for its owner's eyes only: there are tokens in it.
+    /// Replaces a file atomically. Only the owner may read it, because it contains tokens.
     fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
         let fresh = self.0.join(format!("{name}.new"));
         match fs::remove_file(&fresh) {
@@ -96,13 +96,13 @@ impl DataDir {
 
 const RUNNING: &str = "running.json";
 
-/// Removes the file that says where everything is.
+/// Removes the file with the addresses on drop.
 #[derive(Debug)]
 pub(super) struct Mark(PathBuf);
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        // One that is left behind is found out by whoever connects.
+        // If the file stays behind, the next command fails to connect and reports that.
         drop(fs::remove_file(&self.0));
     }
 }

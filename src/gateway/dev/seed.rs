@@ -1,5 +1,5 @@
-//! What the store of `tollgate dev` begins with: the schema where it is a database, prices, two organizations with people
-//! and credits. All of it is idempotent: the next start finds it there.
+//! Fills the store of `tollgate dev`: the schema if the store is a database, prices, and two organizations with people
+//! and credits. Every step is idempotent, so the next start changes nothing.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::{
     },
 };
 
-/// A hundred dollars: enough to play with, little enough to be used up by a test that tries.
+/// A hundred dollars: enough to try things, and little enough that a test can use it up.
 const CREDITS: Credits = Credits::from_nanos(100_000_000_000);
-/// The grant's key, so that a restart grants nothing more.
+/// The reference of the grant, so that a restart does not grant again.
 const REFERENCE: &str = "tollgate dev";
 const TOKEN_TTL: Duration = Duration::from_hours(12);
 const ROLES: [Role; 4] = [Role::Owner, Role::Admin, Role::Member, Role::Viewer];
 
-/// Brings the database at `url` (its administrator's) to what a demo needs.
+/// Fills the database at `url`, which is its administrator's URL.
 pub(super) async fn database(
     url: &str,
     organizations: &[DemoOrganization],
@@ -33,7 +33,7 @@ pub(super) async fn database(
     installation::migrate(&addresses, None, None, None).await?;
     let operator = installation::operator(&addresses, None).await?;
     let seed = async {
-        // What somebody has imported since the first start stays as it is.
+        // Prices that were imported since the first start stay as they are.
         let book = operator.price_book_at(None).await?;
         let missing = built_in().prices.iter().filter(|price| book.get(&price.model).is_none());
         operator.import_prices(missing).await?;
@@ -49,7 +49,7 @@ pub(super) async fn database(
     Ok(seed.await.map_err(DatabaseError::Store)?)
 }
 
-/// The same in memory.
+/// A store in memory with the same contents.
 pub(super) fn memory(organizations: &[DemoOrganization]) -> Result<MemoryStore, DevError> {
     let store = MemoryStore::new(PriceBook::new(built_in().prices.iter().cloned()));
     for DemoOrganization { id, name } in organizations {
@@ -87,7 +87,7 @@ pub(super) fn tokens(
     organizations.iter().map(with_tokens).collect()
 }
 
-/// The demo's person in a role: `acme-owner`.
+/// The name of the demo person with a role, such as `acme-owner`.
 fn person(organization: &str, role: Role) -> String {
     format!("{}-{role}", organization.to_lowercase())
 }

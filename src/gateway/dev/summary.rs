@@ -1,4 +1,4 @@
-//! What `tollgate dev` says when it is ready.
+//! The text that `tollgate dev` prints when it is ready.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use serde::Serialize;
 
 use crate::domain::ids::OrganizationId;
 
-/// What a gateway in memory does not do.
+/// The limitations of a gateway in memory.
 pub(super) const IN_MEMORY: &str = "This gateway runs in memory, without Postgres. Not enforced: row-level security, \
     so only the gateway's own code keeps organizations apart. Not kept: usage and audit records, and the books are \
     lost when it stops. Commands that need a database (org, credits, policy, prove, reconcile and the like) do not \
     see it. Try it; do not serve with it.";
 
-/// Where everything is, and who can call.
+/// The addresses of all parts, and the tokens of the demo organizations.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
-    /// The gateway.
+    /// The gateway's address.
     pub url: String,
-    /// The database, as its administrator; empty where everything is in memory.
+    /// The administrator's URL of the database; empty if everything is in memory.
     pub database_url: String,
-    /// The issuer's keys.
+    /// The address of the issuer's keys.
     pub jwks_url: String,
     /// The tokens' `iss`.
     pub issuer: String,
-    /// Where tokens are to be had: POST `{organization_id, user_id, role, team_id?, key_id?, ttl_seconds?}`.
+    /// The address that issues tokens: POST `{organization_id, user_id, role, team_id?, key_id?, ttl_seconds?}`.
     pub token_url: String,
-    /// The mock provider; empty where there is another upstream.
+    /// The mock provider's address; empty if there is another upstream.
     pub mock_url: String,
     /// Whether everything is in memory.
     pub in_memory: bool,
@@ -36,35 +36,35 @@ pub struct Summary {
 /// A demo organization with a token for each role.
 #[derive(Clone, Debug, Serialize)]
 pub struct Organization {
-    /// Its id, in tokens, tables and everywhere.
+    /// Its id.
     pub id: OrganizationId,
-    /// What people call it.
+    /// Its name.
     pub name: String,
-    /// A token for each role, good for twelve hours.
+    /// A token for each role, valid for twelve hours.
     pub tokens: Tokens,
 }
 
 /// A token for each role.
 #[derive(Clone, Serialize)]
 pub struct Tokens {
-    /// Also handles money and members.
+    /// May also handle money and members.
     pub owner: String,
-    /// Also configures.
+    /// May also configure.
     pub admin: String,
-    /// Calls models.
+    /// May call models.
     pub member: String,
-    /// Looks.
+    /// May only read.
     pub viewer: String,
 }
 
-/// Tokens are not for logs.
+/// Hides the tokens: they must not be logged.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tokens")
     }
 }
 
-/// For people: everything there is, and a line to paste.
+/// The text for people: all addresses, and a command to paste.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -144,7 +144,7 @@ mod tests {
         let in_memory = Summary { in_memory: true, ..summary.clone() }.to_string();
         assert!(in_memory.contains("Not enforced: row-level security"), "{in_memory}");
         assert!(!in_memory.contains("  database  "), "{in_memory}");
-        // In text or in logs, no token that could do more than call.
+        // Neither the text nor logs contain a token that may do more than call.
         assert!(!text.contains("-owner") && !text.contains("-admin"), "{text}");
         assert!(!format!("{summary:?}").contains("-member"));
     }

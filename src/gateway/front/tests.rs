@@ -1,4 +1,4 @@
-//! What the stack does around its routes, whatever these are.
+//! The stack around the routes, tested with arbitrary routes.
 
 use std::{
     future::pending,
@@ -41,7 +41,7 @@ fn post(path: &str) -> Request<Unsent> {
 
 // --- the access line ---
 
-/// What is logged on this thread while `_here` lives, one JSON object a line.
+/// The log of this thread while the guard of `here` lives, one JSON object a line.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -65,8 +65,8 @@ impl MakeWriter<'_> for Lines {
 
 impl Lines {
     fn here() -> (Self, tracing::subscriber::DefaultGuard) {
-        // Where there is but one subscriber, `tracing` asks that of the thread which first comes to a span: another
-        // test's has none, and the span would be off for all.
+        // With a single subscriber, `tracing` caches a span's interest from the thread that reaches the span first. If
+        // that thread runs another test without a subscriber, the span is off for all. A second one prevents this.
         static ANOTHER: LazyLock<tracing::Dispatch> =
             LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
         LazyLock::force(&ANOTHER);
@@ -255,8 +255,8 @@ async fn an_error_of_the_routes_is_their_own_word() {
     assert_eq!((status, error["error"].as_str()), (500, Some("of the provider")));
 }
 
-/// tower-http's layer does not reach into bodies: the server's task ends with the panic, and its connection with it.
-/// So nothing but the connection may depend on such a request, and the line is written all the same.
+/// tower-http's layer does not catch panics in bodies: the panic ends the server's task and with it the connection.
+/// So only the connection may be lost, and the access line must be written nevertheless.
 #[tokio::test]
 async fn a_panic_in_the_middle_of_the_answer_goes_up_and_has_its_line() {
     let (lines, _here) = Lines::here();
@@ -272,7 +272,7 @@ async fn a_panic_in_the_middle_of_the_answer_goes_up_and_has_its_line() {
     let answer = stack.oneshot(named()).await.unwrap();
     let reading = tokio::spawn(answer.into_body().collect());
     assert!(reading.await.unwrap_err().is_panic());
-    // The task has its thread in common with this one: its line is among these.
+    // The task runs on this thread, so its line is captured here.
     assert_eq!(lines.access(), line(200, "abandoned"));
 }
 
@@ -294,7 +294,7 @@ fn preflight(origin: &'static str) -> Request<Unsent> {
     request
 }
 
-/// Answers with what it is asked; a panic would be an answer, too.
+/// The stack's answer to this request, with these origins allowed.
 async fn answered(origins: &[&str], request: Request<Unsent>) -> Response<()> {
     let origins: Vec<String> = origins.iter().copied().map(str::to_owned).collect();
     let routes = service_fn(|request: Request<_>| async move {
@@ -370,7 +370,7 @@ fn reading() -> impl Service<
     ))
 }
 
-/// A body in pieces that says how much of it was taken.
+/// A body in pieces that counts the bytes that were read.
 struct Counted {
     rest: Bytes,
     taken: Arc<AtomicUsize>,
@@ -391,7 +391,7 @@ impl Body for Counted {
     }
 }
 
-/// Sends these bytes as compressed so: the answer's status and text, and how many of them were taken.
+/// Sends these bytes with this `content-encoding`. Returns the answer's status and text, and how many bytes were read.
 async fn send(encoding: &str, path: &str, bytes: &[u8]) -> (u16, Value, usize) {
     let taken = Arc::new(AtomicUsize::new(0));
     let body = Counted { rest: Bytes::copy_from_slice(bytes), taken: Arc::clone(&taken) };
@@ -445,7 +445,7 @@ async fn a_compressed_body_is_read_as_what_it_was_before() {
 
 #[tokio::test]
 async fn what_is_too_long_decompressed_is_refused_early() {
-    // By one byte, and without end.
+    // A body that is one byte too long, and one that decompresses to far too much.
     for encoding in ENCODINGS {
         let packed = compressed(encoding, call(MAX + 1).as_bytes()).await;
         assert_eq!(send(encoding, "/v1/chat/completions", &packed).await.0, 413, "{encoding}");
@@ -455,7 +455,7 @@ async fn what_is_too_long_decompressed_is_refused_early() {
         }
         let (status, error, taken) = send(encoding, "/v1/messages", &bomb).await;
         assert_eq!((status, error["type"].as_str()), (413, Some("error")), "{encoding}");
-        // The first pieces of it were more than enough.
+        // Reading stops after the first pieces.
         assert!(taken <= 2_000, "{encoding}: {taken} of {}", bomb.len());
     }
 }
@@ -495,7 +495,7 @@ async fn a_body_that_is_not_what_its_encoding_says_is_no_call() {
 
 // --- compressed answers ---
 
-/// What a service that answers so comes to, for a client that accepts these encodings.
+/// The answer of a service behind the stack, for a client that accepts these encodings.
 async fn accepting(
     accepted: Option<&str>,
     answer: Response<&'static str>,
@@ -585,7 +585,7 @@ async fn what_the_upstream_has_compressed_is_not_compressed_again() {
     assert_eq!((&head.headers["content-encoding"], body.len()), (&"gzip".parse().unwrap(), 5_000));
 }
 
-/// tower-http's layer says 406 over the answer that there is; ours gives the status back.
+/// tower-http's layer changes the status of a complete answer to 406; our layer restores the status.
 #[tokio::test]
 async fn a_client_that_accepts_nothing_gets_its_answer_all_the_same() {
     for accepted in ["identity;q=0", "*;q=0"] {

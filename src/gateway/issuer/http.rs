@@ -18,9 +18,9 @@ use crate::domain::{
     role::Role,
 };
 
-/// Where the key set is.
+/// The path of the key set.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
-/// Where tokens are to be had.
+/// The path that issues tokens.
 pub const TOKEN_PATH: &str = "/token";
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
@@ -38,7 +38,7 @@ struct Asked {
 impl From<Asked> for Grant {
     fn from(asked: Asked) -> Self {
         let ttl = asked.ttl_seconds.map_or(TTL_DEFAULT, |seconds| {
-            // Negative is as short as can be; `issue` cuts both ends.
+            // A negative time counts as 0; `issue` then clamps it to its bounds.
             Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
         });
         let Asked { organization_id, user_id, role, team_id, key_id, .. } = asked;
@@ -65,7 +65,7 @@ impl DevIssuer {
             (_, TOKEN_PATH) => not_allowed("POST"),
             _ => problem(
                 StatusCode::NOT_FOUND,
-                "GET /.well-known/jwks.json and POST /token are all there is",
+                "there are only GET /.well-known/jwks.json and POST /token",
             ),
         }
     }
@@ -76,7 +76,10 @@ impl DevIssuer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
-            return problem(StatusCode::BAD_REQUEST, "the body broke off or is longer than 16 KiB");
+            return problem(
+                StatusCode::BAD_REQUEST,
+                "the body is incomplete or longer than 16 KiB",
+            );
         };
         let grant: Grant = match serde_json::from_slice::<Asked>(&body.to_bytes()) {
             Ok(asked) if asked.user_id.is_empty() => {
@@ -106,7 +109,7 @@ impl DevIssuer {
         }
     }
 
-    /// Answers on this listener until the future is dropped, and all connections with it.
+    /// Serves on this listener. Dropping the future also drops all connections.
     pub async fn serve(self, listener: TcpListener) {
         let mut connections = JoinSet::new();
         loop {
@@ -124,9 +127,9 @@ impl DevIssuer {
                             }
                         });
                     }
-                    // Out of file handles, most likely: others may close in a moment.
+                    // Most likely the process is out of file descriptors, and another connection may close soon.
                     Err(error) => {
-                        tracing::warn!(%error, "the dev issuer cannot accept");
+                        tracing::warn!(%error, "the dev issuer cannot accept connections");
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
@@ -150,7 +153,8 @@ fn problem(status: StatusCode, message: &str) -> Response<Full<Bytes>> {
 }
 
 fn not_allowed(method: &'static str) -> Response<Full<Bytes>> {
-    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "another method is expected here");
+    let mut response =
+        problem(StatusCode::METHOD_NOT_ALLOWED, "this path does not allow the method");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(method));
     response
 }

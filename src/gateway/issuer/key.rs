@@ -1,4 +1,4 @@
-//! Signing keys, and the file that they are kept in.
+//! Signing keys, and the file that contains them.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -32,7 +32,7 @@ impl SigningKey {
         KeyPair::generate(KeySize::Rsa2048).map(Self::named).map_err(|_| IssuerError::Crypto)
     }
 
-    /// Names the key by its thumbprint (RFC 7638), so that it has the same name after a restart.
+    /// Names the key by its thumbprint (RFC 7638), so that the name is the same after a restart.
     fn named(pair: KeyPair) -> Self {
         let (n, e) = components(&pair);
         let canonical = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
@@ -84,7 +84,7 @@ pub(super) async fn read(file: &Path) -> Result<Option<Vec<Arc<SigningKey>>>, Is
         .ok_or_else(|| IssuerError::NotKeys(file.to_owned()))
 }
 
-/// Replaces the file as a whole: a reader sees the earlier keys or these.
+/// Replaces the file atomically: a reader sees either the old keys or the new ones.
 pub(super) async fn write(file: &Path, keys: &[Arc<SigningKey>]) -> Result<(), IssuerError> {
     let mut pem = String::new();
     for key in keys {

@@ -1,7 +1,7 @@
 //! The development token issuer: signs tokens for anyone who asks, and publishes its keys.
 //!
-//! For `tollgate dev` and for tests, never for production: it asks nobody who they are. It is a
-//! real issuer otherwise: RS256, a key set over HTTP, rotation.
+//! It is for `tollgate dev` and for tests, never for production, because it authenticates nobody. Otherwise it is a
+//! real issuer, with RS256, a key set over HTTP, and rotation.
 //!
 //! | request | answer |
 //! |---|---|
@@ -50,9 +50,9 @@ use crate::{
     },
 };
 
-/// How long a token is good where nothing is said.
+/// How long a token is valid by default.
 pub const TTL_DEFAULT: Duration = Duration::from_hours(1);
-/// The longest that a token can be good. A longer wish is cut to this, one below 1 s raised to 1 s.
+/// The longest that a token can be valid. A longer time is cut to this; a time below 1 s is raised to 1 s.
 pub const TTL_MAX: Duration = Duration::from_hours(24);
 
 /// The issuer. Cheap to clone; all clones share the keys. See the [module docs](self).
@@ -62,15 +62,15 @@ pub struct DevIssuer(Arc<Inner>);
 struct Inner {
     issuer: String,
     audience: String,
-    /// Where the keys are kept; without it they die with the process.
+    /// The file with the keys. Without it, the keys are lost when the process ends.
     file: Option<PathBuf>,
     /// The first one signs; the others are still published.
     keys: ArcSwap<Vec<Arc<SigningKey>>>,
-    /// Held while the keys change, file included.
+    /// Locked while the keys and the file change.
     changing: Mutex<()>,
 }
 
-/// What a token is to say.
+/// The contents of a token to issue.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The organization.
@@ -83,7 +83,7 @@ pub struct Grant {
     pub team_id: Option<TeamId>,
     /// The key of a program; none leaves the claim out.
     pub key_id: Option<KeyId>,
-    /// [`TTL_DEFAULT`]: how long the token is good, between 1 s and [`TTL_MAX`].
+    /// How long the token is valid, between 1 s and [`TTL_MAX`]. Default: [`TTL_DEFAULT`].
     pub ttl: Duration,
 }
 
@@ -105,7 +105,7 @@ pub struct Issued {
     pub expires_at: i64,
 }
 
-/// Says when it expires, never the token.
+/// Shows when the token expires, never the token.
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issued").field("expires_at", &self.expires_at).finish_non_exhaustive()
@@ -127,7 +127,7 @@ pub enum IssuerError {
         /// Why.
         source: std::io::Error,
     },
-    /// The key file has no key in it, or something else.
+    /// The key file holds no key, or something other than keys.
     #[error("the key file {} holds no RSA keys in PEM form; remove it to have a new one made", .0.display())]
     NotKeys(PathBuf),
 }
@@ -150,13 +150,13 @@ struct Claims<'a> {
 }
 
 impl DevIssuer {
-    /// An issuer whose keys die with it.
+    /// An issuer that keeps its keys in memory only.
     pub fn ephemeral(issuer: &str, audience: &str) -> Result<Self, IssuerError> {
         Ok(Self::with_keys(issuer, audience, None, vec![Arc::new(SigningKey::generate()?)]))
     }
 
-    /// An issuer that keeps its keys in this file (PEM, for the owner's eyes only), so that tokens
-    /// outlive the process. The file is made where there is none; its directory must exist.
+    /// An issuer that keeps its keys in this file, so that tokens stay valid after a restart. The file is in PEM form,
+    /// and only its owner may read it. It is created if it is missing; its directory must exist.
     pub async fn open(issuer: &str, audience: &str, file: PathBuf) -> Result<Self, IssuerError> {
         if let Some(keys) = key::read(&file).await? {
             return Ok(Self::with_keys(issuer, audience, Some(file), keys));
@@ -181,7 +181,7 @@ impl DevIssuer {
         }))
     }
 
-    /// A token that says so.
+    /// Signs a token with these contents.
     pub fn issue(&self, grant: &Grant) -> Result<Issued, IssuerError> {
         let now = unix_seconds();
         let ttl = grant.ttl.clamp(Duration::from_secs(1), TTL_MAX);
@@ -202,7 +202,7 @@ impl DevIssuer {
         Ok(Issued { token: self.sign(&claims)?, expires_at })
     }
 
-    /// A token with exactly this payload, for tests of what must be denied.
+    /// Signs a token with exactly this payload, for tests of tokens that must be denied.
     pub fn sign(&self, payload: &Value) -> Result<String, IssuerError> {
         let keys = self.0.keys.load();
         let key = keys.first().ok_or(IssuerError::Crypto)?;
@@ -227,8 +227,8 @@ impl DevIssuer {
         self.replace(keys, changing).await
     }
 
-    /// Takes all keys back but the one that signs: tokens of the others no longer hold, as soon as
-    /// verifiers have fetched the set again.
+    /// Withdraws all keys except the one that signs. Tokens of the withdrawn keys are invalid once verifiers have
+    /// fetched the set again.
     pub async fn retire(&self) -> Result<(), IssuerError> {
         let changing = self.0.changing.lock().await;
         let keys = self.0.keys.load().iter().take(1).cloned().collect();
@@ -240,7 +240,7 @@ impl DevIssuer {
         keys: Vec<Arc<SigningKey>>,
         changing: MutexGuard<'_, ()>,
     ) -> Result<(), IssuerError> {
-        // First the file: a token whose key is lost in a crash would be good for nobody.
+        // Write the file first: if a crash lost the new key, no verifier could check tokens that it has signed.
         if let Some(file) = &self.0.file {
             key::write(file, &keys).await?;
         }

@@ -36,7 +36,7 @@ struct Running {
 type Frames = mpsc::Receiver<Result<http_body::Frame<Bytes>, Infallible>>;
 type Stream = Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>;
 
-/// A server whose one answer is what is sent on the other side of `frames`.
+/// A server that answers with the frames that a test sends through the channel.
 async fn streaming(frames: Frames, bounds: Bounds) -> Running {
     let frames = Arc::new(std::sync::Mutex::new(Some(frames)));
     let service = service_fn(move |_: Request<Incoming>| {
@@ -71,7 +71,7 @@ fn get(address: SocketAddr) -> Request<Full<Bytes>> {
     Request::get(format!("http://{address}/")).body(Full::default()).unwrap()
 }
 
-/// Lets everything come that is on its way; from then on only time passes, and at once. When that is.
+/// Lets all pending work finish, then pauses the clock and returns the time. From then on time skips to the next timer.
 async fn pause_at_rest() -> Instant {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -80,7 +80,7 @@ async fn pause_at_rest() -> Instant {
     Instant::now()
 }
 
-/// Whether this was the time, but for what it took to come to rest.
+/// Asserts that about this much time has passed. The clock ran on for a while before it was paused.
 fn assert_about(begun: Instant, expected: Duration) {
     let taken = begun.elapsed();
     let least = expected.saturating_sub(Duration::from_mins(1));
@@ -135,8 +135,8 @@ async fn a_connection_that_says_nothing_does_not_delay_the_end() {
 #[tokio::test]
 async fn a_client_that_does_not_finish_its_head_is_hung_up_on_in_time() {
     let hour = Duration::from_hours(1);
-    // The first letter is also that of HTTP/2's own first words; the last is all of them, after which that one looks
-    // every twenty seconds whether the client lives.
+    // `P` is also the first byte of HTTP/2's preface. The last case is the whole preface: after it, HTTP/2 pings the
+    // client every twenty seconds.
     for (said, wait) in [
         ("", hour),
         ("P", hour),
@@ -151,7 +151,7 @@ async fn a_client_that_does_not_finish_its_head_is_hung_up_on_in_time() {
         slow.write_all(said.as_bytes()).await.unwrap();
         let silent = pause_at_rest().await;
         let mut rest = Vec::new();
-        // Perhaps it is told in HTTP/2's words; a reset is an end, too.
+        // The server may send HTTP/2 frames before it closes. A reset counts as closed, too.
         drop(slow.read_to_end(&mut rest).await);
         assert_about(silent, wait);
         tokio::time::resume();
@@ -234,7 +234,7 @@ async fn a_client_that_leaves_its_answer_unread_is_hung_up_on_in_time() {
     let running = streaming(receiver, Bounds { write_stall_timeout: wait, ..bounds() }).await;
     let mut client = TcpStream::connect(running.address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    // Fills the buffers on the way; then nothing moves any more, until the body is dropped.
+    // Fills the buffers on the way. Then the answer stalls until the body is dropped.
     let large = "x".repeat(1 << 20).leak();
     let mut at_rest = 0;
     while at_rest < 100 {

@@ -31,7 +31,7 @@ const LINES: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::INT8, Type::INT8, Type::INT4],
 );
 
-/// Movements that are read in one statement.
+/// The number of movements that one statement reads.
 const SLICE: i32 = 2_000;
 
 impl AccountAdmin for Operator {

@@ -1,4 +1,4 @@
-//! Whether the books of every organization are in order.
+//! Checks the books of every organization.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_postgres::{Row, types::Type};
@@ -27,13 +27,13 @@ const CHECK_PRICES: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::INT8, Type::UUID, Type::INT4],
 );
 
-/// What `reconcile` says where the organization has no balance.
+/// The finding of `reconcile` if the organization has no balance.
 const NO_BALANCE: &str = "balance is missing";
-/// Books that are read at once: each may read much, and calls must go on.
+/// How many organizations' books are read at once. Each may be a large read, and calls must go on.
 pub(super) const AT_ONCE: usize = 4;
-/// Calls whose prices are checked in one statement.
+/// The number of calls whose prices one statement checks.
 const SLICE: i32 = 5_000;
-/// What is wrong with one organization's books, as far as it is told.
+/// The most findings that are reported for one organization.
 const FINDINGS_MAX: usize = 100;
 
 impl BookAdmin for Operator {
@@ -46,7 +46,7 @@ impl BookAdmin for Operator {
                     let parameters: [Parameter<'_>; 2] = [&id, &door.sealed(own)];
                     let rows = door.run(own, DoorRole::Platform, &RECONCILE, &parameters).await?;
                     let books = books(OrganizationId::new(id), one(&rows)?)?;
-                    // It has left the place: the books that are broken are those of nobody.
+                    // Without a balance, the organization has left this place: its books are not here and not broken.
                     let nothing = books.broken.iter().any(|finding| finding == NO_BALANCE);
                     if nothing && !store.is(main) {
                         return Err(StoreError::UnknownOrganization);
@@ -78,7 +78,7 @@ impl BookAdmin for Operator {
 }
 
 impl Operator {
-    /// Adds every call that does not cost usage × price, until there are findings enough.
+    /// Adds a finding for each call whose cost is not usage × price, up to `FINDINGS_MAX`.
     async fn check_prices(
         &self,
         id: OrganizationId,

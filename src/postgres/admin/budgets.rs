@@ -1,4 +1,4 @@
-//! Budgets: what is set, how far it is used, and when thresholds were passed.
+//! Budgets: their caps, their usage, and the times at which thresholds were passed.
 
 use std::num::NonZeroU32;
 
@@ -52,7 +52,7 @@ impl BudgetAdmin for Operator {
             let parameters: [Parameter<'_>; 6] =
                 [&id.as_uuid(), &scope.as_str(), &scope_id, &window.as_str(), &tokens, &credits];
             let rows = self.run(id, &SET, &parameters).await.map_err(|error| {
-                // The table's own check: at least one cap.
+                // The table's check constraint demands at least one cap.
                 if PostgresError::is(&error, "23514") { BudgetError::Nothing } else { error.into() }
             })?;
             let row = one(&rows)?;
@@ -96,7 +96,7 @@ impl BudgetAdmin for Operator {
 }
 
 impl CapChange {
-    /// As the statement reads it.
+    /// The change as a parameter of the statement.
     fn parameter(self) -> Option<i64> {
         match self {
             Self::Keep => None,
@@ -106,7 +106,7 @@ impl CapChange {
     }
 }
 
-/// None, where the organization has none at all.
+/// The budget of a row. `None` if the organization has no budget.
 fn budget(row: &Row) -> Result<Option<Budget>, StoreError> {
     let Some(scope) = scope(row)? else { return Ok(None) };
     let figure = |index: usize| column::<i64>(row, index);
@@ -132,7 +132,7 @@ fn budget(row: &Row) -> Result<Option<Budget>, StoreError> {
     }))
 }
 
-/// None, where there was none yet.
+/// The event of a row. `None` if there is no event yet.
 fn event(row: &Row) -> Result<Option<BudgetEvent>, StoreError> {
     let Some(scope) = scope(row)? else { return Ok(None) };
     Ok(Some(BudgetEvent {

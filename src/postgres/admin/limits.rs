@@ -1,4 +1,4 @@
-//! Rate limits beside those of the policy.
+//! Rate limits in addition to the policy's.
 
 use std::num::NonZeroU32;
 
@@ -57,7 +57,7 @@ impl LimitAdmin for Operator {
                 &calls,
             ];
             let rows = self.run(id, &SET, &parameters).await.map_err(|error| {
-                // The table's own check: at least one rate.
+                // The table's check constraint demands at least one rate.
                 if PostgresError::is(&error, "23514") {
                     RateLimitError::Nothing
                 } else {
@@ -96,7 +96,7 @@ impl LimitAdmin for Operator {
 }
 
 impl RateChange {
-    /// As the statement reads it.
+    /// The change as a parameter of the statement.
     fn parameter(self) -> Option<i64> {
         match self {
             Self::Keep => None,
@@ -106,7 +106,7 @@ impl RateChange {
     }
 }
 
-/// The limit of a row; none, where the organization has none at all.
+/// The limit of a row. `None` if the organization has no limit.
 fn stored(row: &Row) -> Result<Option<RateLimit>, StoreError> {
     let Some(scope) = column::<Option<&str>>(row, 0)? else { return Ok(None) };
     Ok(Some(RateLimit {

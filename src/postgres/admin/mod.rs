@@ -1,7 +1,7 @@
-//! `store::admin` on Postgres: what an operator may do with organizations, one file for each resource.
+//! `store::admin` on Postgres: the operator's actions on organizations, one file for each resource.
 //!
-//! Everything goes through the door as `tollgate_platform`, so the connection may be the
-//! administrator's or `tollgate_login`'s; and to the place where the organization is.
+//! Every statement runs in the organization's place, and through the `Door` as `tollgate_platform`. So the connection
+//! may be the administrator's or `tollgate_login`'s.
 
 mod account;
 mod agreements;
@@ -32,7 +32,7 @@ use crate::{
     store::{Balance, StoreError},
 };
 
-/// Reading all of an organization's books takes longer than a call may.
+/// The statement time-out. Reading all of an organization's books takes longer than the time-out of calls.
 const STATEMENT_MAX: Duration = Duration::from_mins(5);
 
 /// The operator of an installation on Postgres. Cheap to clone.
@@ -47,8 +47,8 @@ impl Operator {
         Self::over(Places::new(pool, [], Places::WAIT_MAX))
     }
 
-    /// An operator on a connection of its own beside this pool, made when it is needed: it may take its time, five
-    /// minutes for a statement, and no call waits for it.
+    /// An operator with its own connection, separate from this pool and opened on demand. A statement may take five
+    /// minutes, and no call waits for the operator's connection.
     ///
     /// # Errors
     /// As [`Pool::connect`].
@@ -56,10 +56,10 @@ impl Operator {
         Ok(Self::new(pool.beside(STATEMENT_MAX)?))
     }
 
-    /// As [`beside`](Self::beside), in all places.
+    /// As [`beside`](Self::beside), for all places.
     ///
     /// # Errors
-    /// As [`beside`](Self::beside), or the main database is away.
+    /// As [`beside`](Self::beside), or the main database does not answer.
     pub async fn beside_all(places: &Places) -> Result<Self, StoreError> {
         let beside = places.beside(STATEMENT_MAX)?;
         beside.read().await?;
@@ -76,7 +76,7 @@ impl Operator {
         &self.places
     }
 
-    /// The rows that a statement gives that gives some wherever the organization is, and none elsewhere.
+    /// Runs a statement that returns rows in the organization's place and none in other places.
     async fn run(
         &self,
         id: OrganizationId,
@@ -86,7 +86,7 @@ impl Operator {
         self.rows(id, statement, parameters, true).await
     }
 
-    /// The rows that a statement gives in the organization's place, if any.
+    /// Runs a statement in the organization's place, and returns its rows, if any.
     async fn any(
         &self,
         id: OrganizationId,
@@ -123,7 +123,7 @@ fn claims(id: OrganizationId) -> String {
     own_claims(Some(id.as_uuid()), Some(Role::Platform.as_str()))
 }
 
-/// Every statement here answers with one row if the organization is in the database.
+/// The first row of an answer. Every such statement returns one row if the organization is in the database.
 fn one(rows: &[Row]) -> Result<&Row, StoreError> {
     rows.first().ok_or(StoreError::UnknownOrganization)
 }

@@ -34,7 +34,7 @@ const SET_ROLE: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );
 
-/// Organizations that are listed in one statement.
+/// The number of organizations that one statement lists.
 const PAGE: i64 = 1_000;
 
 impl OrganizationAdmin for Operator {
@@ -99,10 +99,11 @@ impl OrganizationAdmin for Operator {
 }
 
 impl Operator {
-    /// Adds an organization with an empty balance and the default policy, in the shared tables. `false` if it is there.
+    /// Adds an organization with an empty balance and the default policy, in the shared tables. `false` if it exists
+    /// already.
     ///
     /// # Errors
-    /// The time zone is not one that Postgres knows, or the store is away.
+    /// Postgres does not know the time zone, or the store does not answer.
     pub async fn create_organization(
         &self,
         id: OrganizationId,
@@ -119,7 +120,8 @@ impl Operator {
     /// Makes a person a member in this role, or changes the role.
     ///
     /// # Errors
-    /// `platform` is not a role in an organization; the organization is not there, or the store is away.
+    /// The role is `platform`, which is not a role in an organization; the organization does not exist; or the store
+    /// does not answer.
     pub async fn set_role(
         &self,
         id: OrganizationId,

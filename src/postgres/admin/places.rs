@@ -31,7 +31,7 @@ impl Operator {
     }
 }
 
-/// The login lacks a right: most likely it is the gateway's own.
+/// Reports a missing right of the login, which most likely is the gateway's own.
 pub(super) fn forbidden(error: MoveError) -> MoveError {
     let MoveError::Store(error) = error else { return error };
     if PostgresError::is(&error, "42501") { MoveError::Forbidden(error) } else { error.into() }

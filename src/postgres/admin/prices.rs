@@ -1,4 +1,4 @@
-//! List prices: putting new ones in force, and looking at those that are and will be.
+//! List prices: puts new ones in force, and reads current and scheduled ones.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ const CALLED: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::TEXT_ARRAY, Type::INT8, Type::UUID, Type::INT4],
 );
 
-/// Calls that are looked at in one statement.
+/// The number of calls that one statement looks at.
 const SLICE: i32 = 20_000;
 
 impl PriceAdmin for Operator {
@@ -75,7 +75,7 @@ impl PriceAdmin for Operator {
                 }
                 let changes = review.changes.iter().map(|change| {
                     let mut document = document(&change.after);
-                    // It was judged against this one, and takes the place of no other.
+                    // The review compared the new price with this price, so it may replace no other.
                     let replaces = change.before.as_ref().map(|before| before.price_id);
                     if let Some(document) = document.as_object_mut() {
                         document.insert("replaces".to_owned(), json!(replaces));
@@ -84,7 +84,7 @@ impl PriceAdmin for Operator {
                 });
                 match self.import(changes.collect(), from.as_deref()).await {
                     Ok(added) => return Ok(Import { review, added: Some(added) }),
-                    // Another import came first: judged anew.
+                    // Another import came first: review the file again.
                     Err(error) if PostgresError::is(&error, "TG409") => {}
                     Err(error) if PostgresError::is(&error, "22023") => {
                         return Err(ImportError::Past);
@@ -136,14 +136,13 @@ impl PriceAdmin for Operator {
 }
 
 impl Operator {
-    /// Puts these prices in force in every place, whatever they are, and returns how many are new. Where a
-    /// price did not change, its row stays the one in force; models that are not among these keep their
-    /// prices. All of them or none.
+    /// Puts these prices in force in every place without a review, and returns how many are new: all of them or none.
+    /// If a price did not change, its row stays in force. Models that are not named keep their prices.
     ///
-    /// The ids of the prices that are passed in are not used: the database names its own rows.
+    /// The ids of the passed prices are ignored: the database assigns ids to its rows.
     ///
     /// # Errors
-    /// A price is negative, or a database is away: what is missing there is there after the next import.
+    /// A price is negative, or a database does not answer. That database gets the missing prices with the next import.
     pub async fn import_prices<'a>(
         &self,
         prices: impl IntoIterator<Item = &'a ModelPrice>,
@@ -206,7 +205,7 @@ impl Operator {
     }
 }
 
-/// The claims of the operator's staff, about no organization.
+/// The claims of the operator, without an organization.
 fn everywhere() -> String {
     own_claims(None, Some(Role::Platform.as_str()))
 }

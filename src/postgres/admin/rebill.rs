@@ -1,4 +1,4 @@
-//! Bills computed anew: by the prices that the calls name, and by others.
+//! Recomputed bills: by the prices that the calls name, and by other prices.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -44,12 +44,12 @@ const NAMED: Statement = Statement::new(
     &[Type::UUID, Type::UUID_ARRAY],
 );
 
-/// Calls that are read in one statement.
+/// The number of calls that one statement reads.
 const SLICE: i32 = 2_000;
-/// Differences that are named; all are counted.
+/// The most differences that are listed. All differences are counted.
 const NAMED_MAX: usize = 100;
 
-/// A settled call as it is written.
+/// A settled call, as it is stored.
 struct Settled {
     arrived_micros: i64,
     request_id: RequestId,
@@ -127,7 +127,7 @@ impl Operator {
         self.any(id, &CALLS, &parameters).await?.iter().map(settled).collect()
     }
 
-    /// Reads the prices that these calls name and nobody has asked for yet.
+    /// Reads the prices that these calls name and that were not read before.
     async fn learn(
         &self,
         id: OrganizationId,
@@ -196,11 +196,11 @@ impl Bill {
 impl Settled {
     /// What the call costs by the price it names.
     fn recompute(&self, price: &Arc<ModelPrice>) -> Option<Credits> {
-        // A price of another model is none of this call's.
+        // A price of another model cannot be this call's price.
         let named = price.model == self.model;
         let quote = named.then(|| Quote::new(Arc::clone(price), self.markup_bps))?;
         let cost = self.cost_by(&quote)?;
-        // Of an absurd usage, what was held is what it costs.
+        // A call with absurd usage costs its whole hold.
         let by_hold = self.clamped
             && cost != self.cost
             && (self.held == self.cost || self.held == Credits::ZERO);
@@ -213,7 +213,8 @@ impl Settled {
 
     /// Whether usage, price, cost and ledger agree.
     fn is_right(&self, recomputed: Option<Credits>) -> bool {
-        // An expiry may have charged a heartbeat beyond the final cost: it is not paid back.
+        // An expired hold may have been charged the usage of a heartbeat that exceeds the final cost. The difference is
+        // not refunded.
         let charged = self.charged == Some(self.cost)
             || (self.used > self.cost && self.charged.is_some_and(|charged| charged > self.cost));
         recomputed == Some(self.cost) && charged

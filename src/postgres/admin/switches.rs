@@ -1,4 +1,4 @@
-//! Kill switches, as the operator sets them.
+//! Kill switches, set by the operator.
 
 use tokio_postgres::types::Type;
 
@@ -62,11 +62,11 @@ impl SwitchAdmin for Operator {
 }
 
 impl Operator {
-    /// Turns the operator's kill switch on or off. Every hold from now on sees it; gateways that
-    /// listen cut open calls.
+    /// Turns the operator's kill switch on or off. Every later hold checks the switch. Gateways that listen for changes
+    /// cut open calls.
     ///
     /// # Errors
-    /// The organization is not there, or the store is away.
+    /// The organization does not exist, or the store does not answer.
     pub async fn set_suspended(
         &self,
         id: OrganizationId,

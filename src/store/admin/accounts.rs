@@ -13,32 +13,32 @@ use crate::{
 /// between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountWindow {
-    /// Whose it is.
+    /// The organization.
     pub organization_id: OrganizationId,
-    /// Its name.
+    /// The organization's name.
     pub name: String,
-    /// Whose days it counts.
+    /// The organization's time zone, in which days are counted.
     pub time_zone: String,
-    /// Its first moment, in microseconds since the Unix epoch.
+    /// The first moment of the window, in microseconds since the Unix epoch.
     pub from_micros: i64,
-    /// The first moment after it.
+    /// The first moment after the window.
     pub until_micros: i64,
-    /// Nothing can come into it any more: it reads the same for ever.
+    /// Whether the window is final: no movement can be added to it any more.
     pub is_final: bool,
-    /// The last movement before it; 0 where there is none.
+    /// The number of the last movement before the window; 0 if there is none.
     pub opening_seq: i64,
-    /// The balance that it opens with.
+    /// The balance at the start of the window.
     pub opening: Amounts,
-    /// The last movement in it, or before it.
+    /// The number of the last movement in the window or before it.
     pub closing_seq: i64,
-    /// The balance that it closes with.
+    /// The balance at the end of the window.
     pub closing: Amounts,
 }
 
 /// Reads accounts.
 pub trait AccountAdmin: Send + Sync {
-    /// A window of an organization's account, from a moment to before another one (now, without one). A
-    /// day begins at midnight in the organization's time zone.
+    /// A window of an organization's account, from a moment to before another one. Without an end, the window ends now.
+    /// A day begins at midnight in the organization's time zone.
     fn account_window<'a>(
         &'a self,
         id: OrganizationId,
@@ -46,7 +46,7 @@ pub trait AccountAdmin: Send + Sync {
         until: Option<&'a Moment>,
     ) -> StoreFuture<'a, AccountWindow>;
 
-    /// The next movements of a window after the movement `after`: none where that was the last one.
+    /// The next movements of a window after the movement `after`; none after the last.
     fn account_lines<'a>(
         &'a self,
         window: &'a AccountWindow,

@@ -18,33 +18,33 @@ pub enum Begins {
     Past,
 }
 
-/// Nothing was agreed on.
+/// An agreement was not made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgreementError {
-    /// Only one agreement about a model, and one mark-up, can begin at a moment.
-    #[error("something else begins at that very moment already")]
+    /// Only one price of a model, and one mark-up, can begin at a moment.
+    #[error("another price or mark-up begins at exactly that moment")]
     SameMoment,
-    /// The store did not take it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Agrees on prices with organizations. From when on is now, where no moment is named; a day begins at midnight in the
-/// organization's time zone.
+/// Sets organizations' own prices and mark-ups. Without a moment, they come into force now. A day begins at midnight in
+/// the organization's time zone.
 pub trait AgreementAdmin: Send + Sync {
-    /// What is agreed with an organization and in force at a moment (RFC 3339), or now.
+    /// The agreement with an organization that is in force at a moment (RFC 3339), or now.
     fn agreement<'a>(
         &'a self,
         id: OrganizationId,
         at: Option<&'a str>,
     ) -> StoreFuture<'a, Agreement>;
 
-    /// Agrees on these prices. They take the place of the list's, without a mark-up. All of them or none. Of a price,
-    /// only its model, its rates and the price of a request count.
+    /// Sets an organization's own prices: all of them or none. They replace the list prices and get no mark-up. Only
+    /// the model, the rates and the price per request of each price are used.
     ///
     /// # Errors
-    /// One of the models has a price that begins at that very moment already, or a price is negative.
+    /// A model already has a price that begins at exactly that moment, or a price is negative.
     fn agree_prices<'a>(
         &'a self,
         id: OrganizationId,
@@ -52,7 +52,7 @@ pub trait AgreementAdmin: Send + Sync {
         from: Option<&'a Moment>,
     ) -> StoreFuture<'a, Begins, AgreementError>;
 
-    /// Ends what was agreed on for a model: the list price holds, with the mark-up.
+    /// Ends an organization's own price of a model: from then on it pays the list price, with the mark-up.
     ///
     /// # Errors
     /// As [`agree_prices`](Self::agree_prices).
@@ -66,7 +66,8 @@ pub trait AgreementAdmin: Send + Sync {
     /// Adds this many basis points to list prices.
     ///
     /// # Errors
-    /// It is above [`MARKUP_BPS_MAX`](crate::domain::price::MARKUP_BPS_MAX), or another one begins at that very moment.
+    /// The mark-up is above [`MARKUP_BPS_MAX`](crate::domain::price::MARKUP_BPS_MAX), or another mark-up begins at
+    /// exactly that moment.
     fn set_markup<'a>(
         &'a self,
         id: OrganizationId,

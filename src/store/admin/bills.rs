@@ -1,4 +1,4 @@
-//! Bills computed anew: by the prices that the calls name, and by others.
+//! Recomputed bills: by the prices that the calls name, and by other prices.
 
 use std::collections::BTreeMap;
 
@@ -11,87 +11,87 @@ use crate::{
     store::StoreFuture,
 };
 
-/// Which calls are billed anew: those that arrived in a window.
+/// The window of a recomputed bill: the bill is about the calls that arrived in it.
 #[derive(Clone, Debug)]
 pub struct RebillWindow {
-    /// The first moment of it; a day begins at midnight in the organization's time zone.
+    /// The first moment of the window. A day begins at midnight in the organization's time zone.
     pub from: Moment,
-    /// The first moment after it; now, without one.
+    /// The first moment after the window. `None` is now.
     pub until: Option<Moment>,
 }
 
-/// By which other prices calls are billed as well.
+/// The other prices by which calls are billed as well.
 #[derive(Clone, Debug, Default)]
 pub enum OtherPrices {
-    /// By none.
+    /// No other prices.
     #[default]
     None,
-    /// By those in force now, the organization's own and its mark-up included.
+    /// The prices in force now, including the organization's own and its mark-up.
     Current,
-    /// By those in force at that moment.
+    /// The prices in force at that moment.
     At(Moment),
 }
 
-/// A window of an organization, billed anew.
+/// The recomputed bill of an organization.
 #[derive(Clone, Debug)]
 pub struct Rebill {
-    /// Whose it is.
+    /// The organization.
     pub organization_id: OrganizationId,
-    /// Its name.
+    /// The organization's name.
     pub name: String,
     /// The window, in microseconds since the Unix epoch: from the first to before the second.
     pub window_micros: (i64, i64),
-    /// What all calls come to.
+    /// The bill of all calls.
     pub total: Bill,
-    /// What the calls of each model come to.
+    /// The bill of each model's calls.
     pub models: BTreeMap<String, Bill>,
-    /// The calls that do not come to what was charged for them: the first hundred.
+    /// The first hundred calls whose recomputed cost differs from the charge.
     pub differences: Vec<Difference>,
-    /// How many of them there are.
+    /// How many such calls there are.
     pub differences_count: u64,
 }
 
-/// What some calls come to.
+/// The bill of some calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bill {
     /// How many calls.
     pub calls: u64,
-    /// How many of them were charged what was held for them, because their figures were absurd.
+    /// How many of the calls were charged their whole hold, because their usage figures were absurd.
     pub clamped: u64,
-    /// What was charged, debts included.
+    /// The charges, including debts.
     pub charged: Credits,
-    /// What they come to by the prices they name.
+    /// The recomputed cost by the prices that the calls name.
     pub recomputed: Credits,
-    /// What they come to by the other prices, where those were asked for.
+    /// The cost by the other prices, if those were asked for.
     pub other: Credits,
-    /// How many have no other price; they are not in `other`.
+    /// How many calls have no other price. They are not included in `other`.
     pub unpriced: u64,
 }
 
-/// A call that does not come to what was charged for it.
+/// A call whose recomputed cost differs from its charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The call.
     pub request_id: RequestId,
-    /// What its usage row says it costs.
+    /// The cost in the call's usage row.
     pub cost: Credits,
-    /// What the ledger took and is owed for it; `None` where it knows nothing of it.
+    /// The call's charge and debt in the ledger; `None` if the ledger has no entry for the call.
     pub charged: Option<Credits>,
-    /// What it comes to by the price it names; `None` where that price is not there.
+    /// The cost by the price that the call names; `None` if that price does not exist.
     pub recomputed: Option<Credits>,
 }
 
 impl Rebill {
-    /// Whether every call comes to what was charged for it.
+    /// Whether the recomputed cost of every call equals its charge.
     pub const fn holds(&self) -> bool {
         self.differences_count == 0
     }
 }
 
-/// Computes bills anew.
+/// Recomputes bills.
 pub trait BillAdmin: Send + Sync {
-    /// Computes anew what the calls of a window cost, holds it against what was charged, and against
-    /// other prices. Read in slices, while calls go on.
+    /// Recomputes the costs of a window's calls, and compares them with the charges and with other prices. Calls are
+    /// read in slices, while new calls go on.
     fn rebill<'a>(
         &'a self,
         id: OrganizationId,

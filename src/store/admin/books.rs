@@ -1,4 +1,4 @@
-//! Whether the books of every organization are in order.
+//! Checks the books of every organization.
 
 use crate::{
     domain::{credits::Credits, ids::OrganizationId},
@@ -8,11 +8,11 @@ use crate::{
 /// The books of one organization, at one moment.
 #[derive(Clone, Debug)]
 pub struct Books {
-    /// Whose they are.
+    /// The organization.
     pub organization_id: OrganizationId,
-    /// What it has.
+    /// The organization's balance.
     pub balance: Balance,
-    /// What it was charged in all, debts not counted.
+    /// All charges to the organization, without debts.
     pub charged: Credits,
     /// Holds that stand.
     pub holds_open: u64,
@@ -20,7 +20,7 @@ pub struct Books {
     pub expired: u64,
     /// What these calls may have used and were not charged for, at the most.
     pub unbilled_max: Credits,
-    /// What is wrong; nothing, if all is well. At most a hundred findings.
+    /// The findings, at most a hundred; empty if the books are right.
     pub broken: Vec<String>,
 }
 
@@ -39,12 +39,12 @@ pub struct Reconciliation {
     pub expired: u64,
     /// What these calls may have used and were not charged for, at the most.
     pub unbilled_max: Credits,
-    /// The organizations whose books are broken; none, if all is well.
+    /// The books that are broken.
     pub broken: Vec<Books>,
 }
 
 impl Reconciliation {
-    /// With the books of one more organization.
+    /// Adds the books of one more organization.
     #[must_use]
     pub fn with(mut self, books: Books) -> Self {
         let add = |sum: Credits, more: Credits| sum.checked_add(more).unwrap_or(Credits::MAX);
@@ -65,11 +65,11 @@ impl Reconciliation {
 
 /// Checks books.
 pub trait BookAdmin: Send + Sync {
-    /// Checks the books of one organization: one statement, one snapshot. Then, in slices, that each
-    /// call costs what its usage comes to by the price it names. An organization that is not there is found broken.
+    /// Checks the books of one organization with one statement, in one snapshot. Then checks in slices that the cost of
+    /// each call is its usage times the price it names. The books of an organization that does not exist are broken.
     fn books(&self, id: OrganizationId) -> StoreFuture<'_, Books>;
 
-    /// Checks the books of every organization, wherever it is, one after the other, while calls go on. Books that
-    /// cannot be read because their place is away are broken.
+    /// Checks the books of every organization in every place, while calls go on. Books that cannot be read because
+    /// their place does not answer are reported as broken.
     fn reconcile(&self) -> StoreFuture<'_, Reconciliation>;
 }

@@ -1,4 +1,4 @@
-//! Budgets: what is set, how far it is used, and when thresholds were passed.
+//! Budgets: their caps, their usage, and the times at which thresholds were passed.
 
 use std::num::NonZeroU32;
 
@@ -14,53 +14,53 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-/// Whose budget it is, and for how long.
+/// The scope and the window of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budgeted<'a> {
     /// The scope.
     pub scope: Scope,
-    /// Which one of it: a team's or key's UUID as it is written in tokens, a person's `sub`, or [`Scope::EACH`].
+    /// The id in the scope: a team's or key's UUID as tokens spell it, a person's `sub`, or [`Scope::EACH`].
     /// Empty for the organization.
     pub scope_id: &'a str,
     /// The calendar window, in the organization's time zone.
     pub window: Window,
 }
 
-/// What becomes of a cap.
+/// A change of a cap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CapChange {
-    /// It stays as it is.
+    /// The cap stays as it is.
     #[default]
     Keep,
-    /// There is none any more.
+    /// The cap is removed.
     Lift,
-    /// This is the cap, in tokens or in nano-dollars; not below zero.
+    /// The new cap, in tokens or in nano-dollars; not below zero.
     To(i64),
 }
 
-/// What a budget allows in a window, and how much of it is gone.
+/// A budget: its caps, and its usage in the current window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Budget {
-    /// Whose it is.
+    /// The scope.
     pub scope: Scope,
-    /// Which one, as it is stored; [`Scope::EACH`] is each on its own.
+    /// The id in the scope, as it is stored. [`Scope::EACH`] is a separate budget for each member.
     pub scope_id: String,
     /// `day` or `month`.
     pub window: Window,
-    /// Tokens, if they are capped.
+    /// The cap in tokens, if there is one.
     pub tokens_max: Option<i64>,
-    /// Nano-dollars, if they are capped.
+    /// The cap in nano-dollars, if there is one.
     pub credits_max: Option<Credits>,
-    /// The window that is going on, once a call has met the budget in it.
+    /// The usage in the current window; `None` before the first call in it that the budget counts.
     pub now: Option<WindowUsage>,
 }
 
-/// How far a budget is used in the window that is going on.
+/// The usage of a budget in the current window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WindowUsage {
-    /// Whose window: for a budget of each, whoever it is.
+    /// The id whose usage this is. For a budget of [`Scope::EACH`], the id of one member.
     pub scope_id: String,
-    /// Its first day.
+    /// The first day of the window.
     pub start: String,
     /// Tokens of calls that have ended.
     pub tokens_used: i64,
@@ -72,28 +72,28 @@ pub struct WindowUsage {
     pub credits_held: Credits,
 }
 
-/// A budget came to a threshold, or refused a call that no waiting could have helped.
+/// A budget reached a threshold, or refused a call that would not have fitted after any wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BudgetEvent {
-    /// Whose budget.
+    /// The scope of the budget.
     pub scope: Scope,
-    /// Which one.
+    /// The id in the scope.
     pub scope_id: String,
     /// `day` or `month`.
     pub window: Window,
     /// The window's first day.
     pub start: String,
-    /// In what.
+    /// The unit of `used` and `cap`.
     pub unit: Unit,
     /// 50, 80 or 100.
     pub percent: i32,
-    /// A call was refused.
+    /// Whether a call was refused.
     pub refused: bool,
-    /// What was used then.
+    /// The usage at that time.
     pub used: i64,
-    /// The cap then.
+    /// The cap at that time.
     pub cap: i64,
-    /// When, in UTC, as RFC 3339 has it.
+    /// The time, in UTC, in the format of RFC 3339.
     pub at: String,
 }
 
@@ -101,21 +101,21 @@ pub struct BudgetEvent {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BudgetError {
-    /// Nothing would be capped: that is a budget to remove.
+    /// The budget would have no cap. To get there, remove the budget.
     #[error("a budget needs a cap in tokens or in credits")]
     Nothing,
-    /// The store did not take it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Sets budgets.
 pub trait BudgetAdmin: Send + Sync {
-    /// Changes the caps of a budget, or makes one, and returns what they are now: tokens and nano-dollars. The next
-    /// call goes by it; one that is set in the middle of its window counts what was used before.
+    /// Changes the caps of a budget, or creates a budget. Returns the caps after that, in tokens and in nano-dollars.
+    /// They apply from the next call on. A budget that is set within a window also counts earlier usage in that window.
     ///
     /// # Errors
-    /// No cap would be left.
+    /// The budget would have no cap.
     fn set_budget<'a>(
         &'a self,
         id: OrganizationId,
@@ -131,11 +131,11 @@ pub trait BudgetAdmin: Send + Sync {
         budgeted: Budgeted<'a>,
     ) -> StoreFuture<'a, bool>;
 
-    /// The budgets of an organization, its policy's among them, each with the windows that are going on: at most a
-    /// thousand, those that are used most first.
+    /// The budgets of an organization, including those of its policy, with the current windows: at most a thousand, the
+    /// most used ones first.
     fn budgets(&self, id: OrganizationId) -> StoreFuture<'_, Vec<Budget>>;
 
-    /// The latest events of an organization's budgets, the latest first.
+    /// The latest events of an organization's budgets, newest first.
     fn budget_events(
         &self,
         id: OrganizationId,

@@ -5,12 +5,12 @@ use crate::{
     store::{Balance, StoreError, StoreFuture},
 };
 
-/// What a grant came to.
+/// The result of a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Granted {
-    /// The balance after it.
+    /// The balance after the grant.
     pub balance: Balance,
-    /// The same reference had been granted before: nothing was added now.
+    /// Whether the reference was granted before, so that nothing was added now.
     pub replayed: bool,
 }
 
@@ -21,10 +21,10 @@ pub enum GrantError {
     /// The reference was used before, for another amount.
     #[error("this reference stands for a grant of another amount")]
     OtherAmount,
-    /// A balance has an upper bound.
+    /// The balance would exceed its upper bound.
     #[error("the balance would be larger than 9.2 billion dollars")]
     TooLarge,
-    /// The store did not take it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -37,10 +37,10 @@ impl From<GrantError> for StoreError {
 
 /// Grants credits.
 pub trait CreditAdmin: Send + Sync {
-    /// Adds credits, of which a debt is paid first. Repeating a `reference` adds nothing.
+    /// Adds credits. They pay an open debt first. A repeated `reference` adds nothing.
     ///
     /// # Errors
-    /// The amount is not above zero, or see [`GrantError`].
+    /// The amount is not above zero; for the rest, see [`GrantError`].
     fn grant_credits<'a>(
         &'a self,
         id: OrganizationId,

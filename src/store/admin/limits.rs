@@ -1,4 +1,4 @@
-//! Rate limits beside those of the policy.
+//! Rate limits in addition to the policy's.
 
 use std::num::NonZeroU32;
 
@@ -11,31 +11,31 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-/// Whose calls a rate limit counts.
+/// Which calls a rate limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited<'a> {
     /// The scope.
     pub scope: Scope,
-    /// Which one of it: a team's or key's UUID as it is written in tokens, a person's `sub`, or [`Scope::EACH`].
+    /// The id in the scope: a team's or key's UUID as tokens spell it, a person's `sub`, or [`Scope::EACH`].
     /// Empty for the organization.
     pub scope_id: &'a str,
-    /// The models: a name, where a trailing `*` stands for any ending.
+    /// The models: a name, in which a trailing `*` is a wildcard.
     pub model_pattern: &'a str,
 }
 
-/// What becomes of a rate.
+/// A change of a rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateChange {
-    /// It stays as it is.
+    /// The rate stays as it is.
     #[default]
     Keep,
-    /// It is not limited any more.
+    /// The rate is not limited any more.
     Lift,
-    /// This is the limit.
+    /// The new limit.
     To(NonZeroU32),
 }
 
-/// What becomes of the rates of a limit.
+/// The changes of a limit's rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateChanges {
     /// Requests per minute.
@@ -50,24 +50,24 @@ pub struct RateChanges {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RateLimitError {
-    /// A limit that counts no call is a mistake: most likely in the name.
+    /// The limit would count no call. Most likely the name of the model is misspelled.
     #[error("no model with a price is named `{0}`")]
     UnknownModel(String),
-    /// Nothing would be limited: that is a limit to remove.
+    /// The limit would have no rate. To get there, remove the limit.
     #[error("a limit needs at least one rate")]
     Nothing,
-    /// The store did not take it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Sets rate limits.
 pub trait LimitAdmin: Send + Sync {
-    /// Changes the rates of a limit, or makes one, and returns what they are now. In force with each gateway's next
-    /// reading of the caller's standing: at once where it listens, else within 30 s.
+    /// Changes the rates of a limit, or creates a limit. Returns the rates after that. A gateway applies them from its
+    /// next read of the caller's standing: at once if the gateway listens for changes, else within 30 s.
     ///
     /// # Errors
-    /// No model with a price fits the pattern, or no rate would be left.
+    /// No model with a price matches the pattern, or the limit would have no rate.
     fn set_rate_limit<'a>(
         &'a self,
         id: OrganizationId,
@@ -75,8 +75,8 @@ pub trait LimitAdmin: Send + Sync {
         changes: RateChanges,
     ) -> StoreFuture<'a, Rates, RateLimitError>;
 
-    /// The rate limits of an organization beside its policy's, as they are stored: those of each of a scope have
-    /// [`Scope::EACH`] for an id.
+    /// The rate limits of an organization in addition to its policy's, as they are stored. The id of a wildcard limit
+    /// is [`Scope::EACH`].
     fn rate_limits(&self, id: OrganizationId) -> StoreFuture<'_, Vec<RateLimit>>;
 
     /// Removes a rate limit. `false` if there was none.

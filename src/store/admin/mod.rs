@@ -1,11 +1,11 @@
-//! What an operator may do with the organizations of an installation: one trait for each resource.
+//! The operator's actions on the organizations of an installation: one trait for each resource.
 //!
-//! `crate::admin` checks what is asked and words the answers; an implementation of these traits reads and writes. So
-//! the same checks stand before every store and behind every front.
+//! `crate::admin` checks inputs and makes the answers; an implementation of these traits reads and writes. So every
+//! front and every store has the same checks.
 //!
 //! A method names an organization by its id. It acts for the operator, not for a person of the organization. Unless a
-//! method says otherwise, it fails with [`UnknownOrganization`](super::StoreError::UnknownOrganization) where the
-//! organization is not in the store, and with another [`StoreError`](super::StoreError) where the store is away.
+//! method says otherwise, it fails with [`UnknownOrganization`](super::StoreError::UnknownOrganization) if the
+//! organization is not in the store, and with another [`StoreError`](super::StoreError) if the store does not answer.
 
 mod accounts;
 mod agreements;

@@ -17,9 +17,9 @@ pub struct Organization {
     pub suspended: bool,
     /// The time zone in which its budgets count days and months.
     pub time_zone: String,
-    /// What it may do.
+    /// Its policy.
     pub policy: Policy,
-    /// What it has.
+    /// Its balance.
     pub balance: Balance,
     /// Where its rows are.
     pub whereabouts: Whereabouts,
@@ -27,8 +27,8 @@ pub struct Organization {
 
 /// Creates and shows organizations.
 pub trait OrganizationAdmin: Send + Sync {
-    /// Adds an organization with an empty balance and the default policy, in this place. `false` if it is there, in
-    /// whatever place.
+    /// Adds an organization with an empty balance and the default policy, in this place. `false` if it exists already,
+    /// in any place.
     ///
     /// # Errors
     /// The time zone is unknown, or the place cannot be used.
@@ -40,15 +40,15 @@ pub trait OrganizationAdmin: Send + Sync {
         place: &'a Place,
     ) -> StoreFuture<'a, bool, MoveError>;
 
-    /// The organization.
+    /// Reads an organization.
     fn organization(&self, id: OrganizationId) -> StoreFuture<'_, Organization>;
 
-    /// The next organizations, in order of their ids, after this one; none after the last.
+    /// The next organizations after this one, in order of their ids; none after the last.
     fn organizations_after(&self, after: OrganizationId) -> StoreFuture<'_, Vec<OrganizationId>>;
 
-    /// Where the organization is, by what is known without asking.
+    /// The place of the organization, as far as it is known without asking a database.
     fn place_of(&self, id: OrganizationId) -> Place;
 
-    /// Where the organization is, and what is under way with it.
+    /// The place of the organization, and the state of its move.
     fn whereabouts(&self, id: OrganizationId) -> StoreFuture<'_, Whereabouts>;
 }

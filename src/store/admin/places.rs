@@ -1,4 +1,4 @@
-//! Where organizations are, and moving them.
+//! The places of organizations, and moves between places.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -123,12 +123,12 @@ pub enum MoveError {
     Store(#[from] StoreError),
 }
 
-/// Is told the steps of a move.
+/// A callback for the steps of a move.
 pub type TellStep = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// Moves organizations while their calls go on.
 pub trait PlaceAdmin: Send + Sync {
-    /// Moves an organization, or goes on where a move to the same place stopped. `None` if it is there already.
+    /// Moves an organization, or resumes a move to the same place. `None` if the organization is in that place already.
     ///
     /// # Errors
     /// See [`MoveError`].
@@ -139,7 +139,7 @@ pub trait PlaceAdmin: Send + Sync {
         tell: TellStep,
     ) -> StoreFuture<'a, Option<Copied>, MoveError>;
 
-    /// Undoes a move that was begun and has not come to its end.
+    /// Undoes a move that has begun and is not complete.
     ///
     /// # Errors
     /// See [`MoveError`].

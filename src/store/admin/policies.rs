@@ -11,10 +11,10 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// What it comes to is not a policy.
+    /// The result of the change is not a valid policy.
     #[error("not a policy: {0}")]
     Invalid(#[from] serde_json::Error),
-    /// The store did not take it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -31,10 +31,10 @@ pub trait PolicyAdmin: Send + Sync {
         policy: &'a Policy,
     ) -> StoreFuture<'a, (), PolicyError>;
 
-    /// Changes what the merge patch (RFC 7396) names and leaves the rest, and returns what it comes to.
+    /// Applies a merge patch (RFC 7396), and returns the resulting policy.
     ///
     /// # Errors
-    /// The result is not a policy, or others change it all the time.
+    /// The result is not a valid policy, or concurrent changes prevent this one.
     fn patch_policy<'a>(
         &'a self,
         id: OrganizationId,

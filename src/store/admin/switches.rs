@@ -1,4 +1,4 @@
-//! Kill switches, as the operator sets them.
+//! Kill switches, set by the operator.
 
 use crate::{
     domain::{ids::OrganizationId, switch::Switch},
@@ -10,11 +10,11 @@ pub trait SwitchAdmin: Send + Sync {
     /// The kill switches that are on.
     fn switches(&self, id: OrganizationId) -> StoreFuture<'_, SwitchesOn>;
 
-    /// Turns a kill switch on, with a reason that the organization's people can read. The one of the
-    /// whole organization is the operator's own; the others its owners and admins can turn off. `false`
-    /// where as many of those are on as may be.
+    /// Turns a kill switch on, with a reason that the organization's people can read. The kill switch of the whole
+    /// organization belongs to the operator; owners and admins can also turn off the others. `false` if the maximum
+    /// number of the others is on.
     ///
-    /// Every hold from now on sees it; gateways that listen cut open calls.
+    /// Every later hold checks the switch. Gateways that listen for changes cut open calls.
     fn turn_on<'a>(
         &'a self,
         id: OrganizationId,
@@ -22,6 +22,6 @@ pub trait SwitchAdmin: Send + Sync {
         reason: Option<&'a str>,
     ) -> StoreFuture<'a, bool>;
 
-    /// Turns a kill switch off, where it is on.
+    /// Turns a kill switch off, if it is on.
     fn turn_off<'a>(&'a self, id: OrganizationId, switch: &'a Switch) -> StoreFuture<'a, ()>;
 }

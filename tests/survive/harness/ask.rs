@@ -1,4 +1,4 @@
-//! A call as a client sends it, byte for byte, and what it truly costs.
+//! A call as a client sends it, byte for byte, and its true cost.
 
 use std::fmt::Display;
 

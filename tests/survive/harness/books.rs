@@ -1,4 +1,4 @@
-//! The checker: the gateway's books, in whatever place, against the provider's own count, after every case.
+//! The checker: after every case, compares the gateway's books, in every place, with the provider's own count.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! What one call may have been charged, from below and from above: by the provider's own count, or, where it gave none,
-//! by what was delivered and held.
+//! The lower and the upper bound of a call's charge. They follow from the provider's own count. If the provider gave no
+//! count, they follow from the delivered text and the hold.
 
 use serde_json::Value;
 use tollgate::domain::usage::Usage;

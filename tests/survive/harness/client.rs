@@ -1,4 +1,4 @@
-//! A client of bare TCP: what a well-behaved library would not do, it does.
+//! A client on bare TCP, which can do what a well-behaved HTTP library would not.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! Rows read back whole: each column that the catalog knows is compared with what was known before.
+//! Reads whole rows back: compares each column in the catalog with the expected value.
 
 use std::collections::{BTreeMap, BTreeSet};
 

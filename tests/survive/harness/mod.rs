@@ -1,5 +1,5 @@
-//! What every case stands on: a gateway with real parts around it, clients that misbehave, and the
-//! checker that reads the books afterwards.
+//! The harness of all cases: a gateway with real parts around it, clients that misbehave, and the checker that reads
+//! the books afterwards.
 
 mod ask;
 mod books;

@@ -1,4 +1,4 @@
-//! One call, what is known of it before, and what its client sees of it.
+//! One call, with the values that the test knows before it and those that its client sees.
 
 use std::time::{Duration, Instant};
 

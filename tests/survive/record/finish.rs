@@ -1,4 +1,4 @@
-//! What one statement writes: a column for each field.
+//! The rows that one finish statement writes: a column for each field.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The configuration's bounds, each with a value of its own: what keeps it has got that one.
+//! Each bound of the configuration reaches the part that enforces it: every test sets a distinct value.
 
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -113,7 +113,7 @@ async fn the_record_keeps_as_many_bytes_as_audit_capture_bytes_max() {
 
 #[tokio::test]
 async fn a_token_is_good_for_as_long_after_its_end_as_identity_leeway() {
-    // Tokens live by the machine's clock: there is half a minute for whatever holds this test up.
+    // Tokens expire by the machine's clock: the leeway leaves half a minute for delays of this test.
     for (leeway, status) in [(0, 401), (30, 200)] {
         let leeway = Duration::from_secs(leeway);
         let mut street = Street::with(|config| config.identity.leeway = leeway).await;
@@ -152,7 +152,7 @@ fn an_upstream_has_all_that_its_section_says() {
     expected.send_organization = true;
     expected.forward_header_prefixes = vec!["x-mock-".to_owned()];
     assert_eq!(upstream(&section), expected);
-    // Nothing said is what an upstream is by itself, but for the models, which must be named.
+    // Without settings, an upstream has the defaults of `UpstreamConfig`, except the models, which must be named.
     let mut expected = UpstreamConfig::new("", Dialect::OpenAi, "");
     expected.models = AllowList::Only(Vec::new());
     assert_eq!(upstream(&Upstream::default()), expected);

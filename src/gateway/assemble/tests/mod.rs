@@ -1,6 +1,6 @@
-//! What a gateway does beside the calls, and when; and that the configuration's bounds are those that it keeps.
+//! The gateway's background work and its timing; and that the gateway enforces the configuration's bounds.
 //!
-//! Over stores in memory, which note what is asked of them. The clock is paused once the keys are there.
+//! The stores are in memory and record the requests made to them. The clock is paused once the keys are fetched.
 
 mod bounds;
 mod upkeep;
@@ -36,7 +36,7 @@ use crate::{
     testing,
 };
 
-/// What was asked of the store.
+/// A request to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Prices,
@@ -47,11 +47,11 @@ enum Asked {
     Heartbeat(Duration),
 }
 
-/// A store in memory that notes what it was asked, and when.
+/// A store in memory that records requests and their times.
 struct Noting {
     store: MemoryStore,
     asked: Mutex<Vec<(Asked, Instant)>>,
-    /// Whether list prices cannot be had.
+    /// Whether reading list prices fails.
     away: Mutex<bool>,
 }
 
@@ -103,7 +103,7 @@ impl SwitchStore for Noting {
     }
 }
 
-/// Nobody turns one here.
+/// No test turns a kill switch through this trait.
 impl Switchboard for Noting {
     fn list<'a>(&'a self, _: &'a Tenant, _: Role) -> StoreFuture<'a, SwitchesOn> {
         Box::pin(ready(Err(StoreError::Forbidden)))
@@ -148,7 +148,7 @@ const CHAT: &str =
     r#"{"model":"small","messages":[{"role":"user","content":"hello"}],"max_tokens":10}"#;
 const ANSWER: &str = r#"{"model":"small","choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":3}}"#;
 
-/// A gateway, its store, and somebody who may call.
+/// A gateway, its store, and a caller with a token.
 struct Street {
     gateway: Gateway,
     noting: Arc<Noting>,
@@ -156,12 +156,13 @@ struct Street {
     issuer_url: String,
     organization: OrganizationId,
     token: String,
-    /// When the clock stopped.
+    /// When the clock was paused.
     begun: Instant,
 }
 
 impl Street {
-    /// With the default configuration, but for this. As long as it is there, time passes only where all wait for it.
+    /// A gateway with the default configuration, apart from `change`. The clock is paused: time advances only while all
+    /// tasks wait for a timer.
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -214,7 +215,7 @@ impl Street {
             .unwrap()
     }
 
-    /// A call that the provider answers at once: its status and what it says.
+    /// A call that the provider answers at once. Returns the status and the body.
     async fn call(&self) -> (u16, String) {
         self.send(Full::from(CHAT)).await
     }
@@ -243,7 +244,7 @@ impl Street {
         async move { calling.await.unwrap().status().as_u16() }
     }
 
-    /// When this was asked, in milliseconds since the clock stopped.
+    /// The times of this request, in milliseconds since the clock was paused.
     fn when(&self, of: Asked) -> Vec<u128> {
         let asked = self.noting.asked.lock().unwrap();
         let of = asked.iter().filter(|(asked, _)| *asked == of);

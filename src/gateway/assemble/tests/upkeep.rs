@@ -1,19 +1,19 @@
-//! What is done beside the calls.
+//! Background work.
 
 use super::*;
 use crate::domain::policy::{AllowList, Policy, Rates};
 
 impl Street {
-    /// Begins to do what is done beside the calls, until the guard is dropped.
+    /// Starts the background work, which runs until the guard is dropped.
     async fn keep_up(&self) -> tokio_util::sync::DropGuard {
         let ending = CancellationToken::new();
         self.gateway.keep_up(&TaskTracker::new(), &ending);
-        // What is due at once is done at once.
+        // Lets the work that is due at once finish.
         self.until(0).await;
         ending.drop_guard()
     }
 
-    /// Waits until so many milliseconds have passed since the clock stopped, and what is due then is done.
+    /// Waits until this many milliseconds have passed since the clock was paused, and the work due then is done.
     async fn until(&self, milliseconds: u64) {
         let until = Duration::from_millis(milliseconds);
         tokio::time::sleep(until.saturating_sub(self.begun.elapsed())).await;
@@ -23,7 +23,7 @@ impl Street {
     }
 }
 
-/// That it was done every so often, from the beginning on. Timers fire up to a millisecond late.
+/// Asserts that the work ran periodically from the beginning. Timers fire up to a millisecond late.
 #[expect(clippy::arithmetic_side_effects, reason = "sums of small test data")]
 fn assert_every(done: &[u128], every: u128, times: usize) {
     let expected: Vec<_> = (0..).map(|number| number * every).take(times).collect();
@@ -44,7 +44,7 @@ async fn a_new_list_price_is_in_force_a_minute_later_and_the_old_one_while_it_ca
     assert!(known("small") && !known("large"));
     street.until(60_010).await;
     assert!(!known("small") && known("large"));
-    // Nobody can say: what was known holds, and is asked for again.
+    // Prices cannot be read: the known ones stay in force, and the gateway tries again.
     *street.noting.away.lock().unwrap() = true;
     street.store().set_prices(PriceBook::new([testing::price("small")]));
     street.until(120_010).await;
@@ -78,7 +78,7 @@ async fn models_and_rates_are_those_of_half_a_minute_ago_where_nobody_tells_of_a
             }
             street.until(30_010).await;
         }
-        // One a minute lets the first one pass.
+        // A rate of one a minute lets the first call pass.
         if status == 429 {
             assert_eq!(street.call().await.0, 200);
         }
@@ -133,7 +133,7 @@ async fn holds_are_swept_and_the_switches_of_open_calls_asked_for_every_five_sec
     street.until(20_010).await;
     assert_every(&street.when(Asked::Sweep), 5_000, 5);
     assert_every(&street.when(Asked::Switches), 5_000, 5);
-    // Nobody has told of it.
+    // No notice reports this change.
     street.store().set_suspended(street.organization, true).unwrap();
     street.until(24_990).await;
     assert!(!open.is_finished());
@@ -155,7 +155,7 @@ async fn books_are_checked_as_often_as_credit_reconcile_every_and_not_at_the_sta
         checked.insert(0, 0);
         assert_every(&checked, u128::from(every), 4);
     }
-    // It is left to others.
+    // `0s` turns the check off.
     let street = Street::with(|config| config.credit.reconcile_every = Duration::ZERO).await;
     let _running = street.keep_up().await;
     street.until(3_600_000).await;
