@@ -67,7 +67,7 @@ use Run::{Here, Not, There};
 const BLOCKS: [(&str, &str, Run); 16] = [
     (
         "README",
-        "cargo run --release -- dev",
+        "cargo run -- dev",
         There(
             "command/dev.rs",
             "dev_serves_calls_probes_and_tokens_and_the_books_are_right_afterwards",
@@ -75,7 +75,7 @@ const BLOCKS: [(&str, &str, Run); 16] = [
     ),
     ("README", "cargo test", Not("it is what runs this")),
     ("README", "ORG=$(cargo run", Here("", &["HTTP/1.1 200", "\"content\":\"hello"])),
-    ("README", "cargo run -q --release -- reconcile", Here("", &["All books are right."])),
+    ("README", "cargo run -q -- reconcile", Here("", &["All books are right."])),
     ("operating", "tollgate migrate", Here("", &["Isolation holds.", "Acme"])),
     (
         "limits",
@@ -85,7 +85,7 @@ const BLOCKS: [(&str, &str, Run); 16] = [
     ("credits", "tollgate credits grant", Here("", &["a day", "a month"])),
     (
         "isolation",
-        "cargo run -q --release -- prove",
+        "cargo run -q -- prove",
         // Before there is a further database.
         Here(
             "unset TOLLGATE_DATABASE__PLACEMENTS__BIG__URL;",
