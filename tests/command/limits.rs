@@ -65,10 +65,10 @@ async fn an_operator_limits_a_model_and_the_second_call_is_refused() {
     assert!(failed("remove", of_all).await.contains("no such limit"));
     assert_eq!(done("show", "").await["limits"].as_array().unwrap().len(), 2);
     for (wrong, reason) in [
-        ("--scope team", "Name it with --id"),
+        ("--scope team", "pass its id with --id"),
         ("--scope team --id pecan", "UUID"),
         ("--scope user --id *", "--each"),
-        ("--scope organization --each", "leave --id and --each out"),
+        ("--scope organization --each", "takes neither --id nor --each"),
     ] {
         assert!(failed("remove", wrong).await.contains(reason), "{wrong}");
     }
