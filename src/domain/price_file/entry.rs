@@ -177,7 +177,11 @@ impl Entry {
             let pairs = classes.all().into_iter().zip(dearer.all());
             Some(pairs.into_iter().all(|(usual, then)| then.is_none() || then <= usual))
         };
-        hours.classes.iter().all(|tier| known(tier).unwrap_or(false))
+        let only_tokens = hours.further.is_empty()
+            && hours.search.is_none()
+            && hours.per_request.is_none()
+            && hours.image_token <= self.image_token;
+        only_tokens && hours.classes.iter().all(|tier| known(tier).unwrap_or(false))
     }
 
     fn first(&self) -> Option<&Classes> {

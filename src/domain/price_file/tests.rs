@@ -521,6 +521,12 @@ fn prices_at_certain_hours_are_of_no_account_where_they_are_not_dearer() {
     };
     assert_eq!(with("3e-07").prices[0].tiers[0].rates.input, 300_000_000);
     assert_eq!(with("4e-07").prices, []);
+    // A cost of these hours that is not a price of tokens is not known to be less.
+    for field in ["some_new_fee", "input_cost_per_request", "search_context_cost_per_query"] {
+        let mut fields = chat("3e-07", "1e-06");
+        fields["off_peak_pricing"] = json!({"input_cost_per_token": "1e-07", field: "0.01"});
+        assert_eq!(parse("m", &fields).unwrap().prices, [], "{field}");
+    }
 }
 
 #[test]
