@@ -46,7 +46,7 @@ pub(crate) struct AgreedFrom {
 
 /// Prices from a file in tollgate's own format.
 pub(crate) fn read(json: &[u8]) -> Result<PriceFile, Problem> {
-    prices::read(json, Some(Format::Tollgate)).map_err(Problem::PriceFile)
+    PriceFile::read(json, Format::Tollgate).map_err(Problem::PriceFile)
 }
 
 /// The price of one model.

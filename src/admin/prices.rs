@@ -10,7 +10,7 @@ use crate::{
         ids::OrganizationId,
         instant::{Moment, rfc3339_micros},
         price::{Agreement, ModelPrice, PriceBook, Quote},
-        price_file::{Format, PriceFile, PriceFileError},
+        price_file::{PriceFile, PriceFileError},
         price_review::Review,
     },
     store::admin::{
@@ -18,11 +18,6 @@ use crate::{
         ScheduledPrice,
     },
 };
-
-/// Reads a price file in this format. Without a format, it is detected from the file.
-pub(crate) fn read(json: &[u8], format: Option<Format>) -> Result<PriceFile, PriceFileError> {
-    PriceFile::read(json, format.unwrap_or_else(|| Format::of(json)))
-}
 
 /// The document for a file that cannot be read. None of its prices is imported.
 pub(crate) fn unreadable_document(error: &PriceFileError) -> Value {

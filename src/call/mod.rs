@@ -65,6 +65,5 @@ pub use future::CallFuture;
 pub use heartbeats::Heartbeats;
 pub use layer::CallLayer;
 pub use service::Calls;
-#[cfg(feature = "server")]
 pub(crate) use service::is_event_stream;
 pub use switch::KillSwitch;

@@ -23,7 +23,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<ExitCode, Failure> {
         Some(file) => {
             let text = read(file)?;
             let format = args.from.unwrap_or_else(|| Format::of(&text));
-            (prices::read(&text, Some(format)).map(Cow::Owned), format)
+            (PriceFile::read(&text, format).map(Cow::Owned), format)
         }
     };
     let file = match parsed {

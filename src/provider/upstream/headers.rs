@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use super::{UpstreamConfig, kind::Kind};
 use crate::{
+    call::is_event_stream,
     context::{Call, Tenant},
     domain::ids::RequestId,
     refusal::REQUEST_ID,
@@ -127,11 +128,4 @@ fn own_key(tenant: Option<&Tenant>, key: &HeaderValue) -> HeaderValue {
     whole.extend_from_slice(key.as_bytes());
     let own = URL_SAFE_NO_PAD.encode(digest(&SHA256, &whole));
     HeaderValue::try_from(own).unwrap_or_else(|_| key.clone())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type
-        .and_then(|value| value.get(..17))
-        .is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
 }
