@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::kit::{Dev, Folder, done, question};
+use super::kit::{Dev, Folder, done, question};
 
 /// The tokens of one call, by the books.
 async fn used(folder: &Folder, organization: &str, scope: &str) -> Value {

@@ -3,7 +3,7 @@
 use http::Request;
 use http_body_util::{BodyExt, Full};
 
-use crate::kit::{Dev, Folder, credits, json_of, question, run, run_json, stderr};
+use super::kit::{Dev, Folder, credits, json_of, question, run, run_json, stderr};
 
 #[tokio::test]
 async fn dev_serves_calls_probes_and_tokens_and_the_books_are_right_afterwards() {
@@ -193,7 +193,7 @@ async fn kill_switches_in_memory_are_turned_by_those_who_may_and_stop_calls() {
 #[tokio::test]
 async fn without_a_server_dev_says_what_goes_without() {
     let folder = Folder::new();
-    let mut command = crate::kit::tollgate(folder.path());
+    let mut command = super::kit::tollgate(folder.path());
     command.args(["dev", "--listen", "127.0.0.1:0"]).env("TOLLGATE_POSTGRES_BIN", "/nowhere");
     let refused = command.output().await.unwrap();
     assert!(!refused.status.success());

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tollgate::client::HttpClient;
 
-use crate::logs;
+use super::logs;
 
 /// Nothing here takes long; on a busy machine a cluster may take a while to be made.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -55,7 +55,7 @@ impl Drop for Folder {
 }
 
 pub(crate) fn tollgate(folder: &Path) -> Command {
-    let mut command = Command::new(crate::program::tollgate());
+    let mut command = Command::new(super::program::tollgate());
     // What this machine has set for others is not meant for the process under test.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TOLLGATE_") && name != "TOLLGATE_POSTGRES_BIN" {

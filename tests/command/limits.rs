@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::kit::{Dev, Folder, done, question, run, run_json, stderr};
+use super::kit::{Dev, Folder, done, question, run, run_json, stderr};
 
 #[tokio::test]
 async fn an_operator_limits_a_model_and_the_second_call_is_refused() {

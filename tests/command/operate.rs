@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::kit::{Dev, Folder, run, run_json, stderr};
+use super::kit::{Dev, Folder, run, run_json, stderr};
 
 #[tokio::test]
 async fn an_operator_makes_an_organization_gives_it_credits_and_stops_it() {

@@ -13,7 +13,7 @@ use tokio::{process::Command, time::timeout};
 use tollgate::postgres::cluster::testing;
 use uuid::Uuid;
 
-use crate::kit::{Dev, Folder, serving};
+use super::kit::{Dev, Folder, serving};
 
 /// Each page by its name.
 const PAGES: [(&str, &str); 10] = [
@@ -232,7 +232,7 @@ async fn shell(folder: &Folder, dev: &Dev, before: &str, block: &str) -> Output 
     let big = dev.ready["database_url"].as_str().unwrap().replace("/postgres?", "/big?");
     shell.args(["-euc", &format!("{before} {block}")]).current_dir(here);
     shell.env("PATH", format!("{}:{path}", here.join("bin").display()));
-    shell.env("PROGRAM", crate::program::tollgate()).env("GATEWAY", dev.url(""));
+    shell.env("PROGRAM", super::program::tollgate()).env("GATEWAY", dev.url(""));
     shell.env("ORG", dev.organization()).env("TOKEN", dev.token("member"));
     shell.env("OTHER", dev.ready["organizations"][1]["id"].as_str().unwrap());
     shell.env("TEAM", Uuid::new_v4().to_string());

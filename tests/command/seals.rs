@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::kit::{
+use super::kit::{
     Dev, Folder, PATIENCE, Serving, chat, done, question, run, run_json, serving, stderr, tollgate,
 };
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::kit::{Folder, run, stderr};
+use super::kit::{Folder, run, stderr};
 
 #[tokio::test]
 async fn serve_refuses_to_start_without_what_it_needs_and_names_it() {

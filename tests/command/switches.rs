@@ -5,7 +5,7 @@ use http_body_util::Full;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::kit::{Dev, Folder, done, json_of, question, run, stderr};
+use super::kit::{Dev, Folder, done, json_of, question, run, stderr};
 
 #[tokio::test]
 async fn a_team_and_a_key_are_suspended_and_resumed_by_the_operator() {

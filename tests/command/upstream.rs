@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tollgate::provider::mock::MockProvider;
 use tower::Service;
 
-use crate::kit::{Dev, Folder, done, question};
+use super::kit::{Dev, Folder, done, question};
 
 /// The paths that were asked for, and the credentials that came with them.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tollgate::tenant::KeySource;
 
-use crate::kit::{Gateway, ORGANIZATION, Signer, b64, claims, hmac, now, pem};
+use super::kit::{Gateway, ORGANIZATION, Signer, b64, claims, hmac, now, pem};
 
 struct Attack {
     gateway: Gateway,

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tollgate::tenant::{JwksOptions, KeySource};
 
-use crate::kit::{Gateway, Issuer, Signer, b64, claims};
+use super::kit::{Gateway, Issuer, Signer, b64, claims};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_rotate_under_load_without_one_failed_call() {

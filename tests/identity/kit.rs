@@ -28,7 +28,7 @@ use tollgate::{
 };
 use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
 
-use crate::logs;
+use super::logs;
 
 pub(crate) const ORGANIZATION: &str = "0192f0c0-0000-7000-8000-000000000001";
 

@@ -16,7 +16,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     corruptions::{Corruption, Model, corruptions},
     harness::{Ask, Client, House, Org, RICH, Setup, until},
     process::Process,
@@ -78,7 +78,7 @@ async fn a_gateways_metrics_say_whose_books_are_broken_and_what_was_not_billed_a
 /// What `tollgate reconcile` says, as text and as a document.
 async fn reconciled(house: &House) -> [Output; 2] {
     let run = async |arguments: &[&str]| {
-        let mut command = Command::new(crate::program::tollgate());
+        let mut command = Command::new(super::program::tollgate());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TOLLGATE_") {
                 command.env_remove(name);

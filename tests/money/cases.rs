@@ -5,7 +5,7 @@ use serde_json::{Value, from_value, json};
 use tokio_postgres::error::SqlState;
 use tollgate::domain::policy::Policy;
 
-use crate::harness::{Answer, Ask, House, Org, RICH, cost};
+use super::harness::{Answer, Ask, House, Org, RICH, cost};
 
 /// The next rows that are written to this table fail, so many of them, as a deadlock's victim does.
 async fn lose(house: &House, table: &str, times: u32) {

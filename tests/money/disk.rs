@@ -13,7 +13,7 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 use tollgate::postgres::cluster::{Cluster, Options, testing};
 
-use crate::{
+use super::{
     harness::{House, RICH, until},
     load::{CALM, Load, WELL_IN},
     outages::{bounds, the_books_are_right, two_gateways},

@@ -16,7 +16,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     harness::{Ask, Client, House, Org, RICH, Setup, cost, plain_cost},
     process::Process,
 };

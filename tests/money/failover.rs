@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use tollgate::postgres::cluster::{Cluster, Options};
 use uuid::Uuid;
 
-use crate::{
+use super::{
     harness::{House, RICH, until},
     load::{CALM, Load, WELL_IN},
     outages::{bounds, the_books_are_right, two_gateways},

@@ -9,7 +9,7 @@ use tollgate::gateway::config::Credit;
 use tollgate::store::admin::BookAdmin;
 use uuid::Uuid;
 
-use crate::{
+use super::{
     harness::{Ask, BOTH, Client, DEADLINE, House, Org, RICH, Setup, cost, plain_cost, until},
     process::Process,
 };

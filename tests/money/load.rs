@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use tokio::time::{Duration, Instant, sleep};
 use uuid::Uuid;
 
-use crate::harness::{Ask, BOTH, Client, House, Org, until};
+use super::harness::{Ask, BOTH, Client, House, Org, until};
 
 /// After a refusal, as clients do; far shorter than they are asked to wait.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::{
+use super::{
     harness::{Ask, Client, House, RICH, until},
     process::Process,
 };

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tollgate::postgres::cluster::{Cluster, Options};
 use tollgate::store::admin::BookAdmin;
 
-use crate::{
+use super::{
     harness::{House, Org, RICH, Setup, cost, until},
     load::{CALM, Load, WELL_IN},
     process::Process,

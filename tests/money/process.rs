@@ -13,7 +13,7 @@ use tokio::{
 };
 use tollgate::gateway::config::{Config, Log, LogFormat, Server};
 
-use crate::harness::{DEADLINE, House, logs};
+use super::harness::{DEADLINE, House, logs};
 
 /// A `tollgate serve` that runs until it is told otherwise, or dropped.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl House {
         let name = format!("tollgate-test-{}.toml", uuid::Uuid::new_v4());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, toml(&config)).unwrap();
-        let mut command = AsyncCommand::new(crate::program::tollgate());
+        let mut command = AsyncCommand::new(super::program::tollgate());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TOLLGATE_") || name == "DATABASE_URL" {
                 command.env_remove(name);

@@ -7,7 +7,7 @@ use tollgate::store::admin::BookAdmin;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use crate::{
+use super::{
     harness::{Ask, BOTH, Client, DEADLINE, House, RICH, Setup},
     load::{CALM, Load, WELL_IN},
     outages::{bounds, two_gateways},

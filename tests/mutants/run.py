@@ -1,6 +1,6 @@
 """Which mistakes in the SQL that moves money the tests notice.
 
-    cargo test --no-run --test stores --test places
+    cargo test --no-run --test suites
     python3 tests/mutants/run.py [--only hold,finish] [--sample 10] [--ids FILE] [--jobs 2] [--json FILE]
 
 Makes mutants of each function (`mutate.py`), puts each into the databases of the suites that should notice
@@ -28,9 +28,9 @@ from server import Server
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# The functions, and for each group the runs of test programs that should notice, the quickest first.
+# The functions, and for each group the runs of the suites that should notice, the quickest first: a suite, and its parts.
 ALIKE = ("stores", "postgres::")
-# The cases are run without their program: a mutant that they notice costs parts of a second.
+# The cases are run without the program: a mutant that they notice costs parts of a second.
 CASES = ("cases",)
 MONEY = [
     CASES, ALIKE, ("stores", "budgets::", "edges::in_postgres", "fuzz::the_books_balance_whatever"),
@@ -51,15 +51,12 @@ SUITES = {name: suites for suites, names in GROUPS for name in names.split()}
 RUN_SECONDS_MAX = 240
 
 
-def programs() -> dict[str, str]:
-    """The newest build of each test program."""
-    found = {}
-    for suite in {run[0] for suites, _ in GROUPS for run in suites if run != CASES}:
-        built = [path for path in (target() / "debug/deps").glob(f"{suite}-*") if not path.suffix and os.access(path, os.X_OK)]
-        if not built:
-            raise SystemExit(f"not built: cargo test --no-run --test {suite}")
-        found[suite] = str(max(built, key=lambda path: path.stat().st_mtime))
-    return found
+def program() -> str:
+    """The newest build of the suites."""
+    built = [path for path in (target() / "debug/deps").glob("suites-*") if not path.suffix and os.access(path, os.X_OK)]
+    if not built:
+        raise SystemExit("not built: cargo test --no-run --test suites")
+    return str(max(built, key=lambda path: path.stat().st_mtime))
 
 
 def target() -> pathlib.Path:
@@ -81,7 +78,7 @@ class Trial:
     """Runs suites against a server whose databases get a file of SQL."""
 
     def __init__(self, server: Server):
-        self.server, self.programs, self.cases = server, programs(), Cases(server)
+        self.server, self.program, self.cases = server, program(), Cases(server)
 
     def run(self, suite: tuple[str, ...], sql: str | None, threads: int) -> str | None:
         """What failed first, if anything."""
@@ -91,7 +88,7 @@ class Trial:
                 file.write(sql)
                 file.flush()
                 environment["TOLLGATE_TEST_SQL"] = file.name
-            command = [self.programs[suite[0]], *suite[1:], "--test-threads", str(threads)]
+            command = [self.program, *(f"{suite[0]}::{part}" for part in suite[1:]), "--test-threads", str(threads)]
             process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
                                        stderr=subprocess.DEVNULL, start_new_session=True)
             late = threading.Timer(RUN_SECONDS_MAX, lambda: self.kill(process))
@@ -152,7 +149,7 @@ def main() -> int:
     ask.add_argument("--first", type=int, default=9, help="only so many of the suites of each function")
     ask.add_argument("--list", action="store_true", help="only list the mutants")
     ask.add_argument("--jobs", type=int, default=2)
-    ask.add_argument("--threads", type=int, default=4, help="of each test program")
+    ask.add_argument("--threads", type=int, default=4, help="of the test program")
     ask.add_argument("--json", help="write what each mutant came to here")
     asked = ask.parse_args()
     names = asked.only.split(",") if asked.only else list(SUITES)

@@ -2,7 +2,7 @@
 
     cargo install cargo-mutants --locked
     python3 tests/mutants/rust.py [--only src/domain/price] [--ids FILE] [--jobs 2] [--json FILE] [--features axum,…]
-                                  [--programs money,survive]
+                                  [--suites money,survive]
 
 The mutants are those of `cargo mutants` (.cargo/mutants.toml). It would build the library once for each; here `weave`
 puts all of them into one build, each behind a switch (`TOLLGATE_MUTANT`), so that a mutant costs a run of the tests and
@@ -52,10 +52,10 @@ def copied(work):
             shutil.copyfile(source, target)
 
 
-def build(work, features, programs):
-    """The test programs, or the compiler's errors as (file, start, end, text)."""
+def build(work, features, suites):
+    """The unit tests and, if any is asked for, the suites: the programs, or the compiler's errors as (file, start, end, text)."""
     command = ["cargo", "test", "--no-run", "--locked", "--message-format=json", *features]
-    command += ["--lib"] + [part for name in programs for part in ("--test", name)]
+    command += ["--lib"] + (["--test", "suites"] if suites else [])
     ran = subprocess.run(command, cwd=work, capture_output=True, text=True, env={**os.environ, "RUSTFLAGS": "--cap-lints=allow", "CARGO_PROFILE_DEV_OPT_LEVEL": "1"})
     built, errors = {}, []
     for line in ran.stdout.splitlines():
@@ -106,7 +106,7 @@ def elsewhere(spans, text, mutants, woven):
     return set()
 
 
-def prepared(work, mutants, features, programs):
+def prepared(work, mutants, features, suites):
     listing = work.parent / "mutants.json"
     listing.write_text(json.dumps(mutants))
     subprocess.run(["cargo", "build", "--quiet"], cwd=HERE / "weave", check=True, env={**os.environ, "CARGO_TARGET_DIR": str(work.parent / "weave")})
@@ -119,7 +119,7 @@ def prepared(work, mutants, features, programs):
         told = json.loads(subprocess.run(weave, check=True, capture_output=True, text=True).stdout)
         with (work / "src/lib.rs").open("a") as lib:
             lib.write(SWITCH)
-        built, errors = build(work, features, programs)
+        built, errors = build(work, features, suites)
         if built is not None:
             return built, told["left"]
         ids, rest = blamed(errors, told["woven"])
@@ -163,14 +163,14 @@ def noticed(program, id, filters, seconds):
 LONG, OF = "limits::tests::keys::a_million_keys_take_60_megabytes_and_a_minute_later_they_are_gone", ("limits", "domain")
 
 
-def tried(id, mutant, programs, seconds):
+def tried(id, mutant, programs, suites, seconds):
     room = pathlib.Path(mutant["file"]).with_suffix("").parts[1:3]
     # Its own tests first: they fail soonest. A layer has its tests in one place, the domain in each of its subjects.
     own = "::".join(room if room[0] == "domain" else room[:1]) + "::"
     short = ["--skip", LONG]
     filters_of_lib = [[own, *short], short] + ([[LONG]] if room[0] in OF else [])
     for name, program in programs.items():
-        for filters in filters_of_lib if name == "lib" else [[]]:
+        for filters in filters_of_lib if name == "lib" else [[f"{suite}::"] for suite in suites]:
             by = noticed(program, id, filters, seconds)
             if by:
                 return name, by
@@ -193,7 +193,7 @@ def main():
     arguments.add_argument("--jobs", type=int, default=2)
     arguments.add_argument("--json", help="where to write what became of each")
     arguments.add_argument("--features", default="", help="of the library, with commas between")
-    arguments.add_argument("--programs", default="", help="programs of tests/ to run after the unit tests, with commas between")
+    arguments.add_argument("--suites", default="", help="suites of tests/ to run after the unit tests, with commas between")
     arguments.add_argument("--seconds", type=float, default=120, help="after which the tests hang")
     arguments.add_argument("--work", default="/tmp/tollgate-mutants-rust")
     given = arguments.parse_args()
@@ -203,7 +203,8 @@ def main():
     work = pathlib.Path(given.work) / "crate"
     work.mkdir(parents=True, exist_ok=True)
     features = ["--no-default-features", *(["--features", given.features] if given.features else [])]
-    programs, left = prepared(work, mutants, features, [name for name in given.programs.split(",") if name])
+    suites = [name for name in given.suites.split(",") if name]
+    programs, left = prepared(work, mutants, features, suites)
     wanted = [id for id in range(len(mutants)) if id not in set(left)]
     if given.only:
         wanted = [id for id in wanted if mutants[id]["file"].startswith(tuple(given.only.split(",")))]
@@ -212,14 +213,14 @@ def main():
         wanted = [id for id in wanted if mutants[id]["name"] in named]
     for name, program in programs.items():
         began = time.monotonic()
-        by = noticed(program, "none", [], 900)
+        by = noticed(program, "none", [] if name == "lib" else [f"{suite}::" for suite in suites], 900)
         print(f"{name}: {time.monotonic() - began:.1f} s without a mutant", file=sys.stderr)
         if by:
             sys.exit(f"{name} fails without a mutant: {by}")
 
     became = {}
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-        running = {pool.submit(tried, id, mutants[id], programs, given.seconds): id for id in wanted}
+        running = {pool.submit(tried, id, mutants[id], programs, suites, given.seconds): id for id in wanted}
         for count, one in enumerate(concurrent.futures.as_completed(running), 1):
             id = running[one]
             became[mutants[id]["name"]] = one.result()

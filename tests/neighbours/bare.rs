@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tollgate::postgres::{Pool, PoolConfig, PostgresError, Statement};
 
-use crate::harness::House;
+use super::harness::House;
 
 /// What a careless statement would leave behind: claims, a role, a transaction.
 const CARELESS: [Statement; 3] = [

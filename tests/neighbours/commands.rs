@@ -5,13 +5,13 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::{
+use super::{
     Walls, house,
     secrets::{CANARY, plain, rows_of, secretive},
 };
 
 fn tollgate(arguments: &[String], database: &str) -> Output {
-    let mut command = Command::new(crate::program::tollgate());
+    let mut command = Command::new(super::program::tollgate());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TOLLGATE_") {
             command.env_remove(name);

@@ -12,7 +12,7 @@ use tollgate::{
     postgres::{Door, DoorRole, Pool, Statement},
 };
 
-use crate::{
+use super::{
     bare::clean_checkouts,
     harness::{Ask, BOTH, Client, Dice, House, Org, RICH, logs},
 };

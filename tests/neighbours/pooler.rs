@@ -15,7 +15,7 @@ use std::{
 use tokio_postgres::{Config, NoTls};
 use tollgate::postgres::cluster::testing;
 
-use crate::harness::until;
+use super::harness::until;
 
 const PORT: u16 = 6432;
 

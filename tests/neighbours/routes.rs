@@ -8,7 +8,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     bare::clean_checkouts,
     harness::{Answer, Ask, BOTH, House, Org},
     secrets::{CANARY, MODEL, REQUEST, plain, rows_of, secretive},

@@ -8,7 +8,7 @@ use tollgate::domain::{policy::Policy, role::Role, switch::Switch};
 use tollgate::store::admin::SwitchAdmin;
 use uuid::Uuid;
 
-use crate::harness::{Ask, BOTH, House, Org, RICH};
+use super::harness::{Ask, BOTH, House, Org, RICH};
 
 /// In every word that belongs to the other organization.
 pub(crate) const CANARY: &str = "canaryblue";
@@ -20,7 +20,7 @@ pub(crate) const REQUEST: &str = "request-of-theirs";
 /// The secret model has a price.
 pub(crate) async fn price(house: &House) {
     let price =
-        tollgate::domain::price::ModelPrice { model: MODEL.into(), ..crate::harness::price() };
+        tollgate::domain::price::ModelPrice { model: MODEL.into(), ..super::harness::price() };
     house.operator.import_prices([&price]).await.unwrap();
 }
 

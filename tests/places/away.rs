@@ -8,7 +8,7 @@ use tollgate::postgres::{
     migrate,
 };
 
-use crate::{
+use super::{
     command::run,
     harness::{Ask, House, Setup, cost, until},
     residence::made,

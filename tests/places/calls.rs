@@ -7,7 +7,7 @@ use tollgate::{
     postgres::{Place, places::Step},
 };
 
-use crate::{
+use super::{
     crowd::{Answers, Crowd},
     harness::{Ask, House, Org, RICH, Setup, cost, until},
     residence::house,

@@ -8,7 +8,7 @@ use tollgate::{
     store::admin::AgreementAdmin,
 };
 
-use crate::{
+use super::{
     command::must,
     harness::{Ask, Client, House, Org, Setup, cost, until},
     residence::{close_at, house, made},
@@ -101,7 +101,7 @@ async fn a_long_calls_hold_is_renewed_where_it_has_gone() {
         mover.move_to(org.id, &to).await.unwrap();
         let config = if to == far() { &house.setup.placements[0].1 } else { &house.database };
         let schema = to.schema(org.id);
-        let there = crate::street::connect(config).await;
+        let there = super::street::connect(config).await;
         let expires = format!("select max(expires_at)::text from {schema}.credit_holds");
         let expires =
             async || -> Option<String> { there.query_one(&expires, &[]).await.unwrap().get(0) };

@@ -19,7 +19,7 @@ use tollgate::{
     },
 };
 
-use crate::{
+use super::{
     harness::{price, until},
     moves::everything,
     street::{Street, connect, far},

@@ -5,11 +5,11 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{harness::House, street::url_of};
+use super::{harness::House, street::url_of};
 
 /// `tollgate` with the house's databases in its environment, as their administrator.
 pub(crate) fn tollgate(house: &House, arguments: &[&str]) -> Command {
-    let mut command = Command::new(crate::program::tollgate());
+    let mut command = Command::new(super::program::tollgate());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TOLLGATE_") {
             command.env_remove(name);

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::task::JoinHandle;
 
-use crate::harness::{Ask, BOTH, Client, House, Org, until};
+use super::harness::{Ask, BOTH, Client, House, Org, until};
 
 /// How many call at once.
 const CLIENTS: usize = 8;

@@ -13,7 +13,7 @@ use tollgate::{
     store::admin::{OrganizationAdmin, SwitchAdmin},
 };
 
-use crate::{
+use super::{
     calls::nothing_lost,
     command::{must, run, tollgate},
     crowd::Crowd,

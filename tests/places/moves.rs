@@ -14,7 +14,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     harness::until,
     street::{FAR, Street, connect, far, pool, rows_in},
 };

@@ -7,7 +7,7 @@ use tollgate::postgres::{
     prove::{self, Proof, Scope},
 };
 
-use crate::{
+use super::{
     command::{must, run},
     harness::{Ask, House},
     residence::{house, made},

@@ -9,7 +9,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     command::{must, run},
     harness::{Ask, Client, House, Org, Row, Setup, cost, price},
     street::{FAR, Street, connect, far, far_database, rows},
@@ -256,7 +256,7 @@ async fn the_gateways_own_login_moves_nobody() {
     let house = house().await;
     let org = made(&house, &Place::Row).await;
     let mut command =
-        crate::command::tollgate(&house, &["org", "move", &org.id.to_string(), "--to", "schema"]);
+        super::command::tollgate(&house, &["org", "move", &org.id.to_string(), "--to", "schema"]);
     command.env("DATABASE_URL", house.url("tollgate_login"));
     let output = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -5,7 +5,7 @@ use tollgate::postgres::{
     prove::{self, Scope},
 };
 
-use crate::{
+use super::{
     calls::{moves_among, nothing_lost},
     command::{must, tollgate},
     crowd::Crowd,

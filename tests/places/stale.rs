@@ -9,7 +9,7 @@ use tollgate::{
     store::admin::PolicyAdmin,
 };
 
-use crate::{
+use super::{
     harness::{Ask, Client, House, MODEL, Org, RICH, until},
     residence::house,
     street::{far, rows},

@@ -13,7 +13,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::harness::House;
+use super::harness::House;
 
 /// The name of the further database.
 pub(crate) const FAR: &str = "far";

@@ -7,7 +7,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::street::{Street, connect, far};
+use super::street::{Street, connect, far};
 
 /// How many schemas one sweep visits.
 const AT_ONCE: u128 = 64;

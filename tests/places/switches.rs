@@ -7,7 +7,7 @@ use tollgate::{
     postgres::{Place, places::Mover},
 };
 
-use crate::{
+use super::{
     command::must,
     harness::{Ask, Client, House, Org, until},
     residence::{house, made},

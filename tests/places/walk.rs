@@ -14,7 +14,7 @@ use tollgate::{
     },
 };
 
-use crate::harness::DEADLINE;
+use super::harness::DEADLINE;
 
 /// A move on its way.
 pub(crate) struct Walk {

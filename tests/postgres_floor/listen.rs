@@ -18,7 +18,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::config;
+use super::config;
 
 /// Never waited for in full, unless it does not come.
 const PATIENCE: Duration = Duration::from_secs(40);

@@ -7,7 +7,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{Desk, own, text};
+use super::{Desk, own, text};
 
 /// Nano-dollars a token: a thousand in, four thousand out.
 const PRICES: &[(&str, &str, &str)] = &[("small", "1", "4")];

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tollgate::domain::usage::Usage;
 
-use crate::{Desk, own, text};
+use super::{Desk, own, text};
 
 #[tokio::test]
 async fn prices_come_from_a_file_and_are_shown() {

@@ -8,7 +8,7 @@ use tollgate::postgres::{
     prove::{Finding, Scope},
 };
 
-use crate::{after, sealed_database};
+use super::{after, sealed_database};
 
 /// A change, the object that a finding must name, and what it must say of it.
 pub(crate) struct Mutant {

@@ -8,7 +8,7 @@ use tollgate::postgres::{
     prove::{self, Finding, Scope},
 };
 
-use crate::{after, mutants::all_are_caught};
+use super::{after, mutants::all_are_caught};
 
 pub(crate) async fn version(client: &Client) -> i32 {
     let sql = "select current_setting('server_version_num')::integer";

@@ -14,7 +14,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{mutants::FORGETFUL, newer::is_of, newer::version, sealed_database};
+use super::{mutants::FORGETFUL, newer::is_of, newer::version, sealed_database};
 
 const WAYS: &str = include_str!("weakened.sql");
 

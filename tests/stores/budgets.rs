@@ -15,7 +15,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Postgres, costing, hold, releasing};
+use super::fixture::{Fixture, Postgres, costing, hold, releasing};
 
 const GRANTED: HoldVerdict = HoldVerdict::Granted;
 

@@ -10,7 +10,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     fixture::{Fixture, Postgres},
     isolation::{enter, touched},
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
 
-use crate::{
+use super::{
     catalog::{Canaries, planted},
     fixture::UNIT_PRICE,
 };

@@ -15,7 +15,7 @@ use tollgate::{
     store::{Balance, Journal, Ledger, StoreError},
 };
 
-use crate::fixture::{Fixture, Memory, Postgres, costing, hold};
+use super::fixture::{Fixture, Memory, Postgres, costing, hold};
 
 const HISTORIES: usize = 60;
 const STEPS: usize = 12;

@@ -33,7 +33,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::logs;
+use super::logs;
 
 /// What every call here is about.
 const PROMPT: &str = "what-they-asked";

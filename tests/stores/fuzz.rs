@@ -35,7 +35,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Postgres, UNIT_PRICE, costing, hold, releasing, unheld};
+use super::fixture::{Fixture, Postgres, UNIT_PRICE, costing, hold, releasing, unheld};
 
 /// A small generator of its own, so that a failure repeats with its seed.
 pub(crate) struct Dice(pub(crate) u64);

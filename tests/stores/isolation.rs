@@ -7,7 +7,7 @@ use tollgate::{
     store::{Journal, Ledger},
 };
 
-use crate::{
+use super::{
     fixture::{Fixture, Postgres, costing, hold},
     suite::price,
 };

@@ -20,7 +20,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Postgres};
+use super::fixture::{Fixture, Postgres};
 
 const ANN: Limited<'_> = Limited { scope: Scope::User, scope_id: "ann", model_pattern: "*" };
 

@@ -23,7 +23,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Postgres, costing, hold};
+use super::fixture::{Fixture, Postgres, costing, hold};
 
 #[tokio::test]
 async fn a_grant_is_made_once_for_one_reference() {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::catalog::{Canaries, ROLES, planted};
+use super::catalog::{Canaries, ROLES, planted};
 
 async fn plan(client: &Client, sql: &str) -> Value {
     let answers = client.simple_query(&format!("explain (format json) {sql}")).await.unwrap();

@@ -22,7 +22,7 @@ use tollgate::{
     },
 };
 
-use crate::{
+use super::{
     fixture::{Fixture, Postgres, costing, hold},
     suite::price,
 };

@@ -19,7 +19,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     fixture::{Fixture, Postgres, costing, hold, releasing},
     fuzz::Dice,
     suite::price,

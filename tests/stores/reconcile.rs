@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use tollgate::{domain::credits::Credits, store::Balance, store::admin::BookAdmin};
 use uuid::Uuid;
 
-use crate::{
+use super::{
     corruptions::{Model, corruptions},
     fixture::{Fixture, Postgres},
 };

@@ -13,7 +13,7 @@ use tollgate::{
     store::{Journal, Ledger, PolicyStore, StoreError},
 };
 
-use crate::{
+use super::{
     fixture::{Fixture, On, Postgres, Sealed, bounds, costing, hold, key, unheld},
     logs,
 };

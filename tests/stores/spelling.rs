@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::fixture::{Fixture, Postgres};
+use super::fixture::{Fixture, Postgres};
 
 /// Where a foreign protocol spells it so: the file, and the words that are read or taken off there.
 const FOREIGN: [(&str, &[&str]); 2] = [

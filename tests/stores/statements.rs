@@ -22,7 +22,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     fixture::{Fixture, Postgres, Sealed, costing, hold, releasing},
     fuzz::Dice,
     suite::price,

@@ -21,7 +21,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, costing, hold, releasing, unheld};
+use super::fixture::{Fixture, costing, hold, releasing, unheld};
 
 const GRANTED: HoldVerdict = HoldVerdict::Granted;
 

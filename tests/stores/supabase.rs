@@ -18,7 +18,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{UNIT_PRICE, costing, hold, key};
+use super::fixture::{UNIT_PRICE, costing, hold, key};
 
 const NOTES: Statement = Statement::new("select body from public.notes order by id", &[]);
 const CLAIMED: Statement = Statement::new(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate::{Tenant, store::Ledger};
 
-use crate::fixture::{Fixture, Postgres, hold};
+use super::fixture::{Fixture, Postgres, hold};
 
 async fn overdue(f: &Postgres) -> Tenant {
     let ann = f.organization(100).await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tollgate::gateway::config::Server;
 
-use crate::harness::{Ask, BOTH, Client, DEADLINE, House, Org, RICH, Setup, cost};
+use super::harness::{Ask, BOTH, Client, DEADLINE, House, Org, RICH, Setup, cost};
 
 const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n";
 

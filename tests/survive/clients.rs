@@ -10,7 +10,7 @@ use tollgate::domain::{
     policy::{Disconnect, Policy},
 };
 
-use crate::{
+use super::{
     harness::{Ask, BOTH, Client, DEADLINE, Dice, House, Org, RICH, Row, Setup, cost, plain_cost},
     providers::{COUNTED_INPUT, counted},
 };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Ask, House, RICH, Row, cost, plain_cost};
+use super::harness::{Ask, House, RICH, Row, cost, plain_cost};
 
 const LAST_EVENT: &[u8] = b"data: [DONE]";
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::{
+use super::{
     harness::{Ask, BOTH, Client, House, RICH, plain_cost},
     providers::COUNTED_INPUT,
 };

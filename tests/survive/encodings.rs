@@ -9,7 +9,7 @@ use async_compression::tokio::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tollgate::gateway::config::Server;
 
-use crate::harness::{Answer, Ask, BOTH, House, Org, RICH, Setup};
+use super::harness::{Answer, Ask, BOTH, House, Org, RICH, Setup};
 
 const ENCODINGS: [&str; 3] = ["gzip", "br", "zstd"];
 

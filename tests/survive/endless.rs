@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 use tollgate::{domain::dialect::Dialect, gateway::config::Credit};
 
-use crate::{
+use super::{
     harness::{Ask, BOTH, House, RICH, Setup, cost},
     providers::{counted, input_of_begun, words},
 };

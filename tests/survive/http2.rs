@@ -6,7 +6,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::harness::{Ask, BOTH, House, RICH, cost};
+use super::harness::{Ask, BOTH, House, RICH, cost};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_given_up_leaves_the_others_on_its_connection_alone() {

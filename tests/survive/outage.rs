@@ -11,7 +11,7 @@ use tollgate::{
     postgres::cluster::{Cluster, Options},
 };
 
-use crate::harness::{Ask, BOTH, Client, DEADLINE, House, Org, RICH, Row, Setup, until};
+use super::harness::{Ask, BOTH, Client, DEADLINE, House, Org, RICH, Row, Setup, until};
 
 /// What the clients have got so far.
 #[derive(Debug, Default)]

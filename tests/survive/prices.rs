@@ -9,7 +9,7 @@ use tollgate::{
     store::admin::{AgreementAdmin, Begins, BillAdmin, BookAdmin, OtherPrices, RebillWindow},
 };
 
-use crate::harness::{Ask, BOTH, House, Org, RICH, price, until};
+use super::harness::{Ask, BOTH, House, Org, RICH, price, until};
 
 /// What a call of a thousand input tokens, six hundred of them from the cache and a hundred into it, and of a
 /// hundred output tokens, forty of them for reasoning where that has a figure, comes to: in nano-dollars,

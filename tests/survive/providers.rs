@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tollgate::domain::dialect::Dialect;
 
-use crate::harness::{
+use super::harness::{
     Answer, Ask, BOTH, Client, DEADLINE, House, RICH, Row, Setup, cost, plain_cost,
 };
 

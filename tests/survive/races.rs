@@ -18,7 +18,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::harness::{
+use super::harness::{
     Answer, Ask, Client, DEADLINE, House, Org, RICH, Row, Setup, cost, plain_cost, until,
 };
 

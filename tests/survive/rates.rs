@@ -17,7 +17,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::harness::{Answer, Ask, Client, House, MODEL, Org, RICH, Setup};
+use super::harness::{Answer, Ask, Client, House, MODEL, Org, RICH, Setup};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -14,7 +14,7 @@ use tollgate::domain::{
 };
 use tollgate::store::admin::SwitchAdmin;
 
-use crate::harness::{Ask, BOTH, Columns, House};
+use super::harness::{Ask, BOTH, Columns, House};
 use case::{Case, LATENCY, chunk, millis, provider_says, text};
 
 /// A call that uses tokens of every class.

@@ -9,7 +9,7 @@ use tollgate::{
     gateway::config::Server,
 };
 
-use crate::{
+use super::{
     harness::{Answer, Ask, BOTH, Client, DEADLINE, House, Org, RICH, Setup, cost, until},
     providers::{counted, input_of_begun},
 };

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use tollgate::domain::policy::{Disconnect, Policy};
 
-use crate::{
+use super::{
     harness::{Ask, BOTH, Client, House, RICH},
     providers::{counted, input_of_begun},
 };

@@ -26,7 +26,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     harness::{
         Answer, Ask, BOTH, Client, DEADLINE, House, Org, RICH, Row, Setup, plain_cost, until,
     },

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tollgate::store::admin::PolicyAdmin;
 
-use crate::harness::{Ask, BOTH, House, Org, RICH, Setup, cost, logs};
+use super::harness::{Ask, BOTH, House, Org, RICH, Setup, cost, logs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn organizations_that_share_a_small_pool_see_their_own_words_only() {

@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 use tokio_postgres::Client as Session;
 
-use crate::{
+use super::{
     front::{Front, Seen},
     harness::{Client, until},
     process::{Folder, Gateway},

@@ -11,7 +11,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
+use super::{
     authority::{Certificate, Flaw, HOST},
     harness::until,
 };

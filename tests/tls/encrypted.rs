@@ -3,7 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
+use super::{
     front::{Front, Seen},
     harness::{Client, until},
     process::{Folder, Gateway, run},
@@ -99,7 +99,7 @@ async fn a_gateway_calls_listens_and_checks_the_books_within_tls_only() {
     let mut watched = Watched::to(server).await;
     let folder = Folder::new();
     let admin = url("postgres", &watched.front, &name, "sslmode=require");
-    let provider = crate::providers::Provider::start().await;
+    let provider = super::providers::Provider::start().await;
     let org = provider.organization(&folder, &admin).await;
     watched.all_encrypted("the operator");
 
@@ -143,7 +143,7 @@ async fn a_password_is_bound_to_the_channel_so_that_a_certificate_alone_is_not_e
     let (ok, said) = run(reconcile(&good)).await;
     assert!(ok, "{said}");
     // One who has a certificate that we trust, and passes all of it on.
-    let between = Front::start(server.ending(crate::authority::Flaw::None)).await;
+    let between = Front::start(server.ending(super::authority::Flaw::None)).await;
     let (ok, said) = run(reconcile(&between)).await;
     assert!(!ok && said.contains("channel binding"), "{said}");
     assert_eq!(between.seen().plain, 0);
@@ -161,7 +161,7 @@ async fn a_client_of_the_mock_front_itself_is_counted_as_what_it_is() {
     assert!(ok, "{said}");
     let seen = front.seen();
     assert!(seen.plain > 0 && seen == Seen { plain: seen.plain, ..Seen::default() }, "{seen:?}");
-    let front = Front::start(server.ending(crate::authority::Flaw::None)).await;
+    let front = Front::start(server.ending(super::authority::Flaw::None)).await;
     let deceived = url("postgres", &front, &name, "sslmode=require");
     let (ok, said) = run(folder.about(&deceived, &["reconcile"])).await;
     assert!(ok, "{said}");

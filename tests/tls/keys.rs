@@ -1,6 +1,6 @@
 //! The keys by which tokens are verified, over TLS: whoever could put keys there could be anybody.
 
-use crate::{
+use super::{
     authority::Flaw,
     door::{Door, Seen, redirecting},
     providers::Case,

@@ -1,6 +1,6 @@
 //! What the other words of `sslmode` come to, and none at all.
 
-use crate::{
+use super::{
     authority::Flaw,
     front::{Front, Manner, Seen},
     harness::until,

@@ -2,7 +2,7 @@
 
 use tollgate::gateway::{Gateway, StartError, Stores, config::Config};
 
-use crate::{harness::House, providers::Case};
+use super::{harness::House, providers::Case};
 
 /// Nobody's: no packet arrives there.
 const AWAY: &str = "http://192.0.2.1";
@@ -26,7 +26,7 @@ async fn the_program_does_not_start_with_plain_http_beyond_this_machine() {
 
 #[tokio::test]
 async fn nor_is_a_gateway_assembled_from_such_a_configuration() {
-    let house = House::unopened(crate::harness::Setup::default()).await;
+    let house = House::unopened(super::harness::Setup::default()).await;
     let mut upstream = house.config();
     upstream.upstream[1].base_url = AWAY.into();
     let mut keys = house.config();

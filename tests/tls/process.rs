@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{authority, harness::DEADLINE};
+use super::{authority, harness::DEADLINE};
 
 /// A proof of several places is long work.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -37,7 +37,7 @@ impl Folder {
 
     /// `tollgate` in this folder, which trusts the authority and nobody else.
     pub(crate) fn tollgate(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(crate::program::tollgate());
+        let mut command = Command::new(super::program::tollgate());
         // What this machine has set for others is not meant for the process under test.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
@@ -132,7 +132,7 @@ impl Gateway {
     }
 
     pub(crate) async fn get(&self, path: &str) -> String {
-        let mut client = crate::harness::Client::open(self.address).await;
+        let mut client = super::harness::Client::open(self.address).await;
         client.send(format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n\r\n").as_bytes()).await;
         client.answer().await.unwrap().text().to_owned()
     }

@@ -12,7 +12,7 @@ use tollgate::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     authority::Flaw,
     door::{Door, redirecting},
     harness::{Answer, Ask, Client},

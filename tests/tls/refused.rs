@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::{
+use super::{
     authority::Flaw,
     front::{Front, Manner, Seen},
     harness::until,

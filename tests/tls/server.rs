@@ -17,7 +17,7 @@ use tollgate::postgres::{
     migrate,
 };
 
-use crate::{
+use super::{
     authority::{Certificate, Flaw, HOST},
     front::{Front, Manner},
     harness::until,

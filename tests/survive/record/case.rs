@@ -19,7 +19,7 @@ use tollgate::{
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::harness::{Ask, Client, Columns, House, Org, RICH, until};
+use super::super::harness::{Ask, Client, Columns, House, Org, RICH, until};
 
 pub(super) const TEAM: Uuid = Uuid::from_u128(0x7ea3);
 pub(super) const KEY: Uuid = Uuid::from_u128(0x6e1);

@@ -16,8 +16,8 @@ use tollgate::{
     store::{Journal, Ledger, admin::BookAdmin},
 };
 
+use super::super::harness::{Ask, Columns, House, Setup};
 use super::case::{Case, KEY, TEAM, now_ms};
-use crate::harness::{Ask, Columns, House, Setup};
 
 /// No two of its fields could be taken for each other.
 #[tokio::test]

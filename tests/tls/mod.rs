@@ -3,7 +3,6 @@
 //!
 //! The certificate authority is the test's own. The program runs as a process and trusts the authority by
 //! `SSL_CERT_FILE`.
-#![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,15 +17,12 @@ mod cancel;
 mod door;
 mod encrypted;
 mod front;
-#[path = "../survive/harness/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
-mod harness;
 mod keys;
 mod modes;
 mod plain;
 mod process;
-#[path = "../shared/program.rs"]
-mod program;
 mod providers;
 mod refused;
 mod server;
+
+use crate::{harness, program};

@@ -5,13 +5,11 @@
     reason = "a test fails by panicking"
 )]
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![cfg(feature = "postgres")]
 
 mod listen;
-#[path = "../shared/logs.rs"]
-#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
-mod logs;
 mod proxy;
+
+use crate::logs;
 
 use std::{
     future::poll_fn,

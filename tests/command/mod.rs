@@ -13,14 +13,11 @@ mod dev;
 mod examples;
 mod kit;
 mod limits;
-#[path = "../shared/logs.rs"]
-#[expect(dead_code, reason = "shared with other suites, which use the rest")]
-mod logs;
 mod operate;
-#[path = "../shared/program.rs"]
-mod program;
 mod readme;
 mod seals;
 mod serve;
 mod switches;
 mod upstream;
+
+use crate::{logs, program};

@@ -1,5 +1,4 @@
 //! Prices, bills and statements as an operator uses them: the command, its files and its exit status.
-#![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,11 +8,8 @@
 
 mod bills;
 mod list;
-#[path = "../shared/logs.rs"]
-#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
-mod logs;
-#[path = "../shared/program.rs"]
-mod program;
+
+use crate::{logs, program};
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
 //! The proof of isolation: it succeeds on an intact database, and fails for each way of weakening the database.
-#![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,17 +7,11 @@
     reason = "a test that cannot be set up has failed, and counts are worth seeing"
 )]
 
-#[path = "../shared/logs.rs"]
-#[expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    dead_code,
-    reason = "shared with other suites, which use the rest"
-)]
-mod logs;
 mod mutants;
 mod newer;
 mod weakened;
+
+use crate::logs;
 
 use std::collections::BTreeMap;
 

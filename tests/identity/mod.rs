@@ -10,6 +10,5 @@
 mod attacks;
 mod keys;
 mod kit;
-#[path = "../shared/logs.rs"]
-#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
-mod logs;
+
+use crate::logs;

@@ -1,6 +1,5 @@
 //! Organizations in the shared tables, in their own schemas and in further databases, and moves between these places
 //! while calls go on.
-#![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,12 +17,7 @@ mod changes;
 mod command;
 mod crowd;
 mod death;
-#[path = "../survive/harness/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
-mod harness;
 mod moves;
-#[path = "../shared/program.rs"]
-mod program;
 mod proof;
 mod residence;
 mod sealed;
@@ -32,3 +26,5 @@ mod street;
 mod sweep;
 mod switches;
 mod walk;
+
+use crate::{harness, program};

@@ -1,10 +1,8 @@
 //! Organizations on one gateway and one database learn nothing about each other: by any path or command, with many
 //! concurrent calls on few connections, without the predicates in our own SQL, and through `PgBouncer`.
-#![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::print_stderr,
@@ -14,14 +12,11 @@
 mod bare;
 mod commands;
 mod crowd;
-#[path = "../survive/harness/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "shared with another suite, which uses the rest")]
-mod harness;
 mod pooler;
-#[path = "../shared/program.rs"]
-mod program;
 mod routes;
 mod secrets;
+
+use crate::{harness, program};
 
 use bare::{probe_checkouts, strip_predicates};
 use harness::{House, Setup};

@@ -1,5 +1,4 @@
 //! One behaviour suite that runs over every store, and further tests for Postgres only.
-#![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,16 +12,12 @@ mod budgets;
 mod cases;
 mod catalog;
 mod constraints;
-#[expect(dead_code, reason = "shared with another suite, which uses the rest")]
-mod corruptions;
+pub(crate) mod corruptions;
 mod edges;
 mod fixture;
 mod fuzz;
 mod isolation;
 mod limits;
-#[path = "../shared/logs.rs"]
-#[expect(clippy::expect_used, dead_code, reason = "shared with other suites, which use the rest")]
-mod logs;
 mod operator;
 mod plans;
 mod prices;
@@ -34,6 +29,8 @@ mod statements;
 mod suite;
 mod supabase;
 mod sweep;
+
+use crate::logs;
 
 macro_rules! suite {
     ($($name:ident,)*) => {

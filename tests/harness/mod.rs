@@ -1,19 +1,27 @@
 //! The harness of all cases: a gateway with real parts around it, clients that misbehave, and the checker that reads
 //! the books afterwards.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot be set up has failed"
+)]
+
 mod ask;
 mod books;
 mod bounds;
 mod client;
 mod columns;
 mod house;
-#[path = "../../shared/logs.rs"]
-pub(crate) mod logs;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+pub(crate) use crate::logs;
 pub(crate) use ask::{Ask, BOTH, MODEL, cost, plain_cost, price};
 pub(crate) use books::Row;
 pub(crate) use client::{Answer, Client};

@@ -1,6 +1,5 @@
 //! The whole gateway under failures around it: clients that leave, providers that fail, a database that stops. After
 //! every case, the books are compared with the provider's own count.
-#![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,8 +15,6 @@ mod completions;
 mod death;
 mod encodings;
 mod endless;
-#[expect(dead_code, reason = "shared with another suite, which uses the rest")]
-mod harness;
 mod http2;
 mod outage;
 mod prices;
@@ -29,3 +26,5 @@ mod shutdown;
 mod slow;
 mod switch;
 mod tenants;
+
+use crate::harness;
