@@ -20,7 +20,8 @@ pub(super) struct Settings {
 }
 
 impl AuditLayer {
-    const CAPTURE_BYTES_MAX: usize = 1 << 20;
+    /// The most bytes that are kept of a text, unless [`capture_bytes_max`](Self::capture_bytes_max) says otherwise.
+    pub const CAPTURE_BYTES_MAX: usize = 256 << 10;
 
     /// Keeps what the policy of the caller's organization lets it keep.
     pub const fn new(policies: Policies) -> Self {
@@ -32,7 +33,7 @@ impl AuditLayer {
         Self::new(Policies::fixed(Policy { keep, ..Policy::default() }))
     }
 
-    /// Default 1 MiB. The most bytes of a prompt, and of a response, that are kept. A longer text is cut
+    /// Default 256 KiB. The most bytes of a prompt, and of a response, that are kept. A longer text is cut
     /// off, and the record says so. A call in flight takes up to twice as much memory.
     #[must_use]
     pub const fn capture_bytes_max(mut self, bytes: usize) -> Self {

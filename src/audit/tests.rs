@@ -35,7 +35,7 @@ async fn the_call_is_marked_before_the_provider_sees_it() {
     let answer = tokio::spawn(gateway.call(request(&tenant(), &Call::for_model("small"))));
     let (seen, reply) = provider.next_request().await.unwrap();
     // The default is one mebibyte.
-    let expected = Keeping { keep: Keep::Metadata, capture_bytes_max: 1 << 20 };
+    let expected = Keeping { keep: Keep::Metadata, capture_bytes_max: 256 << 10 };
     assert_eq!(Call::of(&seen).unwrap().keeping(), Some(expected));
     reply.send_response(Response::new(()));
     assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);

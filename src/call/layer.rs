@@ -32,6 +32,13 @@ pub(super) struct Settings {
 }
 
 impl CallLayer {
+    /// The longest request body, unless [`body_bytes_max`](Self::body_bytes_max) says otherwise.
+    pub const BODY_BYTES_MAX: usize = 4 << 20;
+    /// How long a request body may take to arrive, unless [`body_wait`](Self::body_wait) says otherwise.
+    pub const BODY_WAIT: Duration = Duration::from_mins(1);
+    /// How long an answer may take, unless [`answer_wait`](Self::answer_wait) says otherwise.
+    pub const ANSWER_WAIT: Duration = Duration::from_hours(1);
+
     /// Ends every call through `finisher`: its hold is settled and its record is written durably before the last bytes
     /// of the answer are sent.
     ///
@@ -52,11 +59,11 @@ impl CallLayer {
             settings: Arc::new(Settings {
                 finisher,
                 endpoint: None,
-                body_bytes_max: 10 << 20,
-                body_wait: Duration::from_mins(1),
+                body_bytes_max: Self::BODY_BYTES_MAX,
+                body_wait: Self::BODY_WAIT,
                 answer_bytes_max: 64 << 20,
                 event_bytes_max: 4 << 20,
-                answer_wait: Duration::from_hours(1),
+                answer_wait: Self::ANSWER_WAIT,
                 finish_wait: Duration::from_secs(5),
                 drain_max: Duration::from_mins(2),
                 kill_switch: None,
@@ -73,7 +80,7 @@ impl CallLayer {
         self.set(|settings| settings.endpoint = Some(endpoint))
     }
 
-    /// Default 10 MiB. The longest request body; a longer one is refused with 413.
+    /// Default 4 MiB. The longest request body; a longer one is refused with 413.
     #[must_use]
     pub fn body_bytes_max(self, bytes: usize) -> Self {
         self.set(|settings| settings.body_bytes_max = bytes)

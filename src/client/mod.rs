@@ -29,6 +29,7 @@ mod tests;
 
 use std::{
     fmt,
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -45,6 +46,12 @@ use hyper_util::{
 use tower_service::Service;
 
 use self::connect::Connector;
+
+/// Whether this host of a URL is on this machine, so that plain http to it needs no TLS.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
 
 /// How the client connects, and how long it keeps idle connections.
 #[derive(Clone, Copy, Debug)]

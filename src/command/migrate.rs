@@ -39,7 +39,7 @@ pub(super) async fn run(args: MigrateArgs) -> Result<ExitCode, Failure> {
     let MigrateArgs { membership, seal_key, unseal, operator: named } = args;
     let (addresses, config) = databases(&named)?;
     let membership =
-        membership.or_else(|| config.as_ref().map(|config| config.database.membership.into()));
+        membership.or_else(|| config.as_ref().map(|config| config.database.membership));
     let sealing = if unseal { Some(Sealing::Off) } else { sealing(&seal_key, config.as_ref())? };
     let named_file = config.as_ref();
     let applied =

@@ -5,10 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::Failure;
-use crate::gateway::{
-    Gateway, addresses::Addresses, config::Config, database, server, signals::StopSignals,
-    telemetry,
-};
+use crate::gateway::{Gateway, config::Config, database, server, signals::StopSignals, telemetry};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -19,22 +16,21 @@ pub(super) struct ServeArgs {
 
 pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref(), Config::environment())?;
-    config.check()?;
+    let (databases, settings) = (config.databases()?, config.settings()?);
     telemetry::log_to_stderr(&config.log)?;
     let stop = StopSignals::install()?.watch();
     let start = async {
-        let listener = server::listen(config.server.listen).await?;
+        let listener = server::listen(settings.listen).await?;
         // With port 0, the log is where to find the port.
         let listen = listener.local_addr()?;
-        let operators = match config.server.admin_listen {
+        let operators = match settings.admin_listen {
             Some(address) => Some(server::listen(address).await?),
             None => None,
         };
-        let (addresses, seal) = (Addresses::of(&config)?, config.seal()?);
-        let stores = database::stores(&addresses, &config.database, &config.credit, seal).await?;
-        let mut gateway = Gateway::assemble(&config, stores).await?;
-        for url in config.listen_urls()? {
-            gateway = gateway.listening_to(database::listened(&url)?);
+        let stores = database::stores(&databases).await?;
+        let mut gateway = Gateway::assemble(settings, stores).await?;
+        for url in &databases.listened {
+            gateway = gateway.listening_to(database::listened(url)?);
         }
         Ok::<_, Failure>((gateway, listener, listen, operators))
     };

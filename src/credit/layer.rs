@@ -22,7 +22,8 @@ pub(super) struct Settings {
 }
 
 impl CreditLayer {
-    const HOLD_TTL: Duration = Duration::from_mins(15);
+    /// How long a hold lasts without a heartbeat, unless [`hold_ttl`](Self::hold_ttl) says otherwise.
+    pub const HOLD_TTL: Duration = Duration::from_mins(1);
 
     /// Takes holds in this ledger, by these policies and prices.
     pub fn new(ledger: impl Ledger, policies: Policies, prices: Prices) -> Self {
@@ -39,11 +40,11 @@ impl CreditLayer {
         }
     }
 
-    /// Default 15 minutes. How long a hold stands if nothing finishes its call, as after a crash.
+    /// Default 1 minute. How long a hold lasts without a heartbeat of its call, as after a crash.
     ///
-    /// Without [`Heartbeats`](crate::call::Heartbeats) to renew holds, it must be longer than the longest
-    /// call. A hold that expires during its call is charged the usage that was known. The finish then
-    /// charges the rest.
+    /// [`Heartbeats`](crate::call::Heartbeats) renew the holds of open calls. Without heartbeats, set a time that is
+    /// longer than the longest call. A hold that expires during its call is charged the usage that was known. The
+    /// finish then charges the rest.
     #[must_use]
     pub fn hold_ttl(self, ttl: Duration) -> Self {
         self.set(|settings| settings.hold_ttl = ttl)

@@ -103,7 +103,7 @@ async fn where_nobody_sets_a_cap_it_is_4096_tokens_and_a_hold_stands_a_quarter_o
         let asked = ledger.asked();
         assert_eq!(asked.tokens, i64::from(50 + 3 * expected));
         assert_eq!(asked.amount, Credits::from_nanos(i64::from(50 + 3 * expected * 2)));
-        assert_eq!(asked.ttl, Duration::from_mins(15));
+        assert_eq!(asked.ttl, Duration::from_mins(1));
     }
 }
 

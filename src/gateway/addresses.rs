@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::config::{Config, ConfigError};
-
 /// The URLs of the databases. They contain passwords, so they must not be logged.
 #[derive(Clone)]
 pub(crate) struct Addresses {
@@ -17,10 +15,5 @@ impl Addresses {
     /// The addresses of an installation with one database.
     pub(crate) const fn only(main: String) -> Self {
         Self { main, placements: BTreeMap::new() }
-    }
-
-    /// The addresses that a configuration names.
-    pub(crate) fn of(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { main: config.database_url()?, placements: config.placement_urls()? })
     }
 }

@@ -3,13 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt,
-    num::{NonZeroU32, NonZeroUsize},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use http::Uri;
 use tokio::{
@@ -23,7 +17,7 @@ use tower_layer::Layer;
 use super::{
     books,
     changes::Changes,
-    config::{Config, ConfigError, Identity, Upstream, is_loopback},
+    config::Settings,
     cors::cors,
     dev_tokens::DevTokens,
     front::front,
@@ -36,19 +30,15 @@ use crate::{
     admin::Admin,
     call::{Finisher, Heartbeats, KillSwitch},
     client::HttpClient,
-    domain::policy::AllowList,
     models::listing::Listing,
     postgres::listen::{Heard, listen},
-    provider::{
-        Router,
-        upstream::{UpstreamConfig, UpstreamError},
-    },
+    provider::{Router, upstream::UpstreamError},
     stack::{Stack, stack},
     store::{
         Journal, Ledger, Policies, PolicyStore, PriceStore, Prices, StoreError, StoreFuture,
         Switchboard, admin::Reconciliation,
     },
-    tenant::{JwksOptions, KeySource, TenantLayer, Verifier, VerifierConfig, VerifierError},
+    tenant::{KeySource, TenantLayer, Verifier, VerifierError},
 };
 
 /// Where everything that lasts is kept.
@@ -93,9 +83,6 @@ pub trait Upkeep: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// `[identity]` does not make a usable token verifier.
     #[error("identity: {0}")]
     Verifier(#[from] VerifierError),
@@ -152,17 +139,17 @@ impl Gateway {
     /// Puts the gateway together: fetches the issuer's keys and reads the prices.
     ///
     /// # Errors
-    /// The configuration cannot be used, there are no keys, or the stores do not answer.
-    pub async fn assemble(config: &Config, stores: Stores) -> Result<Self, StartError> {
-        config.check_encrypted()?;
-        config.check_origins()?;
+    /// There are no keys, or the stores do not answer.
+    pub async fn assemble(settings: Settings, stores: Stores) -> Result<Self, StartError> {
+        let Settings { credit, .. } = settings;
         let client = HttpClient::default();
-        let verifier = verifier(&config.identity, &client)?;
+        let keys_url = settings.keys.url.clone();
+        let keys = KeySource::published(settings.keys, client.clone());
+        let verifier = Verifier::new(settings.verifier, keys)?;
         if !verifier.first_fetch().await {
-            let url = config.identity.jwks_url.clone().unwrap_or_default();
-            return Err(StartError::NoKeys(url));
+            return Err(StartError::NoKeys(keys_url));
         }
-        let router = Router::to_upstreams(config.upstream.iter().map(upstream), &client)?;
+        let router = Router::to_upstreams(settings.upstreams, &client)?;
         for upstream in router.upstreams() {
             if let Err(error) = upstream.check_credential().await {
                 // The credential may be mounted later. Until then, calls to this upstream's models get 502.
@@ -177,14 +164,13 @@ impl Gateway {
         }
         let prices = Prices::cached(Arc::clone(&stores.prices), book, Self::AGREEMENT_TTL);
         let policies = Policies::cached(Arc::clone(&stores.policies), Self::POLICY_TTL);
-        if config.limits.replicas > NonZeroU32::MIN && config.limits.replica_index.is_none() {
+        if settings.limits.rounds_down() {
             tracing::warn!(
-                replicas = config.limits.replicas,
+                replicas = settings.limits.replicas,
                 "limits.replica_index is not set: this replica's share of every rate is rounded down"
             );
         }
-        let finisher =
-            Finisher::new(Arc::clone(&stores.journal), config.server.calls_in_flight_max);
+        let finisher = Finisher::new(Arc::clone(&stores.journal), settings.calls_in_flight_max);
         let ledger = Arc::clone(&stores.ledger);
         let (kill_switch, changes) = (KillSwitch::default(), Changes::default());
         let admin = {
@@ -195,19 +181,18 @@ impl Gateway {
             })
         };
         let heartbeats = Heartbeats::default();
-        let server = &config.server;
         let stack =
             stack(verifier.clone(), policies.clone(), prices.clone(), ledger, finisher.clone())
                 .call(|call| {
                     call.kill_switch(kill_switch.clone())
                         .heartbeats(heartbeats.clone())
-                        .body_bytes_max(server.body_bytes_max)
-                        .body_wait(server.body_read_timeout)
-                        .answer_wait(server.answer_timeout)
+                        .body_bytes_max(settings.body_bytes_max)
+                        .body_wait(settings.body_read_timeout)
+                        .answer_wait(settings.answer_timeout)
                 })
-                .limits(|limits| limits.replica(config.limits.into()))
-                .credit(|credit| credit.hold_ttl(config.credit.hold_ttl))
-                .audit(|audit| audit.capture_bytes_max(config.audit.capture_bytes_max));
+                .limits(|limits| limits.replica(settings.limits.into()))
+                .credit(|layer| layer.hold_ttl(credit.hold_ttl))
+                .audit(|audit| audit.capture_bytes_max(settings.audit.capture_bytes_max));
         Ok(Self {
             stack,
             router,
@@ -219,23 +204,17 @@ impl Gateway {
             finisher,
             kill_switch,
             heartbeats,
-            hold_ttl: config.credit.hold_ttl,
-            reconcile_every: config.credit.reconcile_every,
+            hold_ttl: credit.hold_ttl,
+            reconcile_every: credit.reconcile_every,
             changes,
             listen_to: Vec::new(),
             stores,
             metrics: Metrics::install(),
             dev_tokens: None,
-            cors: cors(&server.cors_origins),
-            body_bytes_max: server.body_bytes_max,
-            bounds: Bounds {
-                connections_max: NonZeroUsize::new(server.connections_max)
-                    .unwrap_or(NonZeroUsize::MIN),
-                header_read_timeout: server.header_read_timeout,
-                write_stall_timeout: server.write_stall_timeout,
-                shutdown_grace: server.shutdown_grace,
-            },
-            finish_grace: server.finish_grace,
+            cors: cors(settings.cors_origins),
+            body_bytes_max: settings.body_bytes_max,
+            bounds: settings.bounds,
+            finish_grace: settings.finish_grace,
         })
     }
 
@@ -413,30 +392,4 @@ where
             () = forever => {}
         }
     }));
-}
-
-fn verifier(identity: &Identity, client: &HttpClient) -> Result<Verifier, StartError> {
-    let said = |value: &Option<String>| value.clone().unwrap_or_default();
-    let mut config = VerifierConfig::new(said(&identity.issuer), said(&identity.audience));
-    config.organization_claim.clone_from(&identity.organization_claim);
-    config.role_claim.clone_from(&identity.role_claim);
-    config.team_claim.clone_from(&identity.team_claim);
-    config.key_claim.clone_from(&identity.key_claim);
-    config.leeway = identity.leeway;
-    // The check of the configuration has refused unknown algorithms already.
-    config.algorithms = identity.algorithms.iter().filter_map(|name| name.parse().ok()).collect();
-    let mut keys = JwksOptions::new(said(&identity.jwks_url));
-    keys.allow_http = identity.jwks_allow_http || is_loopback(&keys.url);
-    Ok(Verifier::new(config, KeySource::published(keys, client.clone()))?)
-}
-
-fn upstream(from: &Upstream) -> UpstreamConfig {
-    let mut config = UpstreamConfig::new(&from.name, from.dialect, &from.base_url);
-    config.credential.clone_from(&from.credential);
-    config.models = AllowList::Only(from.models.clone());
-    config.head_timeout = from.head_timeout;
-    config.idle_timeout = from.idle_timeout;
-    config.send_organization = from.send_organization;
-    config.forward_header_prefixes.clone_from(&from.forward_header_prefixes);
-    config
 }

@@ -11,12 +11,11 @@ use tokio_postgres::Config as Connection;
 
 use super::{
     Stores, Upkeep,
-    addresses::Addresses,
-    config::{self, ConfigError, Database},
+    config::{ConfigError, Databases},
 };
 use crate::{
     postgres::{
-        Operator, Places, Pool, PoolConfig, PostgresStore, Prepared, Seal,
+        Operator, Places, Pool, PoolConfig, PostgresStore, Seal,
         login::give_first_password,
         membership::{self, MembershipError},
         migrate::{self, Status},
@@ -25,7 +24,6 @@ use crate::{
     store::{
         StoreError, StoreFuture,
         admin::{BookAdmin, Reconciliation},
-        coalesce::Options,
     },
 };
 
@@ -82,24 +80,17 @@ pub(super) fn causes(error: &StoreError) -> String {
     words
 }
 
-/// The stores in these databases. `seal` seals claims for databases that demand it. The main database must answer and
-/// be up to date; a further database may be unreachable.
-pub(crate) async fn stores(
-    addresses: &Addresses,
-    settings: &Database,
-    credit: &config::Credit,
-    seal: Option<Seal>,
-) -> Result<Stores, DatabaseError> {
+/// The stores in these databases. The main database must answer and be up to date; a further database may be
+/// unreachable.
+pub(crate) async fn stores(databases: &Databases) -> Result<Stores, DatabaseError> {
+    let Databases { addresses, seal, section: settings, holds, .. } = databases;
     let pool = |url: &str, connections_max| {
         let mut bounds = PoolConfig::new(parse(url)?);
         bounds.connections_max = connections_max;
         bounds.wait_max = settings.wait_timeout;
         bounds.connect_max = settings.create_timeout;
-        bounds.seal.clone_from(&seal);
-        bounds.prepared = match settings.prepared {
-            config::Prepared::Auto => Prepared::Auto,
-            config::Prepared::Never => Prepared::Never,
-        };
+        bounds.seal.clone_from(seal);
+        bounds.prepared = settings.prepared;
         Ok::<_, DatabaseError>(Pool::connect(bounds)?)
     };
     let main = pool(&addresses.main, settings.pool_size)?;
@@ -108,16 +99,14 @@ pub(crate) async fn stores(
         Status::Missing(migrations) => return Err(DatabaseError::Behind(migrations)),
     }
     sealing::check(&main).await?;
-    membership::check(&main, settings.membership.into()).await?;
+    membership::check(&main, settings.membership).await?;
     let mut further = Vec::new();
     for (name, url) in &addresses.placements {
         let size = settings.placements.get(name).map(|placement| placement.pool_size);
         further.push((name.clone(), pool(url, size.unwrap_or(settings.pool_size))?));
     }
     join_all(further.iter().map(|(name, pool)| look(name, pool))).await;
-    let mut options = Options::default();
-    (options.wait_max, options.waiting_max) = (credit.wait_max, credit.waiting_max);
-    let places = Places::with(main, further, settings.move_timeout, options);
+    let places = Places::with(main, further, settings.move_timeout, *holds);
     places.read().await?;
     Ok(Stores::over(places))
 }

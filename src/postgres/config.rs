@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Config;
 
 use super::seal::Seal;
 
 /// Whether statements are prepared by name on each connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Prepared {
     /// A statement is prepared once per connection, on first use, and then not parsed again.
@@ -47,15 +49,22 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
+    /// The most connections, unless said otherwise.
+    pub const CONNECTIONS_MAX: usize = 16;
+    /// How long to wait for a free connection, unless said otherwise.
+    pub const WAIT_MAX: Duration = Duration::from_secs(2);
+    /// How long connecting may take, unless said otherwise.
+    pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+
     const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
     /// The defaults, for this server.
     pub fn new(connection: Config) -> Self {
         Self {
             connection,
-            connections_max: 16,
-            wait_max: Duration::from_secs(2),
-            connect_max: Duration::from_secs(5),
+            connections_max: Self::CONNECTIONS_MAX,
+            wait_max: Self::WAIT_MAX,
+            connect_max: Self::CONNECT_MAX,
             statement_max: Duration::from_secs(5),
             lock_max: Duration::from_secs(2),
             idle_in_transaction_max: Duration::from_secs(10),

@@ -6,6 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Config;
 
 use super::{
@@ -26,7 +27,8 @@ const CHECK: Statement =
     Statement::new(include_str!("sql/statements/memberships/check_membership.sql"), &[]);
 
 /// A source of memberships.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Membership {
     /// Our own table, `tollgate.memberships`.
     #[default]

@@ -2,9 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// A signature algorithm of JOSE. HMAC is left out, because a gateway that can verify with a shared
 /// secret can also sign. `none` is left out, because it signs nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -91,5 +94,19 @@ impl FromStr for Algorithm {
         .into_iter()
         .find(|algorithm| algorithm.as_str() == text)
         .ok_or(UnknownAlgorithm)
+    }
+}
+
+impl TryFrom<String> for Algorithm {
+    type Error = UnknownAlgorithm;
+
+    fn try_from(text: String) -> Result<Self, UnknownAlgorithm> {
+        text.parse()
+    }
+}
+
+impl From<Algorithm> for String {
+    fn from(algorithm: Algorithm) -> Self {
+        algorithm.as_str().to_owned()
     }
 }

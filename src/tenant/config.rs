@@ -50,27 +50,44 @@ impl VerifierConfig {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), VerifierError> {
-        let pointers = [
-            Some(&self.organization_claim),
-            self.role_claim.as_ref(),
-            self.team_claim.as_ref(),
-            self.key_claim.as_ref(),
-        ];
+    /// Refuses a configuration that cannot work, or would weaken verification. Default values pass.
+    pub(crate) fn check(&self) -> Result<(), Unfit> {
+        let unfit = |field, problem| Err(Unfit { field, problem });
         if self.issuer.is_empty() {
-            Err(VerifierError::Config("the issuer is empty"))
-        } else if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
-            Err(VerifierError::Config("there is no audience, or an empty one"))
-        } else if self.algorithms.is_empty() {
-            Err(VerifierError::Config("no algorithm is allowed"))
-        } else if pointers.into_iter().flatten().any(|pointer| !pointer.starts_with('/')) {
-            Err(VerifierError::Config("a claim must be a JSON pointer, which begins with `/`"))
-        } else if self.leeway > LEEWAY_MAX {
-            Err(VerifierError::Config("the leeway is more than 30 s"))
-        } else {
-            Ok(())
+            return unfit("issuer", "is empty: set it to the `iss` of the tokens");
         }
+        if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
+            return unfit("audience", "is missing or empty: set it to the `aud` of the tokens");
+        }
+        if self.algorithms.is_empty() {
+            return unfit("algorithms", "names no algorithm: leave it out for [\"RS256\"]");
+        }
+        for (field, pointer) in [
+            ("organization_claim", Some(&self.organization_claim)),
+            ("role_claim", self.role_claim.as_ref()),
+            ("team_claim", self.team_claim.as_ref()),
+            ("key_claim", self.key_claim.as_ref()),
+        ] {
+            if pointer.is_some_and(|pointer| !pointer.starts_with('/')) {
+                return unfit(field, "must be a JSON pointer such as `/organization_id`");
+            }
+        }
+        if self.leeway > LEEWAY_MAX {
+            return unfit("leeway", "must be 30s at the most: set the clocks right instead");
+        }
+        Ok(())
     }
+}
+
+/// A value of a [`VerifierConfig`] that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+#[non_exhaustive]
+pub struct Unfit {
+    /// The field; of several audiences the singular, which is also the key in the gateway's file.
+    pub field: &'static str,
+    /// What is wrong, and what to do.
+    pub problem: &'static str,
 }
 
 /// Why a verifier cannot be made.
@@ -78,8 +95,8 @@ impl VerifierConfig {
 #[non_exhaustive]
 pub enum VerifierError {
     /// The configuration is invalid.
-    #[error("{0}")]
-    Config(&'static str),
+    #[error(transparent)]
+    Config(#[from] Unfit),
     /// The fixed document is no key set.
     #[error(transparent)]
     KeySet(#[from] KeySetError),

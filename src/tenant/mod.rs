@@ -86,7 +86,7 @@ mod tests;
 mod verifier;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
-pub use config::{LEEWAY_MAX, VerifierConfig, VerifierError};
+pub use config::{LEEWAY_MAX, Unfit, VerifierConfig, VerifierError};
 pub use denial::Denial;
 pub use future::ResponseFuture;
 pub use jwks::{JwksOptions, JwksOptionsError};

@@ -20,10 +20,15 @@ use tokio::{
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_util::sync::CancellationToken;
 use tollgate::{
-    domain::{credits::Credits, dialect::Dialect, ids::OrganizationId, policy::Policy},
+    domain::{
+        credits::Credits,
+        dialect::Dialect,
+        ids::OrganizationId,
+        policy::{AllowList, Policy},
+    },
     gateway::{
         Gateway, Stores,
-        config::{Config, Credit, Identity, Limits, Server, Upstream},
+        config::{Config, Credit, Identity, Limits, Server},
         issuer::{DevIssuer, Grant, JWKS_PATH},
         server::Stopped,
     },
@@ -35,7 +40,7 @@ use tollgate::{
     },
     provider::{
         mock::{self, MockProvider},
-        upstream::SecretRef,
+        upstream::{SecretRef, UpstreamConfig},
     },
     store::admin::{CreditAdmin, OrganizationAdmin, PolicyAdmin},
     store::coalesce::Options,
@@ -304,16 +309,14 @@ impl House {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let upstream = |name: &str, dialect: Dialect| Upstream {
-            name: name.into(),
-            dialect,
-            base_url: self.mock_url.clone(),
-            credential: Some(self.key.reference()),
-            models: vec!["*".into()],
-            head_timeout: self.setup.head_timeout,
-            idle_timeout: self.setup.idle_timeout,
-            forward_header_prefixes: vec!["x-mock-".into()],
-            ..Upstream::default()
+        let upstream = |name: &str, dialect: Dialect| {
+            let mut upstream = UpstreamConfig::new(name, dialect, &self.mock_url);
+            upstream.credential = Some(self.key.reference());
+            upstream.models = AllowList::Only(vec!["*".into()]);
+            upstream.head_timeout = self.setup.head_timeout;
+            upstream.idle_timeout = self.setup.idle_timeout;
+            upstream.forward_header_prefixes = vec!["x-mock-".into()];
+            upstream
         };
         Config {
             server: self.setup.server.clone(),
@@ -455,7 +458,8 @@ async fn assemble(
     listened: Vec<tokio_postgres::Config>,
 ) -> (Gateway, TcpListener) {
     places.read().await.unwrap();
-    let mut gateway = Gateway::assemble(&config, Stores::over(places)).await.unwrap();
+    let mut gateway =
+        Gateway::assemble(config.settings().unwrap(), Stores::over(places)).await.unwrap();
     for database in listened {
         gateway = gateway.listening_to(database);
     }

@@ -62,7 +62,7 @@ async fn a_request_body_of_exactly_the_bound_is_read_and_one_byte_more_is_refuse
 #[tokio::test]
 async fn by_default_a_request_body_may_have_ten_mebibytes() {
     for (bytes, expected) in
-        [(10 << 20, StatusCode::BAD_REQUEST), ((10 << 20) + 1, StatusCode::PAYLOAD_TOO_LARGE)]
+        [(4 << 20, StatusCode::BAD_REQUEST), ((4 << 20) + 1, StatusCode::PAYLOAD_TOO_LARGE)]
     {
         let gateway =
             CallLayer::metering().layer_over(service_fn(|_: Request<RequestBody>| async {

@@ -1,11 +1,12 @@
-//! Reads the file and the environment. `check.rs` checks the meaning of the values.
+//! Reads the file and the environment. `settings.rs` and `databases.rs` judge the values.
 
 use std::path::Path;
 
 use config::{Config as Sources, File, FileFormat, Value, ValueKind};
 use serde_json::Value as Json;
 
-use super::{Config, ConfigError, Database, Placement, Upstream};
+use super::{Config, ConfigError, Database, Placement};
+use crate::provider::upstream::UpstreamConfig;
 
 pub(super) const PREFIX: &str = "TOLLGATE_";
 const ENVIRONMENT: &str = "the environment";
@@ -23,8 +24,8 @@ impl Config {
 
     /// Reads `file`, if one is given, and the overrides in `environment` (names and values).
     ///
-    /// Fails if the file cannot be read, a key is unknown, or a value has the wrong type. [`check`](Self::check) checks
-    /// the meaning of the values.
+    /// Fails if the file cannot be read, a key is unknown, or a value has the wrong type. [`settings`](Self::settings)
+    /// judges the values.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -107,7 +108,7 @@ const ANY: &str = "NAME";
 fn schema() -> Json {
     let placements = [(ANY.to_owned(), Placement::default())].into();
     let database = Database { placements, ..Database::default() };
-    let full = Config { database, upstream: vec![Upstream::default()], ..Config::default() };
+    let full = Config { database, upstream: vec![UpstreamConfig::unset()], ..Config::default() };
     serde_json::to_value(full).unwrap_or_default()
 }
 

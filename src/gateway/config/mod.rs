@@ -5,24 +5,25 @@
 //! An unknown key is an error that names the key and its file, because a misspelled limit would not be enforced.
 //! Secrets are references (`env:NAME`, `file:/path`), never values.
 
-mod check;
+mod databases;
 mod error;
 mod load;
 mod sections;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use check::is_loopback;
-pub(crate) use check::seal_at;
+pub(crate) use databases::{Databases, seal_at};
 pub use error::ConfigError;
-pub use sections::{
-    Audit, Credit, Database, Identity, Limits, Log, LogFormat, Membership, Placement, Prepared,
-    Server, Upstream,
-};
+pub use sections::{Audit, Credit, Database, Identity, Limits, Log, LogFormat, Placement, Server};
+pub use settings::Settings;
 
-/// All settings of the server.
+use crate::provider::upstream::UpstreamConfig;
+
+/// The file and the environment as they were read. [`settings`](Self::settings) gives what a gateway can be assembled
+/// from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -33,7 +34,7 @@ pub struct Config {
     /// Whose tokens are accepted.
     pub identity: Identity,
     /// The providers, in order of preference.
-    pub upstream: Vec<Upstream>,
+    pub upstream: Vec<UpstreamConfig>,
     /// Rates across replicas.
     pub limits: Limits,
     /// How calls wait for credits that other calls hold.

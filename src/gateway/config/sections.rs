@@ -5,8 +5,14 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duratio
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{dialect::Dialect, rate::Replica},
+    audit::AuditLayer,
+    call::CallLayer,
+    credit::CreditLayer,
+    domain::rate::Replica,
+    postgres::{Places, PoolConfig, Prepared, membership::Membership},
     provider::upstream::SecretRef,
+    store::coalesce::Options,
+    tenant::{Algorithm, VerifierConfig},
 };
 
 /// `[server]`: where and how the gateway listens.
@@ -58,13 +64,13 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: None,
             cors_origins: Vec::new(),
-            body_bytes_max: 4 * 1024 * 1024,
+            body_bytes_max: CallLayer::BODY_BYTES_MAX,
             calls_in_flight_max: 4096,
             connections_max: 10_000,
             header_read_timeout: Duration::from_secs(75),
-            body_read_timeout: Duration::from_mins(1),
+            body_read_timeout: CallLayer::BODY_WAIT,
             write_stall_timeout: Duration::from_mins(1),
-            answer_timeout: Duration::from_hours(1),
+            answer_timeout: CallLayer::ANSWER_WAIT,
             shutdown_grace: Duration::from_secs(30),
             finish_grace: Duration::from_secs(15),
         }
@@ -111,13 +117,13 @@ impl Default for Database {
         Self {
             url: None,
             listen_url: None,
-            pool_size: 16,
-            wait_timeout: Duration::from_secs(2),
-            create_timeout: Duration::from_secs(5),
+            pool_size: PoolConfig::CONNECTIONS_MAX,
+            wait_timeout: PoolConfig::WAIT_MAX,
+            create_timeout: PoolConfig::CONNECT_MAX,
             prepared: Prepared::Auto,
             membership: Membership::Tollgate,
             seal_key: None,
-            move_timeout: Duration::from_secs(10),
+            move_timeout: Places::WAIT_MAX,
             placements: BTreeMap::new(),
         }
     }
@@ -142,37 +148,6 @@ impl Default for Placement {
     }
 }
 
-/// The table that memberships are read from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Membership {
-    /// `tollgate.memberships`.
-    #[default]
-    Tollgate,
-    /// `public."LiteLLM_OrganizationMembership"`.
-    Litellm,
-}
-
-impl From<Membership> for crate::postgres::membership::Membership {
-    fn from(source: Membership) -> Self {
-        match source {
-            Membership::Tollgate => Self::Tollgate,
-            Membership::Litellm => Self::Litellm,
-        }
-    }
-}
-
-/// Whether statements are prepared by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Prepared {
-    /// Each statement is prepared once on each connection.
-    #[default]
-    Auto,
-    /// Never prepared: each statement carries the types of its parameters.
-    Never,
-}
-
 /// `[identity]`: whose tokens are accepted, and which claims name the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -195,7 +170,7 @@ pub struct Identity {
     /// Default: none. JSON pointer to the UUID of the key for which the token was issued.
     pub key_claim: Option<String>,
     /// Default `["RS256"]`. The signature algorithms that are accepted.
-    pub algorithms: Vec<String>,
+    pub algorithms: Vec<Algorithm>,
     /// Default `10s`, at most `30s`. How far the issuer's clock may be off.
     #[serde(with = "humantime_serde")]
     pub leeway: Duration,
@@ -203,63 +178,19 @@ pub struct Identity {
 
 impl Default for Identity {
     fn default() -> Self {
+        let VerifierConfig { organization_claim, algorithms, leeway, .. } =
+            VerifierConfig::new("", "");
         Self {
             issuer: None,
             audience: None,
             jwks_url: None,
             jwks_allow_http: false,
-            organization_claim: "/organization_id".to_owned(),
+            organization_claim,
             role_claim: None,
             team_claim: None,
             key_claim: None,
-            algorithms: vec!["RS256".to_owned()],
-            leeway: Duration::from_secs(10),
-        }
-    }
-}
-
-/// `[[upstream]]`: a provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Upstream {
-    /// No default. The name in logs, metrics and records.
-    pub name: String,
-    /// Default `openai`. Whose API it speaks: `openai` or `anthropic`.
-    pub dialect: Dialect,
-    /// No default. What `/v1/…` is appended to.
-    pub base_url: String,
-    /// Default `false`. Whether `base_url` may be plain http beyond this machine. Set it only if a mesh protects the
-    /// network path.
-    pub allow_http: bool,
-    /// Default: none. Reference to the key that is sent to the provider.
-    pub credential: Option<SecretRef>,
-    /// No default. The models that the provider serves; a trailing `*` is a wildcard.
-    pub models: Vec<String>,
-    /// Default `2m`. How long the provider may take from the request to the answer's head.
-    #[serde(with = "humantime_serde")]
-    pub head_timeout: Duration,
-    /// Default `1m`. How long the provider may pause within an answer.
-    #[serde(with = "humantime_serde")]
-    pub idle_timeout: Duration,
-    /// Default `false`. Whether the provider gets the organization's id, in the header `x-tollgate-organization-id`.
-    pub send_organization: bool,
-    /// Default: none. Prefixes of names of further request headers that are passed on to the provider.
-    pub forward_header_prefixes: Vec<String>,
-}
-
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            dialect: Dialect::OpenAi,
-            base_url: String::new(),
-            allow_http: false,
-            credential: None,
-            models: Vec::new(),
-            head_timeout: Duration::from_mins(2),
-            idle_timeout: Duration::from_mins(1),
-            send_organization: false,
-            forward_header_prefixes: Vec::new(),
+            algorithms,
+            leeway,
         }
     }
 }
@@ -314,10 +245,11 @@ pub struct Credit {
 
 impl Default for Credit {
     fn default() -> Self {
+        let Options { wait_max, waiting_max, .. } = Options::default();
         Self {
-            wait_max: Duration::from_secs(2),
-            waiting_max: 1_024,
-            hold_ttl: Duration::from_mins(1),
+            wait_max,
+            waiting_max,
+            hold_ttl: CreditLayer::HOLD_TTL,
             reconcile_every: Duration::from_mins(5),
         }
     }
@@ -333,7 +265,7 @@ pub struct Audit {
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { capture_bytes_max: 256 * 1024 }
+        Self { capture_bytes_max: AuditLayer::CAPTURE_BYTES_MAX }
     }
 }
 

@@ -1,7 +1,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::*;
-use crate::provider::upstream::SecretRef;
+use crate::{
+    client::HttpClient,
+    domain::{dialect::Dialect, policy::AllowList},
+    postgres::{Prepared, membership::Membership},
+    provider::upstream::SecretRef,
+    tenant::{Algorithm, KeySource, Verifier},
+};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tollgate.toml");
 
@@ -34,13 +40,25 @@ impl Drop for TempFile {
 fn error_of(text: &str) -> String {
     let file = TempFile::with(text);
     let loaded = Config::load(Some(&file.0), no_environment());
-    loaded.and_then(|config| config.check()).unwrap_err().to_string()
+    loaded.and_then(|config| judged(&config)).unwrap_err().to_string()
+}
+
+/// What `tollgate serve` asks of a configuration before it starts.
+fn judged(config: &Config) -> Result<(), ConfigError> {
+    config.databases().and(config.settings()).map(drop)
+}
+
+/// The sample, with a database that needs no environment.
+fn sample() -> Config {
+    let mut sample = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+    sample.database.url = Some("postgres://db/x".to_owned());
+    sample
 }
 
 #[test]
 fn the_sample_file_is_complete_and_says_the_defaults() {
-    let sample = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
-    sample.check().unwrap();
+    let sample = sample();
+    judged(&sample).unwrap();
     let defaults = Config::default();
     assert_eq!(
         sample.server,
@@ -54,9 +72,11 @@ fn the_sample_file_is_complete_and_says_the_defaults() {
 
     // Every key appears in the sample, at least as a comment.
     let text = std::fs::read_to_string(SAMPLE).unwrap();
-    let all =
-        serde_json::to_value(Config { upstream: vec![Upstream::default()], ..Config::default() })
-            .unwrap();
+    let all = serde_json::to_value(Config {
+        upstream: vec![UpstreamConfig::unset()],
+        ..Config::default()
+    })
+    .unwrap();
     for (section, keys) in all.as_object().unwrap() {
         let keys = if keys.is_array() { &keys[0] } else { keys };
         for (key, value) in keys.as_object().unwrap() {
@@ -153,11 +173,11 @@ fn the_environment_overrides_every_kind_of_value() {
         ("DATABASE_URL", "postgres://tollgate_login:secret@db/tollgate"),
     ]);
     let config = Config::load(Some(SAMPLE.as_ref()), overrides).unwrap();
-    config.check().unwrap();
+    config.settings().unwrap();
     assert_eq!(config.server.listen, "127.0.0.1:1234".parse().unwrap());
     assert_eq!(config.server.shutdown_grace, Duration::from_mins(5));
     assert_eq!(config.server.connections_max, 7);
-    assert_eq!(config.identity.algorithms, ["RS256", "PS256"]);
+    assert_eq!(config.identity.algorithms, [Algorithm::Rs256, Algorithm::Ps256]);
     let origins = ["https://one.example.com", "http://localhost:3000"];
     assert_eq!(config.server.cors_origins, origins);
     assert_eq!(config.upstream[0].credential, Some(SecretRef::File("/run/secrets/key".into())));
@@ -183,6 +203,9 @@ fn a_value_that_cannot_be_right_is_refused_with_its_key() {
         ("[server]\nlisten = \"nowhere\"\n", "server.listen"),
         ("[server]\nconnections_max = -1\n", "server.connections_max"),
         ("[log]\nformat = \"xml\"\n", "log.format"),
+        ("[database]\nprepared = \"never-ever\"\n", "database.prepared"),
+        ("[database]\nmembership = \"litelm\"\n", "database.membership"),
+        ("[identity]\nalgorithms = [\"HS256\"]\n", "identity.algorithms"),
         ("[limits]\nreplicas = 0\n", "limits.replicas"),
         ("[credit]\nwait_max = \"-1s\"\n", "credit.wait_max"),
         ("[[upstream]]\nname = \"a\"\ncredential = \"sk-live-value\"\n", "upstream[0].credential"),
@@ -196,8 +219,8 @@ fn a_value_that_cannot_be_right_is_refused_with_its_key() {
 
 #[test]
 fn what_a_server_needs_is_asked_for_by_name() {
-    let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
-    let problem = |config: &Config| config.check().unwrap_err().to_string();
+    let mut config = sample();
+    let problem = |config: &Config| judged(config).unwrap_err().to_string();
     config.limits.replica_index = Some(1);
     assert!(problem(&config).contains("limits.replica_index"), "{}", problem(&config));
     config.limits.replica_index = Some(0);
@@ -216,13 +239,13 @@ fn what_a_server_needs_is_asked_for_by_name() {
 
 #[test]
 fn an_upstream_without_models_or_with_a_name_used_twice_is_refused() {
-    let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+    let mut config = sample();
     config.upstream[1].name = config.upstream[0].name.clone();
-    assert!(config.check().unwrap_err().to_string().contains("used 2 times"));
-    config.upstream[0].models.clear();
-    assert!(config.check().unwrap_err().to_string().contains("upstream[0].models"));
+    assert!(config.settings().unwrap_err().to_string().contains("used 2 times"));
+    config.upstream[0].models = AllowList::Only(Vec::new());
+    assert!(config.settings().unwrap_err().to_string().contains("upstream[0].models"));
     config.upstream.clear();
-    assert!(config.check().unwrap_err().to_string().contains("[[upstream]]"));
+    assert!(config.settings().unwrap_err().to_string().contains("[[upstream]]"));
 }
 
 #[test]
@@ -307,36 +330,96 @@ fn a_key_for_seals_is_read_where_it_is_referred_to_and_never_repeated() {
 #[test]
 fn plain_http_beyond_this_machine_has_to_be_allowed_by_name() {
     let with = |jwks_url: &str, base_url: &str| {
-        let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+        let mut config = sample();
         config.identity.jwks_url = Some(jwks_url.to_owned());
         config.upstream[1].base_url = base_url.to_owned();
         config
     };
     let here = "http://127.0.0.1:9/x";
     for local in [here, "http://localhost/x", "http://[::1]:9/x", "https://example.com/x"] {
-        with(local, local).check().unwrap();
+        with(local, local).settings().unwrap();
     }
     for away in [
         "http://example.com/x",
         "http://localhost.example.com/x",
         "http://127.0.0.1.example.com/x",
-        "http://localhost@example.com/x",
         "http://10.0.0.1/x",
         "http://0.0.0.0/x",
         "HTTP://example.com/x",
     ] {
         let mut config = with(away, here);
-        let problem = config.check().unwrap_err().to_string();
+        let problem = config.settings().unwrap_err().to_string();
         assert!(problem.contains("identity.jwks_url") && problem.contains("jwks_allow_http"));
         config.identity.jwks_allow_http = true;
-        config.check().unwrap();
+        config.settings().unwrap();
         let mut config = with(here, away);
-        let problem = config.check().unwrap_err().to_string();
+        let problem = config.settings().unwrap_err().to_string();
         assert!(problem.contains("upstream[1].base_url") && problem.contains("[1].allow_http"));
         config.upstream[0].allow_http = true;
-        config.check().unwrap_err();
+        config.settings().unwrap_err();
         config.upstream[1].allow_http = true;
-        config.check().unwrap();
+        config.settings().unwrap();
+    }
+    // A user that looks like this machine is not the host.
+    let user = "http://localhost@example.com/x";
+    let problem = with(user, here).settings().unwrap_err().to_string();
+    assert!(problem.contains("identity.jwks_url") && problem.contains("jwks_allow_http"));
+    let mut config = with(here, user);
+    config.upstream[1].allow_http = true;
+    let problem = config.settings().unwrap_err().to_string();
+    assert!(problem.contains("upstream[1].base_url") && problem.contains("without user"));
+}
+
+#[test]
+fn an_upstream_has_all_that_its_section_says() {
+    let file = TempFile::with(
+        r#"[[upstream]]
+name = "a"
+dialect = "anthropic"
+base_url = "https://h"
+credential = "env:KEY"
+models = ["claude-*"]
+head_timeout = "17s"
+idle_timeout = "18s"
+send_organization = true
+forward_header_prefixes = ["x-mock-"]
+
+[[upstream]]
+"#,
+    );
+    let config = Config::load(Some(&file.0), no_environment()).unwrap();
+    let seconds = Duration::from_secs;
+    let mut expected = UpstreamConfig::new("a", Dialect::Anthropic, "https://h");
+    expected.credential = Some("env:KEY".parse().unwrap());
+    expected.models = AllowList::Only(vec!["claude-*".to_owned()]);
+    (expected.head_timeout, expected.idle_timeout) = (seconds(17), seconds(18));
+    expected.send_organization = true;
+    expected.forward_header_prefixes = vec!["x-mock-".to_owned()];
+    assert_eq!(config.upstream[0], expected);
+    // Without settings, an upstream has the defaults of `UpstreamConfig`, except the models, which must be named.
+    let mut expected = UpstreamConfig::new("", Dialect::OpenAi, "");
+    expected.models = AllowList::Only(Vec::new());
+    assert_eq!(config.upstream[1], expected);
+}
+
+#[tokio::test]
+async fn keys_over_plain_http_are_had_from_this_machine_or_where_identity_jwks_allow_http() {
+    for (url, allowed, fine) in [
+        ("http://127.0.0.1:1/jwks", false, true),
+        ("http://[::1]:1/jwks", false, true),
+        ("http://localhost:1/jwks", false, true),
+        ("http://issuer.test/jwks", false, false),
+        ("http://127.0.0.1.issuer.test/jwks", false, false),
+        ("http://issuer.test/jwks", true, true),
+    ] {
+        let mut config = sample();
+        config.identity.jwks_url = Some(url.to_owned());
+        config.identity.jwks_allow_http = allowed;
+        let settings = config.settings();
+        assert_eq!(settings.is_ok(), fine, "{url}");
+        if let Ok(Settings { verifier, keys, .. }) = settings {
+            Verifier::new(verifier, KeySource::published(keys, HttpClient::default())).unwrap();
+        }
     }
 }
 
@@ -344,7 +427,10 @@ fn plain_http_beyond_this_machine_has_to_be_allowed_by_name() {
 fn an_origin_that_no_browser_would_send_is_refused() {
     let with = |origins: &str| {
         let file = TempFile::with(&format!("[server]\ncors_origins = [{origins}]\n"));
-        Config::load(Some(&file.0), no_environment()).unwrap().check_origins()
+        let mut config = sample();
+        let listed = Config::load(Some(&file.0), no_environment()).unwrap();
+        config.server.cors_origins = listed.server.cors_origins;
+        config.settings()
     };
     assert!(with("").is_ok());
     assert!(
@@ -365,4 +451,24 @@ fn an_origin_that_no_browser_would_send_is_refused() {
         let error = with(&format!(r#""http://localhost", "{origin}""#)).unwrap_err().to_string();
         assert!(error.contains("server.cors_origins[1]"), "{origin}: {error}");
     }
+}
+
+#[test]
+fn an_algorithm_that_does_not_exist_is_refused_with_those_that_do() {
+    let file = "[identity]\nalgorithms = [\"RS256\", \"HS256\"]\n";
+    let environment = environment(&[("TOLLGATE_IDENTITY__ALGORITHMS", "RS256,HS256")]);
+    for error in [error_of(file), Config::load(None, environment).unwrap_err().to_string()] {
+        assert!(error.contains("identity.algorithms"), "{error}");
+        assert!(error.contains("RS384") && error.contains("EdDSA"), "{error}");
+    }
+}
+
+#[test]
+fn a_default_of_the_file_is_the_default_of_its_layer() {
+    let Config { server, database, credit, audit, identity, .. } = Config::default();
+    assert_eq!(server.body_bytes_max, 4 << 20);
+    assert_eq!(credit.hold_ttl, Duration::from_mins(1));
+    assert_eq!(audit.capture_bytes_max, 256 << 10);
+    assert_eq!((database.prepared, database.membership), (Prepared::Auto, Membership::Tollgate));
+    assert_eq!(identity.algorithms, [Algorithm::Rs256]);
 }

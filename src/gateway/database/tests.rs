@@ -17,7 +17,7 @@ use crate::{
         hold::{HoldRequest, HoldVerdict},
         ids::{OrganizationId, RequestId},
     },
-    gateway::config::Credit,
+    gateway::config::{Config, Credit, Database},
     postgres::cluster::testing,
     store::admin::CreditAdmin,
 };
@@ -42,8 +42,8 @@ impl Street {
         let id = OrganizationId::new(Uuid::now_v7());
         assert!(operator.create_organization(id, "Test", "UTC").await.unwrap());
         operator.grant_credits(id, Credits::from_nanos(100), None).await.unwrap();
-        let addresses = Addresses::only(with_login(&database.url(), None));
-        let stores = stores(&addresses, &settings, &credit, None).await.unwrap();
+        let databases = databases(with_login(&database.url(), None), settings, credit);
+        let stores = stores(&databases).await.unwrap();
         let (admin, tenant) = (database.connect().await.unwrap(), Tenant::new(id, "ann"));
         Self { database, operator, admin, tenant, stores }
     }
@@ -65,6 +65,11 @@ impl Street {
             another.simple_query("select 1").await.unwrap();
         }
     }
+}
+
+fn databases(url: String, settings: Database, credit: Credit) -> Databases {
+    let database = Database { url: Some(url), ..settings };
+    Config { database, credit, ..Config::default() }.databases().unwrap()
 }
 
 /// Three seconds pass.
@@ -133,8 +138,8 @@ async fn a_connection_may_take_as_long_as_database_create_timeout() {
         let create_timeout = Duration::from_secs(seconds);
         let settings = Database { create_timeout, ..Database::default() };
         let begun = Instant::now();
-        let addresses = Addresses::only(main.clone());
-        let refused = stores(&addresses, &settings, &Credit::default(), None).await;
+        let databases = databases(main.clone(), settings, Credit::default());
+        let refused = stores(&databases).await;
         assert!(matches!(refused, Err(DatabaseError::Store(StoreError::Unavailable(_)))));
         assert_eq!(begun.elapsed().as_secs(), seconds);
     }

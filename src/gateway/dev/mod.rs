@@ -20,8 +20,7 @@ use self::place::{DataDir, Kept, Mark};
 pub use self::summary::{Organization, Summary, Tokens};
 use super::{
     Gateway, StartError, Stores,
-    addresses::Addresses,
-    config::{Config, Identity, Server, Upstream},
+    config::{Config, ConfigError, Databases, Identity, Server, Settings},
     database::{self, DatabaseError},
     issuer::{DevIssuer, IssuerError, JWKS_PATH, TOKEN_PATH},
     server::{ListenError, Stopped, listen},
@@ -31,7 +30,7 @@ use crate::{
     postgres::cluster::{Cluster, ClusterError, Options},
     provider::{
         mock::{self, MockProvider},
-        upstream::SecretRef,
+        upstream::{SecretRef, UpstreamConfig},
     },
     store::StoreError,
 };
@@ -83,6 +82,9 @@ pub enum DevError {
     /// An address is not a valid URL.
     #[error("not an address: {0}")]
     Address(#[from] http::uri::InvalidUri),
+    /// An option has a value that a gateway cannot use.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The gateway itself does not start.
     #[error(transparent)]
     Gateway(#[from] StartError),
@@ -139,13 +141,13 @@ impl Dev {
         let guard = ending.clone().drop_guard();
         let (issuer, issuer_url) = issuer(&place, &mut kept, &beside, &ending).await?;
         place.keep(&kept).map_err(unusable)?;
-        let (config, mock_url) = configured(options, &issuer_url, &beside, &ending).await?;
+        let (settings, mock_url) = configured(options, &issuer_url, &beside, &ending).await?;
         let login_url = database::login_url(&admin_url).await?;
-        let (addresses, seal) =
-            (Addresses::only(login_url.clone()), database::kept_seal(&admin_url).await?);
-        let stores = database::stores(&addresses, &config.database, &config.credit, seal).await?;
+        let seal = database::kept_seal(&admin_url).await?;
+        let databases = Databases::only(login_url.clone(), seal);
+        let stores = database::stores(&databases).await?;
         let token_url = format!("{issuer_url}{TOKEN_PATH}");
-        let gateway = Gateway::assemble(&config, stores)
+        let gateway = Gateway::assemble(settings, stores)
             .await?
             .listening_to(database::listened(&login_url)?)
             .with_dev_tokens(token_url.parse::<Uri>()?);
@@ -181,12 +183,12 @@ impl Dev {
         let issuer_url = format!("http://{}", local(&at)?);
         let issuer = DevIssuer::ephemeral(&issuer_url, AUDIENCE)?;
         serve_issuer(&issuer, at, &beside, &ending);
-        let (config, mock_url) = configured(options, &issuer_url, &beside, &ending).await?;
+        let (settings, mock_url) = configured(options, &issuer_url, &beside, &ending).await?;
         let ids = organizations.iter().map(|organization| organization.id);
         let stores = Stores::in_memory(seed::memory(&organizations)?, ids);
         let token_url = format!("{issuer_url}{TOKEN_PATH}");
         let gateway =
-            Gateway::assemble(&config, stores).await?.with_dev_tokens(token_url.parse::<Uri>()?);
+            Gateway::assemble(settings, stores).await?.with_dev_tokens(token_url.parse::<Uri>()?);
         let summary = Summary {
             url: format!("http://{}", local(&listener)?),
             database_url: String::new(),
@@ -253,20 +255,20 @@ fn serve_issuer(
     }));
 }
 
-/// The configuration, and the mock's address if the mock is the provider. The mock is served from now on.
+/// The settings, and the mock's address if the mock is the provider. The mock is served from now on.
 async fn configured(
     options: &DevOptions,
     issuer_url: &str,
     beside: &TaskTracker,
     ending: &CancellationToken,
-) -> Result<(Config, String), DevError> {
+) -> Result<(Settings, String), DevError> {
     let mock_url = match options.upstream {
         Some(_) => String::new(),
         None => serve_mock(beside, ending).await?,
     };
     let provider = options.upstream.as_deref().unwrap_or(&mock_url);
     let config = config(options.listen, issuer_url, provider, options.upstream.is_some());
-    Ok((config, mock_url))
+    Ok((config.settings()?, mock_url))
 }
 
 async fn serve_mock(beside: &TaskTracker, ending: &CancellationToken) -> Result<String, DevError> {
@@ -291,18 +293,18 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
 
 /// The configuration that an operator would write for this setup.
 fn config(listen: SocketAddr, issuer_url: &str, provider: &str, real: bool) -> Config {
-    let upstream = |name: &str, dialect, key: &str| Upstream {
-        name: format!("{}{name}", if real { "" } else { "mock-" }),
-        dialect,
-        base_url: provider.to_owned(),
+    let upstream = |name: &str, dialect, key: &str| UpstreamConfig {
         // The developer who types a plain http address has decided to use it.
         allow_http: real,
         // The key is optional: a provider on this machine may need none, and the mock never does.
         credential: (real && std::env::var_os(key).is_some())
             .then(|| SecretRef::Env(key.to_owned())),
-        models: vec!["*".to_owned()],
         forward_header_prefixes: vec!["x-mock-".to_owned()],
-        ..Upstream::default()
+        ..UpstreamConfig::new(
+            &format!("{}{name}", if real { "" } else { "mock-" }),
+            dialect,
+            provider,
+        )
     };
     Config {
         server: Server { listen, ..Server::default() },

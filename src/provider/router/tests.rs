@@ -92,7 +92,7 @@ async fn a_router_to_the_mock_serves_both_dialects_and_takes_the_layers_bodies()
 
 #[test]
 fn two_upstreams_of_one_name_are_refused() {
-    let config = UpstreamConfig::new("a", Dialect::OpenAi, "http://h");
+    let config = UpstreamConfig::new("a", Dialect::OpenAi, "https://h");
     let refused =
         Router::to_upstreams([config.clone(), config], &HttpClient::default()).unwrap_err();
     assert_eq!(refused, UpstreamError::SameName("a".into()));

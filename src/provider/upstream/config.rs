@@ -8,52 +8,50 @@ use http::{
 };
 
 use super::{SecretRef, kind::Kind};
-use crate::domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList};
+use crate::{
+    client::is_loopback,
+    domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList},
+};
 
 /// The query parameters that are passed on to the provider; all others are dropped.
 const QUERY_PASSED: [&str; 5] = ["beta", "limit", "after", "after_id", "before_id"];
 
-/// One provider account to send calls to.
+/// One provider account to send calls to. In the gateway's file: `[[upstream]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "server", derive(serde::Deserialize), serde(deny_unknown_fields))]
+#[cfg_attr(
+    feature = "server",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default = "UpstreamConfig::unset", deny_unknown_fields)
+)]
 #[non_exhaustive]
 pub struct UpstreamConfig {
     /// The upstream's name in records, logs and metrics.
     pub name: String,
-    /// The API dialect that the provider speaks.
+    /// The API dialect that the provider speaks. Default in the gateway's file: `openai`.
     pub dialect: Dialect,
     /// The base URL, in the form that the vendors' own clients take: `https://api.openai.com/v1`,
     /// `https://api.anthropic.com`. If the provider needs `/v1` and it is missing, it is added.
     pub base_url: String,
+    /// Default `false`. Whether `base_url` may be plain http beyond this machine. Set it only if a mesh protects the
+    /// network path.
+    pub allow_http: bool,
     /// Default: no credential is sent.
-    #[cfg_attr(feature = "server", serde(default))]
     pub credential: Option<SecretRef>,
-    /// Default: all models. The models that this upstream serves; [`Router`](crate::provider::Router) tries the next
-    /// route for others.
-    #[cfg_attr(feature = "server", serde(default))]
+    /// Default: all models; no default in the gateway's file. The models that this upstream serves;
+    /// [`Router`](crate::provider::Router) tries the next route for others.
     pub models: AllowList,
     /// Default 120 s. The longest wait from the request to the answer's head. If an answer is not streamed, the
     /// provider sends its head only when the whole answer is ready.
-    #[cfg_attr(feature = "server", serde(default = "head_timeout", with = "humantime_serde"))]
+    #[cfg_attr(feature = "server", serde(with = "humantime_serde"))]
     pub head_timeout: Duration,
     /// Default 60 s. The longest wait between two pieces of an answer's body.
-    #[cfg_attr(feature = "server", serde(default = "idle_timeout", with = "humantime_serde"))]
+    #[cfg_attr(feature = "server", serde(with = "humantime_serde"))]
     pub idle_timeout: Duration,
     /// Default: none. Prefixes of further request headers that are passed on (`x-mock-` in development). Credentials,
     /// cookies and headers of the connection are never passed on.
-    #[cfg_attr(feature = "server", serde(default))]
     pub forward_header_prefixes: Vec<String>,
     /// Default `false`. Whether the provider gets the organization's id, as `x-tollgate-organization-id`.
-    #[cfg_attr(feature = "server", serde(default))]
     pub send_organization: bool,
-}
-
-const fn head_timeout() -> Duration {
-    Duration::from_mins(2)
-}
-
-const fn idle_timeout() -> Duration {
-    Duration::from_mins(1)
 }
 
 impl UpstreamConfig {
@@ -63,13 +61,32 @@ impl UpstreamConfig {
             name: name.to_owned(),
             dialect,
             base_url: base_url.to_owned(),
+            allow_http: false,
             credential: None,
             models: AllowList::All,
-            head_timeout: head_timeout(),
-            idle_timeout: idle_timeout(),
+            head_timeout: Duration::from_mins(2),
+            idle_timeout: Duration::from_mins(1),
             forward_header_prefixes: Vec::new(),
             send_organization: false,
         }
+    }
+
+    /// What a file sets if it sets nothing. Name, base URL and models are missing then: the gateway refuses that.
+    #[cfg(feature = "server")]
+    pub(crate) fn unset() -> Self {
+        Self { models: AllowList::Only(Vec::new()), ..Self::new("", Dialect::OpenAi, "") }
+    }
+
+    /// Refuses a configuration that cannot work, or would send calls in plain text by mistake.
+    pub(crate) fn check(&self) -> Result<(), UpstreamError> {
+        self.base().map(drop)
+    }
+
+    pub(super) fn base(&self) -> Result<Base, UpstreamError> {
+        if self.name.trim().is_empty() {
+            return Err(UpstreamError::Name);
+        }
+        Base::new(self)
     }
 }
 
@@ -82,6 +99,11 @@ pub enum UpstreamError {
         "the base URL of upstream `{0}` must be http:// or https://, a host and at most a path"
     )]
     BaseUrl(String),
+    /// The base URL is plain `http` beyond this machine, and that is not allowed by name.
+    #[error(
+        "the base URL of upstream `{0}` must be https:// beyond this machine, unless its `allow_http` is set"
+    )]
+    PlainHttp(String),
     /// The upstream has no name, which records, logs and metrics need.
     #[error("an upstream has no name")]
     Name,
@@ -99,7 +121,7 @@ pub(super) struct Base {
 }
 
 impl Base {
-    pub(super) fn new(config: &UpstreamConfig) -> Result<Self, UpstreamError> {
+    fn new(config: &UpstreamConfig) -> Result<Self, UpstreamError> {
         let wrong = || UpstreamError::BaseUrl(config.name.clone());
         if config.base_url.contains('#') {
             return Err(wrong());
@@ -112,6 +134,9 @@ impl Base {
         let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         if path.query().is_some() {
             return Err(wrong());
+        }
+        if scheme == Scheme::HTTP && !config.allow_http && !is_loopback(authority.host()) {
+            return Err(UpstreamError::PlainHttp(config.name.clone()));
         }
         let mut prefix = path.path().trim_end_matches('/').to_owned();
         if !(Kind::of(config.dialect).has_version)(&prefix) {

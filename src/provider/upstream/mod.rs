@@ -100,10 +100,7 @@ impl Upstream {
     /// A provider reached through `client`. Does not connect, and does not fetch the credential:
     /// see [`check_credential`](Self::check_credential).
     pub fn new(config: UpstreamConfig, client: HttpClient) -> Result<Self, UpstreamError> {
-        if config.name.is_empty() {
-            return Err(UpstreamError::Name);
-        }
-        let base = Base::new(&config)?;
+        let base = config.base()?;
         let credential = config
             .credential
             .clone()

@@ -25,13 +25,18 @@ use crate::{
     context::Tenant,
     domain::{
         credits::Credits,
+        dialect::Dialect,
         hold::{Heartbeat, HoldRequest, HoldVerdict},
         ids::{OrganizationId, RequestId},
         price::{Agreement, PriceBook},
         role::Role,
         switch::{Switch, Switches},
     },
-    gateway::issuer::{DevIssuer, Grant, JWKS_PATH},
+    gateway::{
+        config::{Config, Identity},
+        issuer::{DevIssuer, Grant, JWKS_PATH},
+    },
+    provider::upstream::UpstreamConfig,
     store::{Flipped, MemoryStore, SwitchStore, SwitchesOn},
     testing,
 };
@@ -176,6 +181,7 @@ impl Street {
                 role_claim: Some("/role".to_owned()),
                 ..Identity::default()
             },
+            upstream: vec![UpstreamConfig::new("a", Dialect::OpenAi, "https://provider.test")],
             ..Config::default()
         };
         change(&mut config);
@@ -196,7 +202,7 @@ impl Street {
             journal: Arc::new(store),
             upkeep: Arc::<Noting>::clone(&noting),
         };
-        let gateway = Gateway::assemble(&config, stores).await.unwrap();
+        let gateway = Gateway::assemble(config.settings().unwrap(), stores).await.unwrap();
         let token = issuer.issue(&Grant::new(organization, "ann")).unwrap().token;
         noting.asked.lock().unwrap().clear();
         tokio::time::pause();

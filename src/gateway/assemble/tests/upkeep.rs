@@ -1,5 +1,7 @@
 //! Background work.
 
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::domain::policy::{AllowList, Policy, Rates};
 

@@ -117,7 +117,7 @@ async fn document(answer: Response<UpstreamBody>) -> Value {
 #[test]
 fn a_base_url_is_what_the_vendors_clients_are_told() {
     let uri = |dialect, base: &str, path: &str| {
-        let base = Base::new(&UpstreamConfig::new("n", dialect, base)).unwrap();
+        let base = UpstreamConfig::new("n", dialect, base).base().unwrap();
         base.uri(path, None).map(|uri| uri.to_string())
     };
     let cases = [
@@ -158,7 +158,7 @@ fn a_base_url_is_what_the_vendors_clients_are_told() {
             "https://x.test/anthropic/v1/messages",
         ),
         (Dialect::Anthropic, "https://x.test/a/v1", MESSAGES, "https://x.test/a/v1/messages"),
-        (Dialect::OpenAi, "http://h", "/v1/models/org/m:1", "http://h/v1/models/org/m:1"),
+        (Dialect::OpenAi, "https://h", "/v1/models/org/m:1", "https://h/v1/models/org/m:1"),
     ];
     for (dialect, base, path, expected) in cases {
         assert_eq!(uri(dialect, base, path).as_deref(), Some(expected));
@@ -171,16 +171,16 @@ fn a_base_url_is_what_the_vendors_clients_are_told() {
         "/v1/models/a%2fb",
         "/v1/modelsx",
     ] {
-        assert_eq!(uri(Dialect::OpenAi, "http://h", path), None, "{path}");
+        assert_eq!(uri(Dialect::OpenAi, "https://h", path), None, "{path}");
     }
 }
 
 #[test]
 fn only_known_query_parameters_are_passed_on() {
-    let base = Base::new(&UpstreamConfig::new("n", Dialect::Anthropic, "http://h")).unwrap();
+    let base = UpstreamConfig::new("n", Dialect::Anthropic, "https://h").base().unwrap();
     let uri = base.uri(MESSAGES, Some("beta=true&key=secret&limit=2&betas=1")).unwrap();
-    assert_eq!(uri, "http://h/v1/messages?beta=true&limit=2");
-    assert_eq!(base.uri(MESSAGES, Some("key=1")).unwrap(), "http://h/v1/messages");
+    assert_eq!(uri, "https://h/v1/messages?beta=true&limit=2");
+    assert_eq!(base.uri(MESSAGES, Some("key=1")).unwrap(), "https://h/v1/messages");
 }
 
 #[test]
@@ -194,8 +194,28 @@ fn a_base_url_that_cannot_work_is_refused() {
         "http://h/?a=1",
         "http://h/#x",
     ] {
-        let refused = Base::new(&UpstreamConfig::new("n", Dialect::OpenAi, url)).unwrap_err();
+        let refused = UpstreamConfig::new("n", Dialect::OpenAi, url).base().unwrap_err();
         assert_eq!(refused, UpstreamError::BaseUrl("n".into()), "{url}");
+    }
+}
+
+#[test]
+fn plain_http_beyond_this_machine_must_be_allowed_by_name() {
+    for (url, here) in [
+        ("http://127.0.0.1:9/x", true),
+        ("http://localhost", true),
+        ("http://[::1]:9", true),
+        ("http://h", false),
+        ("HTTP://h", false),
+        ("http://localhost.h", false),
+        ("http://127.0.0.1.h", false),
+        ("http://0.0.0.0", false),
+    ] {
+        let mut config = UpstreamConfig::new("n", Dialect::OpenAi, url);
+        let refused = config.check().err();
+        assert_eq!(refused, (!here).then(|| UpstreamError::PlainHttp("n".into())), "{url}");
+        config.allow_http = true;
+        config.check().unwrap();
     }
 }
 

@@ -95,7 +95,7 @@ async fn a_refused_credential_is_fetched_anew_for_the_next_call() {
 #[tokio::test]
 async fn a_credential_is_never_shown() {
     let file = SecretFile::new("top-secret");
-    let upstream = with(file.reference(), Dialect::OpenAi, "http://h");
+    let upstream = with(file.reference(), Dialect::OpenAi, "https://h");
     upstream.check_credential().await.unwrap();
     assert!(!format!("{upstream:?}").contains("top-secret"));
     let refused = "sk-top-secret".parse::<SecretRef>().unwrap_err();
