@@ -32,7 +32,10 @@ use crate::{
     client::HttpClient,
     models::listing::Listing,
     postgres::listen::{Heard, listen},
-    provider::{Router, upstream::UpstreamError},
+    provider::{
+        Router,
+        upstream::{Upstream, UpstreamError},
+    },
     stack::{Stack, stack},
     store::{
         Journal, Ledger, Policies, PolicyStore, PriceStore, Prices, StoreError, StoreFuture,
@@ -102,7 +105,7 @@ pub enum StartError {
 /// The whole gateway, ready to run.
 pub struct Gateway {
     stack: Stack,
-    router: Router,
+    router: Router<Upstream>,
     listing: Listing,
     admin: Admin,
     verifier: Verifier,

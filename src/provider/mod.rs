@@ -7,4 +7,4 @@ pub mod mock;
 mod router;
 pub mod upstream;
 
-pub use router::{Route, Router, RouterFuture, Target, TargetBody, TargetBroke, TargetFuture};
+pub use router::{Route, Router, RouterFuture};

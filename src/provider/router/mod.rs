@@ -1,6 +1,5 @@
 //! Picks the provider for a call.
 
-mod target;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +16,7 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
-pub use target::{Target, TargetBody, TargetBroke, TargetFuture};
-
-use super::{
-    mock::MockProvider,
-    upstream::{Upstream, UpstreamConfig, UpstreamError},
-};
+use super::upstream::{Upstream, UpstreamConfig, UpstreamError};
 use crate::{
     body::ResponseBody,
     client::HttpClient,
@@ -74,7 +68,7 @@ impl<T> Route<T> {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Router<T = Target> {
+pub struct Router<T> {
     routes: Arc<[Route<T>]>,
 }
 
@@ -109,7 +103,7 @@ impl<T> Router<T> {
     }
 }
 
-impl Router<Target> {
+impl Router<Upstream> {
     /// One route for each upstream, in this order. All upstreams share the connection pool of `client`.
     pub fn to_upstreams(
         configs: impl IntoIterator<Item = UpstreamConfig>,
@@ -123,25 +117,14 @@ impl Router<Target> {
             }
             let (dialect, models) = (config.dialect, config.models.clone());
             let upstream = Upstream::new(config, client.clone())?;
-            routes.push(Route::new(dialect, models, Target::Upstream(upstream)));
+            routes.push(Route::new(dialect, models, upstream));
         }
         Ok(Self::new(routes))
     }
 
-    /// A router that sends every call to a mock in this process.
-    pub fn to_mock(mock: &MockProvider) -> Self {
-        Self::new(
-            [Dialect::OpenAi, Dialect::Anthropic]
-                .map(|dialect| Route::new(dialect, AllowList::All, Target::Mock(mock.clone()))),
-        )
-    }
-
-    /// The upstreams among the targets, so that their credentials can be checked at start.
+    /// The upstreams, so that their credentials can be checked at start.
     pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        self.routes.iter().filter_map(|route| match &route.target {
-            Target::Upstream(upstream) => Some(upstream),
-            Target::Mock(_) => None,
-        })
+        self.routes.iter().map(|route| &route.target)
     }
 }
 

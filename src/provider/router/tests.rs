@@ -5,7 +5,7 @@ use http_body_util::{BodyExt, Full};
 use tower::{ServiceExt, service_fn};
 
 use super::*;
-use crate::{body::RequestBody, context::ServedBy, refusal::Refused};
+use crate::{body::RequestBody, context::ServedBy, provider::mock::MockProvider, refusal::Refused};
 
 fn only(names: &[&str]) -> AllowList {
     AllowList::Only(names.iter().map(|name| (*name).to_owned()).collect())
@@ -77,9 +77,9 @@ async fn what_is_no_call_goes_to_the_first_route_of_its_dialect() {
 }
 
 #[tokio::test]
-async fn a_router_to_the_mock_serves_both_dialects_and_takes_the_layers_bodies() {
+async fn a_router_takes_the_layers_bodies() {
     let mock = MockProvider::new();
-    let router = Router::to_mock(&mock);
+    let router = Router::new([Route::new(Dialect::OpenAi, AllowList::All, mock.clone())]);
     let call = Call::for_model("m");
     let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
     let request = Request::post("/v1/chat/completions").extension(call.clone());
