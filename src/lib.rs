@@ -17,8 +17,14 @@
 //! | [`AuditLayer`](audit::AuditLayer) | `Tenant`, `Call` | what to keep, in the `Call` | 403, 503 |
 //!
 //! # Features
-//! Without any feature, the crate is the layers and the in-memory store. `postgres` adds the store on
-//! Postgres, `axum` the extractors, `server` (default) the `tollgate` command.
+//! Without any feature, the crate is the layers, the in-memory store and a mock provider: no HTTP client and no TLS.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `http` | [`client`], [`provider::upstream`], and key sets that an issuer publishes ([`tenant::JwksOptions`]) |
+//! | `postgres` | the store on Postgres ([`postgres`]) |
+//! | `axum` | extractors for axum ([`extract`]) |
+//! | `server` (default) | the ready-made [`gateway`] and the `tollgate` command, on `http` and `postgres` |
 
 #[cfg(feature = "server")]
 pub mod admin;
@@ -26,6 +32,7 @@ mod admission;
 pub mod audit;
 pub mod body;
 pub mod call;
+#[cfg(feature = "http")]
 pub mod client;
 mod clock;
 #[cfg(feature = "server")]
@@ -48,6 +55,8 @@ pub mod store;
 pub mod tenant;
 #[cfg(test)]
 mod testing;
+#[cfg(any(feature = "http", feature = "postgres"))]
+mod tls;
 
 pub use context::{Call, Tenant};
 pub use refusal::Refusal;

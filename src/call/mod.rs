@@ -65,5 +65,6 @@ pub use future::CallFuture;
 pub use heartbeats::Heartbeats;
 pub use layer::CallLayer;
 pub use service::Calls;
+#[cfg(feature = "http")]
 pub(crate) use service::is_event_stream;
 pub use switch::KillSwitch;

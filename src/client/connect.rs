@@ -3,17 +3,18 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use http::Uri;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower_service::Service;
+
+use crate::tls;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,24 +43,11 @@ impl Connector {
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "a provider with cipher suites for both versions is compiled in"
-)]
 fn tls_config() -> ClientConfig {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = || {
-        ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-            .expect("cipher suites for TLS 1.2 and 1.3")
-    };
-    match builder().with_native_roots() {
-        Ok(config) => config.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "no trusted root certificates: https requests will fail");
-            builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
-    }
+    tls::trusting(tls::roots().unwrap_or_else(|error| {
+        tracing::warn!(%error, "no trusted root certificates: https requests will fail");
+        RootCertStore::empty()
+    }))
 }
 
 impl Service<Uri> for Connector {

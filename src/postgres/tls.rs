@@ -2,10 +2,6 @@
 //! Certificates are always verified, with `sslmode=prefer` as well. But with `prefer` an attacker on the network can
 //! pretend that the server has no TLS.
 
-use std::sync::Arc;
-
-use hyper_rustls::ConfigBuilderExt;
-use rustls::{ClientConfig, crypto::aws_lc_rs};
 use tokio_postgres::{
     CancelToken, Config, NoTls,
     config::{Host, SslMode},
@@ -13,7 +9,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::PostgresError;
-use crate::store::StoreError;
+use crate::{store::StoreError, tls};
 
 /// How a server's connections are made.
 #[derive(Clone)]
@@ -32,14 +28,11 @@ impl Tls {
         if config.get_ssl_mode() == SslMode::Disable {
             return Ok(Self::Plain);
         }
-        let refused = |text: String| StoreError::Refused(PostgresError::text(text).into());
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-            .map_err(|error| refused(format!("TLS to Postgres: {error}")))?
-            .with_native_roots()
-            .map_err(|error| refused(format!("the machine's root certificates: {error}")))?
-            .with_no_client_auth();
-        Ok(Self::Rustls(MakeRustlsConnect::new(tls)))
+        let roots = tls::roots().map_err(|error| {
+            let text = format!("the machine's root certificates: {error}");
+            StoreError::Refused(PostgresError::text(text).into())
+        })?;
+        Ok(Self::Rustls(MakeRustlsConnect::new(tls::trusting(roots))))
     }
 
     pub(super) async fn cancel(self, token: CancelToken) -> Result<(), tokio_postgres::Error> {

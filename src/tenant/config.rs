@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{algorithm::Algorithm, jwks::JwksOptionsError, keys::KeySetError};
+#[cfg(feature = "http")]
+use super::jwks::JwksOptionsError;
+use super::{algorithm::Algorithm, keys::KeySetError};
 
 /// The largest leeway that may be configured.
 pub const LEEWAY_MAX: Duration = Duration::from_secs(30);
@@ -101,6 +103,7 @@ pub enum VerifierError {
     #[error(transparent)]
     KeySet(#[from] KeySetError),
     /// The published key set cannot be fetched with these options.
+    #[cfg(feature = "http")]
     #[error(transparent)]
     Jwks(#[from] JwksOptionsError),
 }

@@ -48,21 +48,7 @@
 //! # }
 //! ```
 //!
-//! With the keys that an issuer publishes, and the organization in a claim of Auth0 or Clerk:
-//!
-//! ```no_run
-//! # use tollgate::{client::HttpClient, tenant::{JwksOptions, KeySource, Verifier, VerifierConfig, VerifierError}};
-//! # fn verifier() -> Result<Verifier, VerifierError> {
-//! let config = VerifierConfig {
-//!     organization_claim: "/app_metadata/organization_id".to_owned(),
-//!     role_claim: Some("/app_metadata/role".to_owned()),
-//!     ..VerifierConfig::new("https://issuer.example", "tollgate")
-//! };
-//! let keys = JwksOptions::new("https://issuer.example/.well-known/jwks.json");
-//! let verifier = Verifier::new(config, KeySource::published(keys, HttpClient::default()))?;
-//! # Ok(verifier)
-//! # }
-//! ```
+//! `KeySource::published` takes the keys that an issuer publishes (feature `http`).
 
 mod admit;
 mod algorithm;
@@ -73,6 +59,14 @@ mod decoder;
 mod denial;
 mod future;
 mod headers;
+#[cfg_attr(
+    all(not(feature = "http"), not(test)),
+    expect(
+        dead_code,
+        unreachable_pub,
+        reason = "only `KeySource::published` starts fetching, which needs `http`"
+    )
+)]
 mod jwks;
 mod keys;
 mod layer;
@@ -89,6 +83,7 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use config::{LEEWAY_MAX, Unfit, VerifierConfig, VerifierError};
 pub use denial::Denial;
 pub use future::ResponseFuture;
+#[cfg(feature = "http")]
 pub use jwks::{JwksOptions, JwksOptionsError};
 pub use keys::KeySetError;
 pub use layer::TenantLayer;

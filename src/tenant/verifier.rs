@@ -5,17 +5,21 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::{Weighter, sync::Cache};
 
+#[cfg(feature = "http")]
+use super::jwks::JwksOptions;
 use super::{
     claims,
     clock::Clock,
     config::{VerifierConfig, VerifierError},
     decoder::Decoder,
     denial::Denial,
-    jwks::{Awaited, Jwks, JwksOptions},
+    jwks::{Awaited, Jwks},
     keys::{Key, KeySet},
     shape::{Header, TOKEN_BYTES_MAX},
 };
-use crate::{client::HttpClient, context::Tenant};
+#[cfg(feature = "http")]
+use crate::client::HttpClient;
+use crate::context::Tenant;
 
 /// The weight of a token cache entry in addition to its claims: key, digest, bookkeeping.
 const ENTRY_BYTES: u64 = 256;
@@ -29,6 +33,7 @@ pub struct KeySource(Source);
 #[derive(Clone, Debug)]
 enum Source {
     Fixed(Vec<u8>),
+    #[cfg(feature = "http")]
     Published(Box<(JwksOptions, HttpClient)>),
 }
 
@@ -39,6 +44,22 @@ impl KeySource {
     }
 
     /// The set that the issuer publishes, fetched by `client` and kept fresh.
+    ///
+    /// Here with the organization in a claim of Auth0 or Clerk:
+    /// ```no_run
+    /// # use tollgate::{client::HttpClient, tenant::{JwksOptions, KeySource, Verifier, VerifierConfig, VerifierError}};
+    /// # fn verifier() -> Result<Verifier, VerifierError> {
+    /// let config = VerifierConfig {
+    ///     organization_claim: "/app_metadata/organization_id".to_owned(),
+    ///     role_claim: Some("/app_metadata/role".to_owned()),
+    ///     ..VerifierConfig::new("https://issuer.example", "tollgate")
+    /// };
+    /// let keys = JwksOptions::new("https://issuer.example/.well-known/jwks.json");
+    /// let verifier = Verifier::new(config, KeySource::published(keys, HttpClient::default()))?;
+    /// # Ok(verifier)
+    /// # }
+    /// ```
+    #[cfg(feature = "http")]
     pub fn published(options: JwksOptions, client: HttpClient) -> Self {
         Self(Source::Published(Box::new((options, client))))
     }
@@ -69,6 +90,10 @@ struct Inner {
 
 enum Keys {
     Fixed(KeySet),
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only `KeySource::published` makes it, which needs `http`")
+    )]
     Published(Jwks),
 }
 
@@ -128,6 +153,7 @@ impl Verifier {
         config.check()?;
         let keys = match source.0 {
             Source::Fixed(document) => Keys::Fixed(KeySet::parse(&document, &config.algorithms)?),
+            #[cfg(feature = "http")]
             Source::Published(published) => {
                 let (options, client) = *published;
                 Keys::Published(Jwks::over_http(options, client, config.algorithms.clone())?)

@@ -1,5 +1,6 @@
 //! The command as its users run it: as a process, with its line of JSON, its ports and its signals. Also runs the
 //! commands of the README.
+#![cfg(feature = "server")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,6 @@
 //! Identity from end to end: the layer, a key set over real HTTP, and tokens that independent code has made.
 
+#![cfg(feature = "http")]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -4,7 +4,6 @@
 mod tests;
 
 use std::{
-    collections::HashSet,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -16,13 +15,16 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
-use super::upstream::{Upstream, UpstreamConfig, UpstreamError};
 use crate::{
     body::ResponseBody,
-    client::HttpClient,
     context::Call,
     domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList},
     refusal::{Refusal, dialect_of},
+};
+#[cfg(feature = "http")]
+use crate::{
+    client::HttpClient,
+    provider::upstream::{Upstream, UpstreamConfig, UpstreamError},
 };
 
 /// A target, and the calls that go to it.
@@ -103,13 +105,14 @@ impl<T> Router<T> {
     }
 }
 
+#[cfg(feature = "http")]
 impl Router<Upstream> {
     /// One route for each upstream, in this order. All upstreams share the connection pool of `client`.
     pub fn to_upstreams(
         configs: impl IntoIterator<Item = UpstreamConfig>,
         client: &HttpClient,
     ) -> Result<Self, UpstreamError> {
-        let mut names = HashSet::new();
+        let mut names = std::collections::HashSet::new();
         let mut routes = Vec::new();
         for config in configs {
             if !names.insert(config.name.clone()) {

@@ -78,6 +78,7 @@ impl UpstreamConfig {
     }
 
     /// Refuses a configuration that cannot work, or would send calls in plain text by mistake.
+    #[cfg(feature = "server")]
     pub(crate) fn check(&self) -> Result<(), UpstreamError> {
         self.base().map(drop)
     }

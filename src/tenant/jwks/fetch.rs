@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, header};
+#[cfg(feature = "http")]
+use http::{Request, Uri};
+#[cfg(feature = "http")]
 use http_body_util::Full;
 
-use crate::{
-    client::{ClientError, HttpClient},
-    tenant::keys::KeySetError,
-};
+#[cfg(feature = "http")]
+use crate::client::{ClientError, HttpClient};
+use crate::tenant::keys::KeySetError;
 
+#[cfg(feature = "http")]
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The source of key sets: HTTP, or a scripted issuer in tests of the timing.
@@ -28,6 +31,7 @@ pub(super) struct Fetched {
 /// Why a fetch brought no key set. The previous one stays in use.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
+    #[cfg(feature = "http")]
     #[error(transparent)]
     Client(#[from] ClientError),
     /// Any status but 200. Redirects are not followed: the address of the keys comes only from configuration.
@@ -37,18 +41,21 @@ pub(super) enum FetchError {
     KeySet(#[from] KeySetError),
 }
 
+#[cfg(feature = "http")]
 pub(super) struct HttpFetch {
     uri: Uri,
     client: HttpClient,
     timeout: Duration,
 }
 
+#[cfg(feature = "http")]
 impl HttpFetch {
     pub(super) const fn new(uri: Uri, client: HttpClient, timeout: Duration) -> Self {
         Self { uri, client, timeout }
     }
 }
 
+#[cfg(feature = "http")]
 impl Fetch for HttpFetch {
     async fn fetch(&self) -> Result<Fetched, FetchError> {
         let mut request = Request::new(Full::<Bytes>::default());

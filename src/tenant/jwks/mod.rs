@@ -13,7 +13,6 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwapOption, Guard};
-use http::Uri;
 use quick_cache::sync::Cache;
 use tokio::{
     sync::{Notify, watch},
@@ -22,11 +21,10 @@ use tokio::{
 };
 
 use self::{
-    fetch::{Fetch, HttpFetch},
+    fetch::Fetch,
     refresh::{Attempts, Refresher},
 };
 use super::{algorithm::Algorithm, keys::KeySet};
-use crate::client::HttpClient;
 
 /// How many unknown key ids are remembered.
 const MISSES_MAX: usize = 1024;
@@ -130,12 +128,13 @@ impl Awaited {
 }
 
 impl Jwks {
+    #[cfg(feature = "http")]
     pub(super) fn over_http(
         options: JwksOptions,
-        client: HttpClient,
+        client: crate::client::HttpClient,
         allowed: Vec<Algorithm>,
     ) -> Result<Self, JwksOptionsError> {
-        let uri: Uri =
+        let uri: http::Uri =
             options.url.parse().map_err(|_| JwksOptionsError::Address(options.url.clone()))?;
         match uri.scheme_str() {
             Some("https") => {}
@@ -143,7 +142,7 @@ impl Jwks {
             Some(_) => return Err(JwksOptionsError::Insecure(options.url)),
             None => return Err(JwksOptionsError::Address(options.url)),
         }
-        let fetch = HttpFetch::new(uri, client, options.timeout);
+        let fetch = fetch::HttpFetch::new(uri, client, options.timeout);
         Self::start(options, fetch, allowed)
     }
 

@@ -212,10 +212,10 @@ fn plain_http_beyond_this_machine_must_be_allowed_by_name() {
         ("http://0.0.0.0", false),
     ] {
         let mut config = UpstreamConfig::new("n", Dialect::OpenAi, url);
-        let refused = config.check().err();
+        let refused = config.base().err();
         assert_eq!(refused, (!here).then(|| UpstreamError::PlainHttp("n".into())), "{url}");
         config.allow_http = true;
-        config.check().unwrap();
+        config.base().unwrap();
     }
 }
 
