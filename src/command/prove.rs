@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     gateway::installation,
-    postgres::prove::{Proof, Scope},
+    postgres::prove::{Extent, Proof},
 };
 
 #[derive(Debug, Args)]
@@ -25,9 +25,9 @@ pub(super) struct ProveArgs {
 }
 
 pub(super) async fn run(args: ProveArgs) -> Result<ExitCode, Failure> {
-    let scope = if args.read_only { Scope::ReadOnly } else { Scope::Full };
+    let extent = if args.read_only { Extent::ReadOnly } else { Extent::Full };
     let (addresses, config) = databases(&args.operator)?;
-    let proofs = installation::prove(&addresses, config.as_ref(), scope).await?;
+    let proofs = installation::prove(&addresses, config.as_ref(), extent).await?;
     let holds = proofs.iter().all(|(_, proof)| proof.holds());
     Output::new(args.operator.json).result(text_of(&proofs), &json_of(&proofs)?)?;
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })

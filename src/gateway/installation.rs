@@ -13,7 +13,7 @@ use crate::{
         Operator, Places, Pool, PoolConfig, Schema, Seal,
         membership::{self, Membership},
         migrate::{self, Status},
-        prove::{self, Proof, Scope},
+        prove::{self, Extent, Proof},
         sealing::{self, Sealing, SealingError},
     },
     store::StoreError,
@@ -114,13 +114,13 @@ pub(crate) async fn migrate(
 pub(crate) async fn prove(
     addresses: &Addresses,
     named: Option<&Config>,
-    scope: Scope<'_>,
+    extent: Extent<'_>,
 ) -> Result<Vec<(String, Proof)>, DatabaseError> {
     let places = operator(addresses, named).await?.places().clone();
     let main = parse(&addresses.main)?;
     let seal = seal(&main, named).await?;
     let prove = async |database: &tokio_postgres::Config, schema: &Schema| {
-        prove::run_in(database, schema, scope, seal.as_ref()).await
+        prove::run_in(database, schema, extent, seal.as_ref()).await
     };
     let mut proofs = vec![(MAIN.to_owned(), prove(&main, &Schema::SHARED).await?)];
     for schema in migrate::own_schemas(&main).await? {

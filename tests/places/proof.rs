@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 use tollgate::postgres::{
     Place, Schema,
-    prove::{self, Proof, Scope},
+    prove::{self, Extent, Proof},
 };
 
 use super::{
@@ -39,7 +39,7 @@ async fn each_placement_is_proven_by_the_same_command() {
     let schema = Schema::of(apart.id);
     // All of it, in all three at once: as the command does it one after the other, which takes a minute more.
     let [near, far] = [&house.database, &house.setup.placements[0].1];
-    let proof = async |config, schema| prove::run_in(config, schema, Scope::Full, None).await;
+    let proof = async |config, schema| prove::run_in(config, schema, Extent::Full, None).await;
     let (main, own, other) = tokio::join!(
         proof(near, &Schema::SHARED),
         proof(near, &schema),
@@ -87,10 +87,10 @@ async fn each_placement_is_proven_by_the_same_command() {
     house.close().await;
 }
 
-async fn after(client: &Client, schema: &Schema, sql: &str, scope: Scope<'_>) -> Proof {
+async fn after(client: &Client, schema: &Schema, sql: &str, extent: Extent<'_>) -> Proof {
     client.batch_execute("begin").await.unwrap();
     client.batch_execute(&sql.replace("tollgate.", &format!("{schema}."))).await.unwrap();
-    let proof = prove::within(client, schema, scope).await.unwrap();
+    let proof = prove::within(client, schema, extent).await.unwrap();
     client.batch_execute("rollback").await.unwrap();
     proof
 }
@@ -119,9 +119,9 @@ async fn turns_red(house: &House, place: &Place, schema: &Schema) {
     for (sql, code) in weak.iter().chain(own) {
         // What the catalog shows by itself, and what is seen by trying on that table.
         let table = sql.split("tollgate.").nth(1).and_then(|rest| rest.split(' ').next());
-        let scope =
-            if code.starts_with('C') { Scope::Catalog } else { Scope::Table(table.unwrap()) };
-        let proof = after(&client, schema, sql, scope).await;
+        let extent =
+            if code.starts_with('C') { Extent::Catalog } else { Extent::Table(table.unwrap()) };
+        let proof = after(&client, schema, sql, extent).await;
         assert!(proof.findings.iter().any(|one| one.code == *code), "{place}: {sql}\n{proof}");
     }
 }

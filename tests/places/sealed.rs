@@ -2,7 +2,7 @@
 
 use tollgate::postgres::{
     Place, Schema, Seal,
-    prove::{self, Scope},
+    prove::{self, Extent},
 };
 
 use super::{
@@ -56,7 +56,7 @@ async fn every_place_asks_for_the_same_seals() {
     for (config, schema) in
         [(&house.database, &Schema::SHARED), (&house.database, &schema), (far, &Schema::SHARED)]
     {
-        let proof = prove::run_in(config, schema, Scope::Table("credit_balances"), None).await;
+        let proof = prove::run_in(config, schema, Extent::Table("credit_balances"), None).await;
         let proof = proof.unwrap();
         assert!(proof.holds() && proof.probes > 200, "{schema}: {proof}");
         let unchecked = proof.unchecked.iter().collect::<Vec<_>>();

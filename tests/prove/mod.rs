@@ -19,15 +19,15 @@ use tokio_postgres::Client;
 use tollgate::postgres::{
     Schema, Seal,
     cluster::testing,
-    prove::{self, Proof, Scope},
+    prove::{self, Extent, Proof},
     sealing::{self, Sealing},
 };
 
 /// What is found after `sql`, of which nothing remains.
-async fn after(client: &Client, sql: &str, scope: Scope<'_>) -> Proof {
+async fn after(client: &Client, sql: &str, extent: Extent<'_>) -> Proof {
     client.batch_execute("begin").await.unwrap();
     client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let proof = prove::within(client, &Schema::SHARED, scope)
+    let proof = prove::within(client, &Schema::SHARED, extent)
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     client.batch_execute("rollback").await.unwrap();
@@ -74,7 +74,7 @@ async fn the_schema_is_proven_and_nothing_is_left_behind() {
     resident(&client).await;
     let before = all_rows(&client).await;
     assert!(before.values().filter(|(rows, _)| *rows > 0).count() > 30, "{before:?}");
-    let proof = prove::run(&database.config(), Scope::Full).await.unwrap();
+    let proof = prove::run(&database.config(), Extent::Full).await.unwrap();
     assert!(proof.holds(), "{proof}");
     assert!(proof.canaries >= 8 && proof.probes > 1000 && proof.calls > 20, "{proof}");
     let (major, minor) = database.cluster().version();
@@ -107,12 +107,12 @@ async fn production_is_proven_without_a_write() {
     // What it did not say itself, no transaction of it may do.
     let sql = "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$";
     client.batch_execute(sql).await.unwrap();
-    let proof = prove::run(&database.config(), Scope::ReadOnly).await.unwrap();
+    let proof = prove::run(&database.config(), Extent::ReadOnly).await.unwrap();
     assert!(proof.holds(), "{proof}");
     assert!(proof.probes > 100 && proof.canaries == 0, "{proof}");
     assert_eq!(all_rows(&client).await, before);
     // The whole of it does write.
-    let refused = prove::run(&database.config(), Scope::Full).await.unwrap_err();
+    let refused = prove::run(&database.config(), Extent::Full).await.unwrap_err();
     let code = tollgate::postgres::PostgresError::of(&refused).and_then(|error| error.code());
     assert_eq!(
         code,
@@ -131,12 +131,12 @@ async fn a_user_that_can_only_become_our_roles_says_what_it_could_not_check() {
         .batch_execute(&format!("create role {user} login; grant {roles} to {user}"))
         .await
         .unwrap();
-    let proof = prove::run(database.config().user(user), Scope::Full).await.unwrap();
+    let proof = prove::run(database.config().user(user), Extent::Full).await.unwrap();
     assert!(proof.holds(), "{proof}");
     assert!(proof.canaries >= 8, "{proof}");
     assert!(proof.to_string().contains("this user cannot become it"), "{proof}");
     // The gateway's own login cannot plant canaries, and says so.
-    let proof = prove::run(database.config().user("tollgate_login"), Scope::Full).await.unwrap();
+    let proof = prove::run(database.config().user("tollgate_login"), Extent::Full).await.unwrap();
     assert!(proof.holds() && proof.canaries == 0, "{proof}");
     assert!(proof.to_string().contains("not checked: canaries"), "{proof}");
 }
@@ -144,27 +144,28 @@ async fn a_user_that_can_only_become_our_roles_says_what_it_could_not_check() {
 #[tokio::test]
 async fn sealed_claims_are_proven_under_seals_and_against_forged_ones() {
     let (database, seal) = sealed_database().await;
-    let proof = prove::run(&database.config(), Scope::Full).await.unwrap();
+    let proof = prove::run(&database.config(), Extent::Full).await.unwrap();
     assert!(proof.holds(), "{proof}");
     let text = proof.to_string();
     assert!(text.contains("ok  P06") && !text.contains("sealed claims are off"), "{text}");
     eprintln!("{proof}");
 
-    let proof = prove::run(&database.config(), Scope::ReadOnly).await.unwrap();
+    let proof = prove::run(&database.config(), Extent::ReadOnly).await.unwrap();
     assert!(proof.holds() && proof.probes > 100, "{proof}");
 
     // Who may not read the keys brings one, or says that nothing was tried.
     let mut login = database.config();
     login.user("tollgate_login");
-    let proof = prove::run(&login, Scope::ReadOnly).await.unwrap();
+    let proof = prove::run(&login, Extent::ReadOnly).await.unwrap();
     assert!(proof.holds() && proof.probes == 0, "{proof}");
     assert!(proof.to_string().contains("this user has no key"), "{proof}");
-    let proof = prove::run_in(&login, &Schema::SHARED, Scope::ReadOnly, Some(&seal)).await.unwrap();
+    let proof =
+        prove::run_in(&login, &Schema::SHARED, Extent::ReadOnly, Some(&seal)).await.unwrap();
     assert!(proof.holds() && proof.probes > 100, "{proof}");
     // A key that is not accepted shows nothing, and that is not taken for a proof.
     let wrong = Seal::new(&[7; 32]).unwrap();
     let proof =
-        prove::run_in(&login, &Schema::SHARED, Scope::ReadOnly, Some(&wrong)).await.unwrap();
+        prove::run_in(&login, &Schema::SHARED, Extent::ReadOnly, Some(&wrong)).await.unwrap();
     assert!(!proof.holds(), "{proof}");
 }
 
@@ -175,13 +176,13 @@ async fn a_new_table_without_policies_fails_by_itself() {
     let bare = "create table tollgate.notes (organization_id uuid not null, note_id uuid not null, text text not null, \
         primary key (organization_id, note_id)); \
         alter table tollgate.notes owner to tollgate_migrator";
-    let proof = after(&client, bare, Scope::Catalog).await;
+    let proof = after(&client, bare, Extent::Catalog).await;
     assert!(proof.findings.iter().any(|one| one.code == "C01" && one.object == "notes"), "{proof}");
     let granted = format!("{bare}; grant select on tollgate.notes to tollgate_member");
-    let proof = after(&client, &granted, Scope::Table("notes")).await;
+    let proof = after(&client, &granted, Extent::Table("notes")).await;
     assert!(proof.findings.iter().any(|one| one.code == "P01" && one.object == "notes"), "{proof}");
     let unmakeable =
         format!("{bare}; alter table tollgate.notes add check (text = md5(note_id::text))");
-    let proof = after(&client, &unmakeable, Scope::Full).await;
+    let proof = after(&client, &unmakeable, Extent::Full).await;
     assert!(proof.findings.iter().any(|one| one.code == "P00" && one.object == "notes"), "{proof}");
 }

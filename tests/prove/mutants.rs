@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 use tollgate::postgres::{
     cluster::testing,
-    prove::{Finding, Scope},
+    prove::{Extent, Finding},
 };
 
 use super::{after, sealed_database};
@@ -43,7 +43,7 @@ pub(crate) async fn all_are_caught(client: &Client, query: &str, families_min: u
         let names: BTreeSet<_> = mutants.iter().map(|one| (&one.object, &one.says)).collect();
         assert_eq!(names.len(), mutants.len(), "{family}: one could hide behind another");
         let sql: Vec<_> = mutants.iter().map(|mutant| mutant.sql.as_str()).collect();
-        let proof = after(client, &sql.join("; "), Scope::Catalog).await;
+        let proof = after(client, &sql.join("; "), Extent::Catalog).await;
         let caught = |mutant: &&Mutant| proof.findings.iter().any(|one| mutant.is_named_by(one));
         let alive: Vec<_> = mutants.iter().filter(|mutant| !caught(mutant)).collect();
         let alive: Vec<_> = alive.iter().map(|mutant| mutant.sql.as_str()).collect();
@@ -106,7 +106,7 @@ async fn every_policy_that_forgets_the_role_is_found() {
     assert!(tables.len() > 20, "{:?}", tables.keys());
     for (table, mutants) in tables {
         let sql: Vec<_> = mutants.iter().map(|mutant| mutant.sql.as_str()).collect();
-        let proof = after(&client, &sql.join("; "), Scope::Table(&table)).await;
+        let proof = after(&client, &sql.join("; "), Extent::Table(&table)).await;
         for Mutant { sql, object: role, says: verb } in &mutants {
             let ways = [format!("{role} gets {verb} past"), format!(" rows by {verb}")];
             let through = proof.findings.iter().any(|one| {
@@ -303,16 +303,16 @@ async fn every_seal_that_is_not_verified_in_full_is_found() {
                execute replace(whole, $part${part}$part$, $part${instead}$part$); end $mutant$"
         );
         // The functions of the ledger are what `enter` stands before; tables are behind the others.
-        let scope =
-            if function.starts_with("enter") { Scope::Functions } else { Scope::Table("usage") };
-        let proof = after(&client, &sql, scope).await;
+        let extent =
+            if function.starts_with("enter") { Extent::Functions } else { Extent::Table("usage") };
+        let proof = after(&client, &sql, extent).await;
         let lines = proof.findings.iter();
         let mut lines = lines.map(|one| format!("{} {}: {}", one.code, one.object, one.message));
         assert!(lines.any(|line| line == *found), "{found}\n{sql}\n{proof}");
         caught += 1;
         // Production, where nothing is written, shows all but what only a function's caller sees.
         if !function.starts_with("enter") {
-            let proof = after(&client, &sql, Scope::ReadOnly).await;
+            let proof = after(&client, &sql, Extent::ReadOnly).await;
             let taken = proof.findings.iter().any(|one| {
                 let of_claims = one.code == "P06" && one.object == "current_organization_id()";
                 of_claims && one.message.starts_with("takes claims ")
@@ -321,8 +321,8 @@ async fn every_seal_that_is_not_verified_in_full_is_found() {
         }
     }
     eprintln!("seals: {caught} mutants, {caught} caught");
-    for scope in [Scope::Table("usage"), Scope::Functions] {
-        let proof = after(&client, "select", scope).await;
+    for extent in [Extent::Table("usage"), Extent::Functions] {
+        let proof = after(&client, "select", extent).await;
         assert!(proof.holds(), "{proof}");
     }
 }

@@ -5,7 +5,7 @@
 use tokio_postgres::Client;
 use tollgate::postgres::{
     cluster::testing,
-    prove::{self, Finding, Scope},
+    prove::{self, Extent, Finding},
 };
 
 use super::{after, mutants::all_are_caught};
@@ -64,7 +64,7 @@ async fn the_statements_of_newer_servers_are_among_those_that_are_tried() {
     let version = version(&client).await;
     let open = "grant select, insert, update, delete on tollgate.settings to tollgate_owner; \
         alter table tollgate.settings disable row level security";
-    let proof = after(&client, open, Scope::Table("settings")).await;
+    let proof = after(&client, open, Extent::Table("settings")).await;
     for (since, verb) in [
         (14, "insert on conflict do update"),
         (15, "merge delete"),
@@ -101,7 +101,7 @@ async fn a_table_with_a_column_that_the_server_computes_is_proven() {
             "alter table tollgate.settings add column a_name text not null generated always as (upper(name)) {kind}; \
              grant update (a_name) on tollgate.settings to tollgate_owner"
         );
-        let proof = after(&client, &computed, Scope::Table("settings")).await;
+        let proof = after(&client, &computed, Extent::Table("settings")).await;
         assert!(proof.holds(), "{kind}: {proof}");
         assert!(proof.probes > 100, "{kind}: {proof}");
     }
@@ -120,13 +120,13 @@ async fn a_member_that_cannot_become_the_role_is_no_error() {
         "create role {user} login; grant {roles} to {user}; grant tollgate_member to {user} with set false"
     );
     client.batch_execute(&made).await.unwrap();
-    let proof = prove::run(database.config().user(user), Scope::Full).await.unwrap();
+    let proof = prove::run(database.config().user(user), Extent::Full).await.unwrap();
     assert!(proof.holds() && proof.canaries >= 8, "{proof}");
     assert!(proof.to_string().contains("what tollgate_member can do"), "{proof}");
     assert!(!proof.to_string().contains("what tollgate_admin can do"), "{proof}");
     let made = format!("grant tollgate_migrator to {user} with set false");
     client.batch_execute(&made).await.unwrap();
-    let proof = prove::run(database.config().user(user), Scope::Full).await.unwrap();
+    let proof = prove::run(database.config().user(user), Extent::Full).await.unwrap();
     assert!(proof.holds() && proof.canaries == 0, "{proof}");
     assert!(proof.to_string().contains("not checked: canaries"), "{proof}");
 }
@@ -157,7 +157,7 @@ async fn exclusions_and_temporal_keys_must_compare_the_organization_first() {
              create table tollgate.mutant (organization_id uuid not null, id uuid not null, during tstzrange not null, \
                primary key (organization_id, id), constraint astray {constraint})"
         );
-        let proof = after(&client, &made, Scope::Catalog).await;
+        let proof = after(&client, &made, Extent::Catalog).await;
         let astray = |one: &Finding| one.code == "C14" && one.object == "mutant.astray";
         assert_eq!(proof.findings.iter().any(astray), found, "{constraint}: {proof}");
     }

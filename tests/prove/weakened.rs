@@ -9,7 +9,7 @@ use tollgate::{
         Schema,
         cluster::testing,
         migrate,
-        prove::{self, CHECKS, Finding, Scope},
+        prove::{self, CHECKS, Extent, Finding},
     },
 };
 use uuid::Uuid;
@@ -28,7 +28,7 @@ struct Way {
     apart: bool,
     since: i32,
     before: Option<i32>,
-    scope: Option<&'static str>,
+    extent: Option<&'static str>,
 }
 
 fn ways() -> Vec<Way> {
@@ -51,7 +51,7 @@ fn way(block: &'static str) -> Way {
                 Some(("before", version)) => way.before = Some(version.parse().unwrap()),
                 _ if about == "sealed" => way.sealed = true,
                 _ if about == "in a schema of its own" => way.apart = true,
-                _ => way.scope = Some(about),
+                _ => way.extent = Some(about),
             }
         } else {
             way.sql.push_str(line);
@@ -63,13 +63,13 @@ fn way(block: &'static str) -> Way {
 }
 
 impl Way {
-    fn scope(&self) -> Scope<'static> {
-        match self.scope {
-            None => Scope::Catalog,
-            Some("everything") => Scope::Full,
-            Some("functions") => Scope::Functions,
-            Some("read only") => Scope::ReadOnly,
-            Some(scope) => Scope::Table(scope.strip_prefix("table ").unwrap()),
+    fn extent(&self) -> Extent<'static> {
+        match self.extent {
+            None => Extent::Catalog,
+            Some("everything") => Extent::Full,
+            Some("functions") => Extent::Functions,
+            Some("read only") => Extent::ReadOnly,
+            Some(extent) => Extent::Table(extent.strip_prefix("table ").unwrap()),
         }
     }
 }
@@ -96,7 +96,7 @@ async fn are_found(client: &Client, schema: &Schema, which: impl Fn(&Way) -> boo
         let sql = read(&way.sql);
         client.batch_execute("begin").await.unwrap();
         client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        let proof = prove::within(client, schema, way.scope()).await;
+        let proof = prove::within(client, schema, way.extent()).await;
         let proof = proof.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         client.batch_execute("rollback").await.unwrap();
         let all: BTreeSet<_> = proof.findings.iter().map(line).collect();
@@ -115,14 +115,14 @@ async fn are_found(client: &Client, schema: &Schema, which: impl Fn(&Way) -> boo
 #[tokio::test]
 async fn whatever_the_catalog_shows_is_found_and_nothing_else() {
     let client = testing::database().await.unwrap().connect().await.unwrap();
-    let which = |way: &Way| way.scope.is_none() && !way.apart;
+    let which = |way: &Way| way.extent.is_none() && !way.apart;
     are_found(&client, &Schema::SHARED, which).await;
 }
 
 #[tokio::test]
 async fn whatever_only_trying_shows_is_found() {
     let client = testing::database().await.unwrap().connect().await.unwrap();
-    are_found(&client, &Schema::SHARED, |way| way.scope.is_some() && !way.sealed).await;
+    are_found(&client, &Schema::SHARED, |way| way.extent.is_some() && !way.sealed).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 //! - Every function is called with ids of the other organization.
 //!
 //! Where claims must be sealed, all of this is done with sealed claims, and once more with forged ones. Everything
-//! happens in one transaction that is rolled back. [`Scope::ReadOnly`] writes nothing: it checks the catalog, and reads
+//! happens in one transaction that is rolled back. [`Extent::ReadOnly`] writes nothing: it checks the catalog, and reads
 //! as every role for an organization that does not exist.
 //!
 //! An organization's own schema is proven in the same way. There the proof also checks that the schema takes no row of
@@ -41,7 +41,7 @@ use crate::store::StoreError;
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Scope<'a> {
+pub enum Extent<'a> {
     /// Everything; rows are written and rolled back.
     Full,
     /// The catalog, and reading. Nothing is written.
@@ -59,8 +59,8 @@ pub enum Scope<'a> {
 /// # Errors
 /// The database is unavailable, or its schema is not (yet) this program's. A failure of isolation is no error: it is
 /// in the [`Proof`].
-pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError> {
-    run_in(config, &Schema::SHARED, scope, None).await
+pub async fn run(config: &Config, extent: Extent<'_>) -> Result<Proof, StoreError> {
+    run_in(config, &Schema::SHARED, extent, None).await
 }
 
 /// As [`run`], for any of our schemas. The seal of a gateway is for a user who may not read the keys, where claims
@@ -71,17 +71,17 @@ pub async fn run(config: &Config, scope: Scope<'_>) -> Result<Proof, StoreError>
 pub async fn run_in(
     config: &Config,
     schema: &Schema,
-    scope: Scope<'_>,
+    extent: Extent<'_>,
     seal: Option<&Seal>,
 ) -> Result<Proof, StoreError> {
     let client = migrate::connect(config.clone()).await?;
-    let begin = if scope == Scope::ReadOnly {
+    let begin = if extent == Extent::ReadOnly {
         "begin isolation level repeatable read, read only"
     } else {
         "begin"
     };
     execute(&client, begin).await?;
-    let proof = within_with(&client, schema, scope, seal).await;
+    let proof = within_with(&client, schema, extent, seal).await;
     execute(&client, "rollback").await?;
     proof
 }
@@ -93,25 +93,25 @@ pub async fn run_in(
 pub async fn within(
     client: &Client,
     schema: &Schema,
-    scope: Scope<'_>,
+    extent: Extent<'_>,
 ) -> Result<Proof, StoreError> {
-    within_with(client, schema, scope, None).await
+    within_with(client, schema, extent, None).await
 }
 
 async fn within_with(
     client: &Client,
     schema: &Schema,
-    scope: Scope<'_>,
+    extent: Extent<'_>,
     seal: Option<&Seal>,
 ) -> Result<Proof, StoreError> {
     let ground = Ground { client, schema };
     ground.execute(include_str!("../sql/statements/prove/prepare.sql")).await?;
     let mut proof = Proof::default();
-    if !matches!(scope, Scope::Table(_) | Scope::Functions) {
+    if !matches!(extent, Extent::Table(_) | Extent::Functions) {
         catalog::check(&ground, &mut proof).await?;
     }
-    let seal = match (scope, sealing::is_on_within(client, schema).await?) {
-        (Scope::Catalog, _) => None,
+    let seal = match (extent, sealing::is_on_within(client, schema).await?) {
+        (Extent::Catalog, _) => None,
         (_, false) => {
             proof.unchecked("sealed claims are off");
             None
@@ -128,13 +128,13 @@ async fn within_with(
             Some(seal)
         }
     };
-    match scope {
-        Scope::Catalog => {}
-        Scope::ReadOnly => probes::read(&ground, seal.as_ref(), &mut proof).await?,
-        Scope::Full | Scope::Table(_) | Scope::Functions => {
-            let only = if let Scope::Table(table) = scope { Some(table) } else { None };
+    match extent {
+        Extent::Catalog => {}
+        Extent::ReadOnly => probes::read(&ground, seal.as_ref(), &mut proof).await?,
+        Extent::Full | Extent::Table(_) | Extent::Functions => {
+            let only = if let Extent::Table(table) = extent { Some(table) } else { None };
             if let Some(canaries) = rows::plant(&ground, seal, &mut proof).await? {
-                if scope != Scope::Functions {
+                if extent != Extent::Functions {
                     probes::run(&ground, &canaries, only, &mut proof).await?;
                 }
                 if only.is_none() {
