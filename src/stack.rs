@@ -9,7 +9,7 @@ use crate::{
     limits::{Limits, LimitsLayer},
     models::{Models, ModelsLayer},
     store::{Ledger, Policies, Prices},
-    tenant::{TenantLayer, TenantService, Verifier},
+    tenant::{TenantLayer, Tenants, Verifier},
 };
 
 /// All six layers in their order, as one layer. Made by [`stack`].
@@ -24,7 +24,7 @@ pub struct Stack {
 }
 
 /// A service `S`, wrapped by [`Stack`].
-pub type Stacked<S> = TenantService<Calls<Models<Limits<Credit<Audit<S>>>>>>;
+pub type Stacked<S> = Tenants<Calls<Models<Limits<Credit<Audit<S>>>>>>;
 
 /// The whole stack. `verifier` identifies callers. `policies` says what they may do, and `prices` what
 /// a call costs. `ledger` sets credits aside, and `finisher` writes the end of each call.

@@ -16,7 +16,7 @@ use crate::{body::ResponseBody, refusal::Refusal};
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The future of [`TenantService`](super::TenantService).
+/// The future of [`Tenants`](super::Tenants).
 #[pin_project]
 pub struct ResponseFuture<S, ReqBody, ResBody>
 where

@@ -1,8 +1,8 @@
 use tower_layer::Layer;
 
-use super::{service::TenantService, verifier::Verifier};
+use super::{service::Tenants, verifier::Verifier};
 
-/// Applies [`TenantService`]. See the [module docs](super).
+/// Applies [`Tenants`]. See the [module docs](super).
 #[derive(Clone, Debug)]
 pub struct TenantLayer {
     verifier: Verifier,
@@ -16,9 +16,9 @@ impl TenantLayer {
 }
 
 impl<S> Layer<S> for TenantLayer {
-    type Service = TenantService<S>;
+    type Service = Tenants<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        TenantService::new(inner, self.verifier.clone())
+        Tenants::new(inner, self.verifier.clone())
     }
 }

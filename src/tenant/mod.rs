@@ -87,6 +87,6 @@ pub use future::ResponseFuture;
 pub use jwks::{JwksOptions, JwksOptionsError};
 pub use keys::KeySetError;
 pub use layer::TenantLayer;
-pub use service::TenantService;
+pub use service::Tenants;
 pub use shape::TOKEN_BYTES_MAX;
 pub use verifier::{KeySource, Rejection, Verifier};

@@ -15,19 +15,19 @@ use crate::body::ResponseBody;
 
 /// Lets a request through only with a [`Tenant`](crate::Tenant). See the [module docs](super).
 #[derive(Clone, Debug)]
-pub struct TenantService<S> {
+pub struct Tenants<S> {
     inner: S,
     verifier: Verifier,
 }
 
-impl<S> TenantService<S> {
+impl<S> Tenants<S> {
     /// Wraps `inner`.
     pub const fn new(inner: S, verifier: Verifier) -> Self {
         Self { inner, verifier }
     }
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for TenantService<S>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Tenants<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {

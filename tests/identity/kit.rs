@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tollgate::{
     Tenant,
     client::HttpClient,
-    tenant::{JwksOptions, KeySource, TenantLayer, TenantService, Verifier, VerifierConfig},
+    tenant::{JwksOptions, KeySource, TenantLayer, Tenants, Verifier, VerifierConfig},
 };
 use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
 
@@ -187,7 +187,7 @@ type Inner = BoxCloneSyncService<Request<()>, Response<String>, Infallible>;
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) verifier: Verifier,
-    service: TenantService<Inner>,
+    service: Tenants<Inner>,
     reached: Arc<AtomicUsize>,
 }
 
