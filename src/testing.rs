@@ -127,24 +127,28 @@ pub(crate) fn counted(metrics: &Snapshotter) -> BTreeMap<String, String> {
     named.collect()
 }
 
-/// A ledger that gives one verdict, and remembers what it was asked for.
+/// A ledger that gives one verdict, or one error, and remembers what it was asked for.
 pub(crate) struct Verdicts {
-    verdict: Option<HoldVerdict>,
+    verdict: Result<HoldVerdict, fn() -> StoreError>,
     asked: Mutex<Option<HoldRequest>>,
     times: AtomicUsize,
 }
 
 impl Verdicts {
     pub(crate) fn always(verdict: HoldVerdict) -> Arc<Self> {
-        Arc::new(Self {
-            verdict: Some(verdict),
-            asked: Mutex::default(),
-            times: AtomicUsize::new(0),
-        })
+        Self::answering(Ok(verdict))
     }
 
     pub(crate) fn away() -> Arc<Self> {
-        Arc::new(Self { verdict: None, asked: Mutex::default(), times: AtomicUsize::new(0) })
+        Self::answering(Err(|| StoreError::Unavailable("away".into())))
+    }
+
+    pub(crate) fn unknown() -> Arc<Self> {
+        Self::answering(Err(|| StoreError::UnknownOrganization))
+    }
+
+    fn answering(verdict: Result<HoldVerdict, fn() -> StoreError>) -> Arc<Self> {
+        Arc::new(Self { verdict, asked: Mutex::default(), times: AtomicUsize::new(0) })
     }
 
     pub(crate) fn asked(&self) -> HoldRequest {
@@ -162,7 +166,7 @@ impl Ledger for Verdicts {
             tokio::task::yield_now().await;
             self.times.fetch_add(1, Ordering::SeqCst);
             *self.asked.lock().unwrap() = Some(request);
-            self.verdict.clone().ok_or_else(|| StoreError::Unavailable("away".into()))
+            self.verdict.clone().map_err(|error| error())
         })
     }
 }

@@ -124,7 +124,6 @@ fn refusal_of(verdict: &HoldVerdict, tenant: &Tenant, call: &Call) -> Refusal {
             Refusal::BudgetExceeded(Exceeded { retry_after, ..*exceeded })
         }
         HoldVerdict::Suspended(scope) => Refusal::Suspended(*scope),
-        HoldVerdict::UnknownOrganization => admission::unknown_organization(tenant, Some(call)),
         // Every call has a new id, so a conflict should not happen. All we know is that this call holds nothing.
         HoldVerdict::Conflict | HoldVerdict::Granted => {
             tracing::error!(
@@ -143,8 +142,8 @@ const fn word(answer: &Result<HoldVerdict, StoreError>) -> &'static str {
         Ok(HoldVerdict::Insufficient { .. }) => "insufficient",
         Ok(HoldVerdict::BudgetExceeded(_)) => "budget_exceeded",
         Ok(HoldVerdict::Suspended(_)) => "suspended",
-        Ok(HoldVerdict::UnknownOrganization) => "unknown_organization",
         Ok(HoldVerdict::Conflict) => "conflict",
+        Err(StoreError::UnknownOrganization) => "unknown_organization",
         Err(_) => "error",
     }
 }

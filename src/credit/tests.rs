@@ -143,17 +143,17 @@ async fn each_verdict_has_its_answer_and_none_of_them_reaches_the_provider() {
         })
     };
     let insufficient = |may_wait| HoldVerdict::Insufficient { available: Credits::ZERO, may_wait };
-    for (verdict, status, expected, retry_after) in [
-        (Some(insufficient(false)), 402, "insufficient_credits", None),
-        (Some(insufficient(true)), 402, "insufficient_credits", Some("1")),
-        (Some(budget(false)), 429, "budget_exceeded", Some("3600")),
-        (Some(budget(true)), 429, "budget_exceeded", Some("1")),
-        (Some(HoldVerdict::Suspended(Scope::Team)), 403, "team_suspended", None),
-        (Some(HoldVerdict::UnknownOrganization), 403, "model_not_allowed", None),
-        (Some(HoldVerdict::Conflict), 503, "unavailable", Some("1")),
-        (None, 503, "unavailable", Some("1")),
+    let always = Verdicts::always;
+    for (ledger, status, expected, retry_after) in [
+        (always(insufficient(false)), 402, "insufficient_credits", None),
+        (always(insufficient(true)), 402, "insufficient_credits", Some("1")),
+        (always(budget(false)), 429, "budget_exceeded", Some("3600")),
+        (always(budget(true)), 429, "budget_exceeded", Some("1")),
+        (always(HoldVerdict::Suspended(Scope::Team)), 403, "team_suspended", None),
+        (Verdicts::unknown(), 403, "model_not_allowed", None),
+        (always(HoldVerdict::Conflict), 503, "unavailable", Some("1")),
+        (Verdicts::away(), 503, "unavailable", Some("1")),
     ] {
-        let ledger = verdict.map_or_else(Verdicts::away, Verdicts::always);
         let (mut gateway, mut provider) =
             mock::spawn_layer::<Request<()>, Response<()>, _>(layer(&ledger));
         assert_ready_ok!(gateway.poll_ready());
@@ -180,23 +180,21 @@ async fn each_verdict_is_counted_by_its_word_and_an_open_hold_until_its_call_end
         may_wait: false,
     };
     let insufficient = HoldVerdict::Insufficient { available: Credits::ZERO, may_wait: false };
-    for (verdict, word) in [
-        (Some(HoldVerdict::Granted), "granted"),
-        (Some(insufficient), "insufficient"),
-        (Some(HoldVerdict::BudgetExceeded(exceeded)), "budget_exceeded"),
-        (Some(HoldVerdict::Suspended(Scope::Team)), "suspended"),
-        (Some(HoldVerdict::UnknownOrganization), "unknown_organization"),
-        (Some(HoldVerdict::Conflict), "conflict"),
-        (None, "error"),
+    for (ledger, word) in [
+        (Verdicts::always(HoldVerdict::Granted), "granted"),
+        (Verdicts::always(insufficient), "insufficient"),
+        (Verdicts::always(HoldVerdict::BudgetExceeded(exceeded)), "budget_exceeded"),
+        (Verdicts::always(HoldVerdict::Suspended(Scope::Team)), "suspended"),
+        (Verdicts::unknown(), "unknown_organization"),
+        (Verdicts::always(HoldVerdict::Conflict), "conflict"),
+        (Verdicts::away(), "error"),
     ] {
-        let (opens, closes) =
-            if verdict == Some(HoldVerdict::Granted) { ("1", "-1") } else { ("none", "none") };
+        let (opens, closes) = if word == "granted" { ("1", "-1") } else { ("none", "none") };
         let open = |seen: &BTreeMap<String, String>| {
             seen.get("tollgate_holds_open")
                 .filter(|open| *open != "0")
                 .map_or("none".into(), String::clone)
         };
-        let ledger = verdict.map_or_else(Verdicts::away, Verdicts::always);
         let call = Call::new(facts(Endpoint::ChatCompletions));
         drop(answer(layer(&ledger), &call).await);
         let seen = counted(&metrics.snapshotter());

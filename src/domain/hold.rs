@@ -101,8 +101,6 @@ pub enum HoldVerdict {
     BudgetExceeded(Exceeded),
     /// A kill switch is on in this scope of the caller.
     Suspended(Scope),
-    /// No such organization in this database.
-    UnknownOrganization,
     /// The request id was used before for another hold, or its call is already finished.
     Conflict,
 }
@@ -113,9 +111,7 @@ impl HoldVerdict {
         match self {
             Self::Insufficient { may_wait, .. }
             | Self::BudgetExceeded(Exceeded { may_wait, .. }) => *may_wait,
-            Self::Granted | Self::Suspended(_) | Self::UnknownOrganization | Self::Conflict => {
-                false
-            }
+            Self::Granted | Self::Suspended(_) | Self::Conflict => false,
         }
     }
 }

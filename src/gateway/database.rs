@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     postgres::{
-        Operator, Places, Pool, PoolConfig, PostgresStore, Seal,
+        Operator, Pool, PoolConfig, PostgresStore, Seal,
         login::give_first_password,
         membership::{self, MembershipError},
         migrate::{self, Status},
@@ -106,9 +106,9 @@ pub(crate) async fn stores(databases: &Databases) -> Result<Stores, DatabaseErro
         further.push((name.clone(), pool(url, size.unwrap_or(settings.pool_size))?));
     }
     join_all(further.iter().map(|(name, pool)| look(name, pool))).await;
-    let places = Places::with(main, further, settings.move_timeout, *holds);
-    places.read().await?;
-    Ok(Stores::over(places))
+    let store = PostgresStore::across(main, further, settings.move_timeout, *holds);
+    store.read().await?;
+    Ok(Stores::over(store))
 }
 
 /// Logs what is wrong with a further database. Only the calls of its organizations are refused.
@@ -139,41 +139,22 @@ pub(super) fn parse(url: &str) -> Result<Connection, DatabaseError> {
 }
 
 impl Stores {
-    /// Stores that keep everything in these places.
-    pub fn over(places: Places) -> Self {
-        let store = Arc::new(places);
+    /// Stores that keep everything in this store.
+    pub fn over(store: PostgresStore) -> Self {
+        let store = Arc::new(store);
         Self {
-            policies: Arc::<Places>::clone(&store),
-            switches: Arc::<Places>::clone(&store),
-            prices: Arc::<Places>::clone(&store),
-            ledger: Arc::<Places>::clone(&store),
-            journal: Arc::<Places>::clone(&store),
+            policies: Arc::<PostgresStore>::clone(&store),
+            switches: Arc::<PostgresStore>::clone(&store),
+            prices: Arc::<PostgresStore>::clone(&store),
+            ledger: Arc::<PostgresStore>::clone(&store),
+            journal: Arc::<PostgresStore>::clone(&store),
             upkeep: store,
         }
     }
 }
 
-impl Upkeep for Places {
-    /// Checks the main database only. If a further database fails, only the calls of its organizations are refused.
-    fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
-        self.main().ready()
-    }
-
-    fn expire_overdue(&self) -> StoreFuture<'_, u64> {
-        Box::pin(self.sweep())
-    }
-
-    fn reconcile(&self) -> StoreFuture<'_, Reconciliation> {
-        // The connections are closed when the operator is dropped.
-        Box::pin(async move { Operator::beside_all(self).await?.reconcile().await })
-    }
-
-    fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.finish_holds(wait_max))
-    }
-}
-
 impl Upkeep for PostgresStore {
+    /// Checks the main database only. If a further database fails, only the calls of its organizations are refused.
     fn ready(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
         let pool = self.pool().clone();
         Box::pin(async move {
@@ -208,8 +189,8 @@ impl Upkeep for PostgresStore {
     }
 
     fn reconcile(&self) -> StoreFuture<'_, Reconciliation> {
-        // The connection is closed when the operator is dropped.
-        Box::pin(async move { Operator::beside(self.pool())?.reconcile().await })
+        // The connections are closed when the operator is dropped.
+        Box::pin(async move { Operator::beside_all(self).await?.reconcile().await })
     }
 
     fn close(&self, wait_max: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     postgres::{
-        Operator, Places, Pool, PoolConfig, Schema, Seal,
+        Operator, Pool, PoolConfig, PostgresStore, Schema, Seal,
         membership::{self, Membership},
         migrate::{self, Status},
         prove::{self, Extent, Proof},
         sealing::{self, Sealing, SealingError},
     },
-    store::StoreError,
+    store::{StoreError, coalesce::Options},
 };
 
 /// The name of the main database among the places.
@@ -44,7 +44,8 @@ pub(crate) async fn operator(
     for (name, url) in &addresses.placements {
         further.push((name.clone(), pool(parse(url)?)?));
     }
-    Ok(Operator::over(Places::new(pool(main)?, further, Places::WAIT_MAX)))
+    let (wait_max, options) = (PostgresStore::WAIT_MAX, Options::default());
+    Ok(Operator::over(PostgresStore::across(pool(main)?, further, wait_max, options)))
 }
 
 /// The operator's seal for a main database that must be up to date. None if the database demands no seals.

@@ -129,6 +129,10 @@ impl Door {
         self.begin_with(BEGIN, claims, role, steps).await
     }
 
+    pub(super) const fn pool(&self) -> &Pool {
+        &self.0
+    }
+
     pub(super) fn sealed<'a>(&'a self, claims: &'a str) -> Sealed<'a> {
         self.0.sealed(claims)
     }

@@ -5,9 +5,9 @@ use tokio_postgres::types::Type;
 use super::{
     door::DoorRole,
     error::{self, PostgresError},
+    one_schema::OneSchema,
     rows::{column, own_claims},
     statement::Statement,
-    store::PostgresStore,
 };
 use crate::{
     domain::{ids::OrganizationId, role::Role},
@@ -26,11 +26,11 @@ const EXPIRE_MAX: i32 = 100;
 /// The most organizations that one statement of a sweep finds.
 const SWEEP_MAX: i64 = 1_000;
 
-impl PostgresStore {
-    /// Expires overdue holds of all organizations, and returns how many. Any number of processes may sweep at once. If
+impl OneSchema {
+    /// Expires overdue holds of all organizations in this schema, and returns how many. Any number of processes may sweep at once. If
     /// the server reports an error for an organization, such as a lock time-out on its balance, the error is logged and
     /// the organization is left to the next sweep.
-    pub async fn sweep(&self) -> Result<u64, StoreError> {
+    pub(super) async fn sweep(&self) -> Result<u64, StoreError> {
         let claims = own_claims(None, Some(Role::Platform.as_str()));
         let rows = self.door().run(&claims, DoorRole::Platform, &OVERDUE, &[&SWEEP_MAX]).await?;
         let mut expired: u64 = 0;
@@ -52,7 +52,7 @@ impl PostgresStore {
     }
 
     /// Expires all overdue holds of one organization, and returns how many.
-    pub async fn expire(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+    pub(super) async fn expire(&self, organization: OrganizationId) -> Result<u64, StoreError> {
         let id = organization.as_uuid();
         let claims = own_claims(Some(id), None);
         let mut expired: u64 = 0;

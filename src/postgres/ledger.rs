@@ -63,12 +63,7 @@ pub(super) async fn hold(
         tenants().map(|tenant| tenant.key_id().map(KeyId::as_uuid)).collect();
     let parameters: [Parameter<'_>; 9] =
         [&id, &pool.sealed(&claims), &requests, &amounts, &tokens, &ttls, &users, &teams, &keys];
-    let rows = match pool.rows(&HOLD, &parameters).await.map_err(known) {
-        Err(StoreError::UnknownOrganization) => {
-            return Ok(vec![HoldVerdict::UnknownOrganization; calls.len()]);
-        }
-        rows => rows?,
-    };
+    let rows = pool.rows(&HOLD, &parameters).await.map_err(known)?;
     if rows.len() != calls.len() {
         return Err(unexpected("not one verdict a call"));
     }
@@ -98,7 +93,7 @@ fn verdict(row: &Row) -> Result<HoldVerdict, StoreError> {
             may_wait,
         }),
         "suspended" => HoldVerdict::Suspended(scope(row)?),
-        "unknown_organization" => HoldVerdict::UnknownOrganization,
+        "unknown_organization" => return Err(StoreError::UnknownOrganization),
         "conflict" => HoldVerdict::Conflict,
         other => return Err(unexpected(other)),
     })

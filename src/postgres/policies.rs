@@ -6,9 +6,9 @@ use serde::Deserialize;
 use tokio_postgres::{Row, types::Type};
 
 use super::{
+    one_schema::OneSchema,
     rows::{column, known, unexpected},
     statement::Statement,
-    store::PostgresStore,
 };
 use crate::{
     context::Tenant,
@@ -17,28 +17,27 @@ use crate::{
         role::Role,
         scope::Scope,
     },
-    store::{PolicyStore, Standing, StoreError, StoreFuture},
+    store::{Standing, StoreError},
 };
 
 const STANDING: Statement =
     Statement::new(include_str!("sql/statements/calls/standing.sql"), &[Type::UUID, Type::TEXT]);
 
-impl PolicyStore for PostgresStore {
-    fn standing<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Standing> {
-        Box::pin(async move {
-            let id = tenant.organization_id().as_uuid();
-            let claims = self.pool().sealed(tenant.claims());
-            let rows = self.pool().rows(&STANDING, &[&id, &claims]).await;
-            let rows = rows.map_err(known)?;
-            let row = rows.first().ok_or(StoreError::UnknownOrganization)?;
-            let policy = Arc::new(parse(column(row, 0)?)?);
-            let suspended = word::<Scope>(row, 1)?;
-            let role = tenant.role().or(word::<Role>(row, 2)?);
-            let rates: Vec<StoredRates> = serde_json::from_str(column(row, 3)?)
-                .map_err(|error| unexpected(&format!("rates: {error}")))?;
-            let rates = rates.into_iter().map(RateLimit::from).collect();
-            Ok(Standing { policy, role, rates, suspended })
-        })
+impl OneSchema {
+    /// As [`PolicyStore::standing`](crate::store::PolicyStore::standing).
+    pub(super) async fn standing(&self, tenant: &Tenant) -> Result<Standing, StoreError> {
+        let id = tenant.organization_id().as_uuid();
+        let claims = self.pool().sealed(tenant.claims());
+        let rows = self.pool().rows(&STANDING, &[&id, &claims]).await;
+        let rows = rows.map_err(known)?;
+        let row = rows.first().ok_or(StoreError::UnknownOrganization)?;
+        let policy = Arc::new(parse(column(row, 0)?)?);
+        let suspended = word::<Scope>(row, 1)?;
+        let role = tenant.role().or(word::<Role>(row, 2)?);
+        let rates: Vec<StoredRates> = serde_json::from_str(column(row, 3)?)
+            .map_err(|error| unexpected(&format!("rates: {error}")))?;
+        let rates = rates.into_iter().map(RateLimit::from).collect();
+        Ok(Standing { policy, role, rates, suspended })
     }
 }
 

@@ -103,6 +103,11 @@ impl Pool {
         Self(Arc::clone(&self.0), schema)
     }
 
+    /// Whether the other pool has the same connections and is about the same schema.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) && self.1 == other.1
+    }
+
     /// The schema that statements are about.
     pub const fn schema(&self) -> &Schema {
         &self.1

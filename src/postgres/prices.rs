@@ -6,7 +6,6 @@ use super::{
     pool::Pool,
     rows::{column, known, unexpected},
     statement::Statement,
-    store::PostgresStore,
 };
 use crate::{
     context::Tenant,
@@ -15,7 +14,7 @@ use crate::{
         ids::PriceId,
         price::{Agreement, ModelPrice, PriceBook, Rates, Tier},
     },
-    store::{PriceStore, StoreError, StoreFuture},
+    store::StoreError,
 };
 
 const PRICE_BOOK: Statement =
@@ -25,19 +24,9 @@ pub(super) const AGREEMENT: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );
 
-impl PriceStore for PostgresStore {
-    fn price_book(&self) -> StoreFuture<'_, PriceBook> {
-        Box::pin(async move { book(&self.pool().rows(&PRICE_BOOK, &[]).await?) })
-    }
-
-    fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement> {
-        Box::pin(async move {
-            match agreed_with(self.pool(), tenant).await {
-                Err(StoreError::UnknownOrganization) => Ok(Agreement::default()),
-                agreement => agreement,
-            }
-        })
-    }
+/// All list prices that are in force now.
+pub(super) async fn price_book(pool: &Pool) -> Result<PriceBook, StoreError> {
+    book(&pool.rows(&PRICE_BOOK, &[]).await?)
 }
 
 /// The agreement with the tenant's organization; an error if the organization is not here.

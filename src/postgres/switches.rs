@@ -7,17 +7,15 @@ use super::{
     error::PostgresError,
     rows::{column, known, own_claims, unexpected},
     statement::{Parameter, Statement},
-    store::PostgresStore,
 };
 use crate::{
-    context::Tenant,
     domain::{
         ids::OrganizationId,
         role::Role,
         scope::UnknownScope,
         switch::{Switch, Switches},
     },
-    store::{Flipped, StoreError, StoreFuture, SwitchStore, Switchboard, SwitchesOn},
+    store::{Flipped, StoreError, SwitchesOn},
 };
 
 const SWITCHES: Statement =
@@ -39,45 +37,6 @@ const TURN_OFF: Statement = Statement::new(
 
 /// How many switches may be on in one organization: all of them are read whenever one changes.
 const ON_MAX: i64 = 1_000;
-
-impl SwitchStore for PostgresStore {
-    fn switches(&self, organization: OrganizationId) -> StoreFuture<'_, Switches> {
-        Box::pin(async move {
-            match on(self.door(), organization).await {
-                Err(StoreError::UnknownOrganization) => Ok(Switches::default()),
-                on => on,
-            }
-        })
-    }
-}
-
-impl Switchboard for PostgresStore {
-    fn list<'a>(&'a self, tenant: &'a Tenant, role: Role) -> StoreFuture<'a, SwitchesOn> {
-        let organization = tenant.organization_id();
-        Box::pin(list(self.door(), tenant.claims(), role.into(), organization))
-    }
-
-    fn turn_on<'a>(
-        &'a self,
-        tenant: &'a Tenant,
-        role: Role,
-        switch: &'a Switch,
-        reason: Option<&'a str>,
-    ) -> StoreFuture<'a, Option<Flipped>> {
-        let organization = tenant.organization_id();
-        Box::pin(turn_on(self.door(), tenant.claims(), role.into(), organization, switch, reason))
-    }
-
-    fn turn_off<'a>(
-        &'a self,
-        tenant: &'a Tenant,
-        role: Role,
-        switch: &'a Switch,
-    ) -> StoreFuture<'a, ()> {
-        let organization = tenant.organization_id();
-        Box::pin(turn_off(self.door(), tenant.claims(), role.into(), organization, switch))
-    }
-}
 
 /// All switches that are on; an error if the organization is not here.
 pub(super) async fn on(door: &Door, organization: OrganizationId) -> Result<Switches, StoreError> {

@@ -33,7 +33,7 @@ use tollgate::{
         server::Stopped,
     },
     postgres::{
-        Operator, Places, Pool, PoolConfig, Prepared, Schema, Seal,
+        Operator, Pool, PoolConfig, PostgresStore, Prepared, Schema, Seal,
         cluster::{Cluster, testing},
         migrate,
         sealing::{self, Sealing},
@@ -95,7 +95,7 @@ impl Default for Setup {
 pub(crate) struct House {
     pub(crate) operator: Operator,
     /// All places, as the administrator.
-    pub(crate) places: Places,
+    pub(crate) places: PostgresStore,
     pub(crate) mock: MockProvider,
     pub(crate) gateways: Vec<Running>,
     pub(crate) admin: Arc<tokio_postgres::Client>,
@@ -112,7 +112,8 @@ pub(crate) struct House {
     pub(crate) database: tokio_postgres::Config,
     issuer: DevIssuer,
     issuer_url: String,
-    mock_url: String,
+    /// Where gateways that are started from now on find the provider.
+    pub(crate) mock_url: String,
     /// The key that gateways send to the provider.
     key: SecretFile,
     /// The database's address with a password, for those that are programs of their own.
@@ -215,7 +216,8 @@ impl House {
             sealing::as_in(&database, further, &Schema::SHARED).await.unwrap();
         }
         let further = setup.placements.iter().map(|(name, config)| (name.clone(), pool(config)));
-        let places = Places::new(pool(&database), further, setup.move_wait);
+        let places =
+            PostgresStore::across(pool(&database), further, setup.move_wait, Options::default());
         let operator = Operator::over(places.clone());
         operator.import_prices([&price()]).await.unwrap();
 
@@ -252,7 +254,7 @@ impl House {
     /// Another gateway over the same database.
     pub(crate) async fn start(&mut self) {
         let places = open(&self.bounds(), self.waiting(), &self.setup);
-        let pool = places.main().pool().clone();
+        let pool = places.pool().clone();
         let assembled = assemble(self.config(), places, self.listened());
         let (gateway, listener) = assembled.await;
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -442,19 +444,19 @@ impl House {
 }
 
 /// The places as a gateway has them.
-fn open(bounds: &PoolConfig, waiting: Options, setup: &Setup) -> Places {
+fn open(bounds: &PoolConfig, waiting: Options, setup: &Setup) -> PostgresStore {
     let further = setup.placements.iter().map(|(name, database)| {
         let mut bounds = bounds.clone();
         bounds.connection = database.clone();
         bounds.connection.user("tollgate_login").password(PASSWORD);
         (name.clone(), Pool::connect(bounds).unwrap())
     });
-    Places::with(Pool::connect(bounds.clone()).unwrap(), further, setup.move_wait, waiting)
+    PostgresStore::across(Pool::connect(bounds.clone()).unwrap(), further, setup.move_wait, waiting)
 }
 
 async fn assemble(
     config: Config,
-    places: Places,
+    places: PostgresStore,
     listened: Vec<tokio_postgres::Config>,
 ) -> (Gateway, TcpListener) {
     places.read().await.unwrap();

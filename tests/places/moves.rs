@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 use tollgate::{
     domain::{credits::Credits, ids::OrganizationId},
     postgres::{
-        Operator, Place, Places,
+        Operator, Place,
         cluster::{Cluster, Options},
         membership::{self, Membership},
         migrate,
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     harness::until,
-    street::{FAR, Street, connect, far, pool, rows_in},
+    street::{FAR, Street, connect, far, pool, rows_in, store_across},
 };
 
 /// Everything that an organization has in a place, as text.
@@ -149,8 +149,7 @@ async fn a_writer_that_does_not_end_lets_calls_go_on_where_they_were() {
 async fn a_database_that_is_the_main_one_by_another_name_is_no_place_to_go() {
     let street = Street::open().await;
     let id = paid(&street).await;
-    let places =
-        Places::new(pool(&street.main), [(FAR.to_owned(), pool(&street.main))], Places::WAIT_MAX);
+    let places = store_across(pool(&street.main), [(FAR.to_owned(), pool(&street.main))]);
     let mover = Mover::new(places);
     assert!(matches!(mover.move_to(id, &far()).await, Err(MoveError::Busy)));
     mover.move_to(id, &Place::Schema).await.unwrap_err();
@@ -179,7 +178,7 @@ async fn the_owner_of_a_database_moves_organizations_without_being_superuser() {
         configs.push(config);
     }
     let further = [(FAR.to_owned(), pool(&configs[1]))];
-    let places = Places::new(pool(&configs[0]), further, Places::WAIT_MAX);
+    let places = store_across(pool(&configs[0]), further);
     let (mover, operator) = (Mover::new(places.clone()), Operator::over(places));
     let ids = [(); 3].map(|()| OrganizationId::new(Uuid::now_v7()));
     for (id, place) in ids.iter().zip([Place::Row, Place::Schema, far()]) {

@@ -6,10 +6,11 @@ use tokio_postgres::{Client, Config, NoTls};
 use tollgate::{
     domain::ids::OrganizationId,
     postgres::{
-        Operator, Place, Places, Pool, PoolConfig, Schema,
+        Operator, Place, Pool, PoolConfig, PostgresStore, Schema,
         cluster::testing,
         places::{Mover, Step},
     },
+    store::coalesce::Options,
 };
 use uuid::Uuid;
 
@@ -21,6 +22,14 @@ pub(crate) const FAR: &str = "far";
 /// A fresh database with the schema in the second cluster of this process.
 pub(crate) async fn far_database() -> Config {
     testing::database_elsewhere().await.unwrap().config()
+}
+
+/// The store in these databases, as commands use it.
+pub(crate) fn store_across(
+    main: Pool,
+    databases: impl IntoIterator<Item = (String, Pool)>,
+) -> PostgresStore {
+    PostgresStore::across(main, databases, PostgresStore::WAIT_MAX, Options::default())
 }
 
 pub(crate) async fn connect(config: &Config) -> Client {
@@ -79,13 +88,13 @@ impl Street {
         Self { main, far: far_database().await }
     }
 
-    pub(crate) fn places_as(&self, user: Option<&str>) -> Places {
+    pub(crate) fn places_as(&self, user: Option<&str>) -> PostgresStore {
         let [main, far] = [&self.main, &self.far].map(|config| {
             let mut config = config.clone();
             user.map(|user| config.user(user));
             pool(&config)
         });
-        Places::new(main, [(FAR.to_owned(), far)], Duration::from_secs(10))
+        store_across(main, [(FAR.to_owned(), far)])
     }
 
     pub(crate) fn mover(&self) -> Mover {

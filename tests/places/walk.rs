@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, task, task::JoinHandle, time::timeout};
 use tollgate::{
     domain::ids::OrganizationId,
     postgres::{
-        Place, Places,
+        Place, PostgresStore,
         places::{Copied, MoveError, Mover, Step},
     },
 };
@@ -26,7 +26,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Sets out.
-    pub(crate) fn begin(places: Places, id: OrganizationId, to: &Place) -> Self {
+    pub(crate) fn begin(places: PostgresStore, id: OrganizationId, to: &Place) -> Self {
         let (tell, steps) = mpsc::channel(8);
         let (go_on, told) = blocking::channel();
         let told = Mutex::new(told);

@@ -164,8 +164,7 @@ impl Fuzz {
                             HoldVerdict::Insufficient { .. } => "insufficient",
                             HoldVerdict::BudgetExceeded(_) => "budget exceeded",
                             HoldVerdict::Conflict => "conflict",
-                            other @ (HoldVerdict::Suspended(_)
-                            | HoldVerdict::UnknownOrganization) => panic!("{other:?}"),
+                            other @ HoldVerdict::Suspended(_) => panic!("{other:?}"),
                         });
                     }
                 }

@@ -200,8 +200,8 @@ pub(crate) async fn a_switch_stops_its_own_and_nobody_else<F: Fixture>() {
 pub(crate) async fn an_organization_that_is_not_there_is_told_apart<F: Fixture>() {
     let f = F::start().await;
     let nobody = Tenant::new(OrganizationId::new(Uuid::now_v7()), "nobody");
-    let verdict = f.store().hold(&nobody, hold(1, 1)).await.unwrap();
-    assert_eq!(verdict, HoldVerdict::UnknownOrganization);
+    let verdict = f.store().hold(&nobody, hold(1, 1)).await;
+    assert!(matches!(verdict, Err(StoreError::UnknownOrganization)), "{verdict:?}");
     let request_id = RequestId::generate();
     for finish in [unheld(request_id), costing(request_id, 1, 1)] {
         let written = f.store().finish(&nobody, &finish).await;

@@ -39,7 +39,7 @@ const FINDINGS_MAX: usize = 100;
 impl BookAdmin for Operator {
     fn books(&self, id: OrganizationId) -> StoreFuture<'_, Books> {
         Box::pin(async move {
-            let (own, main) = (&claims(id), self.places.main());
+            let (own, main) = (&claims(id), self.places.pool());
             let read = self.places.ask(id, move |store| {
                 Box::pin(async move {
                     let (door, id) = (store.door(), id.as_uuid());
@@ -48,7 +48,7 @@ impl BookAdmin for Operator {
                     let books = books(OrganizationId::new(id), one(&rows)?)?;
                     // Without a balance, the organization has left this place: its books are not here and not broken.
                     let nothing = books.broken.iter().any(|finding| finding == NO_BALANCE);
-                    if nothing && !store.is(main) {
+                    if nothing && !store.pool().is(main) {
                         return Err(StoreError::UnknownOrganization);
                     }
                     Ok(books)

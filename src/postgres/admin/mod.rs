@@ -22,7 +22,7 @@ use tokio_postgres::Row;
 
 use super::{
     door::DoorRole,
-    places::Places,
+    places::PostgresStore,
     pool::Pool,
     rows::{column, known, own_claims},
     statement::{Parameter, Statement},
@@ -38,13 +38,13 @@ const STATEMENT_MAX: Duration = Duration::from_mins(5);
 /// The operator of an installation on Postgres. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Operator {
-    places: Places,
+    places: PostgresStore,
 }
 
 impl Operator {
     /// An operator on this pool, for all organizations in its database.
     pub fn new(pool: Pool) -> Self {
-        Self::over(Places::new(pool, [], Places::WAIT_MAX))
+        Self::over(PostgresStore::new(pool))
     }
 
     /// An operator with its own connection, separate from this pool and opened on demand. A statement may take five
@@ -60,19 +60,19 @@ impl Operator {
     ///
     /// # Errors
     /// As [`beside`](Self::beside), or the main database does not answer.
-    pub async fn beside_all(places: &Places) -> Result<Self, StoreError> {
+    pub async fn beside_all(places: &PostgresStore) -> Result<Self, StoreError> {
         let beside = places.beside(STATEMENT_MAX)?;
         beside.read().await?;
         Ok(Self::over(beside))
     }
 
     /// An operator of these places.
-    pub const fn over(places: Places) -> Self {
+    pub const fn over(places: PostgresStore) -> Self {
         Self { places }
     }
 
     /// The places.
-    pub const fn places(&self) -> &Places {
+    pub const fn places(&self) -> &PostgresStore {
         &self.places
     }
 

@@ -12,42 +12,46 @@ use arc_swap::ArcSwap;
 use super::{Place, Whereabouts, directory, lookups::Lookups, sweep::Turns};
 use crate::{
     domain::ids::OrganizationId,
-    postgres::{Pool, PostgresError, PostgresStore, Sealed, error},
+    postgres::{Pool, PostgresError, Sealed, error, one_schema::OneSchema},
     store::{
         StoreError, StoreFuture,
         coalesce::{Coalescer, Options},
     },
 };
 
-/// All places, as one store. Cheap to clone; clones share connections and the known places.
+/// Policies, prices, kill switches, ledger and journal on Postgres, over all places of one installation. Cheap to
+/// clone; clones share the connections and the known places.
 ///
 /// The directory in the main database says where organizations are. [`read`](Self::read) loads all organizations that
 /// are not in the shared tables. An organization is looked up again when its place answers that it is not there. An
 /// organization that is not known here is in the shared tables, so its calls need no lookup.
 ///
-/// A call that meets a move waits for the end of the move, for a bounded time. Calls of one organization are batched
-/// before that, so the calls that arrive meanwhile go to the new place in one statement.
+/// Each method runs one statement for one organization, in one round trip. Concurrent holds and finishes of one
+/// organization share a statement. A call that meets a move waits for the end of the move, for a bounded time. Calls of
+/// one organization are batched before that, so the calls that arrive meanwhile go to the new place in one statement.
+///
+/// The pool's login needs no more rights than `tollgate_login` has.
 #[derive(Clone)]
-pub struct Places(Coalescer<Anywhere>);
+pub struct PostgresStore(Coalescer<Anywhere>);
 
 /// The statements about calls, each sent to the place of its organization.
 #[derive(Clone)]
 pub(super) struct Anywhere(Arc<Inner>);
 
 struct Inner {
-    main: PostgresStore,
-    databases: BTreeMap<String, PostgresStore>,
+    main: OneSchema,
+    databases: BTreeMap<String, OneSchema>,
     placed: ArcSwap<HashMap<OrganizationId, Home>>,
     lookups: Lookups,
     wait_max: Duration,
     turns: Turns,
 }
 
-/// The place of an organization, and the store there: `None` if the configuration does not have that database.
+/// The place of an organization, and the schema there: `None` if the configuration does not have that database.
 #[derive(Clone)]
 struct Home {
     place: Place,
-    store: Option<PostgresStore>,
+    schema: Option<OneSchema>,
 }
 
 /// What an error says about the place of the organization.
@@ -61,31 +65,32 @@ enum Hint {
     Perhaps,
 }
 
-impl Places {
+impl PostgresStore {
     /// The usual time that a call waits for the end of a move.
     pub const WAIT_MAX: Duration = Duration::from_secs(10);
 
-    /// The places of the main database, and further databases by the names that the directory has for them. A
-    /// call waits at most `wait_max` for the end of a move.
-    pub fn new(
-        main: Pool,
-        databases: impl IntoIterator<Item = (String, Pool)>,
-        wait_max: Duration,
-    ) -> Self {
-        Self::with(main, databases, wait_max, Options::default())
+    /// All organizations of one database: in its shared tables and in schemas of their own.
+    pub fn new(pool: Pool) -> Self {
+        Self::with(pool, Options::default())
     }
 
     /// As [`new`](Self::new), with other bounds for the batches and the queues of calls.
-    pub fn with(
+    pub fn with(pool: Pool, options: Options) -> Self {
+        Self::across(pool, [], Self::WAIT_MAX, options)
+    }
+
+    /// The places of the main database, and further databases by the names that the directory has for them. A call
+    /// waits at most `wait_max` for the end of a move.
+    pub fn across(
         main: Pool,
         databases: impl IntoIterator<Item = (String, Pool)>,
         wait_max: Duration,
         options: Options,
     ) -> Self {
-        let store = |(name, pool)| (name, PostgresStore::new(pool));
+        let further = |(name, pool)| (name, OneSchema::new(pool));
         let inner = Inner {
-            main: PostgresStore::new(main),
-            databases: databases.into_iter().map(store).collect(),
+            main: OneSchema::new(main),
+            databases: databases.into_iter().map(further).collect(),
             placed: ArcSwap::default(),
             lookups: Lookups::default(),
             wait_max,
@@ -98,10 +103,11 @@ impl Places {
     pub(in crate::postgres) fn beside(&self, statement_max: Duration) -> Result<Self, StoreError> {
         let inner = self.inner();
         let mut further = Vec::with_capacity(inner.databases.len());
-        for (name, store) in &inner.databases {
-            further.push((name.clone(), store.pool().beside(statement_max)?));
+        for (name, schema) in &inner.databases {
+            further.push((name.clone(), schema.pool().beside(statement_max)?));
         }
-        Ok(Self::new(inner.main.pool().beside(statement_max)?, further, inner.wait_max))
+        let main = inner.main.pool().beside(statement_max)?;
+        Ok(Self::across(main, further, inner.wait_max, Options::default()))
     }
 
     /// Reads the whole directory. To be done once before the first call: otherwise the first call of an organization
@@ -120,8 +126,13 @@ impl Places {
         Ok(())
     }
 
-    /// The store in the shared tables of the main database, where the directory and the prices are.
-    pub fn main(&self) -> &PostgresStore {
+    /// The pool of the main database.
+    pub fn pool(&self) -> &Pool {
+        self.main().pool()
+    }
+
+    /// The shared tables of the main database, where the directory and the prices are.
+    pub(in crate::postgres) fn main(&self) -> &OneSchema {
         &self.inner().main
     }
 
@@ -145,16 +156,16 @@ impl Places {
 
     /// As [`Pool::sealed`]: one seal is valid in all places.
     pub fn sealed<'a>(&'a self, claims: &'a str) -> Sealed<'a> {
-        self.main().pool().sealed(claims)
+        self.pool().sealed(claims)
     }
 
-    /// Calls `ask` with the store of the organization's place, and follows the organization if it moves meanwhile.
+    /// Calls `ask` with the schema of the organization's place, and follows the organization if it moves meanwhile.
     ///
     /// `ask` is called again only after an error that says that nothing was done.
     pub(in crate::postgres) async fn ask<'a, T>(
         &self,
         id: OrganizationId,
-        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+        ask: impl Fn(OneSchema) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
         self.0.batches().ask(id, ask).await
     }
@@ -164,16 +175,16 @@ impl Places {
         &self.0
     }
 
-    /// The stores of the further databases, by name.
-    pub(super) fn further(&self) -> &BTreeMap<String, PostgresStore> {
+    /// The shared tables of the further databases, by name.
+    pub(super) fn further(&self) -> &BTreeMap<String, OneSchema> {
         &self.inner().databases
     }
 
-    /// The stores of organizations' own schemas that are known here, in the order of their organizations.
-    pub(super) fn schemas(&self) -> BTreeMap<OrganizationId, PostgresStore> {
+    /// The organizations' own schemas that are known here, in the order of their organizations.
+    pub(super) fn schemas(&self) -> BTreeMap<OrganizationId, OneSchema> {
         let placed = self.inner().placed.load();
         let schemas = placed.iter().filter(|(_, home)| home.place == Place::Schema);
-        schemas.filter_map(|(id, home)| Some((*id, home.store.clone()?))).collect()
+        schemas.filter_map(|(id, home)| Some((*id, home.schema.clone()?))).collect()
     }
 
     /// The organizations that are known to be outside the shared tables.
@@ -192,9 +203,9 @@ impl Places {
         &self.inner().turns
     }
 
-    /// The store of a place; `None` for a database that the configuration does not have.
-    pub(super) fn store_in(&self, id: OrganizationId, place: &Place) -> Option<PostgresStore> {
-        self.inner().store_in(id, place)
+    /// The schema of a place; `None` for a database that the configuration does not have.
+    pub(super) fn schema_in(&self, id: OrganizationId, place: &Place) -> Option<OneSchema> {
+        self.inner().schema_in(id, place)
     }
 
     fn inner(&self) -> &Inner {
@@ -208,11 +219,11 @@ impl Anywhere {
     /// How often one call follows its organization to another place. No organization moves that fast.
     const HOPS_MAX: usize = 8;
 
-    /// As [`Places::ask`].
+    /// As [`PostgresStore::ask`].
     pub(super) async fn ask<'a, T>(
         &self,
         id: OrganizationId,
-        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+        ask: impl Fn(OneSchema) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
         self.ask_within(self.0.wait_max, id, ask).await
     }
@@ -221,7 +232,7 @@ impl Anywhere {
     pub(super) async fn ask_at_once<'a, T>(
         &self,
         id: OrganizationId,
-        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+        ask: impl Fn(OneSchema) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
         self.ask_within(Duration::ZERO, id, ask).await
     }
@@ -230,14 +241,14 @@ impl Anywhere {
         &self,
         wait_max: Duration,
         id: OrganizationId,
-        ask: impl Fn(PostgresStore) -> StoreFuture<'a, T>,
+        ask: impl Fn(OneSchema) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let (mut pause, mut hops) = (Self::PAUSE_MIN, 0_usize);
         loop {
             let home = self.0.home(id);
-            let answer = match &home.store {
-                Some(store) => ask(store.clone()).await,
+            let answer = match &home.schema {
+                Some(schema) => ask(schema.clone()).await,
                 None => Err(unconfigured(&home.place)),
             };
             let error = match answer {
@@ -270,17 +281,17 @@ impl Inner {
         placed
             .get(&id)
             .cloned()
-            .unwrap_or_else(|| Home { place: Place::Row, store: Some(self.main.clone()) })
+            .unwrap_or_else(|| Home { place: Place::Row, schema: Some(self.main.clone()) })
     }
 
     fn home_in(&self, id: OrganizationId, place: Place) -> Home {
-        Home { store: self.store_in(id, &place), place }
+        Home { schema: self.schema_in(id, &place), place }
     }
 
-    fn store_in(&self, id: OrganizationId, place: &Place) -> Option<PostgresStore> {
+    fn schema_in(&self, id: OrganizationId, place: &Place) -> Option<OneSchema> {
         match place {
             Place::Row => Some(self.main.clone()),
-            Place::Schema => Some(PostgresStore::new(self.main.pool().in_schema(place.schema(id)))),
+            Place::Schema => Some(OneSchema::new(self.main.pool().in_schema(place.schema(id)))),
             Place::Database(name) => self.databases.get(name).cloned(),
         }
     }
@@ -341,11 +352,11 @@ fn unconfigured(place: &Place) -> StoreError {
     StoreError::Unavailable(PostgresError::text(what).into())
 }
 
-impl fmt::Debug for Places {
+impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = self.inner();
-        f.debug_struct("Places")
-            .field("main", &inner.main)
+        f.debug_struct("PostgresStore")
+            .field("main", inner.main.pool())
             .field("databases", &inner.databases.keys())
             .field("placed", &inner.placed.load().len())
             .finish_non_exhaustive()

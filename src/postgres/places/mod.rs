@@ -2,7 +2,7 @@
 //! organization can move from one place to another while its calls go on.
 //!
 //! The main database has the directory: `organizations` has a row of every organization there, wherever its other
-//! rows are. [`Places`] sends each call to the place of its organization, and a [`Mover`] moves organizations.
+//! rows are. [`PostgresStore`] sends each call to the place of its organization, and a [`Mover`] moves organizations.
 //!
 #![doc = include_str!("../../../docs/placements.md")]
 
@@ -15,7 +15,7 @@ mod stores;
 mod strays;
 mod sweep;
 
-pub use anywhere::Places;
+pub use anywhere::PostgresStore;
 pub use mover::Mover;
 
 pub use crate::{

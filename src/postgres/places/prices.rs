@@ -2,12 +2,13 @@
 
 use tokio_postgres::types::Type;
 
-use super::Places;
+use super::PostgresStore;
 use crate::{
     domain::role::Role,
     postgres::{
-        PostgresStore, Statement,
+        Statement,
         door::DoorRole,
+        one_schema::OneSchema,
         rows::{column, own_claims, unexpected},
     },
     store::StoreError,
@@ -20,7 +21,7 @@ const ADD: Statement = Statement::new(
     &[Type::TEXT, Type::TEXT],
 );
 
-impl Places {
+impl PostgresStore {
     /// Copies the prices of the main database to all other places. If a place is unavailable, the others still get
     /// them.
     ///
@@ -37,7 +38,7 @@ impl Places {
         outcome
     }
 
-    pub(super) async fn copy_prices_to(&self, place: &PostgresStore) -> Result<(), StoreError> {
+    pub(super) async fn copy_prices_to(&self, place: &OneSchema) -> Result<(), StoreError> {
         let claims = own_claims(None, Some(Role::Platform.as_str()));
         let rows = self.main().door().run(&claims, DoorRole::Platform, &ROWS, &[]).await?;
         let row = rows.first().ok_or_else(|| unexpected("no prices"))?;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Places, anywhere::Anywhere};
+use super::{PostgresStore, anywhere::Anywhere};
 use crate::{
     context::Tenant,
     domain::{
@@ -21,23 +21,23 @@ use crate::{
     },
 };
 
-impl PolicyStore for Places {
+impl PolicyStore for PostgresStore {
     fn standing<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Standing> {
-        Box::pin(self.ask(tenant.organization_id(), move |store| {
-            Box::pin(async move { store.standing(tenant).await })
+        Box::pin(self.ask(tenant.organization_id(), move |schema| {
+            Box::pin(async move { schema.standing(tenant).await })
         }))
     }
 }
 
-impl PriceStore for Places {
+impl PriceStore for PostgresStore {
     fn price_book(&self) -> StoreFuture<'_, PriceBook> {
-        self.main().price_book()
+        Box::pin(prices::price_book(self.pool()))
     }
 
     fn agreement<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Agreement> {
         Box::pin(async move {
-            let agreement = self.ask(tenant.organization_id(), move |store| {
-                Box::pin(async move { prices::agreed_with(store.pool(), tenant).await })
+            let agreement = self.ask(tenant.organization_id(), move |schema| {
+                Box::pin(async move { prices::agreed_with(schema.pool(), tenant).await })
             });
             match agreement.await {
                 Err(StoreError::UnknownOrganization) => Ok(Agreement::default()),
@@ -47,11 +47,11 @@ impl PriceStore for Places {
     }
 }
 
-impl SwitchStore for Places {
+impl SwitchStore for PostgresStore {
     fn switches(&self, organization: OrganizationId) -> StoreFuture<'_, Switches> {
         Box::pin(async move {
-            let on = self.ask(organization, move |store| {
-                Box::pin(async move { switches::on(store.door(), organization).await })
+            let on = self.ask(organization, move |schema| {
+                Box::pin(async move { switches::on(schema.door(), organization).await })
             });
             match on.await {
                 Err(StoreError::UnknownOrganization) => Ok(Switches::default()),
@@ -61,10 +61,13 @@ impl SwitchStore for Places {
     }
 }
 
-impl Switchboard for Places {
+impl Switchboard for PostgresStore {
     fn list<'a>(&'a self, tenant: &'a Tenant, role: Role) -> StoreFuture<'a, SwitchesOn> {
-        Box::pin(self.ask(tenant.organization_id(), move |store| {
-            Box::pin(async move { store.list(tenant, role).await })
+        let id = tenant.organization_id();
+        Box::pin(self.ask(id, move |schema| {
+            Box::pin(async move {
+                switches::list(schema.door(), tenant.claims(), role.into(), id).await
+            })
         }))
     }
 
@@ -75,8 +78,12 @@ impl Switchboard for Places {
         switch: &'a Switch,
         reason: Option<&'a str>,
     ) -> StoreFuture<'a, Option<Flipped>> {
-        Box::pin(self.ask(tenant.organization_id(), move |store| {
-            Box::pin(async move { store.turn_on(tenant, role, switch, reason).await })
+        let id = tenant.organization_id();
+        Box::pin(self.ask(id, move |schema| {
+            Box::pin(async move {
+                let (door, claims) = (schema.door(), tenant.claims());
+                switches::turn_on(door, claims, role.into(), id, switch, reason).await
+            })
         }))
     }
 
@@ -86,13 +93,16 @@ impl Switchboard for Places {
         role: Role,
         switch: &'a Switch,
     ) -> StoreFuture<'a, ()> {
-        Box::pin(self.ask(tenant.organization_id(), move |store| {
-            Box::pin(async move { store.turn_off(tenant, role, switch).await })
+        let id = tenant.organization_id();
+        Box::pin(self.ask(id, move |schema| {
+            Box::pin(async move {
+                switches::turn_off(schema.door(), tenant.claims(), role.into(), id, switch).await
+            })
         }))
     }
 }
 
-impl Ledger for Places {
+impl Ledger for PostgresStore {
     fn hold<'a>(
         &'a self,
         tenant: &'a Tenant,
@@ -111,7 +121,7 @@ impl Ledger for Places {
     }
 }
 
-impl Journal for Places {
+impl Journal for PostgresStore {
     fn finish<'a>(
         &'a self,
         tenant: &'a Tenant,
@@ -127,24 +137,9 @@ impl Batches for Anywhere {
         organization: OrganizationId,
         calls: &'a [Asked],
     ) -> StoreFuture<'a, Vec<HoldVerdict>> {
-        Box::pin(async move {
-            let verdicts = self.ask(organization, move |store| {
-                Box::pin(async move {
-                    let verdicts = store.statements().hold_all(organization, calls).await?;
-                    // This may be the wrong place. The error makes `ask` look the organization up again.
-                    if verdicts.contains(&HoldVerdict::UnknownOrganization) {
-                        return Err(StoreError::UnknownOrganization);
-                    }
-                    Ok(verdicts)
-                })
-            });
-            match verdicts.await {
-                Err(StoreError::UnknownOrganization) => {
-                    Ok(vec![HoldVerdict::UnknownOrganization; calls.len()])
-                }
-                verdicts => verdicts,
-            }
-        })
+        Box::pin(self.ask(organization, move |schema| {
+            Box::pin(async move { schema.hold_all(organization, calls).await })
+        }))
     }
 
     fn finish_all<'a>(
@@ -152,8 +147,8 @@ impl Batches for Anywhere {
         organization: OrganizationId,
         calls: &'a [Ended],
     ) -> StoreFuture<'a, Vec<Finished>> {
-        Box::pin(self.ask(organization, move |store| {
-            Box::pin(async move { store.statements().finish_all(organization, calls).await })
+        Box::pin(self.ask(organization, move |schema| {
+            Box::pin(async move { schema.finish_all(organization, calls).await })
         }))
     }
 
@@ -165,10 +160,8 @@ impl Batches for Anywhere {
         heartbeats: &'a [Heartbeat],
         ttl: Duration,
     ) -> StoreFuture<'a, Vec<RequestId>> {
-        Box::pin(self.ask_at_once(organization, move |store| {
-            Box::pin(
-                async move { store.statements().renew_all(organization, heartbeats, ttl).await },
-            )
+        Box::pin(self.ask_at_once(organization, move |schema| {
+            Box::pin(async move { schema.renew_all(organization, heartbeats, ttl).await })
         }))
     }
 
@@ -178,15 +171,16 @@ impl Batches for Anywhere {
         organization: OrganizationId,
         calls: &'a [RequestId],
     ) -> StoreFuture<'a, ()> {
-        Box::pin(self.ask(organization, move |store| {
-            Box::pin(async move { store.statements().give_back_all(organization, calls).await })
+        Box::pin(self.ask(organization, move |schema| {
+            Box::pin(async move { schema.give_back_all(organization, calls).await })
         }))
     }
 }
 
-impl Places {
-    /// As [`PostgresStore::finish_holds`](crate::postgres::PostgresStore::finish_holds), in all places.
+impl PostgresStore {
+    /// Waits, at most this long, until pending holds are granted or released. Call it when no new holds come. A hold
+    /// that is not released in time expires.
     pub async fn finish_holds(&self, wait_max: Duration) {
-        self.calls().settle(wait_max).await;
+        self.calls().wait_idle(wait_max).await;
     }
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use tokio_postgres::types::Type;
 
-use super::{Place, Places, mover::rows_left};
+use super::{Place, PostgresStore, mover::rows_left};
 use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
-        PostgresError, PostgresStore, Schema, Statement,
+        PostgresError, Schema, Statement,
         door::DoorRole,
+        one_schema::OneSchema,
         prove::Proof,
         rows::{column, own_claims},
     },
@@ -20,7 +21,7 @@ const IN_USE: Statement = Statement::new(include_str!("../sql/statements/places/
 const AT_REST: Statement =
     Statement::new(include_str!("../sql/statements/places/at_rest.sql"), &[Type::UUID]);
 
-impl Places {
+impl PostgresStore {
     /// Adds to the proof of a place the organizations and rows in it that should be elsewhere. Organizations that are
     /// being moved are left out.
     ///
@@ -31,7 +32,7 @@ impl Places {
         match (Schema::named(place), self.further().get(place)) {
             (Some(schema), _) => {
                 let pool = self.main().pool().in_schema(schema.clone());
-                let store = PostgresStore::new(pool);
+                let store = OneSchema::new(pool);
                 let owner = schema.owner().map(|id| (id, Place::Schema));
                 self.prove_residents(&store, &owner.into_iter().collect(), proof).await
             }
@@ -47,7 +48,7 @@ impl Places {
     /// Every organization that is in use in a place must be in that place by the directory.
     async fn prove_residents(
         &self,
-        store: &PostgresStore,
+        store: &OneSchema,
         residents: &HashMap<OrganizationId, Place>,
         proof: &mut Proof,
     ) -> Result<(), StoreError> {

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Places;
-use crate::{domain::ids::OrganizationId, postgres::PostgresStore, store::StoreError};
+use super::PostgresStore;
+use crate::{domain::ids::OrganizationId, postgres::one_schema::OneSchema, store::StoreError};
 
 /// The most schemas that one sweep visits. There may be many, and every replica sweeps.
 const SCHEMAS_MAX: usize = 64;
@@ -26,9 +26,13 @@ struct Turn {
     read: Option<Instant>,
 }
 
-impl Places {
-    /// As [`PostgresStore::sweep`], in the shared tables, in all further databases and in some of the schemas. The next
-    /// sweep visits the next schemas. A place that is unavailable is logged; the others are swept all the same.
+impl PostgresStore {
+    /// Expires overdue holds of all organizations, and returns how many: in the shared tables, in all further databases
+    /// and in some of the schemas. The next sweep visits the next schemas. Any number of processes may sweep at once.
+    ///
+    /// A place that is unavailable is logged; the others are swept all the same. If the server reports an error for an
+    /// organization, such as a lock time-out on its balance, the error is logged and the organization is left to the
+    /// next sweep.
     ///
     /// # Errors
     /// The main database is unavailable.
@@ -51,6 +55,17 @@ impl Places {
         }
         Ok(expired)
     }
+
+    /// Expires all overdue holds of one organization, and returns how many.
+    ///
+    /// # Errors
+    /// The organization's place is unavailable.
+    pub async fn expire(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+        let expired = self.ask(organization, move |schema| {
+            Box::pin(async move { schema.expire(organization).await })
+        });
+        expired.await
+    }
 }
 
 impl Turns {
@@ -66,8 +81,8 @@ impl Turns {
     /// The schemas after the one that was swept last, then those from the first on.
     fn next(
         &self,
-        mut schemas: Vec<(OrganizationId, PostgresStore)>,
-    ) -> Vec<(OrganizationId, PostgresStore)> {
+        mut schemas: Vec<(OrganizationId, OneSchema)>,
+    ) -> Vec<(OrganizationId, OneSchema)> {
         let mut turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let behind = schemas.partition_point(|(id, _)| turn.after.is_some_and(|last| *id <= last));
         schemas.rotate_left(behind);

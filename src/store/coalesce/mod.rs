@@ -163,7 +163,7 @@ impl<B: Batches> Coalescer<B> {
 
     /// Waits until no statement is running, at most `wait_max`. Call it when no new calls arrive. A hold
     /// that is not given back in time expires.
-    pub async fn settle(&self, wait_max: Duration) {
+    pub async fn wait_idle(&self, wait_max: Duration) {
         self.0.tasks.close();
         if tokio::time::timeout(wait_max, self.0.tasks.wait()).await.is_err() {
             tracing::warn!(

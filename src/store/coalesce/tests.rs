@@ -345,7 +345,7 @@ async fn a_hold_that_nobody_takes_is_given_back() {
     rest().await;
     drop(asking);
     calls.batches().gate.add_permits(OPEN);
-    calls.settle(Duration::from_secs(5)).await;
+    calls.wait_idle(Duration::from_secs(5)).await;
     assert_eq!(balance(&calls, &tenant), (100, 0));
     assert_eq!(calls.batches().given_back.load(Ordering::SeqCst), 1);
     // A caller that leaves while its hold is queued causes no statement.
@@ -358,7 +358,7 @@ async fn a_hold_that_nobody_takes_is_given_back() {
     drop(second);
     calls.batches().gate.add_permits(OPEN);
     first.await.unwrap();
-    calls.settle(Duration::from_secs(5)).await;
+    calls.wait_idle(Duration::from_secs(5)).await;
     assert_eq!(*calls.batches().holds.lock().unwrap(), [1, 1]);
 }
 
@@ -376,7 +376,7 @@ async fn where_the_store_is_away_all_are_told_and_what_may_stand_is_given_back()
     for verdict in join_all(asking).await {
         assert!(verdict.is_err_and(|error| error.is_transient()));
     }
-    calls.settle(Duration::from_secs(5)).await;
+    calls.wait_idle(Duration::from_secs(5)).await;
     assert_eq!(calls.batches().given_back.load(Ordering::SeqCst), 3);
     assert!(calls.hold(&tenant, hold(1)).await.is_ok());
 }

@@ -236,12 +236,7 @@ impl Ledger for MemoryStore {
         tenant: &'a Tenant,
         request: HoldRequest,
     ) -> StoreFuture<'a, HoldVerdict> {
-        Box::pin(async move {
-            match self.find(tenant.organization_id()) {
-                Ok(organization) => Ok(organization.hold(tenant, &request)),
-                Err(_) => Ok(HoldVerdict::UnknownOrganization),
-            }
-        })
+        Box::pin(async move { Ok(self.find(tenant.organization_id())?.hold(tenant, &request)) })
     }
 
     fn renew<'a>(

@@ -26,14 +26,15 @@ use tokio_postgres::types::Type;
 
 use self::session::Session;
 pub(super) use self::steps::rows_left;
-use super::{Copied, MoveError, Place, Places, Step, Whereabouts};
+use super::{Copied, MoveError, Place, PostgresStore, Step, Whereabouts};
 use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
-        Pool, PostgresStore, Statement,
+        Pool, Statement,
         door::DoorRole,
         membership::{self, Membership},
         migrate::{self, Status},
+        one_schema::OneSchema,
         rows::{column, own_claims},
         sealing,
     },
@@ -52,13 +53,13 @@ const DROP_SCHEMA: &str = include_str!("../../sql/statements/places/drop_schema.
 /// Moves organizations between these places, and creates them there. Cheap to clone.
 #[derive(Clone)]
 pub struct Mover {
-    places: Places,
+    places: PostgresStore,
     tell: Arc<dyn Fn(Step) + Send + Sync>,
 }
 
 impl Mover {
     /// A mover between these places, which moves rows on connections of its own.
-    pub fn new(places: Places) -> Self {
+    pub fn new(places: PostgresStore) -> Self {
         Self { places, tell: Arc::new(|_| ()) }
     }
 
@@ -89,10 +90,10 @@ impl Mover {
         }
         self.prepare(id, place).await?;
         let claims = own_claims(Some(id.as_uuid()), Some(Role::Platform.as_str()));
-        let store = self.store(id, place)?;
+        let schema = self.schema(id, place)?;
         let parameters: [super::super::Parameter<'_>; 4] =
-            [&id.as_uuid(), &store.pool().sealed(&claims), &name, &time_zone];
-        let created = store.door().run(&claims, DoorRole::Platform, &CREATE, &parameters).await;
+            [&id.as_uuid(), &schema.pool().sealed(&claims), &name, &time_zone];
+        let created = schema.door().run(&claims, DoorRole::Platform, &CREATE, &parameters).await;
         if let Err(error) = created {
             self.forget_schema(&main, id, place).await;
             return Err(error.into());
@@ -110,12 +111,12 @@ impl Mover {
 
     /// Makes a place ready for the organization. Idempotent.
     async fn prepare(&self, id: OrganizationId, place: &Place) -> Result<(), MoveError> {
-        let store = self.store(id, place)?;
-        let source = membership::source(self.places.main().pool()).await?;
+        let schema = self.schema(id, place)?;
+        let source = membership::source(self.places.pool()).await?;
         match place {
             Place::Row => return Ok(()),
             Place::Schema => {
-                let (config, schema) = (config(self.places.main().pool()), place.schema(id));
+                let (config, schema) = (config(self.places.pool()), place.schema(id));
                 migrate::run_in(&config, &schema).await?;
                 sealing::as_in(&config, &config, &schema).await?;
                 if let Ok(source) = source.parse() {
@@ -123,7 +124,7 @@ impl Mover {
                 }
             }
             Place::Database(_) => {
-                if let Status::Missing(missing) = migrate::status(store.pool()).await? {
+                if let Status::Missing(missing) = migrate::status(schema.pool()).await? {
                     return Err(MoveError::Behind { place: place.clone(), missing });
                 }
                 if source.parse() != Ok(Membership::Tollgate) {
@@ -131,7 +132,7 @@ impl Mover {
                 }
             }
         }
-        Ok(self.places.copy_prices_to(&store).await?)
+        Ok(self.places.copy_prices_to(&schema).await?)
     }
 
     /// Removes the schema of an organization that could not be created.
@@ -152,7 +153,7 @@ impl Mover {
     /// Two names may stand for the same database. So the shared tables are locked as well, unless they are one of the
     /// places that will be opened. A place that is the shared tables under another name then cannot be opened.
     async fn directory(&self, id: OrganizationId, places: &[Place]) -> Result<Session, MoveError> {
-        let main = Session::open(self.places.main().pool(), id).await?;
+        let main = Session::open(self.places.pool(), id).await?;
         main.lock("directory").await?;
         if !places.contains(&Place::Row) {
             main.lock(main.schema()).await?;
@@ -162,13 +163,13 @@ impl Mover {
 
     /// A session in a place.
     async fn session(&self, id: OrganizationId, place: &Place) -> Result<Session, MoveError> {
-        let session = Session::open(self.store(id, place)?.pool(), id).await?;
+        let session = Session::open(self.schema(id, place)?.pool(), id).await?;
         session.lock(session.schema()).await?;
         Ok(session)
     }
 
-    fn store(&self, id: OrganizationId, place: &Place) -> Result<PostgresStore, MoveError> {
-        self.places.store_in(id, place).ok_or_else(|| MoveError::Unconfigured(place.clone()))
+    fn schema(&self, id: OrganizationId, place: &Place) -> Result<OneSchema, MoveError> {
+        self.places.schema_in(id, place).ok_or_else(|| MoveError::Unconfigured(place.clone()))
     }
 
     fn tell(&self, step: Step) {

@@ -45,7 +45,7 @@ impl Mover {
         id: OrganizationId,
         to: &Place,
     ) -> Result<Option<Copied>, MoveError> {
-        self.store(id, to)?;
+        self.schema(id, to)?;
         let (main, mut whereabouts) = self.begin(id, Some(to)).await?;
         self.clean_up(&main, &mut whereabouts).await?;
         match &whereabouts.moving_to {
@@ -90,7 +90,7 @@ impl Mover {
         id: OrganizationId,
         to: Option<&Place>,
     ) -> Result<(Session, Whereabouts), MoveError> {
-        let before = Session::open(self.places.main().pool(), id).await?;
+        let before = Session::open(self.places.pool(), id).await?;
         let Whereabouts { place, moving_to, moved_from, .. } =
             whereabouts::in_directory(&before).await?;
         let others = [moving_to, moved_from, to.cloned()].into_iter().flatten();

@@ -110,7 +110,6 @@ fn each_switch_stops_its_own_and_is_told_and_turned_off() {
         HoldVerdict::Granted => None,
         other @ (HoldVerdict::Insufficient { .. }
         | HoldVerdict::BudgetExceeded(_)
-        | HoldVerdict::UnknownOrganization
         | HoldVerdict::Conflict) => panic!("{other:?}"),
     };
     assert_eq!((stopped(), organization.standing(&caller).suspended), (None, None));
