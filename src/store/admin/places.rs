@@ -94,8 +94,8 @@ pub enum MoveError {
     /// The two places have different tables.
     #[error("the tables of the two places are not the same: run `tollgate migrate` first")]
     OtherTables,
-    /// Foreign keys that are not deferrable form a circle, so there is no order in which the tables can be filled.
-    #[error("these tables reference each other by foreign keys that are not deferrable: {}", .0.join(", "))]
+    /// Foreign keys form a circle, so there is no order in which the tables can be filled.
+    #[error("these tables reference each other by foreign keys: {}", .0.join(", "))]
     Circle(Vec<String>),
     /// The copy of a table differs from the original.
     #[error("the copy of {0} differs from the original")]

@@ -17,7 +17,6 @@ use crate::store::StoreError;
 
 /// How often the rows that have come meanwhile are copied before calls are held up.
 const PASSES_MAX: usize = 8;
-const DEFER: &str = include_str!("../../sql/statements/places/defer.sql");
 
 /// A copy that is being made.
 pub(super) struct Copy<'a> {
@@ -91,7 +90,6 @@ impl<'a> Copy<'a> {
     }
 
     async fn rest_within(&self) -> Result<Copied, MoveError> {
-        self.to.execute(DEFER).await?;
         let late: Vec<_> =
             self.tables.iter().filter(|table| !table.alone).map(Range::whole).collect();
         let left: Vec<_> = late.iter().map(|range| (range, false)).collect();
@@ -175,7 +173,6 @@ pub(super) async fn empty(session: &Session) -> Result<(), MoveError> {
         }
     }
     let rest = async {
-        session.execute(DEFER).await?;
         for table in tables.iter().rev() {
             ranges::clear(session, &Range::whole(table)).await?;
         }
