@@ -1,74 +1,97 @@
-//! The queue of finishes. A call takes its place before the provider is called, so that its end never has to wait for
-//! room and is never lost for lack of it.
+//! Writes the finishes of calls. A call takes a slot before the provider is called, so that its end never has to wait
+//! for room and is never lost for lack of it.
+//!
+//! Each organization's finishes wait for themselves only. Those of one organization that cannot be written keep no slot
+//! and no turn from those of others: see [`Slots`].
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout},
+    sync::oneshot,
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
-use super::heartbeats::Beating;
+use super::{
+    heartbeats::Beating,
+    slots::{Full, Held, Slots},
+};
 use crate::{
-    context::Tenant,
-    domain::finish::{Finish, Finished},
-    store::Journal,
+    context::{Call, Tenant},
+    domain::{
+        finish::{Ending, Finish, Finished},
+        ids::OrganizationId,
+    },
+    store::{Journal, StoreError},
 };
 
 /// Writes the finishes of calls to a [`Journal`], and retries each until it is written. Cheap to clone.
 ///
-/// The number of places is also the limit of calls in flight. If the process dies before a finish is written, the hold
-/// expires in the store.
+/// The number of places is also the limit of calls in flight. One organization gets at most three quarters of them. If
+/// the process dies before a finish is written, the hold expires in the store.
 #[derive(Clone)]
-pub struct Finisher {
-    queue: mpsc::Sender<Job>,
+pub struct Finisher(Arc<Inner>);
+
+struct Inner {
+    journal: Box<dyn Journal>,
+    slots: Arc<Slots>,
     tasks: TaskTracker,
-    closing: CancellationToken,
     /// Cancelled when answers are no longer drained for clients that have left.
     cutting: CancellationToken,
     runtime: Handle,
 }
 
-/// A place in the queue, for the finish of one call. Dropping it unused frees it.
-pub(crate) struct Place(mpsc::OwnedPermit<Job>);
+/// A place for the finish of one call. Dropping it unused frees it.
+pub(crate) struct Place {
+    held: Held,
+    finisher: Finisher,
+    /// The finisher does not stop while the call is open.
+    _open: TaskTrackerToken,
+}
 
-struct Job {
-    tenant: Tenant,
-    finish: Arc<Finish>,
-    written: oneshot::Sender<Finished>,
+/// The end of a call, as it is to be written.
+pub(super) struct Job {
+    pub(super) call: Call,
+    pub(super) tenant: Tenant,
+    pub(super) finish: Finish,
+    /// How long the end of the answer waits for the finish.
+    pub(super) wait: Duration,
     /// Heartbeats include the call until this is dropped.
-    beating: Option<Beating>,
+    pub(super) beating: Option<Beating>,
 }
 
 impl Finisher {
-    /// How many finishes are written at once; the others wait in the queue. The number is high because a journal may
-    /// write the finishes of one organization together.
-    const WRITES_MAX: usize = 512;
     const RETRY_MIN: Duration = Duration::from_millis(50);
     const RETRY_MAX: Duration = Duration::from_secs(2);
+    /// How long the end of an answer waits, beyond its usual time, for an attempt that has begun: the attempt may write
+    /// that the answer was complete. Longer than a wait for a lock behind another batch.
+    const ATTEMPT_WAIT: Duration = Duration::from_secs(5);
 
-    /// A queue of `places` in front of `journal`, written by a task on the current runtime.
+    /// A finisher with so many places for calls in flight, which writes to `journal` on the current runtime.
     ///
     /// # Panics
-    /// Outside a Tokio runtime, and if `places` is 0.
+    /// Outside a Tokio runtime.
     pub fn new(journal: impl Journal, places: usize) -> Self {
-        let (queue, jobs) = mpsc::channel(places);
-        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let runtime = Handle::current();
-        tasks.spawn_on(write_all(journal, jobs, closing.clone()), &runtime);
-        Self { queue, tasks, closing, cutting: CancellationToken::new(), runtime }
+        Self(Arc::new(Inner {
+            journal: Box::new(journal),
+            slots: Slots::new(places),
+            tasks: TaskTracker::new(),
+            cutting: CancellationToken::new(),
+            runtime: Handle::current(),
+        }))
     }
 
     /// Waits until every open call has ended and every finish is written, then stops. From now on, no places are given
     /// out. This may take as long as the layer's drain limit, and as long as the journal is unavailable;
     /// [`close_within`](Self::close_within) is bounded.
     pub async fn close(&self) {
-        self.closing.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.0.slots.close();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
     /// As [`close`](Self::close), within `limit`. Returns whether every finish is written; the holds of the others are
@@ -82,12 +105,38 @@ impl Finisher {
         if timeout(for_drains, self.close()).await.is_ok() {
             return true;
         }
-        self.cutting.cancel();
+        self.0.cutting.cancel();
         timeout(limit.saturating_sub(for_drains), self.close()).await.is_ok()
     }
 
-    pub(crate) fn place(&self) -> Option<Place> {
-        self.queue.clone().try_reserve_owned().ok().map(Place)
+    /// A place for a call of this organization. If there is none, the reason is logged.
+    pub(crate) fn place(&self, organization: Option<OrganizationId>) -> Option<Place> {
+        let full = match self.0.slots.take(organization) {
+            Ok(held) => {
+                let (finisher, open) = (self.clone(), self.0.tasks.token());
+                return Some(Place { held, finisher, _open: open });
+            }
+            Err(full) => full,
+        };
+        let organization_id = organization.map(tracing::field::display);
+        match full {
+            Full::Closed => {
+                tracing::warn!(organization_id, "the gateway is stopping; refusing a call");
+            }
+            Full::All => tracing::warn!(
+                organization_id,
+                "as many calls are open as there may be; refusing a call: raise server.calls_in_flight_max"
+            ),
+            Full::Share => tracing::warn!(
+                organization_id,
+                "one organization has its share of the open calls; refusing a call: limit its calls in flight, or raise server.calls_in_flight_max"
+            ),
+            Full::Unwritten => tracing::warn!(
+                organization_id,
+                "too many ended calls of one organization are not written yet; refusing a call: look at its database, its locks and its move"
+            ),
+        }
+        None
     }
 
     /// Drains a call whose client has left, for at most `limit`. [`close`](Self::close) waits for the drain to end,
@@ -96,99 +145,201 @@ impl Finisher {
     where
         F: Future + Send + 'static,
     {
-        let cutting = self.cutting.clone();
+        let cutting = self.0.cutting.clone();
         let bounded = async move {
             // After the limit the work is dropped, and its guard ends the call with what was seen.
             drop(timeout(limit, cutting.run_until_cancelled_owned(work)).await);
         };
-        drop(self.tasks.spawn_on(bounded, &self.runtime));
+        drop(self.0.tasks.spawn_on(bounded, &self.0.runtime));
     }
 }
 
 impl Place {
-    /// Queues a finish. The receiver resolves when the finish is durable; it may be dropped.
-    pub(super) fn finish(
-        self,
-        tenant: Tenant,
-        finish: Arc<Finish>,
-        beating: Option<Beating>,
-    ) -> oneshot::Receiver<Finished> {
-        let (written, waiting) = oneshot::channel();
-        drop(self.0.send(Job { tenant, finish, written, beating }));
-        waiting
+    /// Writes a finish. The receiver resolves to `true` when the finish is durable, and to `false` if the answer must be
+    /// withheld; then the finish says so. The receiver may be dropped.
+    pub(super) fn finish(self, job: Job) -> oneshot::Receiver<bool> {
+        let Self { held, finisher, _open } = self;
+        let (tell, told) = oneshot::channel();
+        let Job { call, tenant, finish, wait, beating } = job;
+        let begun = Instant::now();
+        let until = begun.checked_add(wait).unwrap_or(begun);
+        let writing = Writing {
+            call,
+            tenant,
+            finish: Arc::new(finish),
+            tell: Some(tell),
+            begun,
+            until,
+            held,
+            noted: false,
+            _beating: beating,
+        };
+        let inner = Arc::clone(&finisher.0);
+        let write = async move { writing.write(&*inner.journal).await };
+        drop(finisher.0.tasks.spawn_on(write, &finisher.0.runtime));
+        told
     }
 }
 
-async fn write_all(
-    journal: impl Journal,
-    mut jobs: mpsc::Receiver<Job>,
-    closing: CancellationToken,
-) {
-    let mut writes = FuturesUnordered::new();
-    let mut open = true;
-    loop {
-        tokio::select! {
-            biased;
-            Some(()) = writes.next(), if !writes.is_empty() => {}
-            job = jobs.recv(), if open && writes.len() < Finisher::WRITES_MAX => match job {
-                Some(job) => writes.push(write(&journal, job)),
-                None => open = false,
-            },
-            // After `close`, `recv` still returns the queued jobs, and waits for the places that are still taken.
-            () = closing.cancelled(), if open && !jobs.is_closed() => jobs.close(),
-            else => return,
+/// A finish on its way.
+///
+/// Only this decides whether the answer is withheld, and never while an attempt may be writing that it was complete.
+struct Writing {
+    call: Call,
+    tenant: Tenant,
+    finish: Arc<Finish>,
+    /// Where the end of the answer waits; `None` once it was told.
+    tell: Option<oneshot::Sender<bool>>,
+    begun: Instant,
+    /// When the answer is withheld.
+    until: Instant,
+    held: Held,
+    /// The finish says that the client did not get the answer.
+    noted: bool,
+    _beating: Option<Beating>,
+}
+
+impl Writing {
+    async fn write(mut self, journal: &dyn Journal) {
+        let mut pause = Finisher::RETRY_MIN;
+        let mut failed = false;
+        loop {
+            let turn = self.held.turn();
+            let turn = self.unless_late(turn).await;
+            let finish = Arc::clone(&self.finish);
+            let written = self.attempt(journal, &finish).await;
+            drop(turn);
+            match written {
+                Ok(finished) => return self.written(&finish, &finished),
+                Err(error) if error.is_transient() => {
+                    metrics::counter!("tollgate_finish_retries_total").increment(1);
+                    let request_id = self.finish.request_id;
+                    if failed {
+                        tracing::debug!(%request_id, %error, "a finish could not be written yet; retrying");
+                    } else {
+                        tracing::warn!(%request_id, %error, "a finish could not be written yet; retrying until it is");
+                    }
+                    failed = true;
+                    // Retries keep no slot from other organizations.
+                    self.held.set_aside();
+                    self.unless_late(sleep(pause)).await;
+                    pause = pause.saturating_mul(2).min(Finisher::RETRY_MAX);
+                    self.note_left();
+                }
+                Err(error) => {
+                    metrics::counter!("tollgate_finish_failures_total").increment(1);
+                    tracing::error!(
+                        request_id = %self.finish.request_id,
+                        organization_id = %self.tenant.organization_id(),
+                        %error,
+                        "a finish was refused by the store; its hold is left to expire"
+                    );
+                    return;
+                }
+            }
         }
     }
-}
 
-async fn write(journal: &dyn Journal, job: Job) {
-    let Job { tenant, finish, written, beating: _beating } = job;
-    let begun = Instant::now();
-    let mut pause = Finisher::RETRY_MIN;
-    loop {
-        match journal.finish(&tenant, &finish).await {
-            Ok(finished) => {
-                metrics::histogram!("tollgate_finish_seconds").record(begun.elapsed());
-                log_debt(&tenant, &finish, &finished);
-                // If the client has left, nobody receives this.
-                written.send(finished).ok();
-                return;
-            }
-            Err(error) if error.is_transient() => {
-                metrics::counter!("tollgate_finish_retries_total").increment(1);
-                tracing::warn!(request_id = %finish.request_id, %error, "a finish could not be written yet; retrying");
-                sleep(pause).await;
-                pause = pause.saturating_mul(2).min(Finisher::RETRY_MAX);
-            }
-            Err(error) => {
-                metrics::counter!("tollgate_finish_failures_total").increment(1);
-                tracing::error!(
-                    request_id = %finish.request_id,
-                    organization_id = %tenant.organization_id(),
-                    %error,
-                    "a finish was refused by the store; its hold is left to expire"
-                );
-                return;
+    /// Waits for something during which nothing is being written. If the answer's time ends meanwhile, withholds the
+    /// answer and waits on.
+    async fn unless_late<F: Future>(&mut self, wait: F) -> F::Output {
+        let mut wait = pin!(wait);
+        if self.tell.is_some() {
+            tokio::select! {
+                biased;
+                done = &mut wait => return done,
+                () = sleep_until(self.until) => self.withhold(),
             }
         }
+        wait.await
     }
-}
 
-fn log_debt(tenant: &Tenant, finish: &Finish, finished: &Finished) {
-    if let Some(debt) = finished.newly_owed() {
+    /// Sends the finish to the journal once. The answer waits for an attempt that has begun, unless the journal does not
+    /// answer at all.
+    async fn attempt(
+        &mut self,
+        journal: &dyn Journal,
+        finish: &Arc<Finish>,
+    ) -> Result<Finished, StoreError> {
+        let tenant = self.tenant.clone();
+        let mut attempt = journal.finish(&tenant, finish);
+        if self.tell.is_some() {
+            let last = self.until.checked_add(Finisher::ATTEMPT_WAIT).unwrap_or(self.until);
+            match timeout_at(last, &mut attempt).await {
+                Ok(written) => return written,
+                Err(_) => self.withhold(),
+            }
+        }
+        attempt.await
+    }
+
+    /// The client gets a refusal, or an error event, instead of the end of its answer.
+    fn withhold(&mut self) {
+        let Some(tell) = self.tell.take() else { return };
+        self.held.set_aside();
+        // If nobody waits any more, the client has left.
+        if tell.send(false).is_err() {
+            return self.note(Ending::Abandoned, None);
+        }
+        metrics::counter!("tollgate_answers_withheld_total").increment(1);
         tracing::warn!(
-            request_id = %finish.request_id,
-            organization_id = %tenant.organization_id(),
-            %debt,
-            "the balance did not cover a settlement; the rest is owed"
+            request_id = %self.finish.request_id,
+            organization_id = %self.tenant.organization_id(),
+            "an answer is withheld because its finish could not be written in time; the finish will say so"
         );
+        // The head of a stream is out already.
+        let status = (!self.finish.stream).then_some(http::StatusCode::SERVICE_UNAVAILABLE);
+        self.note(Ending::Failed, status.map(|status| status.as_u16()));
+    }
+
+    /// A client that has left while its finish was retried does not get its answer.
+    fn note_left(&mut self) {
+        let gone = self.tell.as_ref().is_some_and(oneshot::Sender::is_closed);
+        if gone || self.call.client_left() {
+            self.note(Ending::Abandoned, None);
+        }
+    }
+
+    /// Changes what is written about a complete answer. Every other ending says already that the client did not get it.
+    fn note(&mut self, ending: Ending, status: Option<u16>) {
+        if self.finish.ending == Ending::Complete {
+            self.noted = true;
+            let finish = Arc::make_mut(&mut self.finish);
+            finish.ending = ending;
+            finish.status = status.unwrap_or(finish.status);
+        }
+    }
+
+    fn written(mut self, finish: &Finish, finished: &Finished) {
+        metrics::histogram!("tollgate_finish_seconds").record(self.begun.elapsed());
+        if let Some(debt) = finished.newly_owed() {
+            tracing::warn!(
+                request_id = %finish.request_id,
+                organization_id = %self.tenant.organization_id(),
+                %debt,
+                "the balance did not cover a settlement; the rest is owed"
+            );
+        }
+        // The connection was lost during the attempt that wrote it, or the journal did not answer for too long.
+        let complete = finish.ending == Ending::Complete || finished.replayed;
+        if self.noted && self.tell.is_none() && complete {
+            tracing::error!(
+                request_id = %finish.request_id,
+                organization_id = %self.tenant.organization_id(),
+                "an answer was withheld, but its finish had been written before: the row may say that it was complete"
+            );
+        }
+        // If the client has left, nobody receives this.
+        if let Some(tell) = self.tell.take() {
+            tell.send(true).ok();
+        }
     }
 }
 
 impl fmt::Debug for Finisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finisher")
-            .field("places_free", &self.queue.capacity())
+            .field("places_free", &self.0.slots.free())
             .finish_non_exhaustive()
     }
 }

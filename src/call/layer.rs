@@ -115,7 +115,8 @@ impl CallLayer {
     }
 
     /// Default 5 s. How long the end of an answer waits for its finish to be durable. After that the client gets 503 or
-    /// an error event, and the finish is still retried until it is written.
+    /// an error event. The finish then says that the call failed, and is retried until it is written. If an attempt to
+    /// write it has begun, the answer waits up to 5 s more: the attempt may succeed.
     #[must_use]
     pub fn finish_wait(self, wait: Duration) -> Self {
         self.set(|settings| settings.finish_wait = wait)

@@ -54,6 +54,7 @@ mod service;
 mod settle;
 #[cfg(test)]
 mod settle_tests;
+mod slots;
 mod stream;
 mod switch;
 #[cfg(test)]

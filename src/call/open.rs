@@ -9,15 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
-use tokio::{
-    sync::oneshot,
-    time::{Timeout, timeout},
-};
+use tokio::sync::oneshot;
 
 use super::{
     capture::{Capture, storable},
     count,
-    finisher::Place,
+    finisher::{Job, Place},
     heartbeats::Beating,
     layer::Settings,
     settle::{self, Bill},
@@ -26,7 +23,7 @@ use super::{
 use crate::{
     context::{Call, Keeping, Report, ServedBy, Tenant},
     domain::{
-        finish::{Ending, Finish, Finished, Record},
+        finish::{Ending, Finish, Record},
         policy::{Disconnect, Keep},
         usage::Meter,
     },
@@ -239,9 +236,10 @@ impl OpenCall {
             );
             return Written::failed();
         };
-        let finish = Arc::new(self.finish(ending, bill, keeping, latency));
+        let finish = self.finish(ending, bill, keeping, latency);
+        let (call, wait) = (self.call.clone(), self.settings.finish_wait);
         // Heartbeats renew the hold until the finish is written.
-        Written::waiting(place.finish(tenant, finish, beating), self.settings.finish_wait)
+        Written::waiting(place.finish(Job { call, tenant, finish, wait, beating }))
     }
 
     fn finish(
@@ -331,14 +329,14 @@ pub(super) fn drains(call: &Call) -> bool {
     call.hold().is_some_and(|hold| hold.disconnect == Disconnect::Drain)
 }
 
-/// Resolves to `true` when a finish is durable, and to `false` if it is not within the wait.
+/// Resolves to `true` when a finish is durable, and to `false` if the answer must be withheld.
 #[derive(Debug)]
 pub(super) struct Written(Kind);
 
 #[derive(Debug)]
 enum Kind {
     Known(bool),
-    Waiting(Pin<Box<Timeout<oneshot::Receiver<Finished>>>>),
+    Waiting(oneshot::Receiver<bool>),
 }
 
 impl Written {
@@ -350,8 +348,8 @@ impl Written {
         Self(Kind::Known(false))
     }
 
-    fn waiting(written: oneshot::Receiver<Finished>, wait: Duration) -> Self {
-        Self(Kind::Waiting(Box::pin(timeout(wait, written))))
+    const fn waiting(written: oneshot::Receiver<bool>) -> Self {
+        Self(Kind::Waiting(written))
     }
 }
 
@@ -361,9 +359,8 @@ impl Future for Written {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         match &mut self.0 {
             Kind::Known(written) => Poll::Ready(*written),
-            Kind::Waiting(waiting) => {
-                waiting.as_mut().poll(cx).map(|result| matches!(result, Ok(Ok(_))))
-            }
+            // A finish that the store refuses is told by nobody.
+            Kind::Waiting(told) => Pin::new(told).poll(cx).map(|told| told == Ok(true)),
         }
     }
 }

@@ -112,25 +112,20 @@ where
             return Ok(refused(&refusal, dialect, parts.headers.get(REQUEST_ID)));
         }
     };
-    let place = match settings
-        .finisher
-        .as_ref()
-        .map(|finisher| finisher.place().ok_or(Refusal::Unavailable))
-    {
+    let tenant = parts.extensions.get::<Tenant>().cloned();
+    let organization = tenant.as_ref().map(Tenant::organization_id);
+    let place = match settings.finisher.as_ref().map(|finisher| finisher.place(organization)) {
         None => None,
-        Some(Ok(place)) => Some(place),
-        Some(Err(refusal)) => {
-            tracing::warn!(
-                "the queue of finishes is full: every place is taken by an open call; refusing a call"
-            );
-            return Ok(refused(&refusal, dialect, parts.headers.get(REQUEST_ID)));
+        Some(Some(place)) => Some(place),
+        Some(None) => {
+            let named = parts.headers.get(REQUEST_ID);
+            return Ok(refused(&Refusal::Unavailable, dialect, named));
         }
     };
 
     let request_id =
         parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
     let call = Call::since(started, request_id, facts);
-    let tenant = parts.extensions.get::<Tenant>().cloned();
     let named = parts.headers.get(REQUEST_ID).cloned();
     // The header may be a copy of our own id, set by the outermost layer. Then it is not the client's id.
     let client_request_id = named

@@ -17,7 +17,8 @@ use super::{
 pub enum Ending {
     /// The provider's answer was passed on completely.
     Complete,
-    /// The provider refused, failed, timed out or broke off.
+    /// The provider refused, failed, timed out or broke off; or the answer was withheld, because the finish could not be
+    /// written in time. What the provider reported of a withheld answer is charged.
     Failed,
     /// The client left before the end.
     Abandoned,
@@ -60,7 +61,8 @@ pub struct Settlement {
 pub struct Record {
     /// The request body as the client sent it, if the policy keeps it.
     pub request: Option<String>,
-    /// The response body as the client got it (a stream: its bytes), if the policy keeps it.
+    /// The response body as the client got it (a stream: its bytes), if the policy keeps it. A withheld answer is kept
+    /// as the client would have got it.
     pub response: Option<String>,
     /// The request or the response was longer than the capture bound; only its beginning is kept.
     pub truncated: bool,

@@ -150,6 +150,12 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Finishes that the database refused for good; their holds expire.",
     },
     Metric {
+        name: "tollgate_answers_withheld_total",
+        kind: Counter,
+        labels: &[],
+        help: "Answers that were withheld because their finish could not be written in time; it is written later, and says so.",
+    },
+    Metric {
         name: "tollgate_provider_head_seconds",
         kind: Histogram(CALL_SECONDS),
         labels: &["provider"],

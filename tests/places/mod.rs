@@ -11,6 +11,7 @@
 )]
 
 mod away;
+mod blocked;
 mod calls;
 mod caps;
 mod changes;

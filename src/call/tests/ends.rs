@@ -54,7 +54,29 @@ async fn an_answer_whose_finish_cannot_be_written_is_withheld_and_the_finish_ret
     let answer = gateway.oneshot(request(CHAT)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(!text(answer.into_body()).await.contains("hi there"));
-    assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
+    let finish = recorder.only_finish().await;
+    // The client did not get the answer, and the row says so. What the provider did is charged all the same.
+    assert_eq!((finish.ending, finish.status), (Ending::Failed, 503));
+    assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(16_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_to_write_that_has_begun_decides_what_the_client_gets() {
+    // Seconds until the journal answers, and the status. The row says the same, unless the journal took far too long.
+    for (answers, status) in [(4, 200), (9, 200), (11, 503)] {
+        let recorder = Recorder::closed();
+        let gateway = gateway_with(&layer(&recorder), json(ANSWER));
+        let begun = Instant::now();
+        let call = tokio::spawn(async move {
+            let answer = gateway.oneshot(request(CHAT)).await.unwrap();
+            (answer.status(), begun.elapsed())
+        });
+        tokio::time::sleep(Duration::from_secs(answers)).await;
+        recorder.let_through();
+        let (told, after) = call.await.unwrap();
+        assert_eq!((told.as_u16(), after.as_secs()), (status, answers.min(10)));
+        assert_eq!(recorder.only_finish().await.ending, Ending::Complete);
+    }
 }
 
 #[tokio::test]

@@ -63,6 +63,20 @@ async fn a_client_that_leaves_before_the_head_pays_its_input_where_the_policy_ca
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_its_finish_is_retried_has_left_by_the_row_too() {
+    for disconnect in [Disconnect::Drain, Disconnect::Cancel] {
+        let recorder = Recorder::open();
+        recorder.fail(3);
+        let gateway = gateway(&recorder, disconnect, [json(ANSWER)]);
+        let call = tokio::time::timeout(Duration::from_millis(100), gateway.oneshot(request(CHAT)));
+        assert!(call.await.is_err(), "the third attempt comes after 150 ms");
+        let finish = recorder.only_finish().await;
+        assert_eq!((finish.ending, finish.status), (Ending::Abandoned, 200));
+        assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(16_000));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_never_ends_is_given_up_two_minutes_after_its_client_left() {
     for (set, limit) in [(None, Duration::from_mins(2)), (Some(MINUTE), MINUTE)] {
         // The client leaves before the head, and within a stream that does not end.

@@ -140,7 +140,9 @@ async fn the_end_of_a_stream_whose_finish_cannot_be_written_is_an_error_event() 
     let text = text(answer.into_body()).await;
     assert!(text.contains("\"unavailable\"") && !text.contains("[DONE]"), "{text}");
     let finish = recorder.only_finish().await;
-    assert_eq!((finish.ending, finish.usage.total()), (Ending::Complete, 13));
+    // The status in the head is out already.
+    assert_eq!((finish.ending, finish.status), (Ending::Failed, 200));
+    assert_eq!(finish.usage.total(), 13);
     assert_eq!(finish.settlement.unwrap().amount, Credits::from_nanos(16_000));
 }
 

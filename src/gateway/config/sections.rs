@@ -29,7 +29,8 @@ pub struct Server {
     pub cors_origins: Vec<String>,
     /// Default 4 MiB. The longest request body, in bytes; of a compressed one, what it decompresses to.
     pub body_bytes_max: usize,
-    /// Default 4096. The most calls that are open at once; more are refused with 503.
+    /// Default 4096. The most calls that are open at once; more are refused with 503. One organization alone gets three
+    /// quarters of them.
     pub calls_in_flight_max: usize,
     /// Default 10,000. The most connections that are open at once; more wait to be accepted.
     pub connections_max: usize,

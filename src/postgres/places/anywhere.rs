@@ -228,22 +228,14 @@ impl Anywhere {
         self.ask_within(self.0.wait_max, id, ask).await
     }
 
-    /// As [`ask`](Self::ask), without waiting for the end of a move.
-    pub(super) async fn ask_at_once<'a, T>(
-        &self,
-        id: OrganizationId,
-        ask: impl Fn(OneSchema) -> StoreFuture<'a, T>,
-    ) -> Result<T, StoreError> {
-        self.ask_within(Duration::ZERO, id, ask).await
-    }
-
-    async fn ask_within<'a, T>(
+    /// As [`ask`](Self::ask), and waits at most this long for the end of a move.
+    pub(super) async fn ask_within<'a, T>(
         &self,
         wait_max: Duration,
         id: OrganizationId,
         ask: impl Fn(OneSchema) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        let begun = Instant::now();
+        let (begun, wait_max) = (Instant::now(), wait_max.min(self.0.wait_max));
         let (mut pause, mut hops) = (Self::PAUSE_MIN, 0_usize);
         loop {
             let home = self.0.home(id);

@@ -21,6 +21,10 @@ use crate::{
     },
 };
 
+/// How long finishes wait for the end of a move before their caller is told that it goes on: as long as statements wait
+/// for a lock.
+const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
+
 impl PolicyStore for PostgresStore {
     fn standing<'a>(&'a self, tenant: &'a Tenant) -> StoreFuture<'a, Standing> {
         Box::pin(self.ask(tenant.organization_id(), move |schema| {
@@ -142,12 +146,13 @@ impl Batches for Anywhere {
         }))
     }
 
+    /// Soon says that the organization is being moved. The caller knows then that nothing was written, and asks again.
     fn finish_all<'a>(
         &'a self,
         organization: OrganizationId,
         calls: &'a [Ended],
     ) -> StoreFuture<'a, Vec<Finished>> {
-        Box::pin(self.ask(organization, move |schema| {
+        Box::pin(self.ask_within(FINISH_WAIT_MAX, organization, move |schema| {
             Box::pin(async move { schema.finish_all(organization, calls).await })
         }))
     }
@@ -160,7 +165,7 @@ impl Batches for Anywhere {
         heartbeats: &'a [Heartbeat],
         ttl: Duration,
     ) -> StoreFuture<'a, Vec<RequestId>> {
-        Box::pin(self.ask_at_once(organization, move |schema| {
+        Box::pin(self.ask_within(Duration::ZERO, organization, move |schema| {
             Box::pin(async move { schema.renew_all(organization, heartbeats, ttl).await })
         }))
     }
