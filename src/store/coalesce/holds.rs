@@ -288,13 +288,19 @@ impl<B: Batches> Shared<B> {
                 holds.next = holds.waiting.len();
             }
         }
+        let mut left = Vec::new();
         for (waiter, verdict) in told {
             let call = waiter.asked.request.request_id;
             let unclaimed = (verdict == HoldVerdict::Granted)
                 .then(|| Unclaimed::new(self, organization, vec![call]));
-            // If the caller has left, `send` returns the answer, and dropping it gives the hold back.
-            drop(waiter.answer.send((Ok(verdict), unclaimed)));
+            // If the caller has left, `send` returns the answer.
+            if let Err((_, Some(unclaimed))) = waiter.answer.send((Ok(verdict), unclaimed)) {
+                unclaimed.claimed();
+                left.push(call);
+            }
         }
+        // One statement gives all of them back: one each would wait for the same balance, each on a connection.
+        drop(Unclaimed::new(self, organization, left));
     }
 
     fn failed(

@@ -29,6 +29,7 @@ struct Gated {
     failures: AtomicUsize,
     refusing: Option<usize>,
     given_back: AtomicUsize,
+    give_backs: AtomicUsize,
 }
 
 impl Gated {
@@ -41,6 +42,7 @@ impl Gated {
             failures: AtomicUsize::new(0),
             refusing: None,
             given_back: AtomicUsize::new(0),
+            give_backs: AtomicUsize::new(0),
         }
     }
 
@@ -99,6 +101,7 @@ impl Batches for Gated {
         calls: &'a [RequestId],
     ) -> StoreFuture<'a, ()> {
         self.given_back.fetch_add(calls.len(), Ordering::SeqCst);
+        self.give_backs.fetch_add(1, Ordering::SeqCst);
         self.store.give_back_all(organization, calls)
     }
 }
@@ -360,6 +363,24 @@ async fn a_hold_that_nobody_takes_is_given_back() {
     first.await.unwrap();
     calls.wait_idle(Duration::from_secs(5)).await;
     assert_eq!(*calls.batches().holds.lock().unwrap(), [1, 1]);
+}
+
+#[tokio::test]
+async fn holds_of_one_statement_that_nobody_takes_are_given_back_by_one_statement() {
+    let (calls, tenant) = coalescer(Gated::new(0), 100);
+    let mut asking: Vec<_> = (0..40).map(|_| calls.hold(&tenant, hold(1))).collect();
+    for one in &mut asking {
+        assert!(poll!(one.as_mut()).is_pending());
+    }
+    // All are in the statement.
+    rest().await;
+    drop(asking);
+    calls.batches().gate.add_permits(OPEN);
+    calls.wait_idle(Duration::from_secs(5)).await;
+    assert_eq!(*calls.batches().holds.lock().unwrap(), [40]);
+    let given_back = calls.batches().given_back.load(Ordering::SeqCst);
+    assert_eq!((given_back, calls.batches().give_backs.load(Ordering::SeqCst)), (40, 1));
+    assert_eq!(balance(&calls, &tenant), (100, 0));
 }
 
 #[tokio::test]
