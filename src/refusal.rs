@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{
-    body::ResponseBody,
+    body::{self, ResponseBody, Unread},
     context::Call,
     domain::{dialect::Dialect, endpoint::Endpoint, hold::Exceeded, scope::Scope},
 };
@@ -223,11 +223,9 @@ impl Refusal {
         }
         let request_id = request_headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let document = self.document(dialect, request_id).to_string();
-        let mut response = Response::new(Bytes::from(document));
-        *response.status_mut() = self.status();
+        let mut response = body::json(self.status(), document);
         response.extensions_mut().insert(Refused { code });
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if matches!(self, Self::Unauthenticated) {
             headers.insert(
                 header::WWW_AUTHENTICATE,
@@ -256,6 +254,20 @@ impl Refusal {
             Self::InvalidBody { field, .. } => field.as_deref(),
             Self::ModelNotAllowed(_) | Self::ModelNotFound(_) => Some("model"),
             _ => None,
+        }
+    }
+}
+
+impl From<Unread> for Refusal {
+    /// The refusal of a request whose body could not be read.
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLong(bytes_max) => Self::BodyTooLarge(bytes_max),
+            Unread::TimedOut(_) => Self::BodyTimedOut,
+            Unread::Broken(_) => Self::InvalidBody {
+                field: None,
+                message: "The request body broke off before its end, or is not what its content-encoding says. Send it again.".into(),
+            },
         }
     }
 }

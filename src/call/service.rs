@@ -2,16 +2,15 @@
 
 use std::{
     mem,
-    pin::pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::{Instant, timeout};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
 use tower_service::Service;
 use uuid::Uuid;
 
@@ -24,7 +23,7 @@ use super::{
     switch::Watched,
 };
 use crate::{
-    body::RequestBody,
+    body::{self, RequestBody},
     context::{Call, Tenant},
     domain::{
         dialect::Dialect,
@@ -202,7 +201,6 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Settings { body_bytes_max, body_wait, .. } = *settings;
-    let too_large = Refusal::BodyTooLarge(body_bytes_max);
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         let message =
             "The request body is compressed. Send it as plain JSON, without content-encoding."
@@ -211,17 +209,9 @@ where
     }
     // If the length is declared, a body that is too long is refused before a byte is read.
     if body.size_hint().lower() > u64::try_from(body_bytes_max).unwrap_or(u64::MAX) {
-        return Err(too_large);
+        return Err(Refusal::BodyTooLarge(body_bytes_max));
     }
-    let bytes = match timeout(body_wait, Limited::new(body, body_bytes_max).collect()).await {
-        Err(_) => return Err(Refusal::BodyTimedOut),
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large),
-        Ok(Err(_)) => {
-            let message = "The request body broke off before its end, or is not what its content-encoding says. Send it again.".into();
-            return Err(Refusal::InvalidBody { field: None, message });
-        }
-    };
+    let bytes = body::read(body, body_bytes_max, body_wait).await?;
     let read = if bytes.len() <= READ_AT_ONCE_BYTES_MAX && !request::waits(endpoint, &bytes) {
         request::read(endpoint, &bytes)
     } else {
@@ -267,11 +257,11 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display + Send + 'static,
 {
-    let limit = open.settings().answer_bytes_max;
-    let left = open.time_left();
-    let read = unless_cut(watched.as_ref(), timeout(left, read_whole(body, limit)));
-    let collected = match read.await {
-        Ok(collected) => collected.unwrap_or_else(|_| Err("it took too long".to_owned())),
+    // The error is only logged, so any error that can be displayed will do.
+    let body = body.map_err(|error| error.to_string());
+    let read = body::read(body, open.settings().answer_bytes_max, open.time_left());
+    let collected = match unless_cut(watched.as_ref(), read).await {
+        Ok(collected) => collected,
         Err(scope) => return cut(scope, open, dialect, named).await,
     };
     drop(watched);
@@ -316,30 +306,6 @@ where
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     Response::from_parts(parts, CallBody::whole(bytes))
-}
-
-/// All bytes of a body of at most `bytes_max`; not copied if they arrive in one frame.
-async fn read_whole<B>(body: B, bytes_max: usize) -> Result<Bytes, String>
-where
-    B: Body<Data = Bytes>,
-    B::Error: std::fmt::Display,
-{
-    let mut body = pin!(body);
-    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
-    while let Some(frame) = body.as_mut().frame().await {
-        let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
-        let length = first.len().saturating_add(joined.len()).saturating_add(data.len());
-        if length > bytes_max {
-            return Err(format!("the answer is longer than {bytes_max} bytes"));
-        }
-        if first.is_empty() && joined.is_empty() {
-            first = data;
-        } else {
-            joined.extend_from_slice(&mem::take(&mut first));
-            joined.extend_from_slice(&data);
-        }
-    }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 fn streamed<E>(mut parts: Parts, body: CallBody<E>) -> Response<CallBody<E>> {

@@ -37,15 +37,17 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::time::Instant;
 use tower_service::Service;
 
 use self::connect::Connector;
+use crate::body::{self, Unread};
 
 /// Whether this host of a URL is on this machine, so that plain http to it needs no TLS.
 pub(crate) fn is_loopback(host: &str) -> bool {
@@ -115,13 +117,15 @@ impl HttpClient {
         body_bytes_max: usize,
         timeout: Duration,
     ) -> Result<Response<Bytes>, ClientError> {
-        let whole = async {
-            let (head, body) = self.send(request).await?.into_parts();
-            let body =
-                Limited::new(body, body_bytes_max).collect().await.map_err(ClientError::Body)?;
-            Ok(Response::from_parts(head, body.to_bytes()))
-        };
-        tokio::time::timeout(timeout, whole).await.unwrap_or(Err(ClientError::TimedOut))
+        let started = Instant::now();
+        let sent = tokio::time::timeout(timeout, self.send(request)).await;
+        let (head, body) = sent.map_err(|_| ClientError::TimedOut)??.into_parts();
+        let left = timeout.saturating_sub(started.elapsed());
+        match body::read(body, body_bytes_max, left).await {
+            Ok(body) => Ok(Response::from_parts(head, body)),
+            Err(Unread::TimedOut(_)) => Err(ClientError::TimedOut),
+            Err(unread) => Err(ClientError::Body(unread.into())),
+        }
     }
 }
 

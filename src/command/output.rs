@@ -8,6 +8,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::causes::causes;
+
 /// Why a command failed: one sentence, with the causes.
 #[derive(Debug)]
 pub struct Failure(String);
@@ -26,19 +28,9 @@ impl fmt::Display for Failure {
 }
 
 impl<E: Error> From<E> for Failure {
-    /// The error and its causes. A cause whose text is already included is left out.
+    /// The error and its causes.
     fn from(error: E) -> Self {
-        let mut words = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !words.contains(&text) {
-                words.push_str(": ");
-                words.push_str(&text);
-            }
-            cause = error.source();
-        }
-        Self(words)
+        Self(causes(&error))
     }
 }
 

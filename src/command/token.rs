@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, output::Output};
 use crate::{
+    body::JSON,
     client::{ClientError, HttpClient},
     domain::{
         ids::{KeyId, OrganizationId, TeamId},
@@ -121,9 +122,7 @@ async fn ask(
     let mut request = Request::new(Full::new(Bytes::from(asked.to_string())));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = address;
-    request
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    request.headers_mut().insert(header::CONTENT_TYPE, JSON);
     match client.fetch(request, ANSWER_BYTES_MAX, WAIT_MAX).await {
         Ok(answer) => Ok((answer.status(), answer.into_body())),
         Err(ClientError::Connect(_)) => Err(Failure::new(format!(

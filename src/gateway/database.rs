@@ -14,6 +14,7 @@ use super::{
     config::{ConfigError, Databases},
 };
 use crate::{
+    causes::causes,
     postgres::{
         Operator, Pool, PoolConfig, PostgresStore, Seal,
         login::give_first_password,
@@ -63,21 +64,6 @@ pub enum DatabaseError {
          use another database, or `tollgate serve`"
     )]
     Login,
-}
-
-/// The error and its causes, without repetitions.
-pub(super) fn causes(error: &StoreError) -> String {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        cause = error.source();
-    }
-    words
 }
 
 /// The stores in these databases. The main database must answer and be up to date; a further database may be

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http::{Method, Request, Response, Uri, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 
-use crate::{body::ResponseBody, client::HttpClient, domain::dialect::Dialect, refusal::Refusal};
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+use crate::{
+    body::{self, JSON, ResponseBody},
+    client::HttpClient,
+    domain::dialect::Dialect,
+    refusal::Refusal,
+};
 
 /// The dev issuer's token endpoint. With it, anyone who knows the gateway's address can get a token.
 #[derive(Clone, Debug)]
@@ -30,29 +33,51 @@ impl DevTokens {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let asked = match Limited::new(body, Self::BYTES_MAX).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => {
-                return Refusal::BodyTooLarge(Self::BYTES_MAX)
-                    .respond(Dialect::OpenAi, &head.headers)
-                    .map(ResponseBody::full);
-            }
+        let refuse = |refusal: Refusal| {
+            refusal.respond(Dialect::OpenAi, &head.headers).map(ResponseBody::full)
+        };
+        let asked = match body::read(body, Self::BYTES_MAX, Self::WAIT_MAX).await {
+            Ok(asked) => asked,
+            Err(unread) => return refuse(unread.into()),
         };
         let mut onward = Request::new(Full::new(asked));
         *onward.method_mut() = Method::POST;
         *onward.uri_mut() = self.url.clone();
         onward.headers_mut().insert(header::CONTENT_TYPE, JSON);
         match self.client.fetch(onward, Self::BYTES_MAX, Self::WAIT_MAX).await {
-            Ok(answer) => {
-                let mut passed = Response::new(ResponseBody::full(answer.body().clone()));
-                *passed.status_mut() = answer.status();
-                passed.headers_mut().insert(header::CONTENT_TYPE, JSON);
-                passed
-            }
+            Ok(answer) => body::json(answer.status(), answer.into_body()).map(ResponseBody::full),
             Err(error) => {
                 tracing::warn!(%error, "the dev issuer does not answer");
-                Refusal::Unavailable.respond(Dialect::OpenAi, &head.headers).map(ResponseBody::full)
+                refuse(Refusal::Unavailable)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use http::StatusCode;
+    use http_body::Frame;
+    use http_body_util::{Empty, StreamBody};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_not_read_whole_is_refused_for_its_own_reason() {
+        let tokens = DevTokens { client: HttpClient::default(), url: Uri::from_static("/token") };
+        let blank = || Frame::data(Bytes::from(vec![b' '; DevTokens::BYTES_MAX]));
+        let long = stream::iter([Ok(blank()), Ok(blank())]);
+        let broken = stream::iter([Ok(blank()), Err("the line is cut")]);
+        let endless = stream::iter([Ok(blank())]).chain(stream::pending());
+        for (frames, expected) in [
+            (long.boxed(), StatusCode::PAYLOAD_TOO_LARGE),
+            (broken.boxed(), StatusCode::BAD_REQUEST),
+            (endless.boxed(), StatusCode::REQUEST_TIMEOUT),
+        ] {
+            let request = Request::new(StreamBody::new(frames));
+            let answer: Response<ResponseBody<Empty<Bytes>>> = tokens.answer(request).await;
+            assert_eq!(answer.status(), expected);
         }
     }
 }

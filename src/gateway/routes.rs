@@ -22,7 +22,7 @@ use super::{
     dev_tokens::DevTokens, ready::Readiness, request_id, route::Route, telemetry::Metrics,
 };
 use crate::{
-    body::ResponseBody,
+    body::{self, ResponseBody},
     refusal::{Refusal, dialect_of, error_document},
 };
 
@@ -160,37 +160,32 @@ impl Own {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         match (route, &self.tokens) {
-            (Route::Health, _) => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".into()),
+            (Route::Health, _) => fresh(text("text/plain; charset=utf-8", "ok\n".into())),
             (Route::Ready, _) => {
                 let report = self.readiness.report().await;
                 let status =
                     if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                text(status, JSON, json!(report).to_string())
+                fresh(body::json(status, json!(report).to_string()))
             }
-            (Route::Metrics, _) => text(
-                StatusCode::OK,
-                "text/plain; version=0.0.4; charset=utf-8",
-                self.metrics.render(),
-            ),
+            (Route::Metrics, _) => {
+                fresh(text("text/plain; version=0.0.4; charset=utf-8", self.metrics.render()))
+            }
             (Route::DevToken, Some(tokens)) => tokens.answer(request).await,
             _ => Refusal::UnknownEndpoint.answer(&request),
         }
     }
 }
 
-const JSON: &str = "application/json";
-
-fn text<R>(
-    status: StatusCode,
-    content_type: &'static str,
-    text: String,
-) -> Response<ResponseBody<R>> {
-    let mut response = Response::new(ResponseBody::full(Bytes::from(text)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn text(content_type: &'static str, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// An answer that no cache may keep.
+fn fresh<R>(mut response: Response<Bytes>) -> Response<ResponseBody<R>> {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.map(ResponseBody::full)
 }
 
 fn wrong_method<B, R>(request: &Request<B>, allowed: &'static str) -> Response<ResponseBody<R>> {
@@ -199,7 +194,7 @@ fn wrong_method<B, R>(request: &Request<B>, allowed: &'static str) -> Response<R
     let message = format!("This endpoint takes {allowed} only.");
     let document =
         error_document(dialect_of(request), status, "method_not_allowed", None, &message, id);
-    let mut response = text(status, JSON, document.to_string());
+    let mut response = fresh(body::json(status, document.to_string()));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -23,7 +23,7 @@ use super::{
     statement::Statement,
     tls::Tls,
 };
-use crate::store::StoreError;
+use crate::{causes::causes, store::StoreError};
 
 const HISTORY: &str = "tollgate.schema_history";
 const BOOTSTRAP: &str = include_str!("sql/statements/migrate/bootstrap.sql");
@@ -226,14 +226,7 @@ fn is_bare(error: &StoreError) -> bool {
 
 /// The text has all causes: steps hold no data of organizations, so the operator may see everything.
 fn refused(error: &refinery::Error) -> StoreError {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    StoreError::Refused(PostgresError::text(text).into())
+    StoreError::Refused(PostgresError::text(causes(error)).into())
 }
 
 #[cfg(test)]

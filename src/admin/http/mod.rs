@@ -31,16 +31,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use serde_json::Value;
-use tokio::time::timeout;
 use tower_service::Service;
 
 use self::{kill_switches::Target, turns::Turns};
 use crate::{
     admission::{self, TENANT_LAYER},
+    body,
     context::Tenant,
     domain::{dialect::Dialect, ids::OrganizationId, role::Role, scope::Scope},
     refusal::Refusal,
@@ -95,7 +95,8 @@ impl Admin {
         match *request.method() {
             Method::GET | Method::HEAD => kill_switches::show(self, &tenant, role, &target).await,
             Method::PUT => {
-                let body = read(request.into_body()).await?;
+                let body = request.into_body();
+                let body = body::read(body, Self::BODY_BYTES_MAX, Self::BODY_WAIT).await?;
                 kill_switches::turn_on(self, &tenant, role, &target, &body).await
             }
             Method::DELETE => kill_switches::turn_off(self, &tenant, role, &target).await,
@@ -108,22 +109,6 @@ impl Admin {
         let standing = self.0.policies.standing(tenant).await;
         let standing = standing.map_err(|error| fault(&error, tenant))?;
         standing.role.ok_or(Refusal::RoleNotAllowed)
-    }
-}
-
-async fn read<B>(body: B) -> Result<Bytes, Refusal>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let collected = Limited::new(body, Admin::BODY_BYTES_MAX).collect();
-    match timeout(Admin::BODY_WAIT, collected).await {
-        Err(_) => Err(Refusal::BodyTimedOut),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Refusal::BodyTooLarge(Admin::BODY_BYTES_MAX))
-        }
-        Ok(Err(_)) => Err(invalid("The request body is incomplete. Send it again.")),
     }
 }
 
@@ -157,12 +142,10 @@ where
         Box::pin(async move {
             Ok(match admin.answer(request).await {
                 Ok(document) => {
-                    let mut answer = Response::new(Full::new(Bytes::from(document.to_string())));
-                    let headers = answer.headers_mut();
-                    headers
-                        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                    answer
+                    let mut answer = body::json(StatusCode::OK, document.to_string());
+                    let no_store = HeaderValue::from_static("no-store");
+                    answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
+                    answer.map(Full::new)
                 }
                 Err(refusal) => refusal.respond(Dialect::OpenAi, &headers).map(Full::new),
             })

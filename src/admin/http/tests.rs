@@ -3,7 +3,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use http::StatusCode;
+use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tokio_test::{assert_pending, task};
 use tower::ServiceExt;

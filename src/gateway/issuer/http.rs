@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
@@ -13,9 +13,12 @@ use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{DevIssuer, Grant, IssuerError, TTL_DEFAULT};
-use crate::domain::{
-    ids::{KeyId, OrganizationId, TeamId},
-    role::Role,
+use crate::{
+    body,
+    domain::{
+        ids::{KeyId, OrganizationId, TeamId},
+        role::Role,
+    },
 };
 
 /// The path of the key set.
@@ -23,6 +26,7 @@ pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 /// The path that issues tokens.
 pub const TOKEN_PATH: &str = "/token";
 const BODY_BYTES_MAX: usize = 16 * 1024;
+const BODY_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,13 +79,13 @@ impl DevIssuer {
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+        let Ok(body) = body::read(body, BODY_BYTES_MAX, BODY_WAIT).await else {
             return problem(
                 StatusCode::BAD_REQUEST,
                 "the body is incomplete or longer than 16 KiB",
             );
         };
-        let grant: Grant = match serde_json::from_slice::<Asked>(&body.to_bytes()) {
+        let grant: Grant = match serde_json::from_slice::<Asked>(&body) {
             Ok(asked) if asked.user_id.is_empty() => {
                 return problem(StatusCode::BAD_REQUEST, "user_id: must not be empty");
             }
@@ -140,12 +144,7 @@ impl DevIssuer {
 }
 
 fn answer(status: StatusCode, json: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(json));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    body::json(status, json).map(Full::new)
 }
 
 fn problem(status: StatusCode, message: &str) -> Response<Full<Bytes>> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 use tower_service::Service;
@@ -14,6 +14,7 @@ use tower_service::Service;
 use super::{answer, target::Target};
 use crate::{
     admission::{self, TENANT_LAYER},
+    body,
     context::Tenant,
     domain::dialect::Dialect,
     refusal::{self, Refusal},
@@ -91,21 +92,15 @@ impl Future for ListingFuture {
             self.state = State::Known(ready!(asking.as_mut().poll(cx)));
         }
         Poll::Ready(Ok(match &self.state {
-            State::Known(Ok(document)) => ok(document),
+            State::Known(Ok(document)) => {
+                body::json(StatusCode::OK, document.to_string()).map(Full::new)
+            }
             State::Known(Err(refusal)) => {
                 refusal.respond(self.dialect, &self.request_headers).map(Full::new)
             }
             State::Asking(_) => return Poll::Pending,
         }))
     }
-}
-
-fn ok(document: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 impl fmt::Debug for ListingFuture {

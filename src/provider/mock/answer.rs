@@ -1,11 +1,10 @@
 //! Makes the mock's answer to a request.
 
-use std::{collections::VecDeque, fmt::Write as _};
+use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use super::{
@@ -22,6 +21,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
+    body,
     context::Call,
     domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::{REQUEST_ID, error_document},
@@ -29,6 +29,8 @@ use crate::{
 
 /// The largest request body that is read.
 const BODY_BYTES_MAX: usize = 64 << 20;
+/// How long a request body may take.
+const BODY_WAIT: Duration = Duration::from_mins(1);
 
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Bad gateway</h1><p>nginx</p></body></html>";
 /// Neither JSON nor an event nor UTF-8.
@@ -63,11 +65,8 @@ impl MockProvider {
             return self.answer_without_call(&parts, dialect);
         };
         let mut entry = self.count.arrived(request_id);
-        let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => {
-                return BadField("body", "broke off or is too long").answer(dialect, request_id);
-            }
+        let Ok(body) = body::read(body, BODY_BYTES_MAX, BODY_WAIT).await else {
+            return BadField("body", "broke off or is too long").answer(dialect, request_id);
         };
         if !options.latency.is_zero() {
             tokio::time::sleep(options.latency).await;
@@ -214,7 +213,7 @@ fn error(
 }
 
 fn json(status: StatusCode, document: &Value) -> Response<MockBody> {
-    respond(status, "application/json", MockBody::full(document.to_string()))
+    body::json(status, document.to_string()).map(MockBody::full)
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: MockBody) -> Response<MockBody> {

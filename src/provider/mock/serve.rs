@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -17,6 +16,7 @@ use tokio::{
 use tower_service::Service as _;
 
 use super::{MockBody, MockProvider, answer::Reset};
+use crate::body;
 
 /// The most connections that are served at the same time; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 8192;
@@ -130,8 +130,5 @@ fn served<B>(mock: &MockProvider, request: &Request<B>) -> Option<Response<MockB
         None | Some("") => mock.served_total(),
         Some(request_id) => mock.served(request_id),
     };
-    let mut answer = Response::new(MockBody::full(Bytes::from(json!(served).to_string())));
-    *answer.status_mut() = StatusCode::OK;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Some(answer)
+    Some(body::json(StatusCode::OK, json!(served).to_string()).map(MockBody::full))
 }

@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{Response, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -15,6 +13,7 @@ use super::{
     kind::{Error, Kind},
 };
 use crate::{
+    body,
     context::ServedBy,
     domain::dialect::Dialect,
     refusal::{Refusal, error_document},
@@ -86,11 +85,7 @@ impl Exchange {
     /// of that dialect, else ours.
     pub(super) async fn refuse(&self, upstream: Response<Incoming>) -> Response<UpstreamBody> {
         let (parts, body) = upstream.into_parts();
-        let read = Limited::new(body, ERROR_BYTES_MAX).collect();
-        let body = match tokio::time::timeout(ERROR_TIMEOUT, read).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(_)) | Err(_) => Bytes::new(),
-        };
+        let body = body::read(body, ERROR_BYTES_MAX, ERROR_TIMEOUT).await.unwrap_or_default();
         let status = parts.status;
         let document = match reworded(Kind::of(self.dialect), &body, &self.request_id) {
             Some(Reworded::Document(document)) => document,
@@ -148,12 +143,7 @@ impl Exchange {
     }
 
     fn document(&self, status: StatusCode, document: &Value) -> Response<UpstreamBody> {
-        let mut answer = Response::new(UpstreamBody::full(Bytes::from(document.to_string())));
-        *answer.status_mut() = status;
-        answer
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.signed(answer)
+        self.signed(body::json(status, document.to_string()).map(UpstreamBody::full))
     }
 
     fn signed(&self, mut answer: Response<UpstreamBody>) -> Response<UpstreamBody> {

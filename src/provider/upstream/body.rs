@@ -12,7 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::failure::{chain, count_failure};
+use super::failure::count_failure;
+use crate::causes::causes;
 
 /// The provider's bytes, unchanged and without delay, or an error document.
 ///
@@ -93,7 +94,7 @@ impl Body for UpstreamBody {
             silence.counting = false;
             return Poll::Ready(polled.map(|frame| {
                 frame.map_err(|error| {
-                    tracing::warn!(%provider, error = chain(&error), "the provider broke off its answer");
+                    tracing::warn!(%provider, error = causes(&error), "the provider broke off its answer");
                     count_failure(provider, "broke");
                     UpstreamBroke::Connection(error)
                 })

@@ -54,7 +54,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use tower_service::Service;
 
 pub use body::{UpstreamBody, UpstreamBroke};
@@ -64,12 +64,13 @@ pub use secret::{NotASecretRef, SecretError, SecretRef};
 use self::{
     answer::{Exchange, Meaning, meaning},
     config::Base,
-    failure::chain,
     headers::{request_headers, request_id},
     kind::Kind,
     secret::Credential,
 };
 use crate::{
+    body::read,
+    causes::causes,
     client::{ClientError, HttpClient},
     domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::Refusal,
@@ -199,9 +200,9 @@ impl Inner {
         let upstream = match sending.await {
             Ok(Ok(upstream)) => upstream,
             Ok(Err(error @ ClientError::Connect(_))) => {
-                return Err(failed("connect", chain(&error)));
+                return Err(failed("connect", causes(&error)));
             }
-            Ok(Err(error)) => return Err(failed("reset", chain(&error))),
+            Ok(Err(error)) => return Err(failed("reset", causes(&error))),
             Err(_) => {
                 let detail = format!("no head within {:?}", self.config.head_timeout);
                 return Err(Failure {
@@ -253,23 +254,19 @@ impl Inner {
         };
         // Cannot fail: a UUID is always a valid header value.
         let id = HeaderValue::try_from(&exchange.request_id)
-            .map_err(|error| failed("internal", chain(&error)))?;
+            .map_err(|error| failed("internal", causes(&error)))?;
         let mut headers = request_headers(&self.config, caller, &id);
         if let Some(credential) = &self.credential {
             let (name, value) =
-                credential.header().await.map_err(|error| failed("secret", chain(&error)))?;
+                credential.header().await.map_err(|error| failed("secret", causes(&error)))?;
             headers.insert(name, value);
         }
-        let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(|error| {
-            let refusal = if error.is::<LengthLimitError>() {
-                Refusal::BodyTooLarge(REQUEST_BYTES_MAX)
-            } else {
-                let message = "The request body broke off before its end. Send it again.".into();
-                Refusal::InvalidBody { field: None, message }
-            };
-            Failure { refusal, reason: "request_body", detail: chain(&*error) }
+        let read = read(body, REQUEST_BYTES_MAX, self.config.head_timeout).await;
+        let body = read.map_err(|unread| {
+            let detail = causes(&unread);
+            Failure { refusal: unread.into(), reason: "request_body", detail }
         })?;
-        let mut request = Request::new(Full::new(body.to_bytes()));
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = caller.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;

@@ -6,6 +6,7 @@ mod streams;
 use std::{sync::Arc, time::Duration};
 
 use http::{StatusCode, header};
+use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
