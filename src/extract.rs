@@ -29,8 +29,7 @@ use axum_core::{body::Body, extract::FromRequestParts, response::Response};
 use http::request::Parts;
 
 use crate::{
-    context::{Call, Tenant},
-    domain::{dialect::Dialect, endpoint::Endpoint},
+    context::{self, Call, Tenant},
     refusal::Refusal,
 };
 
@@ -53,6 +52,6 @@ impl<S: Sync> FromRequestParts<S> for Call {
 }
 
 fn miswired(parts: &Parts, layer: &'static str) -> Response {
-    let dialect = Endpoint::of_path(parts.uri.path()).map_or(Dialect::OpenAi, Endpoint::dialect);
+    let dialect = context::dialect_of(&parts.extensions, &parts.uri, &parts.headers);
     Refusal::Miswired(layer).respond(dialect, &parts.headers).map(Body::from)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     body::{self, ResponseBody, Unread},
-    context::Call,
+    context,
     domain::{dialect::Dialect, endpoint::Endpoint, hold::Exceeded, scope::Scope},
 };
 
@@ -334,16 +334,10 @@ pub fn error_event(
     })
 }
 
-/// The dialect of a request: that of its call, else of its path, else by Anthropic's version header.
+/// The dialect of a request: that of its call, else what an outer layer has learned
+/// ([`Arrival`](crate::context::Arrival)), else that of its path, else by Anthropic's version header.
 pub fn dialect_of<B>(request: &Request<B>) -> Dialect {
-    if let Some(call) = Call::of(request) {
-        return call.facts().endpoint.dialect();
-    }
-    match Endpoint::of_path(request.uri().path()) {
-        Some(endpoint) => endpoint.dialect(),
-        None if request.headers().contains_key("anthropic-version") => Dialect::Anthropic,
-        None => Dialect::OpenAi,
-    }
+    context::dialect_of(request.extensions(), request.uri(), request.headers())
 }
 
 const fn openai_type(status: StatusCode) -> &'static str {

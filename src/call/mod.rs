@@ -7,7 +7,8 @@
 //! [`Finish`](crate::domain::finish::Finish), before the last bytes of the answer are sent. An answer that is not a
 //! stream is held back whole, so that it can still become a 503. Of a stream, only the last event is held back.
 //!
-//! Reads: the path (which endpoint), the body, `x-request-id`, [`Tenant`](crate::Tenant) if present.
+//! Reads: the body, [`Tenant`](crate::Tenant) and [`Arrival`](crate::context::Arrival) if present; without `Arrival`, also
+//! the path (which endpoint) and `x-request-id`.
 //! Adds: the [`Call`](crate::Call). Does not decide anything about models, limits or money.
 //!
 //! If no layer holds credits for a call and no layer records it, nothing is written at its end:

@@ -12,7 +12,6 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower_service::Service;
-use uuid::Uuid;
 
 use super::{
     body::CallBody,
@@ -24,7 +23,7 @@ use super::{
 };
 use crate::{
     body::{self, RequestBody},
-    context::{Call, Tenant},
+    context::{self, Arrival, Call, Tenant},
     domain::{
         dialect::Dialect,
         endpoint::Endpoint,
@@ -101,7 +100,8 @@ where
     let dialect = settings.endpoint.map_or_else(|| dialect_of(&request), Endpoint::dialect);
     let (mut parts, body) = request.into_parts();
     let read = async {
-        let endpoint = settings.endpoint.or_else(|| Endpoint::of_path(parts.uri.path()));
+        let endpoint =
+            settings.endpoint.or_else(|| context::endpoint_of(&parts.extensions, &parts.uri));
         let endpoint = endpoint.ok_or(Refusal::UnknownEndpoint)?;
         read_call(endpoint, &parts.headers, body, &settings).await
     };
@@ -122,16 +122,18 @@ where
         }
     };
 
-    let request_id =
-        parts.extensions.get::<RequestId>().copied().unwrap_or_else(RequestId::generate);
+    let arrival = parts.extensions.get::<Arrival>();
+    let request_id = arrival.map_or_else(RequestId::generate, |arrival| arrival.request_id);
     let call = Call::since(started, request_id, facts);
     let named = parts.headers.get(REQUEST_ID).cloned();
-    // The header may be a copy of our own id, set by the outermost layer. Then it is not the client's id.
-    let client_request_id = named
-        .as_ref()
-        .and_then(valid_request_id)
-        .filter(|id| Uuid::try_parse(id).ok() != Some(request_id.as_uuid()))
-        .map(str::to_owned);
+    let client_request_id = match arrival {
+        // The header may be a copy of the server's own id. Else the id was found valid on arrival.
+        Some(arrival) => {
+            named.as_ref().filter(|_| arrival.named_by_caller).and_then(|id| id.to_str().ok())
+        }
+        None => named.as_ref().and_then(context::valid_request_id),
+    }
+    .map(str::to_owned);
     let mut open =
         OpenCall::new(call.clone(), tenant, place, settings, original.clone(), client_request_id);
     drop(reached.set(call.clone()));
@@ -358,11 +360,4 @@ pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|value| {
         value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
     })
-}
-
-/// The caller's own request id, if it is safe in a log and in a header.
-fn valid_request_id(named: &HeaderValue) -> Option<&str> {
-    let id = named.to_str().ok()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)
 }

@@ -66,8 +66,9 @@ where
         .compress_when(SizeAbove::new(COMPRESSED_FROM).and(is_no_stream));
     ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(SECRET))
-        // Chooses the request id: the caller's if it is valid, else the gateway's.
-        .map_request(request_id::judge)
+        // Reads path and headers once for all layers behind. Chooses the request id: the caller's if it is valid, else
+        // the gateway's.
+        .map_request(request_id::arrive)
         .layer(SetRequestIdLayer::new(request_id::HEADER, request_id::Own))
         // Compression is outside of the layers that log, count and record answers, so these see plain bodies.
         .map_response(|answer| dialect::as_answered(answer).map(Box::pin))

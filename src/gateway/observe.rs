@@ -31,26 +31,35 @@ pub(super) fn trace() -> TraceLayer<Watching, Watching, (), (), (), (), ()> {
 
 /// Opens the span of a request, for the trace layer and for the access line.
 pub(super) fn open_span<B>(mut request: Request<B>) -> Request<B> {
+    let route = Route::read(&request);
     let id = request.headers().get(request_id::HEADER).map(request_id::text);
     let span = tracing::info_span!(
         "request",
         request_id = id,
         organization_id = field::Empty,
         method = method_name(request.method()),
-        route = Route::of(request.uri().path()).template(),
+        route = route.template(),
     );
-    request.extensions_mut().insert(Opened(span));
+    request.extensions_mut().insert(Opened { span, route });
     request
 }
 
-/// The span of a request, in its extensions.
+/// The span of a request and its route, in its extensions.
 #[derive(Clone)]
-struct Opened(Span);
+struct Opened {
+    span: Span,
+    route: Route,
+}
 
-impl Opened {
-    fn of<B>(request: &Request<B>) -> Span {
-        request.extensions().get().map_or_else(Span::none, |Self(span)| span.clone())
-    }
+/// The route of a request: the one that [`open_span`] has read, else read now.
+pub(super) fn route_of<B>(request: &Request<B>) -> Route {
+    let opened = request.extensions().get::<Opened>();
+    opened.map_or_else(|| Route::read(request), |opened| opened.route)
+}
+
+fn span_of<B>(request: &Request<B>) -> Span {
+    let opened = request.extensions().get::<Opened>();
+    opened.map_or_else(Span::none, |opened| opened.span.clone())
 }
 
 /// Makes a [`Watch`] for every request.
@@ -59,7 +68,7 @@ pub(super) struct Watching;
 
 impl<B> MakeSpan<B> for Watching {
     fn make_span(&mut self, request: &Request<B>) -> Span {
-        Opened::of(request)
+        span_of(request)
     }
 }
 
@@ -69,7 +78,7 @@ impl MakeClassifier for Watching {
     type ClassifyEos = Watch;
 
     fn make_classifier<B>(&self, request: &Request<B>) -> Watch {
-        Watch(Some(Line::begin(Route::of(request.uri().path()), Opened::of(request))))
+        Watch(Some(Line::begin(route_of(request), span_of(request))))
     }
 }
 

@@ -1,14 +1,16 @@
 //! Every request has an id of the gateway's own, and also keeps the caller's id if that one is valid.
 //!
-//! tower-http's layers set the id and send it back. This module decides which id that is. [`judge`] runs before those
+//! tower-http's layers set the id and send it back. This module decides which id that is. [`arrive`] runs before those
 //! layers and keeps or removes the caller's id. [`Own`] gives an id to a request without one.
 
 use http::{HeaderName, HeaderValue, Request};
 use tower_http::request_id::MakeRequestId;
 
-use crate::{domain::ids::RequestId, refusal};
-
-const LENGTH_MAX: usize = 128;
+use crate::{
+    context::{Arrival, valid_request_id},
+    domain::ids::RequestId,
+    refusal,
+};
 
 /// `x-request-id`.
 pub(super) const HEADER: HeaderName = HeaderName::from_static(refusal::REQUEST_ID);
@@ -16,17 +18,22 @@ pub(super) const HEADER: HeaderName = HeaderName::from_static(refusal::REQUEST_I
 /// `request-id`: the same, as Anthropic spells it.
 pub(super) const ANTHROPIC_HEADER: HeaderName = HeaderName::from_static("request-id");
 
-/// Gives the request the gateway's own id, and removes a caller's id that is not valid.
+/// Reads the path and the headers of a request once, for everything behind this: see [`Arrival`]. Removes a caller's id
+/// that is not valid.
 ///
-/// The gateway's own id is fresh and goes into the extensions. It is the key of every row about a call, so no caller
-/// may choose it. A caller's id ends up in logs, records and headers. So it is valid only if it consists of at most 128
+/// The gateway's own id is fresh. It is the key of every row about a call, so no caller may choose it. A caller's id ends up in logs, records and headers. So it is valid only if it consists of at most 128
 /// letters, digits, `.`, `_` and `-`, and is sent once.
-pub(super) fn judge<B>(mut request: Request<B>) -> Request<B> {
+pub(super) fn arrive<B>(mut request: Request<B>) -> Request<B> {
     let mut sent = request.headers().get_all(HEADER).iter();
-    if !matches!((sent.next(), sent.next()), (Some(only), None) if is_valid(only)) {
+    let named = matches!(
+        (sent.next(), sent.next()),
+        (Some(only), None) if valid_request_id(only).is_some()
+    );
+    if !named {
         request.headers_mut().remove(HEADER);
     }
-    request.extensions_mut().insert(RequestId::generate());
+    let arrival = Arrival::read(request.uri(), request.headers(), named);
+    request.extensions_mut().insert(arrival);
     request
 }
 
@@ -39,19 +46,13 @@ impl MakeRequestId for Own {
         &mut self,
         request: &Request<B>,
     ) -> Option<tower_http::request_id::RequestId> {
-        request.extensions().get::<RequestId>().map(|own| header(*own).into())
+        Arrival::of(request).map(|arrival| header(arrival.request_id).into())
     }
 }
 
 /// The id as text. It is ASCII: the caller's was checked, and the gateway's own is a UUID.
 pub(super) fn text(id: &HeaderValue) -> &str {
     id.to_str().unwrap_or_default()
-}
-
-fn is_valid(id: &HeaderValue) -> bool {
-    let bytes = id.as_bytes();
-    let letters = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    !bytes.is_empty() && bytes.len() <= LENGTH_MAX && bytes.iter().all(letters)
 }
 
 fn header(id: RequestId) -> HeaderValue {
@@ -78,7 +79,7 @@ mod tests {
             request.headers_mut().append(HEADER, HeaderValue::from_bytes(id).unwrap());
         }
         let naming = ServiceBuilder::new()
-            .map_request(judge)
+            .map_request(arrive)
             .layer(SetRequestIdLayer::new(HEADER, Own))
             .service_fn(|request: Request<()>| async {
                 Ok::<_, Infallible>(Response::new(request))
@@ -86,7 +87,7 @@ mod tests {
         let seen = naming.oneshot(request).await.unwrap().into_body();
         let ids: Vec<_> = seen.headers().get_all(HEADER).iter().collect();
         assert_eq!(ids.len(), 1, "{sent:?}");
-        (text(ids[0]).to_owned(), *seen.extensions().get().unwrap())
+        (text(ids[0]).to_owned(), Arrival::of(&seen).unwrap().request_id)
     }
 
     #[tokio::test]

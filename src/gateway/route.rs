@@ -1,8 +1,8 @@
 //! The paths that the server knows.
 
-use http::Method;
+use http::{Method, Request};
 
-use crate::domain::endpoint::Endpoint;
+use crate::{context, domain::endpoint::Endpoint};
 
 /// The purpose of a path. Logs and metrics name its template, never the path itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +30,15 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) fn of(path: &str) -> Self {
-        let mut endpoints = Endpoint::ALL.iter().copied();
-        if let Some(endpoint) = endpoints.find(|endpoint| endpoint.spec().path == path) {
+    /// Reads the path of a request.
+    pub(super) fn read<B>(request: &Request<B>) -> Self {
+        let endpoint = context::endpoint_of(request.extensions(), request.uri());
+        Self::of(request.uri().path(), endpoint)
+    }
+
+    fn of(path: &str, endpoint: Option<Endpoint>) -> Self {
+        // The layers also know endpoints below a prefix. This server has none.
+        if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.spec().path == path) {
             return Self::Call(endpoint);
         }
         match path {

@@ -19,7 +19,7 @@ use serde_json::json;
 use tower_service::Service;
 
 use super::{
-    dev_tokens::DevTokens, ready::Readiness, request_id, route::Route, telemetry::Metrics,
+    dev_tokens::DevTokens, observe, ready::Readiness, request_id, route::Route, telemetry::Metrics,
 };
 use crate::{
     body::{self, ResponseBody},
@@ -101,7 +101,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let route = Route::of(request.uri().path());
+        let route = observe::route_of(&request);
         let route = if self.part.serves(route) { route } else { Route::Unknown };
         if let Some(allowed) = route.refuses(request.method()) {
             let refused = wrong_method(&request, allowed);

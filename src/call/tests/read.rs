@@ -5,6 +5,7 @@ use tokio_test::assert_pending;
 use tower_test::mock;
 
 use super::*;
+use crate::context::Arrival;
 
 #[tokio::test]
 async fn a_body_that_is_no_call_never_reaches_the_provider() {
@@ -140,5 +141,21 @@ async fn the_callers_own_id_is_kept_where_it_can_go_into_a_log() {
         drop(text(gateway.oneshot(request).await.unwrap().into_body()).await);
         let finish = recorder.only_finish().await;
         assert_eq!(finish.client_request_id.as_deref(), kept.then_some(named));
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_id_is_not_taken_for_the_callers() {
+    for (named_by_caller, kept) in [(true, Some("Run-7")), (false, None)] {
+        let recorder = Recorder::open();
+        let gateway = gateway(&recorder, Disconnect::Drain, [json(ANSWER)]);
+        let mut request = request(CHAT);
+        request.headers_mut().insert("x-request-id", http::HeaderValue::from_static("Run-7"));
+        let arrival = Arrival::read(request.uri(), request.headers(), named_by_caller);
+        request.extensions_mut().insert(arrival);
+        drop(text(gateway.oneshot(request).await.unwrap().into_body()).await);
+        let finish = recorder.only_finish().await;
+        assert_eq!(finish.request_id, arrival.request_id);
+        assert_eq!(finish.client_request_id.as_deref(), kept);
     }
 }

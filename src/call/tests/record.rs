@@ -7,7 +7,9 @@ use tokio_test::{assert_pending, task};
 use super::*;
 use crate::{
     call::KillSwitch,
+    context::Arrival,
     domain::{
+        dialect::Dialect,
         endpoint::Endpoint,
         finish::{Ending, Record, Settlement},
         ids::{KeyId, RequestId, TeamId},
@@ -22,6 +24,12 @@ const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(1));
 const TEAM: TeamId = TeamId::new(Uuid::from_u128(2));
 const KEY: KeyId = KeyId::new(Uuid::from_u128(3));
 const REQUEST: RequestId = RequestId::from_uuid(Uuid::from_u128(4));
+const ARRIVAL: Arrival = Arrival {
+    request_id: REQUEST,
+    named_by_caller: true,
+    endpoint: Some(Endpoint::ChatCompletions),
+    dialect: Dialect::OpenAi,
+};
 /// How long a provider here takes for its head, and then for each part.
 const STEP: Duration = Duration::from_millis(20);
 /// One token for every four bytes of `role`, `user`, `content` and `hello`.
@@ -163,7 +171,7 @@ impl Desk {
         Request::post("/v1/chat/completions")
             .header("x-request-id", "call-of-olga")
             .extension(tenant)
-            .extension(REQUEST)
+            .extension(ARRIVAL)
             .body(body)
             .unwrap()
     }

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     body,
-    context::Call,
-    domain::{dialect::Dialect, endpoint::Endpoint},
+    context::{self, Call},
+    domain::dialect::Dialect,
     refusal::{REQUEST_ID, error_document},
 };
 
@@ -48,12 +48,8 @@ impl MockProvider {
     {
         let call = Call::of(&request).map(|call| call.request_id().to_string());
         let (parts, body) = request.into_parts();
-        let endpoint = Endpoint::of_path(parts.uri.path());
-        let dialect = match endpoint {
-            Some(endpoint) => endpoint.dialect(),
-            None if parts.headers.contains_key("anthropic-version") => Dialect::Anthropic,
-            None => Dialect::OpenAi,
-        };
+        let endpoint = context::endpoint_of(&parts.extensions, &parts.uri);
+        let dialect = context::dialect_of(&parts.extensions, &parts.uri, &parts.headers);
         // In the same process the request has a `Call` with the id; over a socket the gateway sends the id in a header.
         let header = parts.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let request_id = call.as_deref().or(header);

@@ -17,8 +17,8 @@ use tower_service::Service;
 
 use crate::{
     body::ResponseBody,
-    context::Call,
-    domain::{dialect::Dialect, endpoint::Endpoint, policy::AllowList},
+    context::{self, Call},
+    domain::{dialect::Dialect, policy::AllowList},
     refusal::{Refusal, dialect_of},
 };
 #[cfg(feature = "http")]
@@ -90,7 +90,8 @@ impl<T> Router<T> {
     /// tenant.
     fn target_of<B>(&self, request: &Request<B>) -> Result<&T, Refusal> {
         let call = Call::of(request);
-        if call.is_none() && Endpoint::of_path(request.uri().path()).is_some() {
+        let endpoint = context::endpoint_of(request.extensions(), request.uri());
+        if call.is_none() && endpoint.is_some() {
             return Err(Refusal::Miswired("CallLayer"));
         }
         let dialect = dialect_of(request);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     body,
     context::ServedBy,
-    domain::dialect::Dialect,
+    domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::{Refusal, error_document},
 };
 
@@ -31,6 +31,8 @@ const ACCOUNT_WORDS: [&str; 5] = ["org-", "proj_", "sk-", "acct_", "user-"];
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
     pub(super) provider: Arc<str>,
+    /// What the caller asks for; `None` for the list of models.
+    pub(super) endpoint: Option<Endpoint>,
     /// The caller's dialect.
     pub(super) dialect: Dialect,
     pub(super) request_id: String,

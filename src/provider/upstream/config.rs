@@ -146,10 +146,14 @@ impl Base {
         Ok(Self { scheme, authority, prefix })
     }
 
-    /// The provider's URL for a caller's path; `None` if the path is not one that is passed on.
-    pub(super) fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
-        let mut target = format!("{}{}", self.prefix, known(path)?);
-        let passed = query.unwrap_or_default().split('&').filter(|pair| {
+    /// The provider's URL for a caller's request; `None` if it is not one that is passed on.
+    pub(super) fn uri(&self, endpoint: Option<Endpoint>, caller: &Uri) -> Option<Uri> {
+        let path = match endpoint {
+            Some(endpoint) => endpoint.spec().path_below_version(),
+            None => models(caller.path())?,
+        };
+        let mut target = format!("{}{path}", self.prefix);
+        let passed = caller.query().unwrap_or_default().split('&').filter(|pair| {
             let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
             QUERY_PASSED.contains(&name)
         });
@@ -166,11 +170,8 @@ impl Base {
     }
 }
 
-/// The end of a path, from the part that the provider knows: an endpoint or `/models`.
-fn known(path: &str) -> Option<&str> {
-    if let Some(endpoint) = Endpoint::of_path(path) {
-        return Some(endpoint.spec().path_below_version());
-    }
+/// The end of a path, from `/models`.
+fn models(path: &str) -> Option<&str> {
     let (before, _) = path.split_once("/models")?;
     let rest = path.get(before.len()..)?;
     let name = match rest.strip_prefix("/models")? {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use super::{UpstreamConfig, kind::Kind};
 use crate::{
     call::is_event_stream,
-    context::{Call, Tenant},
+    context::{Arrival, Call, Tenant},
     domain::ids::RequestId,
     refusal::REQUEST_ID,
 };
@@ -109,7 +109,8 @@ pub(super) fn response_headers(upstream: &HeaderMap) -> HeaderMap {
 /// The call's id, else the request's id from a layer further out, else a new one.
 pub(super) fn request_id(caller: &Parts) -> RequestId {
     let call = caller.extensions.get::<Call>().map(Call::request_id);
-    call.or_else(|| caller.extensions.get().copied()).unwrap_or_else(RequestId::generate)
+    let arrival = || caller.extensions.get::<Arrival>().map(|arrival| arrival.request_id);
+    call.or_else(arrival).unwrap_or_else(RequestId::generate)
 }
 
 fn is_configured(config: &UpstreamConfig, name: &str) -> bool {

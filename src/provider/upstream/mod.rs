@@ -72,6 +72,7 @@ use crate::{
     body::read,
     causes::causes,
     client::{ClientError, HttpClient},
+    context,
     domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::Refusal,
 };
@@ -175,10 +176,11 @@ fn failed(reason: &'static str, detail: impl Into<String>) -> Failure {
 
 impl Inner {
     fn exchange(&self, caller: &Parts) -> Exchange {
+        let endpoint = context::endpoint_of(&caller.extensions, &caller.uri);
         Exchange {
             provider: Arc::clone(&self.name),
-            dialect: Endpoint::of_path(caller.uri.path())
-                .map_or(self.config.dialect, Endpoint::dialect),
+            dialect: endpoint.map_or(self.config.dialect, Endpoint::dialect),
+            endpoint,
             request_id: request_id(caller).to_string(),
             idle_timeout: self.config.idle_timeout,
         }
@@ -243,10 +245,9 @@ impl Inner {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let path = caller.uri.path();
         let uri = self
             .base
-            .uri(path, caller.uri.query())
+            .uri(exchange.endpoint, &caller.uri)
             .filter(|_| exchange.dialect == self.config.dialect);
         let Some(uri) = uri else {
             let detail = "no such path at this provider".to_owned();

@@ -5,7 +5,7 @@ mod streams;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{StatusCode, header};
+use http::{StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::{
@@ -119,7 +119,7 @@ async fn document(answer: Response<UpstreamBody>) -> Value {
 fn a_base_url_is_what_the_vendors_clients_are_told() {
     let uri = |dialect, base: &str, path: &str| {
         let base = UpstreamConfig::new("n", dialect, base).base().unwrap();
-        base.uri(path, None).map(|uri| uri.to_string())
+        base.uri(Endpoint::of_path(path), &path.parse().unwrap()).map(|uri| uri.to_string())
     };
     let cases = [
         (
@@ -176,12 +176,23 @@ fn a_base_url_is_what_the_vendors_clients_are_told() {
     }
 }
 
+#[tokio::test]
+async fn a_call_goes_to_the_endpoint_that_it_was_read_for_whatever_its_path() {
+    let (url, _running, mut asks) = answering(answer("200 OK", "{}")).await;
+    for path in ["/ask", "/v1/embeddings"] {
+        let asked = post(path).extension(Call::for_model("small"));
+        assert_eq!(ask(&to(Dialect::OpenAi, &url), empty(asked)).await.status(), StatusCode::OK);
+        assert!(asks.recv().await.unwrap().starts_with("post /v1/chat/completions "), "{path}");
+    }
+}
+
 #[test]
 fn only_known_query_parameters_are_passed_on() {
     let base = UpstreamConfig::new("n", Dialect::Anthropic, "https://h").base().unwrap();
-    let uri = base.uri(MESSAGES, Some("beta=true&key=secret&limit=2&betas=1")).unwrap();
-    assert_eq!(uri, "https://h/v1/messages?beta=true&limit=2");
-    assert_eq!(base.uri(MESSAGES, Some("key=1")).unwrap(), "https://h/v1/messages");
+    let uri = |asked| base.uri(Some(Endpoint::Messages), &Uri::from_static(asked)).unwrap();
+    let passed = uri("/v1/messages?beta=true&key=secret&limit=2&betas=1");
+    assert_eq!(passed, "https://h/v1/messages?beta=true&limit=2");
+    assert_eq!(uri("/v1/messages?key=1"), "https://h/v1/messages");
 }
 
 #[test]

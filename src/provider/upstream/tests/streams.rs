@@ -1,6 +1,8 @@
 use tokio::sync::mpsc;
 
 use super::*;
+#[cfg(feature = "server")]
+use crate::domain::request::CallFacts;
 
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -39,7 +41,11 @@ async fn a_stream_passes_byte_for_byte_however_it_is_split() {
     let call = Call::for_model("m");
     let body = r#"{"model":"m","max_tokens":40,"stream":true,"messages":[{"role":"user","content":"größe 🦀"}]}"#;
     let request = |path, split: Option<&str>| {
-        let mut request = post(path).extension(call.clone()).header("x-mock-output-tokens", "40");
+        // The provider is asked at the endpoint of the call, so each path has a call of its own.
+        let endpoint = Endpoint::of_path(path).unwrap();
+        let facts = CallFacts { endpoint, ..call.facts().clone() };
+        let call = Call::with_id(call.request_id(), facts);
+        let mut request = post(path).extension(call).header("x-mock-output-tokens", "40");
         if let Some(split) = split {
             request = request.header("x-mock-split", split);
         }
