@@ -51,6 +51,7 @@ pub mod models;
 pub mod postgres;
 pub mod provider;
 pub mod refusal;
+mod sharded;
 mod stack;
 pub mod store;
 pub mod tenant;

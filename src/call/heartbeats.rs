@@ -4,45 +4,31 @@
 //! call [`Heartbeats::beat`] several times within that time. If the process dies, a call is charged what its last
 //! heartbeat had seen.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use futures_util::{StreamExt, stream};
 
+use super::registry::{Entry, Registry};
 use crate::{
     context::Call,
-    domain::{
-        credits::Credits,
-        hold::Heartbeat,
-        ids::{OrganizationId, RequestId},
-    },
+    domain::{credits::Credits, hold::Heartbeat, ids::OrganizationId},
     store::{Ledger, StoreError},
 };
 
 /// Keeps track of the open calls. Cheap to clone; clones share the calls.
-#[derive(Clone)]
-pub struct Heartbeats(Arc<[Mutex<Open>; SHARDS]>);
+#[derive(Clone, Default)]
+pub struct Heartbeats(Registry<Open>);
 
-type Open = HashMap<RequestId, (OrganizationId, Call)>;
+type Open = (OrganizationId, Call);
 
-// Enough that calls that begin and end at the same time rarely contend for the same lock.
-const SHARDS: usize = 64;
+/// An open call. Heartbeats include it until this is dropped.
+pub(super) type Beating = Entry<Open>;
+
 /// How many holds one statement renews. A bound, because the statement locks their rows.
 const TOGETHER_MAX: usize = 256;
 /// How many statements run at once. More than one, because organizations may be in different databases, and a database
 /// that does not answer must not delay the others.
 const AT_ONCE: usize = 16;
-
-impl Default for Heartbeats {
-    /// No calls yet.
-    fn default() -> Self {
-        Self(Arc::new(std::array::from_fn(|_| Mutex::default())))
-    }
-}
 
 impl Heartbeats {
     /// Renews the holds of all open calls, for `ttl` from now. Returns how many holds were renewed.
@@ -70,8 +56,8 @@ impl Heartbeats {
     /// The heartbeats of all calls with a hold, by organization.
     pub(super) fn now(&self) -> HashMap<OrganizationId, Vec<Heartbeat>> {
         let mut beats: HashMap<_, Vec<_>> = HashMap::new();
-        for shard in self.0.iter() {
-            for (organization, call) in lock(shard).values() {
+        for calls in self.0.each() {
+            for (organization, call) in calls.values() {
                 if let Some(beat) = beat_of(call) {
                     beats.entry(*organization).or_default().push(beat);
                 }
@@ -81,16 +67,8 @@ impl Heartbeats {
     }
 
     pub(super) fn watch(&self, organization: OrganizationId, call: &Call) -> Beating {
-        let request_id = call.request_id();
-        lock(self.shard(request_id)).insert(request_id, (organization, call.clone()));
-        Beating { heartbeats: self.clone(), request_id }
-    }
-
-    fn shard(&self, request_id: RequestId) -> &Mutex<Open> {
-        // The last byte of a version 7 UUID is random.
-        let [.., last] = request_id.as_uuid().into_bytes();
-        let [first, ..] = &*self.0;
-        self.0.get(usize::from(last) % SHARDS).unwrap_or(first)
+        // By request, because the calls of one organization that begin or end at the same time need no common lock.
+        self.0.enter(call.request_id().as_uuid(), (organization, call.clone()))
     }
 }
 
@@ -124,27 +102,9 @@ fn beat_of(call: &Call) -> Option<Heartbeat> {
     Some(Heartbeat { request_id: call.request_id(), used, tokens })
 }
 
-// A poisoned lock is safe to use: an entry is added or removed in one step.
-fn lock(shard: &Mutex<Open>) -> MutexGuard<'_, Open> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl fmt::Debug for Heartbeats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open: usize = self.0.iter().map(|shard| lock(shard).len()).sum();
-        f.debug_struct("Heartbeats").field("open", &open).finish()
-    }
-}
-
-/// An open call. Heartbeats include it until this is dropped.
-pub(super) struct Beating {
-    heartbeats: Heartbeats,
-    request_id: RequestId,
-}
-
-impl Drop for Beating {
-    fn drop(&mut self) {
-        lock(self.heartbeats.shard(self.request_id)).remove(&self.request_id);
+        f.debug_struct("Heartbeats").field("open", &self.0.len()).finish()
     }
 }
 

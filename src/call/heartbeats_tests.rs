@@ -1,6 +1,9 @@
 //! Heartbeats of several organizations; the ledger never answers for one of them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tokio_test::{assert_pending, task};
 use uuid::Uuid;
@@ -11,6 +14,7 @@ use crate::{
     context::Tenant,
     domain::{
         hold::{HoldRequest, HoldVerdict},
+        ids::RequestId,
         policy::Disconnect,
         usage::Usage,
     },

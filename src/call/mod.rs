@@ -51,6 +51,7 @@ mod future;
 mod heartbeats;
 mod layer;
 mod open;
+mod registry;
 mod service;
 mod settle;
 #[cfg(test)]

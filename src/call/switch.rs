@@ -1,18 +1,17 @@
 //! The kill switch for open calls: cuts them when a switch is turned on.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fmt,
     future::poll_fn,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
 
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 
+use super::registry::{Entry, Registry};
 use crate::{
     context::Tenant,
     domain::{ids::OrganizationId, scope::Scope, switch::Switches},
@@ -30,17 +29,11 @@ use crate::{
 /// A call that is cut ends at once, whether or not its client reads: the connection to the provider is closed, and what
 /// was delivered is charged. A stream ends with an error event. If the head of the answer was not sent yet, the answer
 /// is 403.
-#[derive(Clone)]
-pub struct KillSwitch(Arc<Shared>);
-
-struct Shared {
-    /// All calls of an organization are in the same shard.
-    shards: [Mutex<HashMap<u64, Arc<Watch>>>; SHARDS],
-    next: AtomicU64,
-}
-
-// Enough that calls of different organizations rarely contend for the same lock.
-const SHARDS: usize = 64;
+#[derive(Clone, Default)]
+pub struct KillSwitch(
+    /// By organization, so that all its calls are under one lock.
+    Registry<Arc<Watch>>,
+);
 
 /// One open call.
 struct Watch {
@@ -61,13 +54,6 @@ pub(super) trait Cut: Send + Sync {
     fn cut(&self, scope: Scope);
 }
 
-impl Default for KillSwitch {
-    fn default() -> Self {
-        let shards = std::array::from_fn(|_| Mutex::default());
-        Self(Arc::new(Shared { shards, next: AtomicU64::new(0) }))
-    }
-}
-
 impl KillSwitch {
     /// How many organizations are checked at once. A bound, because calls need connections to the store, too.
     const CHECKS_MAX: usize = 4;
@@ -77,7 +63,7 @@ impl KillSwitch {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn cut(&self, organization: OrganizationId, on: &Switches) {
-        self.cut_before(self.0.next.load(Ordering::Relaxed), organization, on);
+        self.cut_before(self.0.next(), organization, on);
     }
 
     /// As [`cut`](Self::cut), only for calls with a number below `number`.
@@ -86,7 +72,9 @@ impl KillSwitch {
             return;
         }
         // A call that is cut removes itself from its shard, so the lock must be free by then.
-        let stopped: Vec<_> = lock(self.shard(organization))
+        let stopped: Vec<_> = self
+            .0
+            .of(organization.as_uuid())
             .iter()
             .filter(|(of, watch)| **of < number && watch.tenant.organization_id() == organization)
             .filter_map(|(_, watch)| Some((Arc::clone(watch), watch.stopped_by(on)?)))
@@ -101,8 +89,8 @@ impl KillSwitch {
     /// does not answer for an organization, the next check asks again.
     pub async fn check(&self, store: &dyn SwitchStore) {
         let mut organizations = HashSet::new();
-        for shard in &self.0.shards {
-            organizations.extend(lock(shard).values().map(|watch| watch.tenant.organization_id()));
+        for calls in self.0.each() {
+            organizations.extend(calls.values().map(|watch| watch.tenant.organization_id()));
         }
         self.check_those(store, organizations).await;
     }
@@ -122,7 +110,7 @@ impl KillSwitch {
 
     async fn check_one(&self, store: &dyn SwitchStore, organization: OrganizationId) {
         let mut open = false;
-        for watch in lock(self.shard(organization)).values() {
+        for watch in self.0.of(organization.as_uuid()).values() {
             open |= watch.tenant.organization_id() == organization;
         }
         if !open {
@@ -131,7 +119,7 @@ impl KillSwitch {
         // A call that arrives during this read checks the switches itself, when it takes its hold. It must not be cut
         // by this read, which may be older: the switch may be off again by then. If the switch is turned on later, a
         // notice of its own follows.
-        let number = self.0.next.load(Ordering::Relaxed);
+        let number = self.0.next();
         match store.switches(organization).await {
             Ok(on) => self.cut_before(number, organization, &on),
             Err(error) => {
@@ -146,16 +134,8 @@ impl KillSwitch {
 
     pub(super) fn watch(&self, tenant: &Tenant) -> Watched {
         let watch = Arc::new(Watch { tenant: tenant.clone(), state: Mutex::default() });
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        lock(self.shard(tenant.organization_id())).insert(number, Arc::clone(&watch));
-        Watched { switch: self.clone(), number, watch }
-    }
-
-    fn shard(&self, organization: OrganizationId) -> &Mutex<HashMap<u64, Arc<Watch>>> {
-        // The last byte of a UUID is random in every version that is used for ids.
-        let [.., last] = organization.as_uuid().into_bytes();
-        let [first, ..] = &self.0.shards;
-        self.0.shards.get(usize::from(last) % SHARDS).unwrap_or(first)
+        let entry = self.0.enter(tenant.organization_id().as_uuid(), Arc::clone(&watch));
+        Watched { watch, _entry: entry }
     }
 }
 
@@ -167,7 +147,7 @@ impl Watch {
     /// Cuts the call. Returns `false` if it had been cut before.
     fn cut(&self, scope: Scope) -> bool {
         let (waker, stream) = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if state.stopped.is_some() {
                 return false;
             }
@@ -186,15 +166,14 @@ impl Watch {
 
 /// One open call that the switch watches until this is dropped.
 pub(super) struct Watched {
-    switch: KillSwitch,
-    number: u64,
     watch: Arc<Watch>,
+    _entry: Entry<Arc<Watch>>,
 }
 
 impl Watched {
     /// Ready when the call is to be cut, with the scope that is stopped.
     pub(super) fn poll_cut(&self, cx: &Context<'_>) -> Poll<Scope> {
-        let mut state = lock(&self.watch.state);
+        let mut state = self.watch.state.lock();
         if let Some(scope) = state.stopped {
             return Poll::Ready(scope);
         }
@@ -216,31 +195,14 @@ impl Watched {
 
     /// Registers the stream to end when the call is cut. Returns the scope if the call has already been cut.
     pub(super) fn goes_on_as(&self, stream: Weak<dyn Cut>) -> Option<Scope> {
-        let mut state = lock(&self.watch.state);
+        let mut state = self.watch.state.lock();
         state.stream = Some(stream);
         state.stopped
     }
 }
 
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let shard = self.switch.shard(self.watch.tenant.organization_id());
-        let watch = lock(shard).remove(&self.number);
-        // The lock is free here: dropping the call must not happen under it.
-        drop(watch);
-    }
-}
-
-// A poisoned lock is safe to use: every change is made in one step, so a panic leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl fmt::Debug for KillSwitch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let calls = self.0.shards.iter().map(|shard| lock(shard).len());
-        f.debug_struct("KillSwitch")
-            .field("calls", &calls.fold(0, usize::saturating_add))
-            .finish_non_exhaustive()
+        f.debug_struct("KillSwitch").field("calls", &self.0.len()).finish_non_exhaustive()
     }
 }

@@ -18,14 +18,9 @@ mod holds;
 mod tests;
 mod unclaimed;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+use parking_lot::MutexGuard;
 use tokio_util::task::TaskTracker;
 
 use self::{finishes::Finishes, holds::Holds};
@@ -37,6 +32,7 @@ use crate::{
         hold::{Heartbeat, HoldRequest, HoldVerdict},
         ids::{OrganizationId, RequestId},
     },
+    sharded::Sharded,
 };
 
 /// Statements about several calls of one organization. The answers of `hold_all` and `finish_all` have
@@ -125,8 +121,7 @@ pub struct Coalescer<B: Batches>(Arc<Shared<B>>);
 struct Shared<B: Batches> {
     batches: B,
     options: Options,
-    shards: Vec<Mutex<Shard<B>>>,
-    hasher: RandomState,
+    shards: Sharded<Shard<B>>,
     tasks: TaskTracker,
 }
 
@@ -135,8 +130,6 @@ struct Shard<B: Batches> {
     holds: HashMap<OrganizationId, Holds<B>>,
     finishes: HashMap<OrganizationId, Finishes>,
 }
-
-const SHARDS: usize = 64;
 
 impl<B: Batches> Default for Shard<B> {
     fn default() -> Self {
@@ -150,8 +143,7 @@ impl<B: Batches> Coalescer<B> {
         Self(Arc::new(Shared {
             batches,
             options,
-            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
-            hasher: RandomState::new(),
+            shards: Sharded::default(),
             tasks: TaskTracker::new(),
         }))
     }
@@ -176,12 +168,8 @@ impl<B: Batches> Coalescer<B> {
 }
 
 impl<B: Batches> Shared<B> {
-    // A poisoned lock can still be used: no change of a queue panics half way.
     fn shard(&self, organization: OrganizationId) -> MutexGuard<'_, Shard<B>> {
-        let [.., last] = self.hasher.hash_one(organization).to_le_bytes();
-        #[expect(clippy::indexing_slicing, reason = "a remainder by the number of shards")]
-        let shard = &self.shards[usize::from(last) % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards.of(organization.as_uuid())
     }
 }
 

@@ -286,7 +286,7 @@ async fn a_call_waits_no_longer_than_it_may_and_then_the_verdict_stands() {
     assert!(waited >= wait_max && waited < wait_max + Duration::from_millis(10), "{waited:?}");
     assert_eq!((wait_max.as_secs(), Options::default().ask_again.as_millis()), (2, 100));
     rest().await;
-    assert!(calls.0.shards.iter().all(|shard| shard.lock().unwrap().holds.is_empty()));
+    assert!(calls.0.shards.each().all(|shard| shard.holds.is_empty()));
 }
 
 #[tokio::test(start_paused = true)]

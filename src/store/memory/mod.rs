@@ -34,12 +34,7 @@ mod organization;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 pub use account::Balance;
 use organization::Organization;
@@ -61,6 +56,7 @@ use crate::{
         role::Role,
         switch::{Switch, Switches},
     },
+    sharded::Sharded,
 };
 
 /// The store traits in memory. Cheap to clone; clones share everything.
@@ -68,12 +64,9 @@ use crate::{
 pub struct MemoryStore(Arc<Shared>);
 
 struct Shared {
-    shards: [RwLock<HashMap<OrganizationId, Arc<Organization>>>; SHARDS],
+    organizations: Sharded<HashMap<OrganizationId, Arc<Organization>>>,
     prices: Prices,
 }
-
-// Enough that threads with different organizations seldom contend for a lock.
-const SHARDS: usize = 64;
 
 impl Default for MemoryStore {
     /// No organizations, no prices.
@@ -85,8 +78,8 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// A store with these prices and no organizations.
     pub fn new(prices: PriceBook) -> Self {
-        let shards = std::array::from_fn(|_| RwLock::default());
-        Self(Arc::new(Shared { shards, prices: Prices::new(prices) }))
+        let organizations = Sharded::default();
+        Self(Arc::new(Shared { organizations, prices: Prices::new(prices) }))
     }
 
     /// Replaces the price book.
@@ -96,7 +89,7 @@ impl MemoryStore {
 
     /// Adds an organization with an empty balance and the default policy. `false` if it exists already.
     pub fn create_organization(&self, id: OrganizationId) -> bool {
-        let mut shard = self.shard(id).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.0.organizations.of(id.as_uuid());
         let missing = !shard.contains_key(&id);
         if missing {
             shard.insert(id, Arc::default());
@@ -189,16 +182,8 @@ impl MemoryStore {
     }
 
     fn find(&self, id: OrganizationId) -> Result<Arc<Organization>, StoreError> {
-        let shard = self.shard(id).read().unwrap_or_else(PoisonError::into_inner);
+        let shard = self.0.organizations.of(id.as_uuid());
         shard.get(&id).cloned().ok_or(StoreError::UnknownOrganization)
-    }
-
-    fn shard(&self, id: OrganizationId) -> &RwLock<HashMap<OrganizationId, Arc<Organization>>> {
-        // The last byte of a version 4 or 7 UUID is random.
-        let [.., last] = id.as_uuid().into_bytes();
-        let index = usize::from(last) % SHARDS;
-        let [first, ..] = &self.0.shards;
-        self.0.shards.get(index).unwrap_or(first)
     }
 }
 
