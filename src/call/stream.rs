@@ -140,7 +140,8 @@ where
 }
 
 impl<B> Metered<B> {
-    // After a panic in the inner body, the task that polled drops the body, and `drain` then ends the call.
+    // This lock remembers a panic in the inner body. The task that polled then drops the body, and `drain` ends the
+    // call.
     fn lock(&self) -> MutexGuard<'_, Stream<B>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,10 +3,11 @@
 use std::{
     fmt,
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use http::Request;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::{Standing, Tenant, standing::Learned};
@@ -231,10 +232,8 @@ impl Call {
         }
     }
 
-    // A poisoned lock can still be used: the fields do not depend on each other, so a panic between two
-    // writes does no harm.
     fn work(&self) -> MutexGuard<'_, Work> {
-        self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.work.lock()
     }
 }
 

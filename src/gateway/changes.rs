@@ -1,12 +1,9 @@
 //! Acts on notices of changes: drops cached policies, and checks open calls against the kill switches.
 
-use std::{
-    collections::HashSet,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -48,7 +45,7 @@ impl Changes {
     const CHECKS_MAX: usize = 4;
 
     pub(super) fn tell(&self, heard: Heard) {
-        let mut changed = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = self.0.heard.lock();
         match heard {
             Heard::Change(organization) if changed.these.len() < Self::THESE_MAX => {
                 changed.these.insert(organization);
@@ -96,7 +93,7 @@ impl Changes {
     async fn next(&self) -> Changed {
         loop {
             let changed = {
-                let mut heard = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut heard = self.0.heard.lock();
                 std::mem::take(&mut *heard)
             };
             if changed != Changed::default() {

@@ -3,12 +3,9 @@
 //! Credits, budgets, rates, policies and kill switches are enforced as with Postgres. Without rows, there is no
 //! row-level security: only the code of [`MemoryStore`] keeps organizations apart.
 
-use std::{
-    collections::HashMap,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Stores, Upkeep};
 use crate::{
@@ -58,7 +55,7 @@ struct InMemory {
 
 impl InMemory {
     fn on(&self) -> MutexGuard<'_, HashMap<OrganizationId, Vec<Flipped>>> {
-        self.on.lock().unwrap_or_else(PoisonError::into_inner)
+        self.on.lock()
     }
 
     fn organizations(&self) -> Vec<OrganizationId> {

@@ -3,11 +3,12 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::{
@@ -119,7 +120,7 @@ impl Limiter {
     pub(super) fn admit<'a>(self: &Arc<Self>, met: &Met<'a>, tokens: u64) -> Answer<'a> {
         let Met { key, ref rates, limit } = *met;
         let now = self.now();
-        let mut shard = lock(self.shard(key));
+        let mut shard = self.shard(key).lock();
         let before = shard.get(key);
         match before.admit(rates, tokens, now) {
             Ok((after, tokens)) => {
@@ -163,7 +164,7 @@ impl Limiter {
     /// How many keys have counts.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     fn permit(self: &Arc<Self>, parts: Parts) -> Permit {
@@ -186,7 +187,7 @@ impl Limiter {
         let index = next.checked_rem(self.shards.len()).unwrap_or_default();
         // Skipped if another thread was faster or has the lock: tidying is not urgent.
         if due <= now
-            && let Some(Ok(mut shard)) = self.shards.get(index).map(Mutex::try_lock)
+            && let Some(Some(mut shard)) = self.shards.get(index).map(Mutex::try_lock)
         {
             shard.tidy(now);
         }
@@ -214,7 +215,7 @@ impl<'a> Locked<'a> {
         let mut indices: Vec<usize> = met.iter().map(|met| met.key.shard(shards)).collect();
         indices.sort_unstable();
         indices.dedup();
-        let guards = indices.into_iter().map(|index| (index, lock(limiter.at(index)))).collect();
+        let guards = indices.into_iter().map(|index| (index, limiter.at(index).lock())).collect();
         Self { limiter, guards }
     }
 
@@ -265,7 +266,7 @@ impl Permit {
             Parts::Many(parts) => parts,
         };
         for Part { key, tokens } in parts {
-            if let Some(counts) = lock(self.limiter.shard(*key)).known(*key) {
+            if let Some(counts) = self.limiter.shard(*key).lock().known(*key) {
                 counts.leave(*tokens, used, now);
             }
         }
@@ -288,9 +289,4 @@ impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
-}
-
-// A poisoned lock can still be used: counts are plain numbers, each of which is written as a whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

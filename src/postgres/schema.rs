@@ -3,14 +3,9 @@
 //! All SQL texts name the schema `tollgate`, whose tables organizations share. An organization may have a schema of
 //! its own in the same database. For that schema the texts are rewritten to name it.
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    fmt,
-    ops::Deref,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{borrow::Cow, collections::HashMap, fmt, ops::Deref, sync::Arc};
 
+use parking_lot::RwLock;
 use uuid::Uuid;
 
 use crate::domain::{ids::OrganizationId, place::Place};
@@ -77,12 +72,11 @@ impl Schema {
     /// A text of the program, rewritten for this schema. Each text is rewritten once.
     pub(super) fn text(&self, sql: &'static str) -> Text {
         let Some(own) = &self.0 else { return Text::Shared(sql) };
-        // A poisoned lock is no danger: texts are inserted whole.
-        if let Some(text) = own.texts.read().unwrap_or_else(PoisonError::into_inner).get(sql) {
+        if let Some(text) = own.texts.read().get(sql) {
             return Text::Own(Arc::clone(text));
         }
         let text: Arc<str> = in_schema(sql, &own.name).into();
-        let mut texts = own.texts.write().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = own.texts.write();
         Text::Own(Arc::clone(texts.entry(sql).or_insert(text)))
     }
 

@@ -6,11 +6,9 @@
 //! timeline yet may still use the old primary. Whoever promotes a standby must prevent that, for example with
 //! synchronous replication: then the old primary cannot commit without its standby.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
 const TIMELINE: &str = include_str!("sql/statements/calls/timeline.sql");
@@ -65,7 +63,7 @@ impl Timelines {
     }
 
     fn highest(&self) -> MutexGuard<'_, Highest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

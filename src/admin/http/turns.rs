@@ -1,9 +1,8 @@
 //! Limits how many requests of one organization are answered at once.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::ids::OrganizationId;
 
@@ -32,9 +31,8 @@ impl Turns {
         Some(Turn { turns: self.clone(), organization })
     }
 
-    // Poisoning is ignored: each count is written in one step, so a panic cannot leave a count half written.
     fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -41,9 +41,11 @@ mod tried;
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 pub use binaries::{BIN_VARIABLE, MAJOR_MIN};
 
@@ -284,7 +286,7 @@ impl Cluster {
 
 impl Shared {
     fn start(&self) -> Result<(), ClusterError> {
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut server = self.server.lock();
         let Self { binaries, account, place, options, .. } = self;
         if place.major().is_none() {
             server::initialise(binaries, *account, place, options)?;
@@ -300,7 +302,7 @@ impl Shared {
 
     fn revive(&self) -> Result<bool, ClusterError> {
         let ended = {
-            let mut slot = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = self.server.lock();
             match slot.as_mut() {
                 Some(server) => server.exited()?.is_some(),
                 None => true,
@@ -313,7 +315,7 @@ impl Shared {
     }
 
     fn stop(&self, signal: &str) -> Result<(), ClusterError> {
-        let mut slot = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.server.lock();
         let Some(server) = slot.as_mut() else { return Ok(()) };
         if server.exited()?.is_none() {
             server.signal(signal)?;
@@ -326,7 +328,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let slot = self.server.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let slot = self.server.get_mut();
         let running = slot.as_mut().is_some_and(|server| matches!(server.exited(), Ok(None)));
         if running {
             // The supervisor stops the server and deletes the folders.

@@ -17,11 +17,12 @@ use std::{
     path::Path,
     process,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 

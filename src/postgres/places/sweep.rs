@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use super::PostgresStore;
 use crate::{domain::ids::OrganizationId, postgres::one_schema::OneSchema, store::StoreError};
@@ -70,7 +71,7 @@ impl PostgresStore {
 
 impl Turns {
     fn must_read(&self) -> bool {
-        let mut turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.0.lock();
         let must = turn.read.is_none_or(|read| read.elapsed() >= READ_EVERY);
         if must {
             turn.read = Some(Instant::now());
@@ -83,7 +84,7 @@ impl Turns {
         &self,
         mut schemas: Vec<(OrganizationId, OneSchema)>,
     ) -> Vec<(OrganizationId, OneSchema)> {
-        let mut turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.0.lock();
         let behind = schemas.partition_point(|(id, _)| turn.after.is_some_and(|last| *id <= last));
         schemas.rotate_left(behind);
         schemas.truncate(SCHEMAS_MAX);

@@ -2,8 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::Arc,
 };
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::account::{Account, OutOfRange};
 use crate::{
@@ -112,7 +114,7 @@ impl Organization {
     }
 
     pub(super) fn agreement(&self) -> Agreement {
-        self.settings.read().unwrap_or_else(PoisonError::into_inner).agreement.clone()
+        self.settings.read().agreement.clone()
     }
 
     pub(super) fn set_suspended(&self, suspended: bool) {
@@ -130,7 +132,7 @@ impl Organization {
     }
 
     pub(super) fn switches(&self) -> Switches {
-        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        let settings = self.settings.read();
         let mut on = settings.switches.clone();
         if settings.suspended || settings.policy.suspended {
             on.insert(Switch::Organization);
@@ -157,7 +159,7 @@ impl Organization {
     }
 
     pub(super) fn standing(&self, tenant: &Tenant) -> Standing {
-        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        let settings = self.settings.read();
         let mut policy = Arc::clone(&settings.policy);
         if settings.suspended {
             Arc::make_mut(&mut policy).suspended = true;
@@ -171,7 +173,7 @@ impl Organization {
 
     pub(super) fn hold(&self, tenant: &Tenant, request: &HoldRequest) -> HoldVerdict {
         let budgets = {
-            let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+            let settings = self.settings.read();
             if settings.suspended || settings.policy.suspended {
                 return HoldVerdict::Suspended(Scope::Organization);
             }
@@ -216,12 +218,11 @@ impl Organization {
     }
 
     fn change(&self, with: impl FnOnce(&mut Settings)) {
-        with(&mut self.settings.write().unwrap_or_else(PoisonError::into_inner));
+        with(&mut self.settings.write());
     }
 
-    // A poisoned lock can still be used: no change of the figures panics half way.
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.lock()
     }
 }
 
