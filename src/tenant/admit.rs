@@ -10,7 +10,7 @@ use super::{
 use crate::{context::Tenant, refusal::Refusal};
 
 /// The decision about a request.
-pub(super) enum Admission {
+pub(super) enum Outcome {
     /// The tenant is in its extensions, and its headers are clean.
     Admitted,
     Refused(Refusal),
@@ -18,7 +18,7 @@ pub(super) enum Admission {
 }
 
 /// Decides on a request that has waited for a fetch of the keys this many times.
-pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8) -> Admission {
+pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8) -> Outcome {
     let verdict = match headers::token(request.headers()) {
         Ok(token) => verifier.check(token, waits),
         Err(denial) => Verdict::Settled(Err(Rejection::Denied(denial))),
@@ -30,17 +30,17 @@ pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8)
             tracing::Span::current()
                 .record("organization_id", tracing::field::display(tenant.organization_id()));
             request.extensions_mut().insert::<Tenant>(tenant);
-            Admission::Admitted
+            Outcome::Admitted
         }
         Verdict::Settled(Err(Rejection::Denied(denial))) => {
             log(denial);
-            Admission::Refused(Refusal::Unauthenticated)
+            Outcome::Refused(Refusal::Unauthenticated)
         }
         Verdict::Settled(Err(Rejection::Unavailable)) => {
             tracing::warn!("a request is refused: the issuer's keys are not available");
-            Admission::Refused(Refusal::Unavailable)
+            Outcome::Refused(Refusal::Unavailable)
         }
-        Verdict::Wait(waiting) => Admission::Wait(waiting),
+        Verdict::Wait(waiting) => Outcome::Wait(waiting),
     }
 }
 

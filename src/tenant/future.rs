@@ -9,7 +9,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use super::{
-    admit::{Admission, admit},
+    admit::{Outcome, admit},
     verifier::{Verifier, Waiting},
 };
 use crate::{body::ResponseBody, refusal::Refusal};
@@ -102,9 +102,9 @@ where
 {
     fn resume<ResBody>(mut self: Box<Self>) -> State<S, ReqBody, ResBody> {
         match admit(&self.verifier, &mut self.request, self.waits) {
-            Admission::Admitted => State::Inner(self.inner.call(self.request)),
-            Admission::Refused(refusal) => State::Refused(Some(refusal.answer(&self.request))),
-            Admission::Wait(waiting) => {
+            Outcome::Admitted => State::Inner(self.inner.call(self.request)),
+            Outcome::Refused(refusal) => State::Refused(Some(refusal.answer(&self.request))),
+            Outcome::Wait(waiting) => {
                 self.waits = self.waits.saturating_add(1);
                 State::Waiting(Box::pin(waiting.ended()), Some(self))
             }

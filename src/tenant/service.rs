@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
-    admit::{Admission, admit},
+    admit::{Outcome, admit},
     future::ResponseFuture,
     verifier::Verifier,
 };
@@ -41,9 +41,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match admit(&self.verifier, &mut request, 0) {
-            Admission::Admitted => ResponseFuture::forward(self.inner.call(request)),
-            Admission::Refused(refusal) => ResponseFuture::refuse(&refusal, &request),
-            Admission::Wait(waiting) => {
+            Outcome::Admitted => ResponseFuture::forward(self.inner.call(request)),
+            Outcome::Refused(refusal) => ResponseFuture::refuse(&refusal, &request),
+            Outcome::Wait(waiting) => {
                 // `poll_ready` made this instance ready; the clone left behind has to be made ready again.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
