@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
 use super::{Calls, Finisher, Heartbeats, KillSwitch};
-use crate::domain::{endpoint::Endpoint, tokens};
+use crate::domain::{endpoint::Endpoint, request::AllowedFields, tokens};
 
 /// Applies [`Calls`]. See the [module docs](super).
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ pub struct CallLayer {
 pub(super) struct Settings {
     pub(super) finisher: Option<Finisher>,
     pub(super) endpoint: Option<Endpoint>,
+    pub(super) allowed_fields: Arc<AllowedFields>,
     pub(super) body_bytes_max: usize,
     pub(super) body_wait: Duration,
     pub(super) answer_bytes_max: usize,
@@ -59,6 +60,7 @@ impl CallLayer {
             settings: Arc::new(Settings {
                 finisher,
                 endpoint: None,
+                allowed_fields: Arc::default(),
                 body_bytes_max: Self::BODY_BYTES_MAX,
                 body_wait: Self::BODY_WAIT,
                 answer_bytes_max: 64 << 20,
@@ -78,6 +80,13 @@ impl CallLayer {
     #[must_use]
     pub fn endpoint(self, endpoint: Endpoint) -> Self {
         self.set(|settings| settings.endpoint = Some(endpoint))
+    }
+
+    /// Default: none. Fields that pass although they are not known here ([`AllowedFields`]). What they cost beyond their
+    /// text is in no hold.
+    #[must_use]
+    pub fn allowed_fields(self, allowed: AllowedFields) -> Self {
+        self.set(|settings| settings.allowed_fields = Arc::new(allowed))
     }
 
     /// Default 4 MiB. The longest request body; a longer one is refused with 413.

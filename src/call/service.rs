@@ -215,7 +215,7 @@ where
     }
     let bytes = body::read(body, body_bytes_max, body_wait).await?;
     let read = if bytes.len() <= READ_AT_ONCE_BYTES_MAX && !request::waits(endpoint, &bytes) {
-        request::read(endpoint, &bytes)
+        request::read_with(endpoint, &bytes, &settings.allowed_fields)
     } else {
         read_apart(endpoint, bytes.clone(), settings).await?
     };
@@ -237,8 +237,9 @@ async fn read_apart(
     let Ok(place) = Arc::clone(&settings.readers).acquire_owned().await else {
         return Err(Refusal::Unavailable);
     };
+    let allowed = Arc::clone(&settings.allowed_fields);
     let read = tokio::task::spawn_blocking(move || {
-        let facts = request::read(endpoint, &bytes);
+        let facts = request::read_with(endpoint, &bytes, &allowed);
         drop(place);
         facts
     });

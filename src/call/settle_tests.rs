@@ -31,6 +31,7 @@ fn facts() -> CallFacts {
         stream: false,
         wants_usage: false,
         output_cap: Some(100),
+        output_added: 0,
         answers: 2,
         hidden_answers: 0,
         echoed_bytes: 0,
@@ -225,6 +226,7 @@ fn completion(answers: u64, echoed_bytes: u64) -> (CallFacts, Hold) {
     let facts = CallFacts {
         endpoint: Endpoint::Completions,
         output_cap: Some(10),
+        output_added: 0,
         answers,
         hidden_answers: answers - 2,
         echoed_bytes,

@@ -126,6 +126,7 @@ impl Call {
             stream: false,
             wants_usage: false,
             output_cap: None,
+            output_added: 0,
             answers: 1,
             hidden_answers: 0,
             echoed_bytes: 0,

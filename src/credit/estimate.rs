@@ -32,7 +32,7 @@ pub(super) fn of(
     let bound =
         output::bound(facts, policy.output_tokens_default, price.output_tokens_max(), fallback);
     let figures = || {
-        let output_bound = bound.per_answer.checked_mul(facts.answers)?;
+        let output_bound = output::output_tokens(facts, bound)?;
         let amount =
             price.upper_bound(facts.input_bound, output_bound, facts.may_write_cache).ok()?;
         let tokens = i64::try_from(output::tokens(facts, bound)?).ok()?;

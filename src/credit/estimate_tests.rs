@@ -25,6 +25,7 @@ fn facts(output_cap: Option<u64>, answers: u64) -> CallFacts {
         stream: false,
         wants_usage: false,
         output_cap,
+        output_added: 0,
         answers,
         hidden_answers: 0,
         echoed_bytes: 0,

@@ -32,6 +32,7 @@ fn facts(endpoint: Endpoint) -> CallFacts {
         stream: false,
         wants_usage: false,
         output_cap: Some(100),
+        output_added: 0,
         answers: 3,
         hidden_answers: 0,
         echoed_bytes: 0,

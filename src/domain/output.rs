@@ -36,9 +36,15 @@ pub fn bound(
     OutputBound { per_answer: u64::from(cap.get()), send: Some(cap) }
 }
 
+/// The most output tokens of a call: those of every answer, with what its cap does not bound. `None` if the sum does
+/// not fit a `u64`.
+pub fn output_tokens(facts: &CallFacts, bound: OutputBound) -> Option<u64> {
+    bound.per_answer.checked_add(facts.output_added)?.checked_mul(facts.answers)
+}
+
 /// The most tokens of a call: its input and every answer. `None` if the sum does not fit a `u64`.
 pub fn tokens(facts: &CallFacts, bound: OutputBound) -> Option<u64> {
-    bound.per_answer.checked_mul(facts.answers)?.checked_add(facts.input_bound)
+    output_tokens(facts, bound)?.checked_add(facts.input_bound)
 }
 
 #[cfg(test)]
@@ -53,6 +59,7 @@ mod tests {
             stream: false,
             wants_usage: false,
             output_cap,
+            output_added: 0,
             answers: 2,
             hidden_answers: 0,
             echoed_bytes: 0,

@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`
 
-use super::{CacheWrites, Candidates, Input, Output, Prompt, Spec, Tools};
+use super::{CacheWrites, Candidates, Field, Input, Output, Prompt, Spec, Tools};
 use crate::domain::{dialect::Dialect, tokens};
 
 pub(super) static SPEC: Spec = Spec {
@@ -15,14 +15,57 @@ pub(super) static SPEC: Spec = Spec {
         added_tokens_max_unknown: tokens::CALL_TOKENS_MAX,
     },
     output: Some(Output {
-        // Both names are in use. The first is the older name, which compatible servers read.
-        caps: &["max_tokens", "max_completion_tokens"],
         cap_sent: "max_completion_tokens",
         cap_default: None,
         candidates: Candidates::Product,
         usage_on_request: true,
     }),
-    tools: Tools { described: &["function", "custom"], run_by_client: &[] },
+    tools: Tools {
+        described: &["function", "custom"],
+        run_by_client: &[],
+        type_optional: false,
+        keys: &["cache_control", "custom", "function"],
+    },
     cache_writes: CacheWrites::Unasked,
-    refused: &[],
+    fields: &[
+        ("model", Field::Model),
+        ("stream", Field::Stream),
+        ("stream_options", Field::StreamOptions),
+        ("messages", Field::Prompt),
+        // Both names are in use. The first is the older name, which compatible servers read.
+        ("max_tokens", Field::Cap),
+        ("max_completion_tokens", Field::Cap),
+        ("max_output_tokens", Field::NoCap),
+        ("n", Field::Answers),
+        ("best_of", Field::BestOf),
+        ("tools", Field::Tools),
+        ("functions", Field::Description),
+        ("response_format", Field::Description),
+        ("tool_choice", Field::Counted),
+        ("function_call", Field::Counted),
+        ("prediction", Field::Prediction),
+        ("prompt_cache_options", Field::Object(&["mode", "ttl"])),
+        ("modalities", Field::Modalities),
+        ("service_tier", Field::OneOf(&["auto", "default", "standard_only"])),
+        ("frequency_penalty", Field::Setting),
+        ("logit_bias", Field::Setting),
+        ("logprobs", Field::Setting),
+        ("metadata", Field::Setting),
+        ("min_p", Field::Setting),
+        ("parallel_tool_calls", Field::Setting),
+        ("presence_penalty", Field::Setting),
+        ("prompt_cache_key", Field::Setting),
+        ("prompt_cache_retention", Field::Setting),
+        ("reasoning_effort", Field::Setting),
+        ("repetition_penalty", Field::Setting),
+        ("safety_identifier", Field::Setting),
+        ("seed", Field::Setting),
+        ("stop", Field::Setting),
+        ("temperature", Field::Setting),
+        ("top_k", Field::Setting),
+        ("top_logprobs", Field::Setting),
+        ("top_p", Field::Setting),
+        ("user", Field::Setting),
+        ("verbosity", Field::Setting),
+    ],
 };

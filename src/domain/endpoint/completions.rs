@@ -12,7 +12,7 @@ mod tests;
 
 use std::num::NonZeroU32;
 
-use super::{CacheWrites, Candidates, Input, Output, Prompt, Spec, Tools};
+use super::{CacheWrites, Candidates, Field, Input, Output, Prompt, Spec, Tools};
 use crate::domain::{dialect::Dialect, tokens};
 
 pub(super) static SPEC: Spec = Spec {
@@ -28,7 +28,6 @@ pub(super) static SPEC: Spec = Spec {
         added_tokens_max_unknown: tokens::CALL_TOKENS_MAX,
     },
     output: Some(Output {
-        caps: &["max_tokens"],
         cap_sent: "max_tokens",
         // Documented by OpenAI.
         cap_default: NonZeroU32::new(16),
@@ -38,8 +37,36 @@ pub(super) static SPEC: Spec = Spec {
     tools: Tools::NONE,
     // As for chats, servers cache the beginnings of prompts.
     cache_writes: CacheWrites::Unasked,
-    refused: &[(
-        "prompt_embeds",
-        "how many tokens and prompts it stands for is not known: send text or tokens in prompt",
-    )],
+    fields: &[
+        ("model", Field::Model),
+        ("stream", Field::Stream),
+        ("stream_options", Field::StreamOptions),
+        ("prompt", Field::Prompt),
+        ("suffix", Field::Suffix),
+        ("echo", Field::Echo),
+        ("max_tokens", Field::Cap),
+        ("max_completion_tokens", Field::NoCap),
+        ("max_output_tokens", Field::NoCap),
+        ("n", Field::Answers),
+        ("best_of", Field::BestOf),
+        ("service_tier", Field::OneOf(&["auto", "default", "standard_only"])),
+        ("frequency_penalty", Field::Setting),
+        ("logit_bias", Field::Setting),
+        ("logprobs", Field::Setting),
+        ("min_p", Field::Setting),
+        ("presence_penalty", Field::Setting),
+        ("repetition_penalty", Field::Setting),
+        ("seed", Field::Setting),
+        ("stop", Field::Setting),
+        ("temperature", Field::Setting),
+        ("top_k", Field::Setting),
+        ("top_p", Field::Setting),
+        ("user", Field::Setting),
+        (
+            "prompt_embeds",
+            Field::Refused(
+                "how many tokens and prompts it stands for is not known: send text or tokens in prompt",
+            ),
+        ),
+    ],
 };

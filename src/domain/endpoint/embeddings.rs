@@ -1,6 +1,6 @@
 //! `POST /v1/embeddings`
 
-use super::{CacheWrites, Input, Prompt, Spec, Tools};
+use super::{CacheWrites, Field, Input, Prompt, Spec, Tools};
 use crate::domain::{dialect::Dialect, tokens};
 
 pub(super) static SPEC: Spec = Spec {
@@ -17,5 +17,12 @@ pub(super) static SPEC: Spec = Spec {
     output: None,
     tools: Tools::NONE,
     cache_writes: CacheWrites::Never,
-    refused: &[],
+    fields: &[
+        ("model", Field::Model),
+        ("stream", Field::Stream),
+        ("input", Field::Prompt),
+        ("dimensions", Field::Setting),
+        ("encoding_format", Field::Setting),
+        ("user", Field::Setting),
+    ],
 };

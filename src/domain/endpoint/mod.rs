@@ -16,13 +16,15 @@ mod chat_completions;
 mod completions;
 mod embeddings;
 mod messages;
+#[cfg(test)]
+mod sdk_tests;
 mod spec;
 #[cfg(test)]
 mod tests;
 
 use super::dialect::Dialect;
 
-pub use spec::{CacheWrites, Candidates, Input, Output, Prompt, Spec, Tools};
+pub use spec::{CacheWrites, Candidates, Field, Input, Output, Prompt, Spec, Tools};
 
 /// One list makes the enum, [`Endpoint::ALL`] and [`Endpoint::spec`], so none of them can miss an endpoint.
 macro_rules! endpoints {

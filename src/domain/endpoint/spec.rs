@@ -26,9 +26,9 @@ pub struct Spec {
     pub tools: Tools,
     /// Whether a call can write to the provider's prompt cache.
     pub cache_writes: CacheWrites,
-    /// Fields that this endpoint refuses unless they are empty, each with what to do instead. The fields that every
-    /// endpoint refuses are listed in `domain/request/refused.rs`.
-    pub refused: &'static [(&'static str, &'static str)],
+    /// The fields of a body that are known, each with what is done with it. All others are refused by name, unless an
+    /// operator allows them for an upstream, or `domain/request/refused.rs` has a reason to refuse them everywhere.
+    pub fields: &'static [(&'static str, Field)],
 }
 
 impl Spec {
@@ -36,6 +36,61 @@ impl Spec {
     pub const fn path_below_version(&self) -> &'static str {
         self.path.split_at(VERSION.len()).1
     }
+
+    /// What is done with the field `name`; `None` if it is not known.
+    pub fn field(&self, name: &str) -> Option<Field> {
+        self.fields.iter().find(|(field, _)| *field == name).map(|(_, field)| *field)
+    }
+}
+
+/// What is done with a field of a body. A field belongs here if it cannot raise the bill above the bound of the call, or
+/// if what it costs is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The model.
+    Model,
+    /// Whether the answer is streamed.
+    Stream,
+    /// What a stream reports.
+    StreamOptions,
+    /// Caps the output of each answer. If a body has several caps, the largest counts.
+    Cap,
+    /// A cap of another endpoint. The provider would ignore it, and the hold would be far too small.
+    NoCap,
+    /// How many answers are returned.
+    Answers,
+    /// How many answers are generated.
+    BestOf,
+    /// The prompt, in the form that [`Prompt`] says.
+    Prompt,
+    /// The text that the model gets with each prompt.
+    Suffix,
+    /// Whether each answer begins with its prompt.
+    Echo,
+    /// Instructions beside the conversation.
+    System,
+    /// The tools that the model may call.
+    Tools,
+    /// Describes tools or the form of the answer: the vendor renders it for the model.
+    Description,
+    /// An answer that is partly known. Its tokens that are not part of the answer are billed as output.
+    Prediction,
+    /// How much the model may think, which may be more than the cap.
+    Thinking,
+    /// What the provider removes from the prompt before it answers.
+    ContextEdits,
+    /// An object that has no other keys than these.
+    Object(&'static [&'static str]),
+    /// Steers the answer, and is not part of the prompt.
+    Setting,
+    /// The model may get it: it counts as its JSON text.
+    Counted,
+    /// The forms of the answer, of which only text has a price.
+    Modalities,
+    /// Refused unless it has one of these values, which do not change the price.
+    OneOf(&'static [&'static str]),
+    /// Refused unless it is empty (`null`, `false`, an empty list); the text says why and what to do instead.
+    Refused(&'static str),
 }
 
 /// The field of a body that has the prompt.
@@ -80,9 +135,6 @@ pub struct Input {
 /// The output of an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// The fields that cap the output of one answer. If a body has several, the largest counts. Other names of caps are
-    /// refused: the provider would ignore them, and the hold would be far too small.
-    pub caps: &'static [&'static str],
     /// The field in which the gateway sends its own cap.
     pub cap_sent: &'static str,
     /// The cap that the vendor documents for a body without one. The gateway sends it, because compatible servers have
@@ -110,11 +162,16 @@ pub struct Tools {
     pub described: &'static [&'static str],
     /// Prefixes of the types of tools that the vendor describes and the client runs.
     pub run_by_client: &'static [&'static str],
+    /// Whether a tool may leave its type out; it then is one that the caller describes.
+    pub type_optional: bool,
+    /// The keys that a tool may have besides `type`. A server may read a hosted tool from another key.
+    pub keys: &'static [&'static str],
 }
 
 impl Tools {
     /// No tools.
-    pub const NONE: Self = Self { described: &[], run_by_client: &[] };
+    pub const NONE: Self =
+        Self { described: &[], run_by_client: &[], type_optional: false, keys: &[] };
 }
 
 /// Whether a call can write to the provider's prompt cache.

@@ -29,7 +29,18 @@ fn no_two_endpoints_share_a_path_or_a_word() {
 
 #[test]
 fn a_cap_that_the_gateway_sends_is_one_that_it_counts() {
-    for output in Endpoint::ALL.iter().filter_map(|endpoint| endpoint.spec().output) {
-        assert!(output.caps.contains(&output.cap_sent), "{output:?}");
+    for spec in Endpoint::ALL.iter().map(|endpoint| endpoint.spec()) {
+        let Some(output) = spec.output else { continue };
+        assert_eq!(spec.field(output.cap_sent), Some(Field::Cap), "{output:?}");
+    }
+}
+
+#[test]
+fn no_field_is_listed_twice_and_each_is_in_lower_case() {
+    for spec in Endpoint::ALL.iter().map(|endpoint| endpoint.spec()) {
+        for (index, (name, _)) in spec.fields.iter().enumerate() {
+            assert_eq!(crate::domain::json::folded(name), None, "{name}");
+            assert!(spec.fields[index + 1..].iter().all(|(other, _)| other != name), "{name}");
+        }
     }
 }

@@ -26,11 +26,13 @@
 //! # Ok::<(), JsonError>(())
 //! ```
 
+mod fold;
 mod keys;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use fold::folded;
 pub use reader::{DEPTH_MAX, JsonError, Kind, Reader};
 pub use text::Text;

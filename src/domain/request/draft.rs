@@ -1,13 +1,13 @@
 //! Reads the facts of a call in one pass over its body.
 
 use super::{
-    CallFacts, InvalidBody, field,
+    AllowedFields, CallFacts, InvalidBody, field,
     prompt::{self, Sum, Texts},
     refused,
     rules::{self, Rules},
 };
 use crate::domain::{
-    endpoint::{CacheWrites, Candidates, Endpoint, Prompt},
+    endpoint::{CacheWrites, Candidates, Endpoint, Field, Prompt},
     json::{Kind, Reader},
     tokens,
 };
@@ -29,6 +29,15 @@ const OUTPUT_CAP_MAX: u64 = 0xFFFF_FFFF;
 /// # Ok::<(), request::InvalidBody>(())
 /// ```
 pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<CallFacts, InvalidBody> {
+    read_with(endpoint, body, AllowedFields::NONE)
+}
+
+/// As [`read`], with the further fields that an operator allows for the upstream of the model.
+pub fn read_with(
+    endpoint: Endpoint,
+    body: &[u8],
+    allowed: &AllowedFields,
+) -> Result<CallFacts, InvalidBody> {
     let mut reader = Reader::new(body)?;
     if reader.kind()? != Kind::Object {
         return Err(InvalidBody {
@@ -37,7 +46,8 @@ pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<CallFacts, InvalidBody> {
         });
     }
     let named = rules::model(reader.clone());
-    let mut draft = Draft::new(Rules::new(endpoint, &named));
+    let mut draft =
+        Draft::new(Rules::new(endpoint, &named), allowed.of(endpoint.dialect(), &named));
     reader.object(|reader, key| draft.read_field(reader, &key))?;
     reader.end()?;
     draft.finish()
@@ -55,10 +65,16 @@ pub fn waits(endpoint: Endpoint, body: &[u8]) -> bool {
 
 struct Draft<'m> {
     rules: Rules<'m>,
+    /// Further fields that pass, without a bound of what they cost beyond their text.
+    allowed: &'m [String],
     model: Option<String>,
     stream: bool,
     wants_usage: bool,
     output_cap: Option<u64>,
+    /// The bound of a prediction, whose tokens may be billed as output of each answer beside the answer.
+    predicted: u64,
+    /// How many tokens the model may think, if the body says so.
+    thinking: u64,
     n: u64,
     best_of: u64,
     /// The prompts, each with its own answers; `None` until the prompt's field has been read.
@@ -74,13 +90,16 @@ struct Draft<'m> {
 }
 
 impl<'m> Draft<'m> {
-    fn new(rules: Rules<'m>) -> Self {
+    fn new(rules: Rules<'m>, allowed: &'m [String]) -> Self {
         Self {
             rules,
+            allowed,
             model: None,
             stream: false,
             wants_usage: false,
             output_cap: None,
+            predicted: 0,
+            thinking: 0,
             n: 1,
             best_of: 1,
             prompts: None,
@@ -92,57 +111,88 @@ impl<'m> Draft<'m> {
     }
 
     fn read_field(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), InvalidBody> {
-        match key {
-            "model" => self.model = Some(field::model(reader)?),
-            "stream" => self.stream = field::flag(reader, key)?,
-            "stream_options" => self.wants_usage = field::include_usage(reader)?,
-            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+        let is_allowed = || self.allowed.iter().any(|name| name == key);
+        match self.rules.spec.field(key) {
+            None | Some(Field::Refused(_) | Field::NoCap) if is_allowed() => {
+                self.counted(reader, key)
+            }
+            None => refused::unknown(reader, self.rules.spec, self.allowed, key),
+            Some(field) => self.read_known(reader, key, field),
+        }
+    }
+
+    fn read_known(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        known: Field,
+    ) -> Result<(), InvalidBody> {
+        match known {
+            Field::Model => self.model = Some(field::model(reader)?),
+            Field::Stream => self.stream = field::flag(reader, key)?,
+            Field::StreamOptions => self.wants_usage = field::include_usage(reader)?,
+            Field::Cap => {
                 let cap = field::positive(reader, key, OUTPUT_CAP_MAX)?;
-                if cap.is_some() && !self.is_cap(key) {
-                    return Err(InvalidBody::of(
-                        key,
-                        format!("{key} caps nothing here: use max_tokens."),
-                    ));
-                }
                 self.output_cap = self.output_cap.max(cap);
             }
-            "n" => self.n = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1),
-            "best_of" => self.best_of = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1),
-            key if key == self.rules.spec.prompt.field() => {
+            Field::NoCap => {
+                if field::positive(reader, key, OUTPUT_CAP_MAX)?.is_some() {
+                    let message = format!("{key} caps nothing here: use max_tokens.");
+                    return Err(InvalidBody::of(key, message));
+                }
+            }
+            Field::Answers => self.n = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1),
+            Field::BestOf => {
+                self.best_of = field::positive(reader, key, ANSWERS_MAX)?.unwrap_or(1);
+            }
+            Field::Prompt => {
                 self.prompts = Some(match self.rules.spec.prompt {
                     Prompt::Messages => self.prompt.messages(reader).map(|()| Texts::ONE)?,
                     Prompt::Inputs => self.prompt.texts(reader, key).map(|_| Texts::ONE)?,
                     Prompt::Prompts => self.prompt.prompts(reader, key)?,
                 });
             }
-            "suffix" if self.rules.spec.prompt == Prompt::Prompts => {
+            Field::Suffix => {
                 self.suffix = self.prompt.aside(|prompt| prompt.suffix(reader, key))?;
             }
-            "echo" if self.rules.spec.prompt == Prompt::Prompts => {
-                self.echo = field::flag(reader, key)?;
+            Field::Echo => self.echo = field::flag(reader, key)?,
+            Field::System => self.prompt.system(reader)?,
+            Field::Tools => self.prompt.tools(reader)?,
+            Field::Description => self.prompt.description(reader, key)?,
+            Field::Prediction => {
+                let prediction = self.prompt.aside(|prompt| prompt.prediction(reader))?;
+                self.predicted = prediction.bound;
+                self.settings.add(&prediction);
             }
-            "system" => self.prompt.content(reader)?,
-            "tools" => self.prompt.tools(reader)?,
-            "functions" | "response_format" | "output_format" | "output_config" => {
-                self.prompt.description(reader, key)?;
+            Field::Thinking => {
+                self.thinking = field::thinking(&mut reader.clone(), key)?;
+                self.counted(reader, key)?;
             }
-            _ if refused::is_judged(self.rules.spec, key) => {
-                refused::check(reader, self.rules.spec, key)?;
+            Field::ContextEdits => {
+                refused::context_edits(&mut reader.clone(), key)?;
+                self.counted(reader, key)?;
             }
-            _ if self.rules.is_setting(key) => reader.skip()?,
-            _ => {
-                let field = self.prompt.aside(|prompt| prompt.field(reader, key))?;
-                self.settings.add(&field);
+            Field::Object(keys) => {
+                let object = self.prompt.aside(|prompt| {
+                    prompt.key(key);
+                    prompt.object_of(reader, key, keys, |prompt, reader, _| prompt.value(reader))
+                })?;
+                self.settings.add(&object);
             }
+            Field::Setting if self.rules.tokenizer.is_known() => reader.skip()?,
+            Field::Setting | Field::Counted => self.counted(reader, key)?,
+            Field::Modalities => refused::modalities(reader, key)?,
+            Field::OneOf(values) => refused::one_of(reader, key, values)?,
+            Field::Refused(why) => refused::empty(reader, key, why)?,
         }
         Ok(())
     }
 
-    /// Whether the provider obeys this cap. If it ignored the cap, the hold would be far too small for an answer as
-    /// long as the model can write.
-    fn is_cap(&self, key: &str) -> bool {
-        // If there is no output, nothing depends on a cap.
-        self.rules.spec.output.is_none_or(|output| output.caps.contains(&key))
+    /// A field that the model may get, as its JSON text.
+    fn counted(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), InvalidBody> {
+        let field = self.prompt.aside(|prompt| prompt.field(reader, key))?;
+        self.settings.add(&field);
+        Ok(())
     }
 
     /// How many answers are generated for one prompt, and how many of them are not returned.
@@ -171,6 +221,9 @@ impl<'m> Draft<'m> {
             stream: self.stream,
             wants_usage: self.wants_usage,
             output_cap: self.output_cap,
+            output_added: self
+                .predicted
+                .saturating_add(self.thinking.saturating_sub(self.output_cap.unwrap_or(0))),
             answers: candidates.saturating_mul(count),
             hidden_answers: hidden.saturating_mul(count),
             echoed_bytes: if self.echo { bytes.saturating_mul(self.n) } else { 0 },

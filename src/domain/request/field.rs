@@ -1,6 +1,6 @@
 //! Reads single fields of a body, and refuses values of a wrong type.
 
-use super::InvalidBody;
+use super::{InvalidBody, refused};
 use crate::domain::json::{Kind, Reader};
 
 const MODEL_BYTES_MAX: usize = 256;
@@ -62,16 +62,41 @@ pub(super) fn include_usage(reader: &mut Reader<'_>) -> Result<bool, InvalidBody
         Kind::Object => {
             let mut wanted = false;
             reader.object(|reader, key| {
-                match &*key {
-                    "include_usage" => wanted = flag(reader, "stream_options.include_usage")?,
-                    _ => reader.skip()?,
+                if key == "include_usage" {
+                    wanted = flag(reader, "stream_options.include_usage")?;
+                    return Ok(());
                 }
+                refused::no_variant(&key, &["include_usage"], "stream_options")?;
+                reader.skip()?;
                 Ok::<(), InvalidBody>(())
             })?;
             Ok(wanted)
         }
         Kind::Bool | Kind::Number | Kind::String | Kind::Array => {
             Err(InvalidBody::of("stream_options", "stream_options must be an object."))
+        }
+    }
+}
+
+/// `budget_tokens` of `thinking`: how many tokens the model may think. 0 if it says nothing.
+pub(super) fn thinking(reader: &mut Reader<'_>, name: &str) -> Result<u64, InvalidBody> {
+    const BUDGET: &str = "budget_tokens";
+    match reader.kind()? {
+        Kind::Null => Ok(reader.skip().map(|()| 0)?),
+        Kind::Object => {
+            let mut budget = 0;
+            reader.object(|reader, key| {
+                if key == BUDGET {
+                    budget = positive(reader, name, u64::from(u32::MAX))?.unwrap_or(0);
+                    return Ok(());
+                }
+                refused::no_variant(&key, &[BUDGET, "type"], name)?;
+                Ok::<(), InvalidBody>(reader.skip()?)
+            })?;
+            Ok(budget)
+        }
+        Kind::Bool | Kind::Number | Kind::String | Kind::Array => {
+            Err(InvalidBody::of(name, format!("{name} must be an object.")))
         }
     }
 }

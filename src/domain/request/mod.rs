@@ -1,15 +1,21 @@
 //! Reads a call's body: the facts that decide about models, limits and money. Also makes the edits that the gateway
 //! needs before the body goes upstream.
 //!
-//! Unknown fields pass through unchanged. Only these are refused, by name: fields whose price is not in the price book
-//! (hosted tools, audio, other service tiers); fields that choose another model or account than the one that was
-//! checked; and fields that keep state in the provider's account, which all organizations share. Parts of a prompt
-//! whose tokens have no documented bound (files, audio, video) are refused, too. Images have a bound, by model and
+//! The fields of each endpoint are in its [`Spec`](super::endpoint::Spec), each with what is done with it: what is
+//! listed costs nothing, or has a bound. Any other field is refused by name, and so is a key that differs from a known
+//! one by case only. An operator can allow further fields for an upstream ([`AllowedFields`]), whose costs are not
+//! bounded. Fields that choose another model or account than the one that was checked can never be allowed. Each part
+//! of a message must have a known type, and no other keys than those of its type. Parts whose tokens have no documented
+//! bound (files, audio, video) are refused. Images have a bound, by model and
 //! detail (see [`tokens`](super::tokens)).
 
+mod allowed;
 mod draft;
 mod edits;
 mod field;
+#[cfg(test)]
+mod fields_tests;
+mod part;
 mod prompt;
 mod refused;
 mod rules;
@@ -20,7 +26,8 @@ use std::num::NonZeroU32;
 
 use super::{endpoint::Endpoint, json::JsonError};
 
-pub use draft::{read, waits};
+pub use allowed::AllowedFields;
+pub use draft::{read, read_with, waits};
 pub use edits::apply_edits;
 
 /// The facts of a call that the layers need.
@@ -36,6 +43,8 @@ pub struct CallFacts {
     pub wants_usage: bool,
     /// The largest output cap in the body, per answer; `None` if the caller set none.
     pub output_cap: Option<u64>,
+    /// The most output tokens of each answer that the cap does not bound: a prediction's, and thinking above the cap.
+    pub output_added: u64,
     /// How many answers are generated (`n`, `best_of`, for each prompt); 1 by default.
     pub answers: u64,
     /// How many of the answers are not returned (`best_of`). Their output cannot be counted from the delivered answer.

@@ -2,7 +2,12 @@
 
 use std::{borrow::Cow, mem};
 
-use super::{InvalidBody, field, rules::Rules};
+use super::{
+    InvalidBody, field,
+    part::{self, Keys},
+    refused,
+    rules::Rules,
+};
 use crate::domain::{
     endpoint::Tools,
     json::{Kind, Reader, Text},
@@ -17,6 +22,12 @@ pub(super) struct Prompt<'m> {
     sum: Sum,
     /// Set while tools or the form of the answer are described: the vendor renders these in a form of its own.
     describes: bool,
+    /// The field that is being read, for errors about parts.
+    place: &'static str,
+    /// How many parts give a described tool to the model once more.
+    references: u64,
+    /// The largest bound of one described tool.
+    largest_tool: u64,
 }
 
 /// The tokens of parts of a body.
@@ -79,16 +90,26 @@ impl Texts {
     }
 }
 
-/// Parts of a message that are text, or of which only the text is billed.
-const TEXT_PARTS: &[&str] = &[
-    "text",
-    "refusal",
-    "thinking",
-    "redacted_thinking",
-    "tool_use",
-    "tool_result",
-    "search_result",
+/// The keys of a message that servers read. Others count as text; one that differs from these only by case is refused.
+const MESSAGE_KEYS: &[&str] =
+    &["role", "content", "name", "tool_calls", "tool_call_id", "function_call", "audio", "refusal"];
+
+/// As for messages: the keys that servers read from the first level of a description.
+const DESCRIPTION_KEYS: &[&str] = &[
+    "type",
+    "json_schema",
+    "schema",
+    "format",
+    "effort",
+    "task_budget",
+    "name",
+    "description",
+    "parameters",
+    "strict",
 ];
+
+/// How many tools there may be in a set that the vendor describes with one type.
+const TOOLS_OF_SET_MAX: u64 = 64;
 
 impl<'m> Prompt<'m> {
     pub(super) const fn new(rules: Rules<'m>) -> Self {
@@ -97,12 +118,17 @@ impl<'m> Prompt<'m> {
             counter: Counter::new(rules.tokenizer),
             sum: Sum { bound: 0, known: 0, text_bytes: 0, caches: false },
             describes: false,
+            place: rules.spec.prompt.field(),
+            references: 0,
+            largest_tool: 0,
         }
     }
 
     /// The sum so far.
-    pub(super) const fn sum(&self) -> Sum {
-        self.sum
+    pub(super) fn sum(&self) -> Sum {
+        let mut sum = self.sum;
+        sum.tokens(self.references.saturating_mul(self.largest_tool), 0);
+        sum
     }
 
     /// The sum of what `read` adds, which is not added to the prompt.
@@ -152,7 +178,7 @@ impl<'m> Prompt<'m> {
         self.value(reader)
     }
 
-    fn key(&mut self, key: &str) {
+    pub(super) fn key(&mut self, key: &str) {
         self.counted(key);
         self.quotes();
     }
@@ -214,7 +240,10 @@ impl<'m> Prompt<'m> {
                     "messages",
                     "a message with audio is not possible here; send its text.",
                 )),
-                _ => self.field(reader, &key),
+                _ => {
+                    refused::no_variant(&key, MESSAGE_KEYS, "messages")?;
+                    self.field(reader, &key)
+                }
             })
         })
     }
@@ -258,68 +287,86 @@ impl<'m> Prompt<'m> {
         let mut source = None;
         let mut detail = None;
         let mut tail = None;
+        let mut keys = Keys::default();
         // Only counts if the part turns out to be text. The bytes of an image are not text.
         let mut media = Sum::default();
         self.sum.tokens(3, 0);
-        reader.object(|reader, key| match &*key {
-            "type" => {
-                kind = Some(self.kind(reader, &key)?);
-                Ok(())
+        reader.object(|reader, key| {
+            if key != "type" && reader.kind()? != Kind::Null {
+                keys.note(key.clone());
             }
-            "text" if self.rules.is_chat() && reader.kind()? == Kind::String => {
-                let text = reader.string()?.decoded();
-                self.counted(&text);
-                let (first, last) = tokens::edges(&text);
-                if let Some(before) = seam {
-                    self.sum.tokens(before.saturating_add(first), 0);
-                }
-                tail = Some(last);
-                Ok(())
-            }
-            "content" => {
-                self.key(&key);
-                self.content(reader)
-            }
-            "source" if reader.kind()? == Kind::Object => {
-                media.add(&self.aside(|prompt| {
-                    prompt.key(&key);
-                    source = prompt.source(reader)?;
+            match &*key {
+                "type" => {
+                    kind = Some(self.kind(reader, &key)?);
                     Ok(())
-                })?);
-                Ok(())
+                }
+                "text" if self.rules.is_chat() && reader.kind()? == Kind::String => {
+                    let text = reader.string()?.decoded();
+                    self.counted(&text);
+                    let (first, last) = tokens::edges(&text);
+                    if let Some(before) = seam {
+                        self.sum.tokens(before.saturating_add(first), 0);
+                    }
+                    tail = Some(last);
+                    Ok(())
+                }
+                "content" => {
+                    self.key(&key);
+                    self.content(reader)
+                }
+                "source" if reader.kind()? == Kind::Object => {
+                    media.add(&self.aside(|prompt| {
+                        prompt.key(&key);
+                        source = prompt.source(reader)?;
+                        Ok(())
+                    })?);
+                    Ok(())
+                }
+                "image_url" => {
+                    media.add(&image_url(reader, &mut detail, self.place)?);
+                    Ok(())
+                }
+                _ => self.field(reader, &key),
             }
-            "image_url" => {
-                media.add(&image_url(reader, &mut detail)?);
-                Ok(())
-            }
-            _ => self.field(reader, &key),
         })?;
-        match (kind.as_deref(), source.as_deref()) {
-            (Some("image_url"), _) | (Some("image"), Some("base64" | "url")) => {
-                let bound = self.rules.image_tokens_max(detail.as_deref());
-                self.sum.tokens(bound, bound.min(tokens::IMAGE_TOKENS_ESTIMATE));
-            }
-            (Some(kind), source) if !is_text(kind, source) => return Err(no_bound(kind, source)),
-            // A part without a type passes: the provider does not read it and refuses it itself.
-            _ => self.sum.add(&media),
+        let dialect = self.rules.spec.dialect;
+        keys.of_part(dialect, kind.as_deref(), self.place)?;
+        let (kind, source) = (kind.as_deref().unwrap_or_default(), source.as_deref());
+        if part::is_image(dialect, kind, source) {
+            let bound = self.rules.image_tokens_max(detail.as_deref());
+            self.sum.tokens(bound, bound.min(tokens::IMAGE_TOKENS_ESTIMATE));
+        } else if part::is_text(dialect, kind, source) {
+            self.sum.add(&media);
+        } else {
+            return Err(no_bound(kind, source, self.place));
+        }
+        if kind == "tool_reference" {
+            self.references = self.references.saturating_add(1);
         }
         Ok(tail)
     }
 
     fn source<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, InvalidBody> {
         let mut kind = None;
+        let mut keys = Keys::default();
         self.sum.tokens(3, 0);
-        reader.object(|reader, key| match &*key {
-            "type" => {
-                kind = Some(self.kind(reader, &key)?);
-                Ok(())
+        reader.object(|reader, key| {
+            if key != "type" && reader.kind()? != Kind::Null {
+                keys.note(key.clone());
             }
-            "content" => {
-                self.key(&key);
-                self.content(reader)
+            match &*key {
+                "type" => {
+                    kind = Some(self.kind(reader, &key)?);
+                    Ok(())
+                }
+                "content" => {
+                    self.key(&key);
+                    self.content(reader)
+                }
+                _ => self.field(reader, &key),
             }
-            _ => self.field(reader, &key),
         })?;
+        keys.of_source(kind.as_deref(), self.place)?;
         Ok(kind)
     }
 
@@ -353,24 +400,42 @@ impl<'m> Prompt<'m> {
                 return Err(InvalidBody::of("tools", "each of tools must be an object."));
             }
             let mut kind = None;
+            let mut keys = Keys::default();
+            let before = self.sum.bound;
             self.sum.tokens(3, 0);
             reader.object(|reader, key| match &*key {
                 "type" if reader.kind()? == Kind::String => {
                     kind = Some(self.kind(reader, &key)?);
                     Ok(())
                 }
-                _ => self.field(reader, &key),
+                _ => {
+                    if key != "type" && reader.kind()? != Kind::Null {
+                        keys.note(key.clone());
+                    }
+                    self.field(reader, &key)
+                }
             })?;
-            let Some(kind) = kind else { return Ok(()) };
-            let Tools { described, run_by_client } = self.rules.spec.tools;
-            if described.contains(&&*kind) {
-                return Ok(());
+            let Tools { described, run_by_client, type_optional, keys: known } =
+                self.rules.spec.tools;
+            if kind.is_none() && !type_optional {
+                keys.only(&[], "tool", "none", "tools")?;
+                return Err(InvalidBody::of(
+                    "tools",
+                    "a tool has no type, so what it costs has no bound.",
+                ));
             }
-            if run_by_client.iter().any(|tool| kind.starts_with(tool)) {
-                self.sum.tokens(tokens::CLIENT_TOOL_TOKENS_MAX, 0);
-                return Ok(());
+            let kind = kind.as_deref().unwrap_or("custom");
+            if described.contains(&kind) {
+                keys.only(known, "tool", kind, "tools")?;
+            } else if run_by_client.iter().any(|tool| kind.starts_with(tool)) {
+                keys.only(known, "tool", kind, "tools")?;
+                let tools = if kind.contains("_toolset_") { TOOLS_OF_SET_MAX } else { 1 };
+                self.sum.tokens(tokens::CLIENT_TOOL_TOKENS_MAX.saturating_mul(tools), 0);
+            } else {
+                return Err(hosted(kind));
             }
-            Err(hosted(&kind))
+            self.largest_tool = self.largest_tool.max(self.sum.bound.saturating_sub(before));
+            Ok(())
         })
     }
 
@@ -380,7 +445,70 @@ impl<'m> Prompt<'m> {
         reader: &mut Reader<'_>,
         key: &str,
     ) -> Result<(), InvalidBody> {
-        self.described(|prompt| prompt.field(reader, key))
+        self.described(|prompt| {
+            if reader.kind()? != Kind::Object {
+                return prompt.field(reader, key);
+            }
+            prompt.key(key);
+            prompt.sum.tokens(3, 0);
+            reader.object(|reader, inner| {
+                refused::no_variant(&inner, DESCRIPTION_KEYS, key)?;
+                prompt.field(reader, &inner)
+            })
+        })
+    }
+
+    /// Instructions beside the conversation.
+    pub(super) fn system(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+        let place = mem::replace(&mut self.place, "system");
+        self.content(reader)?;
+        self.place = place;
+        Ok(())
+    }
+
+    /// An answer that is partly known: text only.
+    pub(super) fn prediction(&mut self, reader: &mut Reader<'_>) -> Result<(), InvalidBody> {
+        if reader.null()? {
+            return Ok(());
+        }
+        let place = mem::replace(&mut self.place, "prediction");
+        let keys = &["type", "content"];
+        self.key("prediction");
+        self.object_of(reader, "prediction", keys, |prompt, reader, key| match key {
+            "content" => prompt.content(reader),
+            _ => prompt.value(reader),
+        })?;
+        self.place = place;
+        Ok(())
+    }
+
+    /// An object that has no other keys than these, read by `value`. `null` is no object and no error.
+    pub(super) fn object_of(
+        &mut self,
+        reader: &mut Reader<'_>,
+        name: &str,
+        keys: &[&str],
+        mut value: impl FnMut(&mut Self, &mut Reader<'_>, &str) -> Result<(), InvalidBody>,
+    ) -> Result<(), InvalidBody> {
+        if reader.null()? {
+            return Ok(());
+        }
+        if reader.kind()? != Kind::Object {
+            return Err(InvalidBody::of(name, format!("{name} must be an object.")));
+        }
+        self.sum.tokens(3, 0);
+        reader.object(|reader, key| {
+            refused::no_variant(&key, keys, name)?;
+            if !keys.contains(&&*key) && !reader.null()? {
+                let key = refused::shortened(&key);
+                let message = format!("{name} has the key {key}, which is not possible here: what it costs has no bound, or it names something in the provider's account.");
+                return Err(InvalidBody::of(name, message));
+            } else if !keys.contains(&&*key) {
+                return Ok(());
+            }
+            self.key(&key);
+            value(self, reader, &key)
+        })
     }
 
     /// Counts what `read` reads as a description: the vendor renders it, and adds instructions of its own.
@@ -488,6 +616,7 @@ impl<'m> Prompt<'m> {
 fn image_url<'a>(
     reader: &mut Reader<'a>,
     detail: &mut Option<Cow<'a, str>>,
+    place: &str,
 ) -> Result<Sum, InvalidBody> {
     let mut sum = Sum::default();
     sum.tokens(12, 0);
@@ -506,13 +635,14 @@ fn image_url<'a>(
             *detail = Some(reader.string()?.decoded());
             return Ok(());
         }
+        if !part::IMAGE_URL.contains(&&*key) && reader.kind()? != Kind::Null {
+            let mut keys = Keys::default();
+            keys.note(key.clone());
+            keys.only(part::IMAGE_URL, "image", "image_url", place)?;
+        }
         bytes(reader)
     })?;
     Ok(sum)
-}
-
-fn is_text(kind: &str, source: Option<&str>) -> bool {
-    TEXT_PARTS.contains(&kind) || (kind == "document" && matches!(source, Some("text" | "content")))
 }
 
 /// Lengths in memory fit 64 bits.
@@ -521,20 +651,19 @@ fn length(bytes: usize) -> u64 {
 }
 
 #[cold]
-fn no_bound(kind: &str, source: Option<&str>) -> InvalidBody {
-    let kind: String = kind.chars().take(64).collect();
-    let source: String = source
-        .map(|source| format!(" from {}", source.chars().take(64).collect::<String>()))
-        .unwrap_or_default();
+fn no_bound(kind: &str, source: Option<&str>, place: &str) -> InvalidBody {
+    let kind = refused::shortened(kind);
+    let source: String =
+        source.map(|source| format!(" from {}", refused::shortened(source))).unwrap_or_default();
     let message = format!(
         "a part of type {kind}{source} is not possible here, because what it costs has no known bound: send text, or images by URL or in base64."
     );
-    InvalidBody::of("messages", message)
+    InvalidBody::of(place, message)
 }
 
 #[cold]
 fn hosted(kind: &str) -> InvalidBody {
-    let kind: String = kind.chars().take(64).collect();
+    let kind = refused::shortened(kind);
     let message = format!(
         "a tool of type {kind} is not possible here, because the provider runs it at a price that is not in the price book: run it yourself and pass it as a function."
     );

@@ -49,32 +49,6 @@ impl<'m> Rules<'m> {
     pub(super) fn image_tokens_max(&self, detail: Option<&str>) -> u64 {
         tokens::image_bound(self.spec.dialect, self.model, detail)
     }
-
-    /// Whether a field steers the answer without being part of the prompt.
-    pub(super) fn is_setting(&self, key: &str) -> bool {
-        const SETTINGS: &[&str] = &[
-            "dimensions",
-            "encoding_format",
-            "frequency_penalty",
-            "logit_bias",
-            "logprobs",
-            "metadata",
-            "parallel_tool_calls",
-            "presence_penalty",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "reasoning_effort",
-            "safety_identifier",
-            "seed",
-            "stop",
-            "temperature",
-            "top_logprobs",
-            "top_p",
-            "user",
-            "verbosity",
-        ];
-        self.tokenizer.is_known() && SETTINGS.contains(&key)
-    }
 }
 
 /// The model that a body names. Empty if there is none, or if it cannot be read: the full read of the body then reports

@@ -63,6 +63,7 @@ mod tests {
             stream: false,
             wants_usage: false,
             output_cap: Some(100),
+            output_added: 0,
             answers: 2,
             hidden_answers: 0,
             echoed_bytes: 0,

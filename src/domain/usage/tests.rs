@@ -17,6 +17,7 @@ fn facts(endpoint: Endpoint) -> CallFacts {
         stream: true,
         wants_usage: false,
         output_cap: None,
+        output_added: 0,
         answers: 1,
         hidden_answers: 0,
         echoed_bytes: 0,

@@ -8,9 +8,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::domain::{
+    dialect::Dialect,
     endpoint::Endpoint,
     output,
-    request::{CallFacts, Edits, InvalidBody, apply_edits, read},
+    policy::AllowList,
+    request::{AllowedFields, CallFacts, Edits, InvalidBody, apply_edits, read, read_with},
     sse::Splitter,
     tokens,
     usage::{Meter, Seen, Usage},
@@ -50,6 +52,7 @@ fn a_completion_is_read() {
         stream: true,
         wants_usage: true,
         output_cap: Some(7),
+        output_added: 0,
         answers: 2,
         hidden_answers: 0,
         echoed_bytes: 10,
@@ -84,7 +87,8 @@ fn each_form_of_a_prompt_is_bound_to_the_token_and_each_prompt_is_answered() {
     for wrong in [json!(7), json!(true), json!({}), json!([null]), json!([["a"]]), json!([[[1]]])] {
         assert_eq!(refused_field(&json!({"prompt": wrong})), "prompt");
     }
-    assert_eq!(refused_field(&json!({"input": "x"})), "prompt");
+    assert_eq!(refused_field(&json!({})), "prompt");
+    assert_eq!(refused_field(&json!({"input": "x"})), "input");
 }
 
 #[test]
@@ -157,11 +161,20 @@ fn what_every_endpoint_refuses_is_refused_and_a_prompt_of_vectors_too() {
 }
 
 #[test]
-fn a_field_that_nobody_here_knows_passes_and_counts_as_input() {
+fn a_field_that_nobody_here_knows_is_refused_and_one_that_the_operator_allows_counts_as_input() {
     let without = known(&json!({"prompt": "x"})).input_bound;
     assert_eq!(known(&json!({"prompt": "x", "temperature": 0.5, "seed": 7})).input_bound, without);
-    assert!(known(&json!({"prompt": "x", "guided_regex": "a+b"})).input_bound > without);
-    assert!(known(&json!({"prompt": "x", "messages": [{"content": "hi"}]})).input_bound > without);
+    let messages = json!({"prompt": "x", "messages": [{"content": "hi"}]});
+    assert_eq!(refused_field(&messages), "messages");
+    let body = json!({"model": KNOWN, "prompt": "x", "guided_regex": "a+b"});
+    assert_eq!(refused_field(&body), "guided_regex");
+    let allowed = AllowedFields::default().route(
+        Dialect::OpenAi,
+        AllowList::All,
+        vec!["guided_regex".to_owned()],
+    );
+    let facts = read_with(COMPLETIONS, body.to_string().as_bytes(), &allowed).unwrap();
+    assert!(facts.input_bound > without);
 }
 
 #[test]
