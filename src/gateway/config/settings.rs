@@ -11,7 +11,7 @@ use http::{HeaderValue, Uri, uri::Scheme};
 use super::{Audit, Config, ConfigError, Credit, Identity, Limits, Server, load::PREFIX};
 use crate::{
     client::is_loopback,
-    domain::policy::AllowList,
+    domain::{policy::AllowList, request::AllowedFields},
     gateway::server::Bounds,
     provider::upstream::{UpstreamConfig, UpstreamError},
     tenant::{JwksOptions, VerifierConfig},
@@ -196,6 +196,12 @@ fn upstreams(configs: &[UpstreamConfig]) -> Result<Vec<UpstreamConfig>, ConfigEr
                 key("models"),
                 "names no model: list those that it serves, or `[\"*\"]` for all that have a price",
             ));
+        }
+        for field in &config.allow_fields {
+            if let Some(problem) = AllowedFields::problem(config.dialect, field) {
+                let problem = format!("`{field}` cannot be allowed: {problem}");
+                return Err(ConfigError::invalid(key("allow_fields"), problem));
+            }
         }
         let namesakes = configs.iter().filter(|other| other.name == config.name).count();
         if namesakes > 1 {

@@ -249,6 +249,23 @@ fn an_upstream_without_models_or_with_a_name_used_twice_is_refused() {
 }
 
 #[test]
+fn a_field_that_the_gateway_reads_or_that_names_another_model_cannot_be_allowed() {
+    for (field, why) in [
+        ("max_tokens", "reads this field itself"),
+        ("Model", "only by case"),
+        ("models", "another model"),
+        ("", "has a name"),
+    ] {
+        let mut config = Config::load(Some(SAMPLE.as_ref()), no_environment()).unwrap();
+        config.upstream[0].allow_fields = vec!["enable_search".to_owned(), field.to_owned()];
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("upstream[0].allow_fields") && error.contains(why), "{error}");
+        config.upstream[0].allow_fields.pop();
+        assert!(config.check().is_ok());
+    }
+}
+
+#[test]
 fn changes_are_listened_for_at_the_servers_own_address() {
     let url = "postgres://me@db/x";
     let with = |listen_url: Option<&str>, prepared| {
@@ -383,6 +400,7 @@ head_timeout = "17s"
 idle_timeout = "18s"
 send_organization = true
 forward_header_prefixes = ["x-mock-"]
+allow_fields = ["enable_search"]
 
 [[upstream]]
 "#,
@@ -395,6 +413,7 @@ forward_header_prefixes = ["x-mock-"]
     (expected.head_timeout, expected.idle_timeout) = (seconds(17), seconds(18));
     expected.send_organization = true;
     expected.forward_header_prefixes = vec!["x-mock-".to_owned()];
+    expected.allow_fields = vec!["enable_search".to_owned()];
     assert_eq!(config.upstream[0], expected);
     // Without settings, an upstream has the defaults of `UpstreamConfig`, except the models, which must be named.
     let mut expected = UpstreamConfig::new("", Dialect::OpenAi, "");

@@ -24,6 +24,7 @@ use crate::{
 #[cfg(feature = "http")]
 use crate::{
     client::HttpClient,
+    domain::request::AllowedFields,
     provider::upstream::{Upstream, UpstreamConfig, UpstreamError},
 };
 
@@ -124,6 +125,14 @@ impl Router<Upstream> {
             routes.push(Route::new(dialect, models, upstream));
         }
         Ok(Self::new(routes))
+    }
+
+    /// The further fields that each route lets through, in the order of the routes.
+    pub fn allowed_fields(&self) -> AllowedFields {
+        self.routes.iter().fold(AllowedFields::default(), |allowed, route| {
+            let fields = route.target.config().allow_fields.clone();
+            allowed.route(route.dialect, route.models.clone(), fields)
+        })
     }
 
     /// The upstreams, so that their credentials can be checked at start.

@@ -50,6 +50,9 @@ pub struct UpstreamConfig {
     /// Default: none. Prefixes of further request headers that are passed on (`x-mock-` in development). Credentials,
     /// cookies and headers of the connection are never passed on.
     pub forward_header_prefixes: Vec<String>,
+    /// Default: none. Fields of a body that pass to this provider although the gateway does not know them. What they cost
+    /// beyond their text has no bound: it is in no hold, and may exceed an organization's credits.
+    pub allow_fields: Vec<String>,
     /// Default `false`. Whether the provider gets the organization's id, as `x-tollgate-organization-id`.
     pub send_organization: bool,
 }
@@ -67,6 +70,7 @@ impl UpstreamConfig {
             head_timeout: Duration::from_mins(2),
             idle_timeout: Duration::from_mins(1),
             forward_header_prefixes: Vec::new(),
+            allow_fields: Vec::new(),
             send_organization: false,
         }
     }
