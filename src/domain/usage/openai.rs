@@ -102,6 +102,10 @@ struct Figures {
     total: Figure,
     cached: Figure,
     written: Figure,
+    /// Of what was written to the cache: what stays for the shorter of the vendor's two lifetimes.
+    written_short: Figure,
+    /// And for the longer one.
+    written_long: Figure,
     reasoning: Figure,
 }
 
@@ -124,6 +128,9 @@ impl Figures {
                             "cache_write_tokens" | "cache_creation_tokens" => {
                                 figures.written.update(Figure::read(reader)?);
                             }
+                            "cache_write_tokens_details" if reader.kind()? == Kind::Object => {
+                                figures.read_lifetimes(reader)?;
+                            }
                             _ => reader.skip()?,
                         }
                         Ok::<(), JsonError>(())
@@ -143,6 +150,28 @@ impl Figures {
             Ok::<(), JsonError>(())
         })?;
         Ok(figures)
+    }
+
+    fn read_lifetimes(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+        reader.object(|reader, key| {
+            match &*key {
+                "ttl_30m_tokens" => self.written_short.update(Figure::read(reader)?),
+                "ttl_12h_tokens" => self.written_long.update(Figure::read(reader)?),
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })
+    }
+
+    /// What was written to the cache, by lifetime: the price book has two rates for it. Where the vendor divides it, what
+    /// is in neither part counts as the dearer.
+    fn by_lifetime(&self, written: u64) -> (u64, u64) {
+        let (short, long) = (self.written_short.known(), self.written_long.known());
+        if short.is_none() && long.is_none() {
+            return (written, 0);
+        }
+        let short = short.unwrap_or(0).min(written);
+        (short, written.saturating_sub(short))
     }
 
     /// The prompt and the completion are believed where they can be. What contradicts them is left out.
@@ -192,7 +221,8 @@ impl Figures {
         let (cached, written) =
             (self.cached.known().unwrap_or(0), self.written.known().unwrap_or(0));
         let of_cache = cached.saturating_add(written);
-        let mut input = Input { cached_read: cached, cache_write_5m: written, ..Input::default() };
+        let mut input = Input { cached_read: cached, ..Input::default() };
+        (input.cache_write_5m, input.cache_write_1h) = self.by_lifetime(written);
         let mut beside = 0;
         if let Some(plain) = prompt.checked_sub(of_cache) {
             input.plain = plain;
@@ -205,8 +235,9 @@ impl Figures {
             reported.corrected = true;
             // More than there is was not read from a cache: then nothing is known to have been.
             input.cached_read = if cached > prompt { 0 } else { cached };
-            input.cache_write_5m = written.min(prompt.saturating_sub(input.cached_read));
-            let known = input.cached_read.saturating_add(input.cache_write_5m);
+            let written = written.min(prompt.saturating_sub(input.cached_read));
+            (input.cache_write_5m, input.cache_write_1h) = self.by_lifetime(written);
+            let known = input.cached_read.saturating_add(written);
             input.plain = prompt.saturating_sub(known);
         }
         reported.input = Some(input);

@@ -604,3 +604,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn cache_writes_of_two_lifetimes_are_two_classes_and_what_is_in_neither_is_the_dearer() {
+    for (details, short, long) in [
+        (json!(null), 30, 0),
+        (json!({"ttl_30m_tokens": 10, "ttl_12h_tokens": 20}), 10, 20),
+        (json!({"ttl_30m_tokens": 10}), 10, 20),
+        (json!({"ttl_12h_tokens": 5}), 0, 30),
+        (json!({"ttl_30m_tokens": 99, "ttl_12h_tokens": 0}), 30, 0),
+    ] {
+        let usage = json!({"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {
+            "cache_write_tokens": 30, "cache_write_tokens_details": details,
+        }});
+        let found = openai(&usage).usage().unwrap();
+        assert_eq!((found.cache_write_5m, found.cache_write_1h), (short, long), "{usage}");
+        assert_eq!(found.input, 70);
+    }
+}
