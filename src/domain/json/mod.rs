@@ -33,6 +33,9 @@ mod reader;
 mod tests;
 mod text;
 
+#[cfg(test)]
+pub(in crate::domain) use text::counted;
+
 pub use fold::folded;
 pub use reader::{DEPTH_MAX, JsonError, Kind, Reader};
 pub use text::Text;

@@ -154,6 +154,18 @@ fn a_string_without_escapes_is_not_copied() {
     assert!(matches!(string.decoded(), std::borrow::Cow::Borrowed(_)));
 }
 
+#[test]
+fn each_escaped_key_is_decoded_once_however_many_keys_there_are_of_its_length() {
+    for (objects, keys) in [(1, 2), (1, 24), (1, 25), (50, 24), (2, 500)] {
+        let object: Vec<String> =
+            (0..keys).map(|index| format!("\"\\u0061{index:05}\":0")).collect();
+        let object = format!("{{{}}}", object.join(","));
+        let text = format!("[{}]", vec![object; objects].join(","));
+        let decoded = counted::while_reading(|| check(text.as_bytes()).unwrap());
+        assert_eq!(decoded, objects * keys, "{objects} objects of {keys} keys");
+    }
+}
+
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

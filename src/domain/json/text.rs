@@ -35,6 +35,8 @@ impl<'a> Text<'a> {
         if self.raw.len() == self.decoded_bytes {
             return Cow::Borrowed(self.raw);
         }
+        #[cfg(test)]
+        counted::one_more();
         let mut decoded = String::with_capacity(self.decoded_bytes);
         let mut rest = self.raw;
         while let Some((plain, escape)) = rest.split_once('\\') {
@@ -45,6 +47,27 @@ impl<'a> Text<'a> {
         }
         decoded.push_str(rest);
         Cow::Owned(decoded)
+    }
+}
+
+/// How many strings with escapes this thread has decoded, so that a test can say how often it happens.
+#[cfg(test)]
+pub(in crate::domain) mod counted {
+    use std::cell::Cell;
+
+    thread_local! {
+        static DECODED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn one_more() {
+        DECODED.set(DECODED.get().saturating_add(1));
+    }
+
+    /// How many strings `read` decodes.
+    pub(in crate::domain) fn while_reading(read: impl FnOnce()) -> usize {
+        let before = DECODED.get();
+        read();
+        DECODED.get().saturating_sub(before)
     }
 }
 

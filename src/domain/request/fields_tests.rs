@@ -327,3 +327,16 @@ fn what_names_an_object_of_the_shared_account_or_somebody_who_pays_is_refused() 
         with(CHAT, &json!({"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}})).is_ok()
     );
 }
+
+/// The model is looked for first, wherever it is, and then the body is read.
+#[test]
+fn a_body_of_escaped_keys_is_decoded_twice_at_most() {
+    let keys: Vec<String> = (0..24).map(|index| format!("\"\\u0061{index:05}\":0")).collect();
+    let object = format!("{{{}}}", keys.join(","));
+    let objects = vec![object; 100].join(",");
+    let body = format!(r#"{{"metadata":[{objects}],"messages":[],"model":"m"}}"#);
+    let decoded = crate::domain::json::counted::while_reading(|| {
+        read(CHAT, body.as_bytes()).unwrap();
+    });
+    assert!((2_400..=4_800).contains(&decoded), "{decoded}");
+}
