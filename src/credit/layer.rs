@@ -2,7 +2,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::Credit;
+use super::{Credit, overruns::Overruns};
 use crate::store::{Ledger, Policies, Prices};
 
 /// Applies [`Credit`]. See the [module docs](super).
@@ -19,11 +19,14 @@ pub(super) struct Settings {
     pub(super) prices: Prices,
     pub(super) hold_ttl: Duration,
     pub(super) output_tokens_default: NonZeroU32,
+    pub(super) overruns: Arc<Overruns>,
+    pub(super) overruns_alert: usize,
 }
 
 impl CreditLayer {
     /// How long a hold lasts without a heartbeat, unless [`hold_ttl`](Self::hold_ttl) says otherwise.
     pub const HOLD_TTL: Duration = Duration::from_mins(1);
+    const OVERRUNS_ALERT: usize = 10;
 
     /// Takes holds in this ledger, by these policies and prices.
     pub fn new(ledger: impl Ledger, policies: Policies, prices: Prices) -> Self {
@@ -36,6 +39,8 @@ impl CreditLayer {
                 prices,
                 hold_ttl: Self::HOLD_TTL,
                 output_tokens_default,
+                overruns: Arc::default(),
+                overruns_alert: Self::OVERRUNS_ALERT,
             }),
         }
     }
@@ -55,6 +60,13 @@ impl CreditLayer {
     #[must_use]
     pub fn output_tokens_default(self, tokens: NonZeroU32) -> Self {
         self.set(|settings| settings.output_tokens_default = tokens)
+    }
+
+    /// Default 10. As many calls within an hour that cost more than their holds are an alert: a line at level `error`,
+    /// and the gauge `tollgate_hold_overruns_alert` is 1. 0: never.
+    #[must_use]
+    pub fn overruns_alert(self, calls: usize) -> Self {
+        self.set(|settings| settings.overruns_alert = calls)
     }
 
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -8,6 +8,9 @@
 //! the policy's, the model's or the configured one is used **and sent upstream**, since the provider
 //! would not keep to the bound otherwise. The layer asks a stream to report its usage.
 //!
+//! If a call costs more than its hold, it is counted and logged, and the organization's next holds are larger
+//! ([`overrun`](crate::domain::overrun)).
+//!
 //! Refuses with 402 if credits do not cover the call, and with 429 if a token budget does not. Refuses
 //! with 403 if the organization is suspended, or if the model has no price: an unknown price never means
 //! free. Refuses with 503 if the ledger cannot answer: without a verdict no call is made.
@@ -61,6 +64,7 @@ mod estimate;
 #[cfg(test)]
 mod estimate_tests;
 mod layer;
+mod overruns;
 mod reserve;
 mod service;
 #[cfg(test)]

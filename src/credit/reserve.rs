@@ -1,16 +1,23 @@
 //! Takes a hold for a call by its facts, or refuses the call.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     estimate::{self, Estimate},
     layer::Settings,
+    overruns::Overruns,
 };
 use crate::{
     admission,
     context::{AtEnd, Call, Hold, Report, Tenant},
     domain::{
+        credits::Credits,
         hold::{Exceeded, HoldRequest, HoldVerdict},
+        ids::{OrganizationId, RequestId},
+        overrun,
         policy::Disconnect,
         price::Quote,
     },
@@ -31,13 +38,14 @@ impl Settings {
             None => admission::standing(&self.policies, tenant, Some(call)).await?.policy,
         };
         let estimate = estimate::of(call.facts(), &policy, &price, self.output_tokens_default)?;
+        let asked = Instant::now();
+        let factor = self.overruns.factor(tenant.organization_id(), asked);
         let request = HoldRequest {
             request_id: call.request_id(),
-            amount: estimate.amount,
-            tokens: estimate.tokens,
+            amount: Credits::from_nanos(overrun::raised(estimate.amount.nanos(), factor)),
+            tokens: overrun::raised(estimate.tokens, factor),
             ttl: self.hold_ttl,
         };
-        let asked = Instant::now();
         let answer = self.ledger.hold(tenant, request).await;
         metrics::histogram!("tollgate_hold_seconds").record(asked.elapsed());
         // The common case apart: a metric with literal labels is built at compile time.
@@ -48,7 +56,8 @@ impl Settings {
         .increment(1);
         match answer {
             Ok(HoldVerdict::Granted) => {
-                granted(call, estimate, price, policy.disconnect);
+                granted(call, estimate, price.clone(), policy.disconnect);
+                call.at_end(self.watch(tenant, call, estimate.amount, price));
                 Ok(())
             }
             Ok(verdict) => Err(refusal_of(&verdict, tenant, call)),
@@ -78,6 +87,21 @@ impl Settings {
     }
 }
 
+impl Settings {
+    fn watch(&self, tenant: &Tenant, call: &Call, bound: Credits, price: Quote) -> Open {
+        metrics::gauge!("tollgate_holds_open").increment(1.0);
+        Open {
+            overruns: Arc::clone(&self.overruns),
+            alert_at: self.overruns_alert,
+            organization: tenant.organization_id(),
+            request: call.request_id(),
+            bound,
+            price,
+        }
+    }
+}
+
+/// Puts the hold into the call: its upper bound, also where more was set aside. So no charge depends on how much more.
 fn granted(call: &Call, estimate: Estimate, price: Quote, disconnect: Disconnect) {
     call.set_hold(Hold { amount: estimate.amount, tokens: estimate.tokens, price, disconnect });
     if let Some(cap) = estimate.send_cap {
@@ -88,17 +112,16 @@ fn granted(call: &Call, estimate: Estimate, price: Quote, disconnect: Disconnect
     if facts.stream && !facts.wants_usage && on_request {
         call.include_usage();
     }
-    call.at_end(Open::new());
 }
 
-/// Counts an open hold in the gauge until it is dropped.
-struct Open;
-
-impl Open {
-    fn new() -> Self {
-        metrics::gauge!("tollgate_holds_open").increment(1.0);
-        Self
-    }
+/// Counts an open hold in the gauge until it is dropped, and looks at what the call has cost in the end.
+struct Open {
+    overruns: Arc<Overruns>,
+    alert_at: usize,
+    organization: OrganizationId,
+    request: RequestId,
+    bound: Credits,
+    price: Quote,
 }
 
 impl Drop for Open {
@@ -108,7 +131,37 @@ impl Drop for Open {
 }
 
 impl AtEnd for Open {
-    fn ended(self: Box<Self>, _: &Report) {}
+    fn ended(self: Box<Self>, report: &Report) {
+        match self.price.cost(&report.usage) {
+            Ok(cost) if cost > self.bound => self.overrun(cost),
+            // A cost out of range is not charged: the settlement then is the hold.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+impl Open {
+    #[cold]
+    fn overrun(&self, cost: Credits) {
+        let factor = overrun::factor(cost, self.bound);
+        let (next, alert) =
+            self.overruns.note(self.organization, factor, self.alert_at, Instant::now());
+        tracing::warn!(
+            organization_id = %self.organization,
+            request_id = %self.request,
+            model = self.price.price().model,
+            upper_bound = %self.bound,
+            cost = %cost,
+            next_holds_basis_points = next,
+            "a call cost more than its upper bound: this organization's next holds are larger"
+        );
+        if let Some(calls) = alert {
+            tracing::error!(
+                calls,
+                "that many calls cost more than their upper bounds within an hour: find the model and the upstream in the warnings before, and see docs/operating.md"
+            );
+        }
+    }
 }
 
 #[cold]

@@ -9,10 +9,11 @@ use tower_test::mock;
 use super::CreditLayer;
 use crate::{
     body::ResponseBody,
-    context::{Call, Tenant},
+    context::{Call, Report, Tenant},
     domain::{
         credits::Credits,
         endpoint::Endpoint,
+        finish::Ending,
         hold::{Exceeded, HoldVerdict, Unit, Window},
         policy::{Disconnect, Policy},
         price::{Agreement, PriceBook},
@@ -211,6 +212,37 @@ async fn each_verdict_is_counted_by_its_word_and_an_open_hold_until_its_call_end
         let seen = counted(&metrics.snapshotter());
         assert_eq!(open(&seen), closes, "{word}");
     }
+}
+
+#[tokio::test]
+async fn a_call_above_its_bound_makes_the_next_holds_of_its_organization_larger_and_is_counted() {
+    let metrics = DebuggingRecorder::new();
+    let _recording = metrics::set_default_local_recorder(&metrics);
+    let ledger = Verdicts::always(HoldVerdict::Granted);
+    let layer = layer(&ledger).overruns_alert(1);
+    let (tenant, other) = (tenant(), tenant());
+    let held = async |tenant: &Tenant, output: u64| {
+        let call = Call::new(facts(Endpoint::ChatCompletions));
+        let asked = request(tenant, &call);
+        layer.clone().layer(service_fn(yes)).oneshot(asked).await.unwrap();
+        assert_eq!(call.hold().unwrap().amount, Credits::from_nanos(650), "the bound stays");
+        let usage = Usage { output, ..Usage::default() };
+        call.tell_ended(&Report { ending: Ending::Complete, usage });
+        (ledger.asked().amount.nanos(), ledger.asked().tokens)
+    };
+    assert_eq!(
+        held(&tenant, 325).await,
+        (650, 350),
+        "650 nano-dollars are the bound, not above it"
+    );
+    assert_eq!(held(&tenant, 650).await, (650, 350));
+    assert_eq!(held(&tenant, 1).await, (1_300, 700), "twice the bound");
+    assert_eq!(held(&tenant, 1_000_000).await, (1_300, 700));
+    assert_eq!(held(&tenant, 1).await, (6_500, 3_500), "ten times at most");
+    assert_eq!(held(&other, 1).await, (650, 350), "no other organization's");
+    let seen = counted(&metrics.snapshotter());
+    assert_eq!(seen.get("tollgate_hold_overruns_total").map(String::as_str), Some("2"));
+    assert_eq!(seen.get("tollgate_hold_overruns_alert").map(String::as_str), Some("1"));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod instant;
 pub mod json;
 pub mod output;
+pub mod overrun;
 pub(crate) mod percent;
 pub mod place;
 pub mod policy;

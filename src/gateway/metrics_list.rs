@@ -114,6 +114,18 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Holds that were granted after their client had left, and released at once.",
     },
     Metric {
+        name: "tollgate_hold_overruns_total",
+        kind: Counter,
+        labels: &[],
+        help: "Calls that cost more than their upper bound. The next holds of their organizations are larger.",
+    },
+    Metric {
+        name: "tollgate_hold_overruns_alert",
+        kind: Gauge,
+        labels: &[],
+        help: "1: `credit.overruns_alert` calls cost more than their upper bounds within an hour. Look at `docs/operating.md`.",
+    },
+    Metric {
         name: "tollgate_hold_seconds",
         kind: Histogram(STORE_SECONDS),
         labels: &[],
