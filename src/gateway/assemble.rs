@@ -195,7 +195,9 @@ impl Gateway {
                         .allowed_fields(router.allowed_fields())
                 })
                 .limits(|limits| limits.replica(settings.limits.into()))
-                .credit(|layer| layer.hold_ttl(credit.hold_ttl))
+                .credit(|layer| {
+                    layer.hold_ttl(credit.hold_ttl).overruns_alert(credit.overruns_alert)
+                })
                 .audit(|audit| audit.capture_bytes_max(settings.audit.capture_bytes_max));
         Ok(Self {
             stack,

@@ -242,6 +242,9 @@ pub struct Credit {
     /// check uses one extra connection, for at most a tenth of its time. `0s` turns the check off in this process.
     #[serde(with = "humantime_serde")]
     pub reconcile_every: Duration,
+    /// Default 10. As many calls within an hour that cost more than their upper bounds are an alert: a line at level
+    /// `error`, and the metric `tollgate_hold_overruns_alert` is 1. 0: never.
+    pub overruns_alert: usize,
 }
 
 impl Default for Credit {
@@ -252,6 +255,7 @@ impl Default for Credit {
             waiting_max,
             hold_ttl: CreditLayer::HOLD_TTL,
             reconcile_every: Duration::from_mins(5),
+            overruns_alert: 10,
         }
     }
 }
