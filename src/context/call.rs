@@ -176,6 +176,11 @@ impl Call {
         self.work().edits.include_usage = true;
     }
 
+    /// Asks the provider for the service tier that has the price of the price book.
+    pub(crate) fn ask_for_tier(&self, tier: &'static str) {
+        self.work().edits.standard_tier = Some(tier);
+    }
+
     /// The edits to the body before it goes upstream.
     pub fn edits(&self) -> Edits {
         self.work().edits

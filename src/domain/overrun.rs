@@ -80,7 +80,7 @@ mod tests {
             let held = raised(bound, factor);
             prop_assert!(held >= bound);
             prop_assert!(factor == FACTOR_MAX || held >= cost);
-            prop_assert!(i128::from(held) <= i128::from(bound) * 10);
+            prop_assert!(i128::from(held) <= i128::from(bound).saturating_mul(10));
         }
     }
 }

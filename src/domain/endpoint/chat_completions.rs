@@ -19,6 +19,7 @@ pub(super) static SPEC: Spec = Spec {
         cap_default: None,
         candidates: Candidates::Product,
         usage_on_request: true,
+        standard_tier: Some("default"),
     }),
     tools: Tools {
         described: &["function", "custom"],

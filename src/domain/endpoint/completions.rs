@@ -33,6 +33,7 @@ pub(super) static SPEC: Spec = Spec {
         cap_default: NonZeroU32::new(16),
         candidates: Candidates::Larger,
         usage_on_request: true,
+        standard_tier: None,
     }),
     tools: Tools::NONE,
     // As for chats, servers cache the beginnings of prompts.

@@ -21,6 +21,7 @@ pub(super) static SPEC: Spec = Spec {
         candidates: Candidates::Product,
         // Its streams always report usage.
         usage_on_request: false,
+        standard_tier: None,
     }),
     tools: Tools {
         described: &["custom"],

@@ -144,6 +144,9 @@ pub struct Output {
     pub candidates: Candidates,
     /// Whether a stream reports usage only if `stream_options.include_usage` asks for it.
     pub usage_on_request: bool,
+    /// The service tier that has the price of the price book, where a body without a tier may get another: at the vendor
+    /// itself, the settings of our account decide.
+    pub standard_tier: Option<&'static str>,
 }
 
 /// How many answers are generated for one prompt.

@@ -50,27 +50,6 @@ impl<'a> Text<'a> {
     }
 }
 
-/// How many strings with escapes this thread has decoded, so that a test can say how often it happens.
-#[cfg(test)]
-pub(in crate::domain) mod counted {
-    use std::cell::Cell;
-
-    thread_local! {
-        static DECODED: Cell<usize> = const { Cell::new(0) };
-    }
-
-    pub(super) fn one_more() {
-        DECODED.set(DECODED.get().saturating_add(1));
-    }
-
-    /// How many strings `read` decodes.
-    pub(in crate::domain) fn while_reading(read: impl FnOnce()) -> usize {
-        let before = DECODED.get();
-        read();
-        DECODED.get().saturating_sub(before)
-    }
-}
-
 /// The character that an escape decodes to, and the text after it. `escape` starts after the backslash; the grammar has
 /// been checked.
 fn decode_escape(escape: &str) -> (char, &str) {
@@ -103,4 +82,25 @@ fn decode_unicode(digits: &str) -> (char, &str) {
 fn split_unit(digits: &str) -> (u16, &str) {
     let (unit, behind) = digits.split_at_checked(4).unwrap_or((digits, ""));
     (u16::from_str_radix(unit, 16).unwrap_or(0xFFFD), behind)
+}
+
+/// How many strings with escapes this thread has decoded, so that a test can say how often it happens.
+#[cfg(test)]
+pub(in crate::domain) mod counted {
+    use std::cell::Cell;
+
+    thread_local! {
+        static DECODED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn one_more() {
+        DECODED.set(DECODED.get().saturating_add(1));
+    }
+
+    /// How many strings `read` decodes.
+    pub(in crate::domain) fn while_reading(read: impl FnOnce()) -> usize {
+        let before = DECODED.get();
+        read();
+        DECODED.get().saturating_sub(before)
+    }
 }

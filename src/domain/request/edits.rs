@@ -27,11 +27,12 @@ pub fn apply_edits(body: &Bytes, endpoint: Endpoint, edits: Edits) -> Bytes {
     let Some(output) = endpoint.spec().output else { return body.clone() };
     let cap_field = output.cap_sent;
     let include_usage = edits.include_usage && output.usage_on_request;
-    if !include_usage && edits.output_cap.is_none() {
+    let tier = edits.standard_tier;
+    if !include_usage && edits.output_cap.is_none() && tier.is_none() {
         return body.clone();
     }
     let Ok(found) = find(body, cap_field) else { return body.clone() };
-    let mut splices = Vec::with_capacity(2);
+    let mut splices = Vec::with_capacity(3);
     if include_usage {
         splices.push(match found.stream_options {
             None => field_at(found.first_field, r#""stream_options":{"include_usage":true}"#),
@@ -53,6 +54,17 @@ pub fn apply_edits(body: &Bytes, endpoint: Endpoint, edits: Edits) -> Bytes {
             None => field_at(found.first_field, &format!("\"{cap_field}\":{cap}")),
             Some(value) => Splice { at: value, text: cap.to_string() },
         });
+    }
+    if let Some(tier) = tier {
+        match found.tier {
+            None => {
+                splices.push(field_at(found.first_field, &format!("\"service_tier\":\"{tier}\"")));
+            }
+            Some(Tier { at, is_named: false }) => {
+                splices.push(Splice { at, text: format!("\"{tier}\"") });
+            }
+            Some(Tier { is_named: true, .. }) => {}
+        }
     }
     splice(body, splices)
 }
@@ -88,6 +100,14 @@ struct Found {
     first_field: usize,
     stream_options: Option<Options>,
     cap: Option<Range<usize>>,
+    tier: Option<Tier>,
+}
+
+/// The place of a service tier.
+struct Tier {
+    at: Range<usize>,
+    /// Whether it is neither `null` nor `auto`.
+    is_named: bool,
 }
 
 enum Options {
@@ -108,6 +128,13 @@ fn find(body: &[u8], cap_field: &str) -> Result<Found, JsonError> {
     reader.object(|reader, key| {
         match &*key {
             "stream_options" => found.stream_options = Some(find_options(reader)?),
+            "service_tier" => {
+                let is_named = match reader.clone().string() {
+                    Ok(name) => name.decoded() != "auto",
+                    Err(_) => false,
+                };
+                found.tier = Some(Tier { at: value(reader)?, is_named });
+            }
             key if key == cap_field => found.cap = Some(value(reader)?),
             _ => reader.skip()?,
         }

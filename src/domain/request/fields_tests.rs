@@ -340,3 +340,18 @@ fn a_body_of_escaped_keys_is_decoded_twice_at_most() {
     });
     assert!((2_400..=4_800).contains(&decoded), "{decoded}");
 }
+
+#[test]
+fn a_body_without_a_tier_asks_for_the_standard_one_where_the_account_would_decide() {
+    let edits = Edits { standard_tier: Some("default"), ..Edits::default() };
+    for (before, after) in [
+        (r#"{"model":"m"}"#, r#"{"service_tier":"default","model":"m"}"#),
+        (r#"{"service_tier":null,"model":"m"}"#, r#"{"service_tier":"default","model":"m"}"#),
+        (r#"{"service_tier":"auto"}"#, r#"{"service_tier":"default"}"#),
+        (r#"{"service_tier": "default" }"#, r#"{"service_tier": "default" }"#),
+        (r#"{"a":{"service_tier":1}}"#, r#"{"service_tier":"default","a":{"service_tier":1}}"#),
+    ] {
+        let edited = apply_edits(&bytes::Bytes::from_static(before.as_bytes()), CHAT, edits);
+        assert_eq!(edited, after, "{before}");
+    }
+}

@@ -68,6 +68,8 @@ pub struct Edits {
     pub output_cap: Option<NonZeroU32>,
     /// Ask for usage in the stream.
     pub include_usage: bool,
+    /// Ask for the service tier of this name, unless the caller names another than `auto`.
+    pub standard_tier: Option<&'static str>,
 }
 
 /// The body is not a call.

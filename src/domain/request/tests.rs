@@ -575,7 +575,10 @@ fn without_edits_the_body_is_the_same_memory() {
     for (endpoint, edits) in [
         (CHAT, Edits::default()),
         (Endpoint::Messages, Edits { include_usage: true, ..Edits::default() }),
-        (Endpoint::Embeddings, Edits { include_usage: true, output_cap: NonZeroU32::new(7) }),
+        (
+            Endpoint::Embeddings,
+            Edits { include_usage: true, output_cap: NonZeroU32::new(7), standard_tier: None },
+        ),
     ] {
         assert_eq!(apply_edits(&body, endpoint, edits).as_ptr(), body.as_ptr());
     }
@@ -583,8 +586,8 @@ fn without_edits_the_body_is_the_same_memory() {
 
 #[test]
 fn edits_merge_into_what_is_there() {
-    let usage = Edits { include_usage: true, output_cap: None };
-    let cap = Edits { include_usage: false, output_cap: NonZeroU32::new(7) };
+    let usage = Edits { include_usage: true, output_cap: None, standard_tier: None };
+    let cap = Edits { include_usage: false, output_cap: NonZeroU32::new(7), standard_tier: None };
     for (endpoint, edits, before, after) in [
         (CHAT, usage, r#" {"a":1}"#, r#" {"stream_options":{"include_usage":true},"a":1}"#),
         (
@@ -638,7 +641,7 @@ fn edits_merge_into_what_is_there() {
             "{before}"
         );
     }
-    let both = Edits { include_usage: true, output_cap: NonZeroU32::new(7) };
+    let both = Edits { include_usage: true, output_cap: NonZeroU32::new(7), standard_tier: None };
     let edited = apply_edits(
         &Bytes::from_static(br#"{"model":"m","max_completion_tokens":null,"stream_options":{}}"#),
         CHAT,
@@ -683,7 +686,7 @@ proptest! {
         let text = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
         let text = Bytes::from(text);
         prop_assert!(read(CHAT, &text).is_ok());
-        let edited = apply_edits(&text, CHAT, Edits { include_usage, output_cap: cap.and_then(NonZeroU32::new) });
+        let edited = apply_edits(&text, CHAT, Edits { include_usage, output_cap: cap.and_then(NonZeroU32::new), standard_tier: None });
         let facts = read(CHAT, &edited).unwrap();
         prop_assert_eq!(facts.wants_usage, include_usage);
         prop_assert_eq!(facts.output_cap, cap.map(u64::from));
@@ -713,7 +716,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}:,"a-z0-9\\ ]{0,60}"#) {
         for &endpoint in Endpoint::ALL {
-            let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(7) };
+            let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(7), standard_tier: None };
             for body in [&body[..], text.as_bytes()] {
                 drop(read(endpoint, body));
                 drop(apply_edits(&Bytes::copy_from_slice(body), endpoint, edits));

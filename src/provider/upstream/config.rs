@@ -150,6 +150,15 @@ impl Base {
         Ok(Self { scheme, authority, prefix })
     }
 
+    /// Whether a call without a service tier gets the one of our account's settings here, which may cost more: at
+    /// `OpenAI` itself, and at Azure. Compatible servers may refuse the field.
+    pub(super) fn has_tiers(&self) -> bool {
+        let host = self.authority.host();
+        host == "api.openai.com"
+            || host.ends_with(".api.openai.com")
+            || host.ends_with(".openai.azure.com")
+    }
+
     /// The provider's URL for a caller's request; `None` if it is not one that is passed on.
     pub(super) fn uri(&self, endpoint: Option<Endpoint>, caller: &Uri) -> Option<Uri> {
         let path = match endpoint {
@@ -187,4 +196,23 @@ fn models(path: &str) -> Option<&str> {
     let safe =
         name.bytes().all(plain) && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
     safe.then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_decides_on_the_tier_at_the_vendor_itself_and_at_azure() {
+        for (url, tiers) in [
+            ("https://api.openai.com/v1", true),
+            ("https://eu.api.openai.com", true),
+            ("https://acme.openai.azure.com/openai/v1", true),
+            ("https://api.openai.com.example.com", false),
+            ("http://127.0.0.1:8000", false),
+        ] {
+            let base = Base::new(&UpstreamConfig::new("a", Dialect::OpenAi, url)).unwrap();
+            assert_eq!(base.has_tiers(), tiers, "{url}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ use crate::{
     body::read,
     causes::causes,
     client::{ClientError, HttpClient},
-    context,
+    context::{self, Call},
     domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::Refusal,
 };
@@ -235,6 +235,18 @@ impl Inner {
         }
     }
 
+    /// The body is made when it is first read, with this edit.
+    fn ask_for_standard_tier(&self, caller: &Parts) {
+        let Some(call) = caller.extensions.get::<Call>().filter(|_| self.base.has_tiers()) else {
+            return;
+        };
+        if let Some(tier) =
+            call.facts().endpoint.spec().output.and_then(|output| output.standard_tier)
+        {
+            call.ask_for_tier(tier);
+        }
+    }
+
     async fn request<B>(
         &self,
         exchange: &Exchange,
@@ -262,6 +274,7 @@ impl Inner {
                 credential.header().await.map_err(|error| failed("secret", causes(&error)))?;
             headers.insert(name, value);
         }
+        self.ask_for_standard_tier(caller);
         let read = read(body, REQUEST_BYTES_MAX, self.config.head_timeout).await;
         let body = read.map_err(|unread| {
             let detail = causes(&unread);
