@@ -50,16 +50,28 @@ fn request(org: &Org, method: &str, path: &str, other: Uuid, body: &str) -> Stri
 }
 
 fn bodies(other: Uuid) -> Vec<String> {
+    let about = serde_json::json!({"organization_id": other, "user_id": "ann"});
+    // Fields that the gateway knows: these are calls.
+    let known = |ask: Ask| ask.field("metadata", about.clone());
+    // And others, which it refuses by name.
     let ask = |ask: Ask| {
-        ask.field("organization_id", other.to_string())
-            .field("metadata", serde_json::json!({"organization_id": other, "user_id": "ann"}))
+        known(ask)
+            .field("organization_id", other.to_string())
             .field("user", other.to_string())
             .field("input", "walnut")
             .body()
     };
     let [chat, messages] = BOTH.map(Ask::of);
     let reason = r#"{"reason":"walnut"}"#.to_owned();
-    vec![String::new(), ask(chat.clone()), ask(messages), ask(chat.model(MODEL)), reason]
+    vec![
+        String::new(),
+        ask(chat.clone()),
+        ask(messages.clone()),
+        known(chat.clone()).field("user", other.to_string()).body(),
+        known(messages).body(),
+        known(chat.model(MODEL)).body(),
+        reason,
+    ]
 }
 
 /// An answer without what differs from one call to the next: ids, times and the caller's own figures.
