@@ -505,7 +505,7 @@ async fn child_with_a_cluster() {
 #[tokio::test]
 async fn the_server_dies_with_the_process_that_started_it_even_by_kill_9() {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_with_a_cluster", "--nocapture"])
+        .args(["--exact", "postgres_floor::child_with_a_cluster", "--nocapture"])
         .env(CHILD, "1")
         .stdout(Stdio::piped())
         .spawn()
