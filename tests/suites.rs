@@ -6,6 +6,7 @@ mod command;
 mod harness;
 mod identity;
 #[path = "shared/logs.rs"]
+#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "a fault ends the tests")]
 mod logs;
 mod money;
 mod neighbours;

@@ -40,7 +40,7 @@ use tollgate::{
         usage::Usage,
     },
     postgres::{
-        Door, DoorRole, Operator, Pool, PoolConfig, PostgresStore, Seal, Statement,
+        Door, DoorRole, Operator, Pool, PoolConfig, PostgresStore, Query, Seal,
         cluster::{Cluster, Options},
         migrate,
         sealing::{self, Sealing},
@@ -58,9 +58,9 @@ const CONNECTIONS: usize = 16;
 const PAIRS: usize = 8_000;
 /// The naive form is slow, so it makes only one in this many pairs; the time is scaled up.
 const NAIVE_PART: usize = 8;
-const EMPTY: Statement = Statement::new("select 1", &[]);
+const EMPTY: Query = Query::new("select 1", &[]);
 /// A hold between two readings of the server's clock.
-const TIMED: Statement = Statement::new(
+const TIMED: Query = Query::new(
     "select (extract(epoch from clock_timestamp() - begun) * 1000000)::bigint
        from (select clock_timestamp() as begun offset 0) b,
             lateral (select result, b.begun as after
@@ -69,7 +69,7 @@ const TIMED: Statement = Statement::new(
     &[Type::UUID, Type::TEXT, Type::UUID],
 );
 /// Adds the price that the settlements of the bench name.
-const PRICE: Statement = Statement::new(
+const PRICE: Query = Query::new(
     "with price as (
        insert into tollgate.prices (price_id, model, provider, mode, per_request, source)
          values ('00000000-0000-0000-0000-000000000000', 'gpt-4o-mini', 'openai', 'chat', 0, '{}')
@@ -78,7 +78,7 @@ const PRICE: Statement = Statement::new(
        select price_id, 0, 150000000, 75000000, 150000000, 150000000, 600000000, 600000000, effective_from from price",
     &[],
 );
-const BUDGETS: Statement = Statement::new("select organization_id from tollgate.budgets", &[]);
+const BUDGETS: Query = Query::new("select organization_id from tollgate.budgets", &[]);
 
 #[tokio::main]
 async fn main() {
@@ -202,7 +202,7 @@ async fn database(cluster: &Cluster, name: &str, seal: Option<Seal>) -> Pool {
 /// The cost of seals: the same statements in two databases, in turns.
 async fn sealed_and_not(cluster: &Cluster, store: &PostgresStore, operator: &Operator) {
     let superuser = Pool::connect(PoolConfig::new(cluster.config("postgres"))).unwrap();
-    superuser.rows(&Statement::new("create database sealed", &[]), &[]).await.unwrap();
+    superuser.rows(&Query::new("create database sealed", &[]), &[]).await.unwrap();
     let seal = Seal::new(b"the key of a bench, which is no secret").unwrap();
     let pool = database(cluster, "sealed", Some(seal.clone())).await;
     let sealed = PostgresStore::new(pool.clone());

@@ -31,7 +31,7 @@ use crate::{
 
 /// Writes the finishes of calls to a [`Journal`], and retries each until it is written. Cheap to clone.
 ///
-/// The number of places is also the limit of calls in flight. One organization gets at most three quarters of them. If
+/// The number of slots is also the limit of calls in flight. One organization gets at most three quarters of them. If
 /// the process dies before a finish is written, the hold expires in the store.
 #[derive(Clone)]
 pub struct Finisher(Arc<Inner>);
@@ -45,8 +45,8 @@ struct Inner {
     runtime: Handle,
 }
 
-/// A place for the finish of one call. Dropping it unused frees it.
-pub(crate) struct Place {
+/// A slot for the finish of one call. Dropping it unused frees it.
+pub(crate) struct Slot {
     held: Held,
     finisher: Finisher,
     /// The finisher does not stop while the call is open.
@@ -71,21 +71,21 @@ impl Finisher {
     /// that the answer was complete. Longer than a wait for a lock behind another batch.
     const ATTEMPT_WAIT: Duration = Duration::from_secs(5);
 
-    /// A finisher with so many places for calls in flight, which writes to `journal` on the current runtime.
+    /// A finisher with so many slots for calls in flight, which writes to `journal` on the current runtime.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn new(journal: impl Journal, places: usize) -> Self {
+    pub fn new(journal: impl Journal, slots: usize) -> Self {
         Self(Arc::new(Inner {
             journal: Box::new(journal),
-            slots: Slots::new(places),
+            slots: Slots::new(slots),
             tasks: TaskTracker::new(),
             cutting: CancellationToken::new(),
             runtime: Handle::current(),
         }))
     }
 
-    /// Waits until every open call has ended and every finish is written, then stops. From now on, no places are given
+    /// Waits until every open call has ended and every finish is written, then stops. From now on, no slots are given
     /// out. This may take as long as the layer's drain limit, and as long as the journal is unavailable;
     /// [`close_within`](Self::close_within) is bounded.
     pub async fn close(&self) {
@@ -109,12 +109,12 @@ impl Finisher {
         timeout(limit.saturating_sub(for_drains), self.close()).await.is_ok()
     }
 
-    /// A place for a call of this organization. If there is none, the reason is logged.
-    pub(crate) fn place(&self, organization: Option<OrganizationId>) -> Option<Place> {
+    /// A slot for a call of this organization. If there is none, the reason is logged.
+    pub(crate) fn slot(&self, organization: Option<OrganizationId>) -> Option<Slot> {
         let full = match self.0.slots.take(organization) {
             Ok(held) => {
                 let (finisher, open) = (self.clone(), self.0.tasks.token());
-                return Some(Place { held, finisher, _open: open });
+                return Some(Slot { held, finisher, _open: open });
             }
             Err(full) => full,
         };
@@ -154,7 +154,7 @@ impl Finisher {
     }
 }
 
-impl Place {
+impl Slot {
     /// Writes a finish. The receiver resolves to `true` when the finish is durable, and to `false` if the answer must be
     /// withheld; then the finish says so. The receiver may be dropped.
     pub(super) fn finish(self, job: Job) -> oneshot::Receiver<bool> {
@@ -344,8 +344,8 @@ impl fmt::Debug for Finisher {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Place")
+        f.write_str("Slot")
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     capture::{Capture, storable},
     count,
-    finisher::{Job, Place},
+    finisher::{Job, Slot},
     heartbeats::Beating,
     layer::Settings,
     settle::{self, Bill},
@@ -36,7 +36,7 @@ const CLIENT_LEFT: u16 = 499;
 pub(super) struct OpenCall {
     call: Call,
     tenant: Option<Tenant>,
-    place: Option<Place>,
+    slot: Option<Slot>,
     settings: Arc<Settings>,
     original: Bytes,
     client_request_id: Option<String>,
@@ -65,7 +65,7 @@ impl OpenCall {
     pub(super) fn new(
         call: Call,
         tenant: Option<Tenant>,
-        place: Option<Place>,
+        slot: Option<Slot>,
         settings: Arc<Settings>,
         original: Bytes,
         client_request_id: Option<String>,
@@ -81,14 +81,14 @@ impl OpenCall {
             failed: false,
             written_max: u64::MAX,
         };
-        let heartbeats = settings.heartbeats.as_ref().filter(|_| place.is_some());
+        let heartbeats = settings.heartbeats.as_ref().filter(|_| slot.is_some());
         let beating = heartbeats
             .zip(tenant.as_ref())
             .map(|(heartbeats, tenant)| heartbeats.watch(tenant.organization_id(), &call));
         Self {
             call,
             tenant,
-            place,
+            slot,
             settings,
             original,
             client_request_id,
@@ -175,7 +175,7 @@ impl OpenCall {
 
     /// Whether the answer is to be drained if the client leaves now.
     pub(super) fn drains(&self) -> bool {
-        !self.ended && self.place.is_some() && drains(&self.call)
+        !self.ended && self.slot.is_some() && drains(&self.call)
     }
 
     /// Ends a call for which nothing is owed: a refusal, or a provider that failed before it answered.
@@ -228,7 +228,7 @@ impl OpenCall {
         if bill.settlement.is_none() && keeping.is_none() {
             return Written::nothing_to_write();
         }
-        let (Some(place), Some(tenant)) = (self.place.take(), self.tenant.take()) else {
+        let (Some(slot), Some(tenant)) = (self.slot.take(), self.tenant.take()) else {
             // A layer further in took a hold or asked for a record, but there is no tenant or no queue to write it
             // with. The hold is left to expire; the log says what to do.
             tracing::error!(
@@ -239,7 +239,7 @@ impl OpenCall {
         let finish = self.finish(ending, bill, keeping, latency);
         let (call, wait) = (self.call.clone(), self.settings.finish_wait);
         // Heartbeats renew the hold until the finish is written.
-        Written::waiting(place.finish(Job { call, tenant, finish, wait, beating }))
+        Written::waiting(slot.finish(Job { call, tenant, finish, wait, beating }))
     }
 
     fn finish(
@@ -311,7 +311,7 @@ impl Drop for OpenCall {
         if self.ended {
             return;
         }
-        // Nobody waits for the result here, but the finish has its place in the queue and is written all the same.
+        // Nobody waits for the result here, but the finish has its slot and is written all the same.
         if std::thread::panicking() {
             drop(self.end_panicked());
         } else {

@@ -113,9 +113,9 @@ where
     };
     let tenant = parts.extensions.get::<Tenant>().cloned();
     let organization = tenant.as_ref().map(Tenant::organization_id);
-    let place = match settings.finisher.as_ref().map(|finisher| finisher.place(organization)) {
+    let slot = match settings.finisher.as_ref().map(|finisher| finisher.slot(organization)) {
         None => None,
-        Some(Some(place)) => Some(place),
+        Some(Some(slot)) => Some(slot),
         Some(None) => {
             let named = parts.headers.get(REQUEST_ID);
             return Ok(refused(&Refusal::Unavailable, dialect, named));
@@ -135,7 +135,7 @@ where
     }
     .map(str::to_owned);
     let mut open =
-        OpenCall::new(call.clone(), tenant, place, settings, original.clone(), client_request_id);
+        OpenCall::new(call.clone(), tenant, slot, settings, original.clone(), client_request_id);
     drop(reached.set(call.clone()));
 
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -13,14 +13,14 @@ use super::{
     error::{self, PostgresError},
     lease::{Lease, Ready},
     pool::{ATTEMPTS_MAX, Pool, back_off},
+    query::{Parameter, Query},
     seal::Sealed,
-    statement::{Parameter, Statement},
 };
 use crate::{domain::role::Role, store::StoreError};
 
-const ENTER: Statement =
-    Statement::new(include_str!("sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
-const LEAVE: Statement = Statement::new(include_str!("sql/statements/calls/leave.sql"), &[]);
+const ENTER: Query =
+    Query::new(include_str!("sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
+const LEAVE: Query = Query::new(include_str!("sql/statements/calls/leave.sql"), &[]);
 /// A constant, so that it cannot fail. After a failed `begin`, each pipelined statement would commit by itself.
 const BEGIN: &str = "begin";
 const COMMIT: &str = "commit";
@@ -68,13 +68,13 @@ impl From<Role> for DoorRole {
 /// One of several statements of a transaction.
 #[derive(Clone, Copy)]
 pub struct Step<'a> {
-    statement: &'a Statement,
+    statement: &'a Query,
     parameters: &'a [Parameter<'a>],
 }
 
 impl<'a> Step<'a> {
     /// The statement with its parameters.
-    pub const fn new(statement: &'a Statement, parameters: &'a [Parameter<'a>]) -> Self {
+    pub const fn new(statement: &'a Query, parameters: &'a [Parameter<'a>]) -> Self {
         Self { statement, parameters }
     }
 }
@@ -108,7 +108,7 @@ impl Door {
         &self,
         claims: &str,
         role: DoorRole,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let mut answers = self.run_all(claims, role, &[Step::new(statement, parameters)]).await?;

@@ -7,9 +7,8 @@ use crate::postgres::{PoolConfig, cluster::testing};
 
 #[tokio::test]
 async fn where_no_transaction_begins_nothing_is_stored_and_the_connection_goes() {
-    const INSERT: Statement =
-        Statement::new("insert into tollgate.floor values ($1)", &[Type::INT4]);
-    const BACKEND: Statement = Statement::new("select pg_backend_pid()", &[]);
+    const INSERT: Query = Query::new("insert into tollgate.floor values ($1)", &[Type::INT4]);
+    const BACKEND: Query = Query::new("select pg_backend_pid()", &[]);
     let database = testing::database().await.unwrap();
     let admin = database.connect().await.unwrap();
     let sql =
@@ -37,7 +36,7 @@ async fn where_no_transaction_begins_nothing_is_stored_and_the_connection_goes()
 
 #[tokio::test]
 async fn more_statements_than_a_transaction_may_have_are_refused_unsent() {
-    const NOTHING: Statement = Statement::new("select", &[]);
+    const NOTHING: Query = Query::new("select", &[]);
     let mut nowhere = tokio_postgres::Config::new();
     nowhere.host_path("/nowhere/at/all").user("nobody");
     let door = Door::new(Pool::connect(PoolConfig::new(nowhere)).unwrap());

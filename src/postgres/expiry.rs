@@ -6,20 +6,20 @@ use super::{
     door::DoorRole,
     error::{self, PostgresError},
     one_schema::OneSchema,
+    query::Query,
     rows::{column, own_claims},
-    statement::Statement,
 };
 use crate::{
     domain::{ids::OrganizationId, role::Role},
     store::StoreError,
 };
 
-const EXPIRE: Statement = Statement::new(
+const EXPIRE: Query = Query::new(
     include_str!("sql/statements/calls/expire.sql"),
     &[Type::UUID, Type::TEXT, Type::INT4],
 );
-const OVERDUE: Statement =
-    Statement::new(include_str!("sql/statements/calls/overdue_organizations.sql"), &[Type::INT8]);
+const OVERDUE: Query =
+    Query::new(include_str!("sql/statements/calls/overdue_organizations.sql"), &[Type::INT8]);
 
 /// The most holds that one expiry ends. It locks the balance, so it must be short.
 const EXPIRE_MAX: i32 = 100;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{
     pool::Pool,
+    query::{Parameter, Query},
     rows::{column, known, millis, own_claims, unexpected},
-    statement::{Parameter, Statement},
 };
 use crate::{
     domain::{
@@ -19,7 +19,7 @@ use crate::{
     store::{StoreError, coalesce::Ended},
 };
 
-const FINISH: Statement = Statement::new(
+const FINISH: Query = Query::new(
     include_str!("sql/statements/calls/finish.sql"),
     &[
         Type::UUID,       // organization

@@ -8,8 +8,8 @@ use tokio_postgres::{Row, RowStream};
 
 use super::{
     config::Prepared,
+    query::{Parameter, Query, Quiet},
     schema::{Schema, Text},
-    statement::{Parameter, Quiet, Statement},
     tls::Tls,
 };
 
@@ -72,7 +72,7 @@ impl Drop for Lease {
 /// A statement that is ready to be sent without waiting for anything.
 pub(super) struct Ready<'a> {
     client: &'a ClientWrapper,
-    statement: &'a Statement,
+    statement: &'a Query,
     text: Text,
     prepared: Option<tokio_postgres::Statement>,
 }
@@ -85,7 +85,7 @@ impl<'a> Ready<'a> {
     pub(super) async fn on(
         client: &'a ClientWrapper,
         schema: &Schema,
-        statement: &'a Statement,
+        statement: &'a Query,
         prepared: Prepared,
     ) -> Result<Self, tokio_postgres::Error> {
         let text = schema.text(statement.sql());

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{
     pool::Pool,
+    query::{Parameter, Query},
     rows::{column, known, millis, own_claims, unexpected},
-    statement::{Parameter, Statement},
 };
 use crate::{
     context::Tenant,
@@ -20,7 +20,7 @@ use crate::{
     store::{StoreError, coalesce::Asked},
 };
 
-const HOLD: Statement = Statement::new(
+const HOLD: Query = Query::new(
     include_str!("sql/statements/calls/hold.sql"),
     &[
         Type::UUID,       // organization
@@ -34,11 +34,11 @@ const HOLD: Statement = Statement::new(
         Type::UUID_ARRAY, // keys
     ],
 );
-const GIVE_BACK: Statement = Statement::new(
+const GIVE_BACK: Query = Query::new(
     include_str!("sql/statements/calls/give_back.sql"),
     &[Type::UUID, Type::TEXT, Type::UUID_ARRAY],
 );
-const RENEW: Statement = Statement::new(
+const RENEW: Query = Query::new(
     include_str!("sql/statements/calls/renew.sql"),
     &[Type::UUID, Type::TEXT, Type::UUID_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY, Type::INT8],
 );

@@ -2,13 +2,12 @@
 
 use tokio_postgres::types::Type;
 
-use super::{Pool, PoolConfig, Statement};
+use super::{Pool, PoolConfig, Query};
 use crate::store::StoreError;
 
-const KEEP: Statement =
-    Statement::new(include_str!("sql/statements/migrate/keep_password.sql"), &[Type::TEXT]);
-const GIVE: Statement =
-    Statement::new(include_str!("sql/statements/migrate/first_password.sql"), &[]);
+const KEEP: Query =
+    Query::new(include_str!("sql/statements/migrate/keep_password.sql"), &[Type::TEXT]);
+const GIVE: Query = Query::new(include_str!("sql/statements/migrate/first_password.sql"), &[]);
 
 /// Gives `tollgate_login` this password if it has none. `administrator` must be allowed to read and
 /// change roles.

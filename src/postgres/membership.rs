@@ -13,18 +13,18 @@ use super::{
     declared::Memberships,
     error, migrate,
     pool::Pool,
+    query::Query,
     rows::{column, unexpected},
     schema::Schema,
-    statement::Statement,
 };
 use crate::store::StoreError;
 
 const ADMIT_TO_LITELLM: &str = include_str!("sql/statements/memberships/admit_to_litellm.sql");
 const LEAVE_LITELLM: &str = include_str!("sql/statements/memberships/leave_litellm.sql");
-const SOURCE: Statement =
-    Statement::new(include_str!("sql/statements/memberships/membership_source.sql"), &[]);
-const CHECK: Statement =
-    Statement::new(include_str!("sql/statements/memberships/check_membership.sql"), &[]);
+const SOURCE: Query =
+    Query::new(include_str!("sql/statements/memberships/membership_source.sql"), &[]);
+const CHECK: Query =
+    Query::new(include_str!("sql/statements/memberships/check_membership.sql"), &[]);
 
 /// A source of memberships.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

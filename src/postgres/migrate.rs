@@ -18,9 +18,9 @@ use super::{
     declared,
     error::{self, PostgresError},
     pool::Pool,
+    query::Query,
     rows::column,
     schema::Schema,
-    statement::Statement,
     tls::Tls,
 };
 use crate::{causes::causes, store::StoreError};
@@ -35,8 +35,7 @@ const CREATE_SCHEMA: &str = include_str!("sql/statements/migrate/create_schema.s
 const OWN_SCHEMA: &str = include_str!("sql/schema/own_schema.sql");
 const OWN_SCHEMAS: &str = include_str!("sql/statements/migrate/own_schemas.sql");
 const HAS_HISTORY: &str = include_str!("sql/statements/migrate/has_history.sql");
-const VERSIONS: Statement =
-    Statement::new(include_str!("sql/statements/migrate/schema_versions.sql"), &[]);
+const VERSIONS: Query = Query::new(include_str!("sql/statements/migrate/schema_versions.sql"), &[]);
 
 macro_rules! steps {
     ($($name:literal),* $(,)?) => {

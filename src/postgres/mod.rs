@@ -2,7 +2,7 @@
 //!
 //! Each statement of the request path calls one SQL function, which puts the claims into force itself:
 //! [`Pool::call`], [`Pool::rows_durable`]. Every other statement about an organization's rows goes through the
-//! [`Door`]. Both ways take [`Statement`]s, whose texts are part of the program, and need one round trip. If the
+//! [`Door`]. Both ways take [`Query`]s, whose texts are part of the program, and need one round trip. If the
 //! database accepts only sealed claims ([`sealing`]), both ways seal the claims with the pool's [`Seal`].
 
 mod admin;
@@ -26,11 +26,11 @@ mod policies;
 mod pool;
 mod prices;
 pub mod prove;
+mod query;
 mod rows;
 mod schema;
 mod seal;
 pub mod sealing;
-mod statement;
 mod switches;
 mod timeline;
 mod tls;
@@ -41,6 +41,6 @@ pub use door::{Door, DoorRole, Step};
 pub use error::PostgresError;
 pub use places::{Place, PostgresStore};
 pub use pool::Pool;
+pub use query::{Parameter, Query};
 pub use schema::Schema;
 pub use seal::{NotASealKey, Seal, Sealed};
-pub use statement::{Parameter, Statement};

@@ -7,8 +7,8 @@ use tokio_postgres::{Row, types::Type};
 
 use super::{
     one_schema::OneSchema,
+    query::Query,
     rows::{column, known, unexpected},
-    statement::Statement,
 };
 use crate::{
     context::Tenant,
@@ -20,8 +20,8 @@ use crate::{
     store::{Standing, StoreError},
 };
 
-const STANDING: Statement =
-    Statement::new(include_str!("sql/statements/calls/standing.sql"), &[Type::UUID, Type::TEXT]);
+const STANDING: Query =
+    Query::new(include_str!("sql/statements/calls/standing.sql"), &[Type::UUID, Type::TEXT]);
 
 impl OneSchema {
     /// As [`PolicyStore::standing`](crate::store::PolicyStore::standing).

@@ -13,15 +13,15 @@ use super::{
     error::{self, PostgresError},
     hosts::Hosts,
     lease::{Lease, Ready},
+    query::{Parameter, Query},
     schema::Schema,
     seal::{Seal, Sealed},
-    statement::{Parameter, Statement},
     tls::Tls,
 };
 use crate::store::StoreError;
 
-const FLUSH: Statement = Statement::new(include_str!("sql/statements/calls/flush.sql"), &[]);
-const PING: Statement = Statement::new("select", &[]);
+const FLUSH: Query = Query::new(include_str!("sql/statements/calls/flush.sql"), &[]);
+const PING: Query = Query::new("select", &[]);
 /// How many times a statement is sent, the first time included, while deadlocks or serialization failures abort it.
 pub(super) const ATTEMPTS_MAX: u32 = 4;
 
@@ -123,7 +123,7 @@ impl Pool {
     /// [`Unavailable`](StoreError::Unavailable) if a retry may help, otherwise [`Refused`](StoreError::Refused).
     pub async fn rows(
         &self,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.answer(statement, parameters, false).await
@@ -135,7 +135,7 @@ impl Pool {
     /// As [`rows`](Self::rows); also if the statement returns another number of rows.
     pub async fn call(
         &self,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Row, StoreError> {
         one(self.rows(statement, parameters).await?)
@@ -150,7 +150,7 @@ impl Pool {
     /// As [`rows`](Self::rows). Also if only the second commit failed: what the statement wrote may be kept or lost.
     pub async fn rows_durable(
         &self,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.answer(statement, parameters, true).await
@@ -171,7 +171,7 @@ impl Pool {
 
     async fn answer(
         &self,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
         durable: bool,
     ) -> Result<Vec<Row>, StoreError> {
@@ -201,7 +201,7 @@ impl Pool {
     async fn send(
         &self,
         lease: &Lease,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
         durable: bool,
     ) -> (Result<Vec<Row>, tokio_postgres::Error>, Result<(), tokio_postgres::Error>) {

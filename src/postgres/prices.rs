@@ -4,8 +4,8 @@ use tokio_postgres::{Row, types::Type};
 
 use super::{
     pool::Pool,
+    query::Query,
     rows::{column, known, unexpected},
-    statement::Statement,
 };
 use crate::{
     context::Tenant,
@@ -17,9 +17,8 @@ use crate::{
     store::StoreError,
 };
 
-const PRICE_BOOK: Statement =
-    Statement::new(include_str!("sql/statements/prices/price_book.sql"), &[]);
-pub(super) const AGREEMENT: Statement = Statement::new(
+const PRICE_BOOK: Query = Query::new(include_str!("sql/statements/prices/price_book.sql"), &[]);
+pub(super) const AGREEMENT: Query = Query::new(
     include_str!("sql/statements/prices/agreement.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );

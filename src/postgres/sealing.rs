@@ -11,10 +11,10 @@ use super::{
     error::{self, PostgresError},
     migrate,
     pool::Pool,
+    query::{Parameter, Query, Quiet},
     rows::column,
     schema::Schema,
     seal::Seal,
-    statement::{Parameter, Quiet, Statement},
 };
 use crate::store::StoreError;
 
@@ -24,9 +24,9 @@ const ACCEPT_KEY: &str = include_str!("sql/statements/seals/accept_seal_key.sql"
 const BECOME_READER: &str = include_str!("sql/statements/seals/become_key_reader.sql");
 const RESET_ROLE: &str = "set local role none";
 const KEPT_KEYS: &str = include_str!("sql/statements/seals/kept_seal_keys.sql");
-const STATE: Statement = Statement::new(include_str!("sql/statements/seals/sealing.sql"), &[]);
-const CHECK: Statement =
-    Statement::new(include_str!("sql/statements/seals/check_sealing.sql"), &[Type::TEXT]);
+const STATE: Query = Query::new(include_str!("sql/statements/seals/sealing.sql"), &[]);
+const CHECK: Query =
+    Query::new(include_str!("sql/statements/seals/check_sealing.sql"), &[Type::TEXT]);
 
 /// Which claims the database accepts.
 #[derive(Clone, Debug)]

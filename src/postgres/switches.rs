@@ -5,8 +5,8 @@ use tokio_postgres::{Row, error::SqlState, types::Type};
 use super::{
     door::{Door, DoorRole, Step},
     error::PostgresError,
+    query::{Parameter, Query},
     rows::{column, known, own_claims, unexpected},
-    statement::{Parameter, Statement},
 };
 use crate::{
     domain::{
@@ -18,19 +18,19 @@ use crate::{
     store::{Flipped, StoreError, SwitchesOn},
 };
 
-const SWITCHES: Statement =
-    Statement::new(include_str!("sql/statements/limits/switches.sql"), &[Type::UUID]);
-const SUSPENSION: Statement =
-    Statement::new(include_str!("sql/statements/limits/suspension.sql"), &[Type::UUID]);
-const KILL_SWITCHES: Statement = Statement::new(
+const SWITCHES: Query =
+    Query::new(include_str!("sql/statements/limits/switches.sql"), &[Type::UUID]);
+const SUSPENSION: Query =
+    Query::new(include_str!("sql/statements/limits/suspension.sql"), &[Type::UUID]);
+const KILL_SWITCHES: Query = Query::new(
     include_str!("sql/statements/limits/kill_switches.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );
-const TURN_ON: Statement = Statement::new(
+const TURN_ON: Query = Query::new(
     include_str!("sql/statements/limits/turn_switch_on.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
 );
-const TURN_OFF: Statement = Statement::new(
+const TURN_OFF: Query = Query::new(
     include_str!("sql/statements/limits/turn_switch_off.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );

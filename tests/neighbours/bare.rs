@@ -1,18 +1,18 @@
 //! Changes to a scratch database: walls taken out, and a look at every connection that is used.
 
 use tokio_postgres::Client;
-use tollgate::postgres::{Pool, PoolConfig, PostgresError, Statement};
+use tollgate::postgres::{Pool, PoolConfig, PostgresError, Query};
 
 use super::harness::House;
 
 /// What a careless statement would leave behind: claims, a role, a transaction.
-const CARELESS: [Statement; 3] = [
-    Statement::new("select set_config('request.jwt.claims', '{}', false)", &[]),
-    Statement::new("set role tollgate_member", &[]),
-    Statement::new("begin", &[]),
+const CARELESS: [Query; 3] = [
+    Query::new("select set_config('request.jwt.claims', '{}', false)", &[]),
+    Query::new("set role tollgate_member", &[]),
+    Query::new("begin", &[]),
 ];
 /// Calls one of the functions of a gateway, for nobody.
-const CALL: Statement = Statement::new(
+const CALL: Query = Query::new(
     "select tollgate.standing('00000000-0000-0000-0000-000000000000', '{\"organization_id\": \"00000000-0000-0000-0000-000000000000\"}')",
     &[],
 );

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tollgate::{
     Tenant,
     domain::role::Role,
-    postgres::{Door, DoorRole, Pool, Statement},
+    postgres::{Door, DoorRole, Pool, Query},
 };
 
 use super::{
@@ -22,13 +22,13 @@ const ORGANIZATIONS: usize = 20;
 const REQUESTS_DEFAULT: usize = 1_000;
 
 /// What a person sees of the log: no predicate, so that row security alone decides.
-const SEEN: Statement = Statement::new(
+const SEEN: Query = Query::new(
     "select organization_id::text, coalesce(request, '') || coalesce(response, '')
        from tollgate.audit_events order by arrived_at desc limit 20",
     &[],
 );
 /// What a connection out of the pool has on it.
-const FOUND: Statement = Statement::new(
+const FOUND: Query = Query::new(
     "select session_user::text, current_user::text, current_setting('role'),
             coalesce(current_setting('request.jwt.claims', true), ''), pg_current_xact_id_if_assigned() is null",
     &[],

@@ -14,7 +14,7 @@ use tollgate::{
     postgres::{Place, places::Step},
 };
 
-use crate::{
+use super::{
     harness::{Answer, Ask, Client, House, Org, RICH, Setup, cost, until},
     residence::made,
     street::{FAR, connect, far, far_database},

@@ -34,7 +34,7 @@ use tollgate::{
     },
     postgres::{
         Door, DoorRole, Operator, Parameter, Pool, PoolConfig, PostgresError, PostgresStore,
-        Prepared, Statement, Step,
+        Prepared, Query, Step,
         cluster::{Cluster, Options, testing},
     },
     store::{
@@ -46,18 +46,18 @@ use uuid::Uuid;
 
 use self::proxy::Proxy;
 
-const ADD: Statement =
-    Statement::new("insert into public.floor (v) values ($1) returning v", &[Type::INT4]);
-const FAIL: Statement = Statement::new("select 1 / $1", &[Type::INT4]);
-const COUNT: Statement = Statement::new("select count(*) from public.floor", &[]);
-const SLEEP: Statement = Statement::new("select pg_sleep($1)", &[Type::FLOAT8]);
-const WRITE: Statement = Statement::new("select public.write()::text", &[]);
-const CLAIMS: Statement = Statement::new(
+const ADD: Query =
+    Query::new("insert into public.floor (v) values ($1) returning v", &[Type::INT4]);
+const FAIL: Query = Query::new("select 1 / $1", &[Type::INT4]);
+const COUNT: Query = Query::new("select count(*) from public.floor", &[]);
+const SLEEP: Query = Query::new("select pg_sleep($1)", &[Type::FLOAT8]);
+const WRITE: Query = Query::new("select public.write()::text", &[]);
+const CLAIMS: Query = Query::new(
     "select current_user::text, current_setting('request.jwt.claims', true)::jsonb ->> 'sub'",
     &[],
 );
 /// Claims, role, whether anything was written before, and when the transaction began.
-const LEFT_OVER: Statement = Statement::new(
+const LEFT_OVER: Query = Query::new(
     "select coalesce(current_setting('request.jwt.claims', true), ''), current_user = session_user,
             pg_current_xact_id_if_assigned() is null, now()::text",
     &[],
@@ -313,7 +313,7 @@ async fn an_error_in_the_middle_stores_nothing_and_is_returned() {
 
 #[tokio::test]
 async fn errors_show_no_values() {
-    const CAST: Statement = Statement::new("select $1::text::jsonb", &[Type::TEXT]);
+    const CAST: Query = Query::new("select $1::text::jsonb", &[Type::TEXT]);
     let database = floor().await;
     let pool = Pool::connect(config(&database, 1)).unwrap();
     let failed = pool.call(&CAST, &[&"canary"]).await.unwrap_err();
@@ -322,7 +322,7 @@ async fn errors_show_no_values() {
 
 #[tokio::test]
 async fn a_missing_migration_and_a_full_pool_are_unavailable() {
-    const MISSING: Statement = Statement::new("select tollgate.hold()", &[]);
+    const MISSING: Query = Query::new("select tollgate.hold()", &[]);
     let database = testing::empty_database().await.unwrap();
     let mut config = config(&database, 1);
     config.wait_max = Duration::from_millis(100);
@@ -339,7 +339,7 @@ async fn a_missing_migration_and_a_full_pool_are_unavailable() {
 
 #[tokio::test]
 async fn server_side_limits_are_in_force() {
-    const LIMITS: Statement = Statement::new(
+    const LIMITS: Query = Query::new(
         "select current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'),
                 current_setting('client_connection_check_interval')",
         &[],
@@ -397,7 +397,7 @@ async fn what_waits_for_a_lock_ends_with_its_client() {
 
 #[tokio::test]
 async fn a_statement_that_loses_a_deadlock_is_sent_again() {
-    const CONTESTED: Statement = Statement::new("select public.contested()", &[]);
+    const CONTESTED: Query = Query::new("select public.contested()", &[]);
     let database = floor().await;
     let admin = database.connect().await.unwrap();
     // Fails as a deadlock's victim does, twice; a sequence does not roll back.
@@ -419,8 +419,8 @@ async fn a_statement_that_loses_a_deadlock_is_sent_again() {
 
 #[tokio::test]
 async fn a_durable_call_is_on_disk_when_it_returns() {
-    const FLUSHED: Statement =
-        Statement::new("select pg_current_wal_flush_lsn() > $1::text::pg_lsn", &[Type::TEXT]);
+    const FLUSHED: Query =
+        Query::new("select pg_current_wal_flush_lsn() > $1::text::pg_lsn", &[Type::TEXT]);
     let mut options = Options::default();
     // What is flushed is flushed by us.
     options.settings.push(("wal_writer_delay".to_owned(), "10000".to_owned()));

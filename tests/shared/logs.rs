@@ -7,8 +7,6 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
     reason = "a line is not as long as that, and a fault ends the test"
 )]
 

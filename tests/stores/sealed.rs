@@ -6,8 +6,7 @@ use tollgate::{
     Tenant,
     domain::role::Role,
     postgres::{
-        Door, DoorRole, Parameter, Pool, PostgresError, PostgresStore, Prepared, Seal, Statement,
-        Step,
+        Door, DoorRole, Parameter, Pool, PostgresError, PostgresStore, Prepared, Query, Seal, Step,
         sealing::{self, Sealing, SealingError},
     },
     store::{Journal, Ledger, PolicyStore, StoreError},
@@ -22,21 +21,21 @@ const INVALID: SqlState = SqlState::INVALID_AUTHORIZATION_SPECIFICATION;
 
 /// What a person's search becomes where somebody pasted the words for it into the statement: `$1` stands for what
 /// was injected beside them.
-const INJECTED: Statement = Statement::new(
+const INJECTED: Query = Query::new(
     "select organization_id::text from tollgate.usage, (select set_config('request.jwt.claims', $1, true)) as injected",
     &[Type::TEXT],
 );
 /// One statement was injected into, and the next ones of the transaction are the program's own.
-const POISON: Statement =
-    Statement::new("select set_config('request.jwt.claims', $1, true)", &[Type::TEXT]);
-const UPDATE: Statement =
-    Statement::new("update tollgate.settings set value = '2' returning organization_id::text", &[]);
-const BALANCES: Statement =
-    Statement::new("select organization_id::text from tollgate.credit_balances", &[]);
-const UNROLE: Statement = Statement::new("select set_config('role', 'none', true)", &[]);
-const REROLE: Statement = Statement::new("select set_config('role', 'tollgate_owner', true)", &[]);
-const STANDING: Statement =
-    Statement::new("select suspended from tollgate.standing($1, $2)", &[Type::UUID, Type::TEXT]);
+const POISON: Query =
+    Query::new("select set_config('request.jwt.claims', $1, true)", &[Type::TEXT]);
+const UPDATE: Query =
+    Query::new("update tollgate.settings set value = '2' returning organization_id::text", &[]);
+const BALANCES: Query =
+    Query::new("select organization_id::text from tollgate.credit_balances", &[]);
+const UNROLE: Query = Query::new("select set_config('role', 'none', true)", &[]);
+const REROLE: Query = Query::new("select set_config('role', 'tollgate_owner', true)", &[]);
+const STANDING: Query =
+    Query::new("select suspended from tollgate.standing($1, $2)", &[Type::UUID, Type::TEXT]);
 
 fn code(error: &StoreError) -> Option<&SqlState> {
     PostgresError::of(error)?.code()
@@ -282,7 +281,7 @@ async fn keys_are_changed_without_a_call_that_fails() {
 
 #[tokio::test]
 async fn open_connections_go_with_the_mode() {
-    const SEEN: Statement = Statement::new("select count(*) from tollgate.usage", &[]);
+    const SEEN: Query = Query::new("select count(*) from tollgate.usage", &[]);
     let f = Postgres::start().await;
     let config = f.database.config();
     let ann = settled(&f).await;

@@ -11,7 +11,7 @@ use tollgate::{
         role::Role,
         statement::{Amounts, Line, Sums},
     },
-    postgres::{Door, DoorRole, Statement},
+    postgres::{Door, DoorRole, Query},
     store::{
         Journal, Ledger, PriceStore,
         admin::{
@@ -280,11 +280,11 @@ async fn a_window_is_final_once_nothing_can_come_into_it() {
     assert!(is_final(Some(&ago(90).await)).await);
 }
 
-const WINDOW: Statement = Statement::new(
+const WINDOW: Query = Query::new(
     "select closing_posted from tollgate.account_window($1, '2026-01-01', null)",
     &[Type::UUID],
 );
-const LINES: Statement = Statement::new(
+const LINES: Query = Query::new(
     "select seq, kind, model from tollgate.account_lines($1, 0, 100, 100)",
     &[Type::UUID],
 );

@@ -6,7 +6,7 @@ use tollgate::{
     Tenant,
     domain::{credits::Credits, ids::OrganizationId, role::Role},
     postgres::{
-        Door, DoorRole, Operator, Pool, PoolConfig, PostgresStore, Seal, Statement,
+        Door, DoorRole, Operator, Pool, PoolConfig, PostgresStore, Query, Seal,
         cluster::{Cluster, Options, testing},
         migrate,
         sealing::{self, Sealing},
@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use super::fixture::{UNIT_PRICE, costing, hold, key};
 
-const NOTES: Statement = Statement::new("select body from public.notes order by id", &[]);
-const CLAIMED: Statement = Statement::new(
+const NOTES: Query = Query::new("select body from public.notes order by id", &[]);
+const CLAIMED: Query = Query::new(
     "select tollgate.get_org_role(tollgate.current_organization_id()), tollgate.is_org_member(tollgate.current_organization_id()), \
        tollgate.get_org_role(gen_random_uuid()) is null, tollgate.current_org_role()",
     &[],

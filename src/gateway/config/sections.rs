@@ -9,7 +9,7 @@ use crate::{
     call::CallLayer,
     credit::CreditLayer,
     domain::rate::Replica,
-    postgres::{Places, PoolConfig, Prepared, membership::Membership},
+    postgres::{PoolConfig, PostgresStore, Prepared, membership::Membership},
     provider::upstream::SecretRef,
     store::coalesce::Options,
     tenant::{Algorithm, VerifierConfig},
@@ -124,7 +124,7 @@ impl Default for Database {
             prepared: Prepared::Auto,
             membership: Membership::Tollgate,
             seal_key: None,
-            move_timeout: Places::WAIT_MAX,
+            move_timeout: PostgresStore::WAIT_MAX,
             placements: BTreeMap::new(),
         }
     }

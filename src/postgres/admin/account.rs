@@ -13,8 +13,8 @@ use crate::{
     },
     postgres::{
         prices::count,
+        query::{Parameter, Query},
         rows::{column, unexpected},
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-const WINDOW: Statement = Statement::new(
+const WINDOW: Query = Query::new(
     include_str!("../sql/statements/credits/account_window.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-const LINES: Statement = Statement::new(
+const LINES: Query = Query::new(
     include_str!("../sql/statements/credits/account_lines.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::INT8, Type::INT4],
 );

@@ -14,8 +14,8 @@ use crate::{
     postgres::{
         error::PostgresError,
         prices::{self, AGREEMENT},
+        query::{Parameter, Query},
         rows::column,
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-const AGREE: Statement = Statement::new(
+const AGREE: Query = Query::new(
     include_str!("../sql/statements/prices/agree_prices.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::BOOL],
 );
-const SET_MARKUP: Statement = Statement::new(
+const SET_MARKUP: Query = Query::new(
     include_str!("../sql/statements/prices/set_markup.sql"),
     &[Type::UUID, Type::INT4, Type::TEXT],
 );

@@ -9,8 +9,8 @@ use crate::{
     domain::{credits::Credits, ids::OrganizationId, place::Place},
     postgres::{
         door::DoorRole,
+        query::{Parameter, Query},
         rows::column,
-        statement::{Parameter, Statement},
     },
     store::{
         Balance, StoreError, StoreFuture,
@@ -18,11 +18,9 @@ use crate::{
     },
 };
 
-const RECONCILE: Statement = Statement::new(
-    include_str!("../sql/statements/credits/reconcile.sql"),
-    &[Type::UUID, Type::TEXT],
-);
-const CHECK_PRICES: Statement = Statement::new(
+const RECONCILE: Query =
+    Query::new(include_str!("../sql/statements/credits/reconcile.sql"), &[Type::UUID, Type::TEXT]);
+const CHECK_PRICES: Query = Query::new(
     include_str!("../sql/statements/credits/check_prices.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::UUID, Type::INT4],
 );

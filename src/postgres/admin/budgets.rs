@@ -14,8 +14,8 @@ use crate::{
     },
     postgres::{
         error::PostgresError,
+        query::{Parameter, Query},
         rows::{column, unexpected},
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -23,17 +23,17 @@ use crate::{
     },
 };
 
-const SET: Statement = Statement::new(
+const SET: Query = Query::new(
     include_str!("../sql/statements/budgets/set_budget.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8, Type::INT8],
 );
-const REMOVE: Statement = Statement::new(
+const REMOVE: Query = Query::new(
     include_str!("../sql/statements/budgets/remove_budget.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-const SHOW: Statement =
-    Statement::new(include_str!("../sql/statements/budgets/show_budgets.sql"), &[Type::UUID]);
-const EVENTS: Statement = Statement::new(
+const SHOW: Query =
+    Query::new(include_str!("../sql/statements/budgets/show_budgets.sql"), &[Type::UUID]);
+const EVENTS: Query = Query::new(
     include_str!("../sql/statements/budgets/budget_events.sql"),
     &[Type::UUID, Type::INT8],
 );

@@ -7,8 +7,8 @@ use crate::{
     domain::{credits::Credits, ids::OrganizationId},
     postgres::{
         error::PostgresError,
+        query::{Parameter, Query},
         rows::column,
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-const GRANT: Statement = Statement::new(
+const GRANT: Query = Query::new(
     include_str!("../sql/statements/credits/grant_credits.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::TEXT],
 );

@@ -13,8 +13,8 @@ use crate::{
     postgres::{
         error::PostgresError,
         policies,
+        query::{Parameter, Query},
         rows::{column, unexpected},
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-const SET: Statement = Statement::new(
+const SET: Query = Query::new(
     include_str!("../sql/statements/limits/set_rate_limit.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8, Type::INT8, Type::INT8],
 );
-const SHOW: Statement =
-    Statement::new(include_str!("../sql/statements/limits/show_rate_limits.sql"), &[Type::UUID]);
-const REMOVE: Statement = Statement::new(
+const SHOW: Query =
+    Query::new(include_str!("../sql/statements/limits/show_rate_limits.sql"), &[Type::UUID]);
+const REMOVE: Query = Query::new(
     include_str!("../sql/statements/limits/remove_rate_limit.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );

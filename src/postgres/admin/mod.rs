@@ -24,8 +24,8 @@ use super::{
     door::DoorRole,
     places::PostgresStore,
     pool::Pool,
+    query::{Parameter, Query},
     rows::{column, known, own_claims},
-    statement::{Parameter, Statement},
 };
 use crate::{
     domain::{credits::Credits, ids::OrganizationId, role::Role},
@@ -80,7 +80,7 @@ impl Operator {
     async fn run(
         &self,
         id: OrganizationId,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.rows(id, statement, parameters, true).await
@@ -90,7 +90,7 @@ impl Operator {
     async fn any(
         &self,
         id: OrganizationId,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.rows(id, statement, parameters, false).await
@@ -99,7 +99,7 @@ impl Operator {
     async fn rows(
         &self,
         id: OrganizationId,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
         some: bool,
     ) -> Result<Vec<Row>, StoreError> {

@@ -10,8 +10,8 @@ use crate::{
         error::PostgresError,
         places::Mover,
         policies,
+        query::{Parameter, Query},
         rows::{column, own_claims},
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -19,17 +19,17 @@ use crate::{
     },
 };
 
-const CREATE: Statement = Statement::new(
+const CREATE: Query = Query::new(
     include_str!("../sql/statements/operate/create_organization.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-pub(super) const SHOW: Statement =
-    Statement::new(include_str!("../sql/statements/operate/show_organization.sql"), &[Type::UUID]);
-const LIST: Statement = Statement::new(
+pub(super) const SHOW: Query =
+    Query::new(include_str!("../sql/statements/operate/show_organization.sql"), &[Type::UUID]);
+const LIST: Query = Query::new(
     include_str!("../sql/statements/operate/list_organizations.sql"),
     &[Type::UUID, Type::INT8],
 );
-const SET_ROLE: Statement = Statement::new(
+const SET_ROLE: Query = Query::new(
     include_str!("../sql/statements/memberships/set_role.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );

@@ -6,14 +6,14 @@ use tokio_postgres::types::Type;
 use super::{Operator, one, organizations::SHOW};
 use crate::{
     domain::{ids::OrganizationId, policy::Policy},
-    postgres::{rows::column, statement::Statement},
+    postgres::{query::Query, rows::column},
     store::{
         StoreError, StoreFuture,
         admin::{PolicyAdmin, PolicyError},
     },
 };
 
-const SET_POLICY: Statement = Statement::new(
+const SET_POLICY: Query = Query::new(
     include_str!("../sql/statements/operate/set_policy.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );

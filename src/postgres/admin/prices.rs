@@ -21,8 +21,8 @@ use crate::{
         PostgresError,
         door::DoorRole,
         prices,
+        query::{Parameter, Query},
         rows::{column, own_claims},
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -32,15 +32,15 @@ use crate::{
     },
 };
 
-const IMPORT: Statement = Statement::new(
+const IMPORT: Query = Query::new(
     include_str!("../sql/statements/prices/import_prices.sql"),
     &[Type::TEXT, Type::TEXT],
 );
-const BOOK_AT: Statement =
-    Statement::new(include_str!("../sql/statements/prices/price_book_at.sql"), &[Type::TEXT]);
-const SCHEDULED: Statement =
-    Statement::new(include_str!("../sql/statements/prices/scheduled_prices.sql"), &[Type::TEXT]);
-const CALLED: Statement = Statement::new(
+const BOOK_AT: Query =
+    Query::new(include_str!("../sql/statements/prices/price_book_at.sql"), &[Type::TEXT]);
+const SCHEDULED: Query =
+    Query::new(include_str!("../sql/statements/prices/scheduled_prices.sql"), &[Type::TEXT]);
+const CALLED: Query = Query::new(
     include_str!("../sql/statements/prices/models_called.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT_ARRAY, Type::INT8, Type::UUID, Type::INT4],
 );

@@ -19,8 +19,8 @@ use crate::{
     },
     postgres::{
         prices::{self, count},
+        query::{Parameter, Query},
         rows::{column, unexpected},
-        statement::{Parameter, Statement},
     },
     store::{
         StoreError, StoreFuture,
@@ -31,15 +31,15 @@ use crate::{
     },
 };
 
-const WINDOW: Statement = Statement::new(
+const WINDOW: Query = Query::new(
     include_str!("../sql/statements/credits/window.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-const CALLS: Statement = Statement::new(
+const CALLS: Query = Query::new(
     include_str!("../sql/statements/credits/settled_calls.sql"),
     &[Type::UUID, Type::TEXT, Type::INT8, Type::INT8, Type::INT8, Type::UUID, Type::INT4],
 );
-const NAMED: Statement = Statement::new(
+const NAMED: Query = Query::new(
     include_str!("../sql/statements/prices/prices_named.sql"),
     &[Type::UUID, Type::UUID_ARRAY],
 );

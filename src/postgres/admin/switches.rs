@@ -5,11 +5,11 @@ use tokio_postgres::types::Type;
 use super::{Operator, claims, one};
 use crate::{
     domain::{ids::OrganizationId, switch::Switch},
-    postgres::{door::DoorRole, statement::Statement, switches},
+    postgres::{door::DoorRole, query::Query, switches},
     store::{StoreError, StoreFuture, SwitchesOn, admin::SwitchAdmin},
 };
 
-const SUSPEND: Statement = Statement::new(
+const SUSPEND: Query = Query::new(
     include_str!("../sql/statements/operate/suspend_organization.sql"),
     &[Type::UUID, Type::BOOL, Type::TEXT],
 );

@@ -17,7 +17,7 @@
 
 use tokio_postgres::{Client, Transaction};
 
-use super::{error, rows::column, schema::Schema, statement::Statement};
+use super::{error, query::Query, rows::column, schema::Schema};
 use crate::store::StoreError;
 
 macro_rules! functions {
@@ -85,8 +85,7 @@ const FUNCTIONS: Functions = functions![
     "extend_partitions",
 ];
 const RIGHTS: &str = include_str!("../sql/schema/rights.sql");
-const VARIANTS: Statement =
-    Statement::new(include_str!("../sql/statements/migrate/variants.sql"), &[]);
+const VARIANTS: Query = Query::new(include_str!("../sql/statements/migrate/variants.sql"), &[]);
 
 /// How claims are read: the functions `jwt`, `verified` and `sealing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

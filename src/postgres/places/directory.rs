@@ -7,18 +7,18 @@ use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
         door::{Door, DoorRole},
+        query::Query,
         rows::{column, own_claims, unexpected},
-        statement::Statement,
     },
     store::StoreError,
 };
 
-const PLACED: Statement = Statement::new(include_str!("../sql/statements/places/placed.sql"), &[]);
-const PLACE_OF: Statement =
-    Statement::new(include_str!("../sql/statements/places/place_of.sql"), &[Type::UUID]);
+const PLACED: Query = Query::new(include_str!("../sql/statements/places/placed.sql"), &[]);
+const PLACE_OF: Query =
+    Query::new(include_str!("../sql/statements/places/place_of.sql"), &[Type::UUID]);
 
-const STANDING: Statement =
-    Statement::new(include_str!("../sql/statements/places/standing_of.sql"), &[Type::UUID]);
+const STANDING: Query =
+    Query::new(include_str!("../sql/statements/places/standing_of.sql"), &[Type::UUID]);
 
 /// All organizations that are not in the shared tables, with their places.
 pub(super) async fn placed(main: &Door) -> Result<Vec<(OrganizationId, Place)>, StoreError> {

@@ -6,7 +6,7 @@ use super::PostgresStore;
 use crate::{
     domain::role::Role,
     postgres::{
-        Statement,
+        Query,
         door::DoorRole,
         one_schema::OneSchema,
         rows::{column, own_claims, unexpected},
@@ -14,9 +14,8 @@ use crate::{
     store::StoreError,
 };
 
-const ROWS: Statement =
-    Statement::new(include_str!("../sql/statements/places/price_rows.sql"), &[]);
-const ADD: Statement = Statement::new(
+const ROWS: Query = Query::new(include_str!("../sql/statements/places/price_rows.sql"), &[]);
+const ADD: Query = Query::new(
     include_str!("../sql/statements/places/add_price_rows.sql"),
     &[Type::TEXT, Type::TEXT],
 );

@@ -8,7 +8,7 @@ use super::{Place, PostgresStore, mover::rows_left};
 use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
-        PostgresError, Schema, Statement,
+        PostgresError, Query, Schema,
         door::DoorRole,
         one_schema::OneSchema,
         prove::Proof,
@@ -17,9 +17,9 @@ use crate::{
     store::StoreError,
 };
 
-const IN_USE: Statement = Statement::new(include_str!("../sql/statements/places/in_use.sql"), &[]);
-const AT_REST: Statement =
-    Statement::new(include_str!("../sql/statements/places/at_rest.sql"), &[Type::UUID]);
+const IN_USE: Query = Query::new(include_str!("../sql/statements/places/in_use.sql"), &[]);
+const AT_REST: Query =
+    Query::new(include_str!("../sql/statements/places/at_rest.sql"), &[Type::UUID]);
 
 impl PostgresStore {
     /// Adds to the proof of a place the organizations and rows in it that should be elsewhere. Organizations that are

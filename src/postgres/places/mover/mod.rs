@@ -30,7 +30,7 @@ use super::{Copied, MoveError, Place, PostgresStore, Step, Whereabouts};
 use crate::{
     domain::{ids::OrganizationId, role::Role},
     postgres::{
-        Pool, Statement,
+        Pool, Query,
         door::DoorRole,
         membership::{self, Membership},
         migrate::{self, Status},
@@ -40,11 +40,11 @@ use crate::{
     },
 };
 
-const CREATE: Statement = Statement::new(
+const CREATE: Query = Query::new(
     include_str!("../../sql/statements/operate/create_organization.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );
-const ENLIST: Statement = Statement::new(
+const ENLIST: Query = Query::new(
     include_str!("../../sql/statements/places/enlist.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT],
 );

@@ -5,27 +5,27 @@ use tokio_postgres::types::Type;
 
 use super::{MoveError, session::Session, tables::Table};
 use crate::{
-    postgres::{Parameter, Statement, rows::column},
+    postgres::{Parameter, Query, rows::column},
     store::StoreError,
 };
 
-const KEYS: Statement = Statement::new(
+const KEYS: Query = Query::new(
     include_str!("../../sql/statements/places/move_keys.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT],
 );
-const MARKS: Statement = Statement::new(
+const MARKS: Query = Query::new(
     include_str!("../../sql/statements/places/move_marks.sql"),
     &[Type::UUID, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::BOOL_ARRAY],
 );
-const OUT: Statement = Statement::new(
+const OUT: Query = Query::new(
     include_str!("../../sql/statements/places/move_out.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT4, Type::INT8],
 );
-const IN: Statement = Statement::new(
+const IN: Query = Query::new(
     include_str!("../../sql/statements/places/move_in.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT_ARRAY],
 );
-const CLEAR: Statement = Statement::new(
+const CLEAR: Query = Query::new(
     include_str!("../../sql/statements/places/move_clear.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT],
 );

@@ -7,17 +7,15 @@ use tokio_postgres::{Client, Row, types::Type};
 use super::MoveError;
 use crate::{
     domain::ids::OrganizationId,
-    postgres::{
-        Parameter, Pool, Schema, Statement, error, migrate, rows::own_claims, statement::Quiet,
-    },
+    postgres::{Parameter, Pool, Query, Schema, error, migrate, query::Quiet, rows::own_claims},
     store::StoreError,
 };
 
 const SETTINGS: &str = include_str!("../../sql/statements/places/mover_session.sql");
-const LOCK: Statement =
-    Statement::new(include_str!("../../sql/statements/places/mover_lock.sql"), &[Type::TEXT]);
-const ENTER: Statement =
-    Statement::new(include_str!("../../sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
+const LOCK: Query =
+    Query::new(include_str!("../../sql/statements/places/mover_lock.sql"), &[Type::TEXT]);
+const ENTER: Query =
+    Query::new(include_str!("../../sql/statements/calls/enter.sql"), &[Type::TEXT, Type::TEXT]);
 /// Moves recognize the connections of other moves by this name.
 const APPLICATION: &str = "tollgate move";
 const MOVER: &str = "tollgate_mover";
@@ -64,7 +62,7 @@ impl Session {
     /// One statement as the mover, in a transaction of its own, all of it in one flush.
     pub(super) async fn run(
         &self,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let (begun, (rows, committed)) =
@@ -82,7 +80,7 @@ impl Session {
     /// in the same flush: a transaction may take longer than their seal is valid.
     pub(super) async fn within(
         &self,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let claims = self.pool.sealed(&self.claims);
@@ -106,7 +104,7 @@ impl Session {
     /// One statement as the user who is logged in.
     pub(super) async fn plain(
         &self,
-        statement: &Statement,
+        statement: &Query,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let text = self.pool.schema().text(statement.sql());

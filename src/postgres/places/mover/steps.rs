@@ -10,22 +10,22 @@ use super::{
 };
 use crate::{
     domain::ids::OrganizationId,
-    postgres::{Pool, Statement, rows::column},
+    postgres::{Pool, Query, rows::column},
     store::StoreError,
 };
 
-const SELF_OUT: Statement =
-    Statement::new(include_str!("../../sql/statements/places/move_self_out.sql"), &[Type::UUID]);
-const SELF_IN: Statement = Statement::new(
+const SELF_OUT: Query =
+    Query::new(include_str!("../../sql/statements/places/move_self_out.sql"), &[Type::UUID]);
+const SELF_IN: Query = Query::new(
     include_str!("../../sql/statements/places/move_self_in.sql"),
     &[Type::UUID, Type::TEXT],
 );
-const ROWS_HERE: Statement =
-    Statement::new(include_str!("../../sql/statements/places/rows_here.sql"), &[Type::UUID]);
-const DELIST: Statement =
-    Statement::new(include_str!("../../sql/statements/places/delist.sql"), &[Type::UUID]);
-const SCHEMA_IS_THERE: Statement =
-    Statement::new(include_str!("../../sql/statements/places/schema_is_there.sql"), &[]);
+const ROWS_HERE: Query =
+    Query::new(include_str!("../../sql/statements/places/rows_here.sql"), &[Type::UUID]);
+const DELIST: Query =
+    Query::new(include_str!("../../sql/statements/places/delist.sql"), &[Type::UUID]);
+const SCHEMA_IS_THERE: Query =
+    Query::new(include_str!("../../sql/statements/places/schema_is_there.sql"), &[]);
 
 /// The two ends of a move.
 struct Ends {

@@ -4,12 +4,11 @@ use tokio_postgres::Row;
 
 use super::{MoveError, session::Session};
 use crate::{
-    postgres::{Statement, rows::column},
+    postgres::{Query, rows::column},
     store::StoreError,
 };
 
-const MOVABLE: Statement =
-    Statement::new(include_str!("../../sql/statements/places/movable.sql"), &[]);
+const MOVABLE: Query = Query::new(include_str!("../../sql/statements/places/movable.sql"), &[]);
 
 /// A table with rows of organizations.
 #[derive(Clone, Debug, PartialEq, Eq)]

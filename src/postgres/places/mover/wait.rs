@@ -7,12 +7,11 @@ use std::{
 
 use super::{MoveError, session::Session};
 use crate::{
-    postgres::{Statement, rows::column},
+    postgres::{Query, rows::column},
     store::StoreError,
 };
 
-const WRITERS: Statement =
-    Statement::new(include_str!("../../sql/statements/places/writers.sql"), &[]);
+const WRITERS: Query = Query::new(include_str!("../../sql/statements/places/writers.sql"), &[]);
 
 /// Shorter than the ten seconds after which waiting calls are refused.
 const WAIT_MAX: Duration = Duration::from_secs(6);

@@ -5,15 +5,15 @@ use tokio_postgres::{Row, types::Type};
 use super::{MoveError, Place, Whereabouts, session::Session};
 use crate::{
     postgres::{
-        Parameter, Statement,
+        Parameter, Query,
         rows::{column, unexpected},
     },
     store::StoreError,
 };
 
-const STANDING: Statement =
-    Statement::new(include_str!("../../sql/statements/places/standing_of.sql"), &[Type::UUID]);
-const STAND: Statement = Statement::new(
+const STANDING: Query =
+    Query::new(include_str!("../../sql/statements/places/standing_of.sql"), &[Type::UUID]);
+const STAND: Query = Query::new(
     include_str!("../../sql/statements/places/stand.sql"),
     &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::BOOL],
 );

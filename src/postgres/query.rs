@@ -4,23 +4,23 @@ use std::{error::Error, fmt};
 
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
 
-/// One statement: text that is part of the program, and the types of `$1…`.
+/// The text of one SQL statement, which is part of the program, and the types of `$1…`.
 ///
 /// ```
-/// use tollgate::postgres::Statement;
+/// use tollgate::postgres::Query;
 /// use tokio_postgres::types::Type;
 ///
-/// const DOUBLE: Statement = Statement::new("select $1 * 2", &[Type::INT8]);
+/// const DOUBLE: Query = Query::new("select $1 * 2", &[Type::INT8]);
 /// assert_eq!(DOUBLE.sql(), "select $1 * 2");
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Statement {
+pub struct Query {
     sql: &'static str,
     types: &'static [Type],
 }
 
-impl Statement {
-    /// A statement. Its text is one SQL statement that neither begins nor ends a transaction.
+impl Query {
+    /// A query. Its text is one SQL statement that neither begins nor ends a transaction.
     pub const fn new(sql: &'static str, types: &'static [Type]) -> Self {
         Self { sql, types }
     }
