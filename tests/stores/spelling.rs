@@ -5,7 +5,11 @@ use std::{fs, path::Path};
 use super::fixture::{Fixture, Postgres};
 
 /// Where a foreign protocol spells it so: the file, and the words that are read or taken off there.
-const FOREIGN: [(&str, &[&str]); 2] = [
+const FOREIGN: [(&str, &[&str]); 5] = [
+    // A field of the vendors' bodies, by which an account of theirs is chosen.
+    ("src/domain/request/refused.rs", &["workspace_id"]),
+    ("src/domain/request/fields_tests.rs", &["workspace_id"]),
+    ("src/domain/endpoint/sdk_tests.rs", &["workspace_id"]),
     // Headers of a caller that pretend to be our context.
     ("src/tenant/headers.rs", &["x-org-id", "x-tenant-id"]),
     ("src/tenant/tests.rs", &["x-tenant-id"]),

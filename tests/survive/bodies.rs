@@ -308,9 +308,12 @@ async fn what_a_client_says_about_its_organization_changes_nothing() {
     ] {
         ask = ask.header(name, other.id);
     }
-    ask = ask.field("organization_id", other.id.to_string()).field("user", other.id.to_string());
+    ask = ask.field("user", other.id.to_string());
     ask = ask.field("metadata", json!({"organization_id": other.id}));
     assert_eq!(house.ask(&org, &ask).await.status, 200);
+    let refused = house.ask(&org, &ask.field("organization_id", other.id.to_string())).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains(r#""param":"organization_id""#), "{}", refused.text());
     let rows = house.check().await;
     assert_eq!(rows[0].organization, org.id.as_uuid());
     assert_eq!(house.balance(&other).await, (RICH, 0, 0));

@@ -349,8 +349,9 @@ async fn usage_above_everything_is_owed_and_paid_by_the_next_grant() {
         assert_eq!(house.ask(&org, &ask).await.status, 402);
         assert_eq!(house.mock.served_total().calls, reached, "a refused call went upstream");
 
-        house.grant(&org, 1_000_001).await;
-        assert_eq!(house.balance(&org).await, (1_000_000, 0, 0));
+        // Ten times what the first call needed: after one so far above its bound, holds are ten times as large.
+        house.grant(&org, 10_000_001).await;
+        assert_eq!(house.balance(&org).await, (10_000_000, 0, 0));
         assert_eq!(house.ask(&org, &ask).await.status, 200);
     }
     // What was paid by grants is in the ledger, not in the charges of calls.

@@ -69,8 +69,8 @@ async fn the_kill_switches_stop_the_next_call() {
 #[tokio::test]
 async fn a_top_up_counts_for_the_next_call() {
     let house = House::open().await;
-    let org = house.organization(0).await;
     for ask in BOTH.map(|dialect| Ask::of(dialect).streamed()) {
+        let org = house.organization(0).await;
         assert_eq!(house.ask(&org, &ask).await.status, 402);
         house.grant(&org, 2_000_000).await;
         assert_eq!(house.ask(&org, &ask).await.status, 200);
