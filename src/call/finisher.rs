@@ -338,9 +338,7 @@ impl Writing {
 
 impl fmt::Debug for Finisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finisher")
-            .field("places_free", &self.0.slots.free())
-            .finish_non_exhaustive()
+        f.debug_struct("Finisher").field("slots_free", &self.0.slots.free()).finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,8 @@
 //! Who holds how much of the room for open calls and for finishes that are not written yet.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::ids::OrganizationId;
@@ -70,18 +67,18 @@ impl Slots {
 
     /// Gives no slots from now on.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
     }
 
     pub(super) fn free(&self) -> usize {
-        self.lock().free
+        self.state.lock().free
     }
 
     pub(super) fn take(
         self: &Arc<Self>,
         organization: Option<OrganizationId>,
     ) -> Result<Held, Full> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let share = state.organizations.get(&organization);
         let (open, unwritten) = share.map_or((0, 0), |share| (share.open, share.unwritten));
         if state.closed {
@@ -104,11 +101,6 @@ impl Slots {
         drop(state);
         Ok(Held { slots: Arc::clone(self), organization, set_aside: false })
     }
-
-    // A poisoned lock can still be used: nothing panics between two changes of the counts.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Default for Share {
@@ -121,7 +113,7 @@ impl Held {
     /// Waits for the organization's turn to send a finish to the journal.
     pub(super) fn turn(&self) -> impl Future<Output = Option<OwnedSemaphorePermit>> + use<> {
         let turns = {
-            let state = self.slots.lock();
+            let state = self.slots.state.lock();
             let share = state.organizations.get(&self.organization);
             share.map(|share| Arc::clone(&share.turns))
         };
@@ -134,7 +126,7 @@ impl Held {
         if std::mem::replace(&mut self.set_aside, true) {
             return;
         }
-        let mut state = self.slots.lock();
+        let mut state = self.slots.state.lock();
         state.free = state.free.saturating_add(1);
         state.unwritten = state.unwritten.saturating_add(1);
         if let Some(share) = state.organizations.get_mut(&self.organization) {
@@ -146,7 +138,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut state = self.slots.lock();
+        let mut state = self.slots.state.lock();
         if self.set_aside {
             state.unwritten = state.unwritten.saturating_sub(1);
         } else {
@@ -163,7 +155,7 @@ impl Drop for Held {
 
 impl fmt::Debug for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = self.state.lock();
         f.debug_struct("Slots")
             .field("free", &state.free)
             .field("unwritten", &state.unwritten)
@@ -227,7 +219,10 @@ mod tests {
         aside.pop();
         assert!(slots.take(Some(id(1))).is_ok(), "one is written");
         drop(aside);
-        assert!(slots.lock().organizations.is_empty(), "nothing is kept of who holds nothing");
+        assert!(
+            slots.state.lock().organizations.is_empty(),
+            "nothing is kept of who holds nothing"
+        );
     }
 
     #[test]

@@ -4,12 +4,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use crate::domain::{
     ids::OrganizationId,
@@ -17,6 +16,8 @@ use crate::domain::{
 };
 
 const HOUR: Duration = Duration::from_hours(1);
+/// How often holds look through all organizations for what no longer counts.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Overruns {
@@ -32,6 +33,8 @@ struct Seen {
     /// The latest calls, no more of them than make an alert.
     latest: VecDeque<Instant>,
     alert: bool,
+    /// When all of it was last looked through.
+    forgot: Option<Instant>,
 }
 
 impl Overruns {
@@ -40,10 +43,12 @@ impl Overruns {
         if !self.any.load(Ordering::Acquire) {
             return FACTOR_ONE;
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.forget(now);
-        if seen.factors.is_empty() && !seen.alert {
-            self.any.store(false, Ordering::Release);
+        let mut seen = self.seen.lock();
+        if seen.forgot.is_none_or(|at| now.saturating_duration_since(at) >= FORGET_EVERY) {
+            seen.forget(now);
+            if seen.factors.is_empty() && !seen.alert {
+                self.any.store(false, Ordering::Release);
+            }
         }
         seen.factor(organization, now)
     }
@@ -58,7 +63,7 @@ impl Overruns {
         now: Instant,
     ) -> (u64, Option<usize>) {
         metrics::counter!("tollgate_hold_overruns_total").increment(1);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         seen.forget(now);
         let factor = seen.factor(organization, now).max(factor);
         seen.factors.insert(organization, (factor, now));
@@ -83,8 +88,9 @@ impl Seen {
         })
     }
 
-    /// Drops what no longer counts. There are few entries: organizations whose calls cost too much.
+    /// Drops what no longer counts.
     fn forget(&mut self, now: Instant) {
+        self.forgot = Some(now);
         self.factors.retain(|_, (factor, since)| {
             overrun::decayed(*factor, now.saturating_duration_since(*since)) > FACTOR_ONE
         });
