@@ -176,6 +176,16 @@ impl Call {
         self.work().edits.include_usage = true;
     }
 
+    /// Writes the cap where compatible servers read it.
+    pub(crate) fn cap_as_compatible(&self) {
+        self.work().edits.compatible_cap = true;
+    }
+
+    /// The provider does not know `stream_options`, so usage is not asked for there.
+    pub(crate) fn without_stream_options(&self) {
+        self.work().edits.no_stream_options = true;
+    }
+
     /// Asks the provider for the service tier that has the price of the price book.
     pub(crate) fn ask_for_tier(&self, tier: &'static str) {
         self.work().edits.standard_tier = Some(tier);

@@ -16,6 +16,7 @@ pub(super) static SPEC: Spec = Spec {
     },
     output: Some(Output {
         cap_sent: "max_completion_tokens",
+        cap_compatible: Some("max_tokens"),
         cap_default: None,
         candidates: Candidates::Product,
         usage_on_request: true,

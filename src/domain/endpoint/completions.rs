@@ -29,6 +29,7 @@ pub(super) static SPEC: Spec = Spec {
     },
     output: Some(Output {
         cap_sent: "max_tokens",
+        cap_compatible: None,
         // Documented by OpenAI.
         cap_default: NonZeroU32::new(16),
         candidates: Candidates::Larger,

@@ -17,6 +17,7 @@ pub(super) static SPEC: Spec = Spec {
     },
     output: Some(Output {
         cap_sent: "max_tokens",
+        cap_compatible: None,
         cap_default: None,
         candidates: Candidates::Product,
         // Its streams always report usage.

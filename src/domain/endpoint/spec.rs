@@ -137,6 +137,9 @@ pub struct Input {
 pub struct Output {
     /// The field in which the gateway sends its own cap.
     pub cap_sent: &'static str,
+    /// The field that compatible servers read, if it is another one. Some of them overlook the vendor's newer field, or
+    /// refuse it.
+    pub cap_compatible: Option<&'static str>,
     /// The cap that the vendor documents for a body without one. The gateway sends it, because compatible servers have
     /// other defaults. `None` if the vendor documents none.
     pub cap_default: Option<NonZeroU32>,

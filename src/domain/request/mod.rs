@@ -68,6 +68,10 @@ pub struct Edits {
     pub output_cap: Option<NonZeroU32>,
     /// Ask for usage in the stream.
     pub include_usage: bool,
+    /// The provider reads the cap of compatible servers: write it there, a cap of the caller's as well.
+    pub compatible_cap: bool,
+    /// The provider does not know `stream_options`: ask for no usage there.
+    pub no_stream_options: bool,
     /// Ask for the service tier of this name, unless the caller names another than `auto`.
     pub standard_tier: Option<&'static str>,
 }

@@ -577,7 +577,7 @@ fn without_edits_the_body_is_the_same_memory() {
         (Endpoint::Messages, Edits { include_usage: true, ..Edits::default() }),
         (
             Endpoint::Embeddings,
-            Edits { include_usage: true, output_cap: NonZeroU32::new(7), standard_tier: None },
+            Edits { include_usage: true, output_cap: NonZeroU32::new(7), ..Edits::default() },
         ),
     ] {
         assert_eq!(apply_edits(&body, endpoint, edits).as_ptr(), body.as_ptr());
@@ -586,8 +586,8 @@ fn without_edits_the_body_is_the_same_memory() {
 
 #[test]
 fn edits_merge_into_what_is_there() {
-    let usage = Edits { include_usage: true, output_cap: None, standard_tier: None };
-    let cap = Edits { include_usage: false, output_cap: NonZeroU32::new(7), standard_tier: None };
+    let usage = Edits { include_usage: true, output_cap: None, ..Edits::default() };
+    let cap = Edits { include_usage: false, output_cap: NonZeroU32::new(7), ..Edits::default() };
     for (endpoint, edits, before, after) in [
         (CHAT, usage, r#" {"a":1}"#, r#" {"stream_options":{"include_usage":true},"a":1}"#),
         (
@@ -641,7 +641,7 @@ fn edits_merge_into_what_is_there() {
             "{before}"
         );
     }
-    let both = Edits { include_usage: true, output_cap: NonZeroU32::new(7), standard_tier: None };
+    let both = Edits { include_usage: true, output_cap: NonZeroU32::new(7), ..Edits::default() };
     let edited = apply_edits(
         &Bytes::from_static(br#"{"model":"m","max_completion_tokens":null,"stream_options":{}}"#),
         CHAT,
@@ -651,6 +651,47 @@ fn edits_merge_into_what_is_there() {
         edited,
         r#"{"model":"m","max_completion_tokens":7,"stream_options":{"include_usage":true}}"#
     );
+}
+
+#[test]
+fn a_cap_is_written_where_the_provider_reads_it() {
+    let ours = Edits {
+        output_cap: NonZeroU32::new(7),
+        compatible_cap: true,
+        include_usage: true,
+        no_stream_options: true,
+        ..Edits::default()
+    };
+    let callers = Edits { output_cap: None, ..ours };
+    for (endpoint, edits, before, after) in [
+        (CHAT, ours, r#"{"model":"m"}"#, r#"{"max_tokens":7,"model":"m"}"#),
+        (CHAT, ours, r#"{"max_tokens":null,"model":"m"}"#, r#"{"max_tokens":7,"model":"m"}"#),
+        // The caller's cap in the newer field is repeated in the one that this provider reads.
+        (
+            CHAT,
+            callers,
+            r#"{"model":"m", "max_completion_tokens" : 12}"#,
+            r#"{"max_tokens":12,"model":"m", "max_completion_tokens" : 12}"#,
+        ),
+        (CHAT, callers, r#"{"max_tokens":9,"model":"m"}"#, r#"{"max_tokens":9,"model":"m"}"#),
+        (
+            CHAT,
+            callers,
+            r#"{"max_tokens":9,"max_completion_tokens":12}"#,
+            r#"{"max_tokens":9,"max_completion_tokens":12}"#,
+        ),
+        (
+            CHAT,
+            callers,
+            r#"{"model":"m","max_completion_tokens":null}"#,
+            r#"{"model":"m","max_completion_tokens":null}"#,
+        ),
+        // An endpoint with one field has no other.
+        (Endpoint::Messages, ours, r#"{"model":"m"}"#, r#"{"max_tokens":7,"model":"m"}"#),
+    ] {
+        let body = Bytes::from_static(before.as_bytes());
+        assert_eq!(apply_edits(&body, endpoint, edits), after, "{before}");
+    }
 }
 
 /// Bodies of chat calls, in which the fields that the edits look for are present, absent or empty.
@@ -686,7 +727,7 @@ proptest! {
         let text = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
         let text = Bytes::from(text);
         prop_assert!(read(CHAT, &text).is_ok());
-        let edited = apply_edits(&text, CHAT, Edits { include_usage, output_cap: cap.and_then(NonZeroU32::new), standard_tier: None });
+        let edited = apply_edits(&text, CHAT, Edits { include_usage, output_cap: cap.and_then(NonZeroU32::new), ..Edits::default() });
         let facts = read(CHAT, &edited).unwrap();
         prop_assert_eq!(facts.wants_usage, include_usage);
         prop_assert_eq!(facts.output_cap, cap.map(u64::from));
@@ -716,7 +757,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200), text in r#"[\[\]{}:,"a-z0-9\\ ]{0,60}"#) {
         for &endpoint in Endpoint::ALL {
-            let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(7), standard_tier: None };
+            let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(7), ..Edits::default() };
             for body in [&body[..], text.as_bytes()] {
                 drop(read(endpoint, body));
                 drop(apply_edits(&Bytes::copy_from_slice(body), endpoint, edits));

@@ -5,7 +5,7 @@ use crate::{
     client::HttpClient,
     domain::{dialect::Dialect, policy::AllowList},
     postgres::{Prepared, membership::Membership},
-    provider::upstream::SecretRef,
+    provider::upstream::{CapField, SecretRef},
     tenant::{Algorithm, KeySource, Verifier},
 };
 
@@ -401,6 +401,8 @@ idle_timeout = "18s"
 send_organization = true
 forward_header_prefixes = ["x-mock-"]
 allow_fields = ["enable_search"]
+cap_field = "max_tokens"
+takes_stream_options = false
 
 [[upstream]]
 "#,
@@ -414,6 +416,8 @@ allow_fields = ["enable_search"]
     expected.send_organization = true;
     expected.forward_header_prefixes = vec!["x-mock-".to_owned()];
     expected.allow_fields = vec!["enable_search".to_owned()];
+    expected.cap_field = Some(CapField::MaxTokens);
+    expected.takes_stream_options = false;
     assert_eq!(config.upstream[0], expected);
     // Without settings, an upstream has the defaults of `UpstreamConfig`, except the models, which must be named.
     let mut expected = UpstreamConfig::new("", Dialect::OpenAi, "");

@@ -53,8 +53,28 @@ pub struct UpstreamConfig {
     /// Default: none. Fields of a body that pass to this provider although the gateway does not know them. What they cost
     /// beyond their text has no bound: it is in no hold, and may exceed an organization's credits.
     pub allow_fields: Vec<String>,
+    /// Default: `max_completion_tokens` at `OpenAI` and Azure, `max_tokens` elsewhere. The field in which this provider
+    /// reads the cap of a chat call. It gets the gateway's cap there, and a caller's cap that is in the other field.
+    pub cap_field: Option<CapField>,
+    /// Default `true`. Whether the provider takes `stream_options`, by which the gateway asks for usage in a stream. If
+    /// not, and no usage is reported unasked, a stream is charged by what was counted here.
+    pub takes_stream_options: bool,
     /// Default `false`. Whether the provider gets the organization's id, as `x-tollgate-organization-id`.
     pub send_organization: bool,
+}
+
+/// The field of a chat call's cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "server",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum CapField {
+    /// `max_completion_tokens`, the vendor's present one.
+    MaxCompletionTokens,
+    /// `max_tokens`, the older one, which compatible servers know.
+    MaxTokens,
 }
 
 impl UpstreamConfig {
@@ -71,6 +91,8 @@ impl UpstreamConfig {
             idle_timeout: Duration::from_mins(1),
             forward_header_prefixes: Vec::new(),
             allow_fields: Vec::new(),
+            cap_field: None,
+            takes_stream_options: true,
             send_organization: false,
         }
     }
@@ -150,9 +172,9 @@ impl Base {
         Ok(Self { scheme, authority, prefix })
     }
 
-    /// Whether a call without a service tier gets the one of our account's settings here, which may cost more: at
-    /// `OpenAI` itself, and at Azure. Compatible servers may refuse the field.
-    pub(super) fn has_tiers(&self) -> bool {
+    /// Whether this is `OpenAI` itself or Azure, which know every field of the vendor. A call without a service tier gets
+    /// the one of our account's settings there, which may cost more. Compatible servers may refuse newer fields.
+    pub(super) fn is_vendor(&self) -> bool {
         let host = self.authority.host();
         host == "api.openai.com"
             || host.ends_with(".api.openai.com")
@@ -212,7 +234,7 @@ mod tests {
             ("http://127.0.0.1:8000", false),
         ] {
             let base = Base::new(&UpstreamConfig::new("a", Dialect::OpenAi, url)).unwrap();
-            assert_eq!(base.has_tiers(), tiers, "{url}");
+            assert_eq!(base.is_vendor(), tiers, "{url}");
         }
     }
 }

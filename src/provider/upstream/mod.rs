@@ -58,7 +58,7 @@ use http_body_util::Full;
 use tower_service::Service;
 
 pub use body::{UpstreamBody, UpstreamBroke};
-pub use config::{UpstreamConfig, UpstreamError};
+pub use config::{CapField, UpstreamConfig, UpstreamError};
 pub use secret::{NotASecretRef, SecretError, SecretRef};
 
 use self::{
@@ -236,14 +236,20 @@ impl Inner {
     }
 
     /// The body is made when it is first read, with this edit.
-    fn ask_for_standard_tier(&self, caller: &Parts) {
-        let Some(call) = caller.extensions.get::<Call>().filter(|_| self.base.has_tiers()) else {
-            return;
-        };
-        if let Some(tier) =
-            call.facts().endpoint.spec().output.and_then(|output| output.standard_tier)
-        {
+    /// What this provider understands of the edits to a body.
+    fn fit_edits(&self, caller: &Parts) {
+        let Some(call) = caller.extensions.get::<Call>() else { return };
+        let vendor = self.base.is_vendor();
+        let standard = call.facts().endpoint.spec().output.and_then(|output| output.standard_tier);
+        if let Some(tier) = standard.filter(|_| vendor) {
             call.ask_for_tier(tier);
+        }
+        let by_host = if vendor { CapField::MaxCompletionTokens } else { CapField::MaxTokens };
+        if self.config.cap_field.unwrap_or(by_host) == CapField::MaxTokens {
+            call.cap_as_compatible();
+        }
+        if !self.config.takes_stream_options {
+            call.without_stream_options();
         }
     }
 
@@ -274,7 +280,7 @@ impl Inner {
                 credential.header().await.map_err(|error| failed("secret", causes(&error)))?;
             headers.insert(name, value);
         }
-        self.ask_for_standard_tier(caller);
+        self.fit_edits(caller);
         let read = read(body, REQUEST_BYTES_MAX, self.config.head_timeout).await;
         let body = read.map_err(|unread| {
             let detail = causes(&unread);

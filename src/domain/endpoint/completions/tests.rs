@@ -179,7 +179,7 @@ fn a_field_that_nobody_here_knows_is_refused_and_one_that_the_operator_allows_co
 
 #[test]
 fn usage_is_asked_for_and_the_cap_is_sent_under_its_own_name() {
-    let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(16), standard_tier: None };
+    let edits = Edits { include_usage: true, output_cap: NonZeroU32::new(16), ..Edits::default() };
     for (before, after) in [
         (
             r#"{"model":"m","prompt":"x"}"#,

@@ -186,6 +186,27 @@ async fn a_call_goes_to_the_endpoint_that_it_was_read_for_whatever_its_path() {
     }
 }
 
+#[tokio::test]
+async fn a_body_is_edited_as_far_as_the_provider_understands() {
+    let (url, _running, _asks) = answering(answer("200 OK", "{}")).await;
+    for (cap_field, takes_stream_options, expected) in [
+        // A server that nobody knows gets what all compatible servers know.
+        (None, true, (true, false)),
+        (Some(CapField::MaxTokens), false, (true, true)),
+        (Some(CapField::MaxCompletionTokens), true, (false, false)),
+    ] {
+        let config =
+            UpstreamConfig { cap_field, takes_stream_options, ..config(Dialect::OpenAi, &url) };
+        let upstream = Upstream::new(config, HttpClient::default()).unwrap();
+        let call = Call::for_model("small");
+        let asked = empty(post("/v1/chat/completions").extension(call.clone()));
+        assert_eq!(ask(&upstream, asked).await.status(), StatusCode::OK);
+        let edits = call.edits();
+        assert_eq!((edits.compatible_cap, edits.no_stream_options), expected, "{cap_field:?}");
+        assert_eq!(edits.standard_tier, None);
+    }
+}
+
 #[test]
 fn only_known_query_parameters_are_passed_on() {
     let base = UpstreamConfig::new("n", Dialect::Anthropic, "https://h").base().unwrap();
