@@ -1,7 +1,8 @@
 //! Where memberships are read from: our own table, or LiteLLM's in the schema `public` of the same database.
 //!
-//! A database has one source, which `get_org_role` reads for row-level security and gateways alike. LiteLLM's table
-//! is read as it is: it gets no key, view or trigger of ours, and no object of LiteLLM's depends on ours.
+//! A database has one source, which `role_in` reads for row-level security and gateways alike. LiteLLM's table
+//! is read as it is: it gets no key, view or trigger of ours, and no object of LiteLLM's depends on ours. Its owner could
+//! make its reader run code, so the reader is a role that can do nothing else, and only an ordinary table is read.
 //! Organization ids are compared as text; rows with other ids belong to no organization.
 
 use std::{fmt, str::FromStr};

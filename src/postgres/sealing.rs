@@ -60,7 +60,7 @@ pub enum SealingError {
     /// The operator's user may not read the keys, and no configuration names one.
     #[error(
         "the database takes sealed claims only, and this user may not read the keys: name a database user who may become \
-         tollgate_rls_helper, such as its administrator, or pass --config with the file of a gateway, whose database.seal_key is used"
+         tollgate_seals, such as its administrator, or pass --config with the file of a gateway, whose database.seal_key is used"
     )]
     NoOperatorKey,
     /// The database does not accept the configured key.

@@ -63,7 +63,7 @@ async fn gateway_operator_and_database_agree_on_seals_or_are_told_what_to_do() {
     let text = serving(&dev, "");
     let login = text.split('"').find(|word| word.contains("tollgate_login@")).unwrap().to_owned();
     let books = ["reconcile", "--json", "--database-url", &login];
-    refused(&books, &["tollgate_rls_helper", "--config"]).await;
+    refused(&books, &["tollgate_seals", "--config"]).await;
     let with_config = [&books[..], &["--config", "tollgate.toml"]].concat();
     assert_eq!(run_json(here, &with_config).await["ok"].as_bool(), Some(true));
 

@@ -163,9 +163,11 @@ alter role tollgate_login inherit;
 
 grant tollgate_migrator to tollgate_login;
 --> C08 tollgate_login: can become tollgate_ledger
+--> C08 tollgate_login: can become tollgate_litellm
 --> C08 tollgate_login: can become tollgate_migrator
 --> C08 tollgate_login: can become tollgate_mover
 --> C08 tollgate_login: can become tollgate_rls_helper
+--> C08 tollgate_login: can become tollgate_seals
 
 grant tollgate_owner to tollgate_member;
 --> C08 tollgate_member: can become tollgate_owner
@@ -347,8 +349,8 @@ alter default privileges for role tollgate_migrator in schema tollgate grant mai
 alter policy usage_select_owner on tollgate.usage using (organization_id = tollgate.current_organization_id());
 --> C22 usage.usage_select_owner: calls a function for every row, not once a statement
 
-revoke select on tollgate.seal_keys from tollgate_rls_helper;
---> C23 seal_keys.seal_keys_select_helper: lets a role do what it has no right to: one of the two is a mistake
+revoke select on tollgate.seal_keys from tollgate_seals;
+--> C23 seal_keys.seal_keys_select_seals: lets a role do what it has no right to: one of the two is a mistake
 
 create policy seal_keys_select_platform on tollgate.seal_keys for select to tollgate_platform using (key_id is not null);
 --> C23 seal_keys.seal_keys_select_platform: lets a role do what it has no right to: one of the two is a mistake
@@ -396,6 +398,44 @@ alter table tollgate.prompt_templates add column live integer;
 alter table tollgate.prompt_templates add constraint live foreign key (organization_id, template_id, live) references tollgate.prompt_versions;
 --> C31 tollgate.prompt_templates: depends on tollgate.prompt_versions, which depends on it
 --> C31 tollgate.prompt_versions: depends on tollgate.prompt_templates, which depends on it
+
+create role somebody;
+create table public.theirs (name text);
+alter table public.theirs owner to somebody;
+create function public.they(text) returns text language sql as 'select $1';
+alter function public.they(text) owner to somebody;
+create function tollgate.crossed() returns text language sql security definer set search_path = pg_catalog, pg_temp
+  as 'select public.they(name) from public.theirs';
+revoke all on function tollgate.crossed() from public;
+alter function tollgate.crossed() owner to tollgate_ledger;
+--> C32 tollgate.crossed(): uses public.theirs, which belongs to somebody
+--> C32 tollgate.crossed(): uses public.they(text), which belongs to somebody
+
+create role somebody;
+create table public."Theirs" (name text);
+alter table public."Theirs" owner to somebody;
+create function tollgate.crossed() returns text language sql security definer set search_path = pg_catalog, pg_temp
+  begin atomic select name from public."Theirs"; end;
+revoke all on function tollgate.crossed() from public;
+alter function tollgate.crossed() owner to tollgate_migrator;
+--> C32 tollgate.crossed(): uses public."Theirs", which belongs to somebody
+
+create role somebody;
+create view public."LiteLLM_OrganizationMembership" as select ''::text as user_id, ''::text as organization_id, ''::text as user_role;
+alter view public."LiteLLM_OrganizationMembership" owner to somebody;
+--> C32 tollgate.role_by_litellm(uuid,text): reads public."LiteLLM_OrganizationMembership", which is no ordinary table: its owner can run code in it
+
+create policy seal_keys_select_helper on tollgate.seal_keys for select to tollgate_rls_helper using (key_id is not null);
+grant select on tollgate.seal_keys to tollgate_rls_helper;
+--> C24 seal_keys.seal_keys_select_helper: lets somebody at the keys of seals
+--> C24 seal_keys: tollgate_rls_helper may select the keys of seals
+--> C33 seal_keys: tollgate_rls_helper may select it, which is not what this role is for
+
+grant execute on function tollgate.role_in(uuid, text) to tollgate_member;
+--> C33 tollgate.role_in(uuid,text): may be called by tollgate_member, without a look at the claims and the table
+
+alter function tollgate.role_by_litellm owner to tollgate_rls_helper;
+--> C12 tollgate.role_by_litellm(uuid,text): belongs to tollgate_rls_helper
 
 -- in a schema of its own
 alter table tollgate.settings drop constraint only_organization;

@@ -128,7 +128,7 @@ async fn a_project_owner_without_superuser_migrates_and_nothing_goes_round_row_s
 
     let sql = "select count(*) filter (where rolsuper or rolbypassrls), count(*) from pg_roles where rolname like 'tollgate\\_%'";
     let row = superuser.query_one(sql, &[]).await.unwrap();
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 10));
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 12));
     let sql = "select count(*) from pg_roles where rolname in ('anon', 'authenticated', 'service_role', 'authenticator') \
         and has_schema_privilege(oid, 'tollgate', 'USAGE')";
     assert_eq!(superuser.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);

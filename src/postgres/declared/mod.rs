@@ -4,7 +4,7 @@
 //! is the text in its file. Both happen in one transaction: nobody can call a new function before its rights are in
 //! force.
 //!
-//! Five functions have two variants each, in two pairs of files: [`Claims`] and [`Memberships`]. A migration keeps the
+//! Six functions have two variants each, in two pairs of files: [`Claims`] and [`Memberships`]. A migration keeps the
 //! variant that is in force.
 //!
 //! # To change the schema
@@ -34,6 +34,9 @@ const BEFORE_CLAIMS: Functions = functions!["unsealed"];
 const BEFORE_MEMBERSHIPS: Functions =
     functions!["uid", "current_organization_id", "is_platform", "entered_organization_id"];
 const FUNCTIONS: Functions = functions![
+    "litellm_problem",
+    "role_by_litellm",
+    "get_org_role",
     "is_org_member",
     "current_org_role",
     "check_membership",
@@ -96,7 +99,7 @@ pub(super) enum Claims {
     Sealed,
 }
 
-/// Where memberships are read from: the functions `get_org_role` and `membership_source`.
+/// Where memberships are read from: the functions `role_in`, `membership_source` and `membership_owner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memberships {
     /// Our own table.

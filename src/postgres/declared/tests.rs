@@ -81,7 +81,8 @@ fn every_declared_text_is_used_and_every_function_has_its_rights() {
         let made: Vec<_> = text.match_indices("create or replace function ").collect();
         assert!(made.len() == 1 && text.contains(&format!("function tollgate.{name}(")), "{name}");
     }
-    let of_variants = ["jwt", "verified", "sealing", "get_org_role", "membership_source"];
+    let of_variants =
+        ["jwt", "verified", "sealing", "role_in", "membership_source", "membership_owner"];
     for name in embedded.iter().map(String::as_str).chain(of_variants) {
         assert_eq!(
             RIGHTS.matches(&format!("\n    ('{name}', '")).count(),
@@ -188,7 +189,7 @@ async fn whatever_was_changed_by_hand_is_as_declared_after_a_migration() {
         revoke update (name) on tollgate.organizations from tollgate_platform;
         alter policy usage_select_owner on tollgate.usage using (true);
         alter policy settings_select_owner on tollgate.settings to public;
-        alter policy seal_keys_select_helper on tollgate.seal_keys using (true);
+        alter policy seal_keys_select_seals on tollgate.seal_keys using (true);
         drop policy teams_select_member on tollgate.teams;
         alter table tollgate.teams no force row level security;
         alter table tollgate.schema_history disable row level security;

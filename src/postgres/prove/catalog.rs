@@ -5,7 +5,8 @@ use tokio_postgres::types::ToSql;
 use super::{
     Ground,
     checks::{
-        GLOBAL_KEYS, HISTORY, PAST_ROW_SECURITY, REFERENCE_TABLES, UNENTERED, WITHOUT_A_LOOK, names,
+        GLOBAL_KEYS, HISTORY, OF_LITELLM, OF_OTHERS, OF_SEALS, PAST_ROW_SECURITY, REFERENCE_TABLES,
+        UNENTERED, WITHOUT_A_LOOK, names,
     },
     keys,
     report::Proof,
@@ -27,11 +28,20 @@ pub(super) async fn check(ground: &Ground<'_>, proof: &mut Proof) -> Result<(), 
     proof.policies = count(1)?;
     let version: i32 = counts.try_get(2).map_err(failed)?;
 
-    let lists =
-        [REFERENCE_TABLES, HISTORY, PAST_ROW_SECURITY, GLOBAL_KEYS, UNENTERED, WITHOUT_A_LOOK];
-    let [reference, history, past, global, unentered, unlooking] = &lists.map(names);
+    let lists = [
+        REFERENCE_TABLES,
+        HISTORY,
+        PAST_ROW_SECURITY,
+        GLOBAL_KEYS,
+        UNENTERED,
+        WITHOUT_A_LOOK,
+        OF_SEALS,
+        OF_LITELLM,
+        OF_OTHERS,
+    ];
+    let lists = lists.map(names);
     let sql = include_str!("../sql/statements/prove/catalog.sql");
-    let lists: [&(dyn ToSql + Sync); 6] = [reference, history, past, global, unentered, unlooking];
+    let lists = lists.each_ref().map(|list| -> &(dyn ToSql + Sync) { list });
     let mut rows = ground.query(sql, &lists).await?;
     if version >= PARAMETER_RIGHTS_SINCE {
         let sql = include_str!("../sql/statements/prove/catalog_since_15.sql");

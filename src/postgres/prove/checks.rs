@@ -104,7 +104,7 @@ pub const CHECKS: &[Check] = &[
     check(
         "C24",
         "seals",
-        "only tollgate_rls_helper may read the keys: `tollgate migrate` brings the rights into force, and with \
+        "only tollgate_seals may read the keys: `tollgate migrate` brings the rights into force, and with \
          --seal-key or --unseal replaces the functions",
     ),
     check(
@@ -142,6 +142,16 @@ pub const CHECKS: &[Check] = &[
         "no_circle",
         "break the circle: use a string body, which depends on nothing, or a third table that references both; \
          distributed engines refuse circles",
+    ),
+    check(
+        "C32",
+        "functions_use_what_is_ours",
+        "a function of ours must use nothing that somebody else owns: its owner would run code with the rights of the function",
+    ),
+    check(
+        "C33",
+        "roles_of_one_purpose",
+        "revoke the right: the roles that read memberships, keys of seals and LiteLLM's table do nothing else",
     ),
     check(
         "P00",
@@ -207,11 +217,23 @@ pub(super) const PAST_ROW_SECURITY: &[(&str, &str)] = &[
     ),
     ("is_org_member", "as get_org_role"),
     ("check_membership", "says whether get_org_role can read its source, and shows no rows"),
-    (
-        "unsealed",
-        "reads the keys of seals, and returns only the claims that it was given, or an error",
-    ),
+    ("role_in", "as get_org_role, for whoever asks: only these functions may call it"),
+];
+
+/// Functions of the role that reads the keys of seals.
+pub(super) const OF_SEALS: &[(&str, &str)] = &[
+    ("unsealed", "returns only the claims that it was given, or an error"),
     ("check_sealing", "says whether unsealed takes the claims that it is given"),
+];
+
+/// Functions of the role that reads LiteLLM's table.
+pub(super) const OF_LITELLM: &[(&str, &str)] =
+    &[("role_by_litellm", "reads one row of that table, which its owner could make run code")];
+
+/// What is not ours and is used by our functions: the function, and what it uses.
+pub(super) const OF_OTHERS: &[(&str, &str)] = &[
+    ("role_by_litellm public.LiteLLM_OrganizationMembership", "read as a role without rights"),
+    ("jwt auth.jwt", "Supabase verifies the claims there: whoever owns it says who everybody is"),
 ];
 
 /// Functions owned by the ledger's role that put no claims into force.

@@ -12,7 +12,7 @@
 -- to other roles stays. Nothing is locked where the lists and the catalog agree. Runs as tollgate_migrator, in the
 -- transaction that creates the functions. Takes no parameters.
 grant usage on schema tollgate to tollgate_login, tollgate_owner, tollgate_admin, tollgate_member, tollgate_viewer,
-  tollgate_platform, tollgate_ledger, tollgate_mover, tollgate_rls_helper;
+  tollgate_platform, tollgate_ledger, tollgate_mover, tollgate_rls_helper, tollgate_seals;
 
 do $tables$
 declare
@@ -68,7 +68,7 @@ declare
     ('api_keys', 'admin', 'insert', null, 'role <> ''owner'''),
     ('api_keys', 'owner admin', 'update', 'name, revoked_at', null),
 
-    ('seal_keys', 'helper', 'select', null, 'key_id is not null'),
+    ('seal_keys', 'seals', 'select', null, 'key_id is not null'),
     ('seal_keys', 'migrator', 'insert delete', null, 'key_id is not null'),
 
     -- Every role reads the list prices that are in force. The operator reads all of them and adds new ones.
@@ -145,7 +145,7 @@ declare
   -- Tables that belong to no organization: their condition is the whole rule.
   without_organization constant text[] := array['seal_keys', 'prices', 'price_tiers', 'schema_history'];
   ours constant text[] := array['tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
-                                'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper'];
+                                'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper', 'tollgate_seals', 'tollgate_litellm'];
   wanted jsonb;
   relation_name text;
   statement text;
@@ -276,14 +276,20 @@ declare
     ('is_platform', 'migrator', 'owner admin member viewer platform ledger'),
     ('entered_organization_id', 'migrator', 'ledger'),
     ('is_away', 'migrator', 'mover'),
-    -- Functions that bypass row security, as the one role that may read memberships and the keys of seals.
+    -- Functions that bypass row security, as the one role that may read memberships.
     ('get_org_role', 'helper', 'owner admin member viewer platform ledger'),
     ('is_org_member', 'helper', 'owner admin member viewer platform ledger'),
-    ('unsealed', 'helper', 'owner admin member viewer platform ledger mover'),
     ('check_membership', 'helper', 'login'),
-    ('check_sealing', 'helper', 'login'),
+    ('role_in', 'helper', ''),
     ('membership_source', 'migrator', 'helper'),
-    ('sealing', 'migrator', 'helper'),
+    ('membership_owner', 'migrator', 'helper'),
+    -- LiteLLM's table is read by a role that may do nothing else, and looked at before and after.
+    ('role_by_litellm', 'litellm', 'helper'),
+    ('litellm_problem', 'migrator', 'helper'),
+    -- Seals are verified by the one role that may read their keys, and that may do nothing else.
+    ('unsealed', 'seals', 'owner admin member viewer platform ledger mover helper'),
+    ('check_sealing', 'seals', 'login'),
+    ('sealing', 'migrator', 'seals'),
     -- Statements of the gateway. They put the claims into force themselves, and row security binds their owner to them.
     ('hold', 'ledger', 'login'),
     ('renew', 'ledger', 'login'),
@@ -335,7 +341,7 @@ declare
     ('extend_partitions', 'migrator', '')
   ) as line (name, owner, callers));
   ours constant text[] := array['tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
-                                'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper'];
+                                'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper', 'tollgate_seals', 'tollgate_litellm'];
   handed_over constant text := (
     select string_agg(format('alter function %s owner to %I', p.oid::regprocedure, o.rolname), '; ')
       from jsonb_to_recordset(listed) as l (name text, owner text)
@@ -346,9 +352,9 @@ declare
 begin
   if handed_over is not null then
     -- Only a role that may create in the schema can be given a function in it.
-    grant create on schema tollgate to tollgate_ledger, tollgate_rls_helper;
+    grant create on schema tollgate to tollgate_ledger, tollgate_rls_helper, tollgate_seals, tollgate_litellm;
     execute handed_over;
-    revoke create on schema tollgate from tollgate_ledger, tollgate_rls_helper;
+    revoke create on schema tollgate from tollgate_ledger, tollgate_rls_helper, tollgate_seals, tollgate_litellm;
   end if;
 
   for statement in

@@ -4,8 +4,8 @@ do $litellm$
 begin
   if exists (select from pg_catalog.pg_attribute a cross join lateral aclexplode(a.attacl) as g
                where a.attrelid = to_regclass('public."LiteLLM_OrganizationMembership"')
-                 and g.grantee = 'tollgate_rls_helper'::regrole) then
-    revoke select (user_id, organization_id, user_role) on public."LiteLLM_OrganizationMembership" from tollgate_rls_helper;
+                 and g.grantee = 'tollgate_litellm'::regrole) then
+    revoke select (user_id, organization_id, user_role) on public."LiteLLM_OrganizationMembership" from tollgate_litellm;
   end if;
 end
 $litellm$;

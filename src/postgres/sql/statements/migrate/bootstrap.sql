@@ -25,7 +25,9 @@ begin
            ('tollgate_platform', 'nologin'),
            ('tollgate_ledger', 'nologin'),
            ('tollgate_mover', 'nologin'),
-           ('tollgate_rls_helper', 'nologin')
+           ('tollgate_rls_helper', 'nologin'),
+           ('tollgate_seals', 'nologin'),
+           ('tollgate_litellm', 'nologin')
   loop
     -- Checked first, because every refused CREATE ROLE is an error in the server's log.
     if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
@@ -41,7 +43,7 @@ begin
   for role_name in
     select r.rolname from pg_catalog.pg_roles r
       where r.rolname in ('tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member',
-                          'tollgate_viewer', 'tollgate_platform', 'tollgate_ledger', 'tollgate_mover')
+                          'tollgate_viewer', 'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_seals', 'tollgate_litellm')
         and (r.rolsuper or r.rolbypassrls)
   loop
     raise exception 'role % goes round row security: take SUPERUSER and BYPASSRLS from it', role_name using errcode = '42501';
@@ -81,7 +83,7 @@ begin
     end;
   end if;
 
-  -- The login can become the roles of people, and no other role: never the migrator, ledger or helper.
+  -- The login can become the roles of people, and no other role: never the migrator, the ledger or another owner of functions.
   for role_name in
     values ('tollgate_owner'), ('tollgate_admin'), ('tollgate_member'), ('tollgate_viewer'), ('tollgate_platform')
   loop
@@ -99,8 +101,8 @@ begin
     end if;
   end loop;
 
-  -- The migrator gives functions to the two roles that own some, and becomes the role that moves organizations.
-  for role_name in values ('tollgate_ledger'), ('tollgate_rls_helper'), ('tollgate_mover') loop
+  -- The migrator gives functions to the roles that own some, and becomes the role that moves organizations.
+  for role_name in values ('tollgate_ledger'), ('tollgate_rls_helper'), ('tollgate_seals'), ('tollgate_litellm'), ('tollgate_mover') loop
     if not pg_catalog.pg_has_role('tollgate_migrator', role_name, 'MEMBER') then
       execute format('grant %I to tollgate_migrator', role_name);
     end if;

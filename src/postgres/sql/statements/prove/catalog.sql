@@ -1,7 +1,8 @@
 -- Checks the catalog for everything that would break isolation: one row for each finding, none if everything holds.
 -- $1 tables that belong to no organization; $2 the history of migrations; $3 functions that may bypass row security; $4
 -- unique indexes that may be global; $5 functions of the ledger that put no claims into force; $6 functions that need
--- not check whether the organization is being moved.
+-- not check whether the organization is being moved; $7 functions of the role that reads the keys of seals; $8 of the
+-- role that reads LiteLLM's table; $9 what functions may use that is not ours: `function schema.name`.
 -- C22 gives the expressions that call a function; the program checks where in the expression the call is.
 with recursive
 space as (select oid, nspname, nspowner, nspacl from pg_namespace where nspname = 'tollgate'),
@@ -9,10 +10,10 @@ role as (
   select oid, rolname, rolname = 'tollgate_rls_helper' as helper, rolname = 'tollgate_migrator' as migrator
     from pg_roles
     where rolname in ('tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
-                      'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper')),
+                      'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper', 'tollgate_seals', 'tollgate_litellm')),
 wanted as (
   select unnest(array['tollgate_migrator', 'tollgate_login', 'tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer',
-                      'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper']) as rolname),
+                      'tollgate_platform', 'tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper', 'tollgate_seals', 'tollgate_litellm']) as rolname),
 rel as (select c.* from pg_class c join space on c.relnamespace = space.oid),
 tab as (
   select t.oid, t.relname, t.relkind, t.relispartition, t.relrowsecurity, t.relforcerowsecurity, t.relacl, t.relowner,
@@ -61,6 +62,32 @@ reached (dependent_class, dependent, class, object) as (
   union
   select r.dependent_class, r.dependent, e.class, e.object
     from reached r join edge e on e.dependent_class = r.class and e.dependent = r.object),
+-- What our functions name, or are bound to, outside this schema and the server's own.
+named as (
+  select f.oid as fun, f.proname, n.oid as space, replace(m[2], '"', '') as name
+    from fun f cross join lateral regexp_matches(f.prosrc, '(\m[a-z_]\w*|"[^"]+")\s*\.\s*("[^"]+"|[a-z_]\w*)', 'gi') as m
+      join pg_namespace n on n.nspname in (replace(m[1], '"', ''), lower(m[1]))
+    where n.nspname not in ('pg_catalog', 'information_schema')),
+used as (
+  select n.fun, n.proname, 'pg_class'::regclass as class, c.oid as object
+    from named n join pg_class c on c.relnamespace = n.space and c.relname in (n.name, lower(n.name)) and c.relkind not in ('i', 'I', 'c')
+  union
+  select n.fun, n.proname, 'pg_proc'::regclass, p.oid
+    from named n join pg_proc p on p.pronamespace = n.space and p.proname in (n.name, lower(n.name))
+  union
+  select f.oid, f.proname, d.refclassid::regclass, d.refobjid
+    from fun f join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = f.oid
+    where d.refclassid in ('pg_class'::regclass, 'pg_proc'::regclass)),
+theirs as (
+  select u.fun, u.proname, u.class, u.object, n.nspname, c.relname as name, c.relowner as owner,
+         c.relkind <> 'r' or c.relrowsecurity or c.relhasrules
+           or exists (select from pg_index i where i.indrelid = c.oid and (i.indpred is not null or i.indexprs is not null))
+           or exists (select from pg_constraint k where k.conrelid = c.oid and k.contype = 'c')
+           or exists (select from pg_statistic_ext s where s.stxrelid = c.oid and s.stxexprs is not null) as runs_code
+    from used u join pg_class c on u.class = 'pg_class'::regclass and c.oid = u.object join pg_namespace n on n.oid = c.relnamespace
+  union all
+  select u.fun, u.proname, u.class, u.object, n.nspname, p.proname, p.proowner, false
+    from used u join pg_proc p on u.class = 'pg_proc'::regclass and p.oid = u.object join pg_namespace n on n.oid = p.pronamespace),
 person as (select * from role where rolname in ('tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer', 'tollgate_platform')),
 found (code, object, detail) as (
   select 'C01', relname::text, case when relrowsecurity then 'row security is not forced' else 'row security is off' end
@@ -154,7 +181,7 @@ found (code, object, detail) as (
     from role r join pg_roles own on own.oid = r.oid and not own.rolsuper join pg_roles x on x.oid <> r.oid
     where pg_has_role(r.oid, x.oid, 'MEMBER')
       and not (r.rolname = 'tollgate_login' and x.oid in (select oid from person))
-      and not (r.migrator and x.rolname in ('tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper'))
+      and not (r.migrator and x.rolname in ('tollgate_ledger', 'tollgate_mover', 'tollgate_rls_helper', 'tollgate_seals', 'tollgate_litellm'))
   union all
   -- Since Postgres 16 a membership may inherit even if the login has NOINHERIT.
   select 'C08', r.rolname::text, format('has the rights of %s without becoming it', x.rolname)
@@ -189,6 +216,8 @@ found (code, object, detail) as (
   select 'C12', oid::regprocedure::text, format('belongs to %s', proowner::regrole)
     from fun where proowner not in (select oid from role where rolname in ('tollgate_migrator', 'tollgate_ledger'))
       and not (proowner in (select oid from role where helper) and proname = any ($3))
+      and not (proowner in (select oid from role where rolname = 'tollgate_seals') and proname = any ($7))
+      and not (proowner in (select oid from role where rolname = 'tollgate_litellm') and proname = any ($8))
   union all
   select 'C12', oid::regprocedure::text, format('may be called by %s', case when grantee = 0 then 'PUBLIC' else grantee::regrole::text end)
     from facl where grantee not in (select oid from role)
@@ -263,12 +292,12 @@ found (code, object, detail) as (
   union all
   select 'C24', a.relname || coalesce('.' || a.attname, ''),
          format('%s may %s the keys of seals', case when a.grantee = 0 then 'PUBLIC' else a.grantee::regrole::text end, a.verb)
-    from acl a where a.relname = 'seal_keys' and not (a.verb = 'select' and a.grantee in (select oid from role where helper))
+    from acl a where a.relname = 'seal_keys' and not (a.verb = 'select' and a.grantee in (select oid from role where rolname = 'tollgate_seals'))
   union all
   select 'C24', coalesce(p.relname || '.' || p.polname, 'seal_keys'),
          case when w.name is null then 'lets somebody at the keys of seals' else format('is not as it must be, or is missing: %s', w.name) end
     from (select polname::text as name, polcmd::text as verb, polroles::regrole[]::text as roles, qual, checks, relname, polname from pol where relname = 'seal_keys') p
-    full join (values ('seal_keys_select_helper', 'r', '{tollgate_rls_helper}', '(key_id IS NOT NULL)', null),
+    full join (values ('seal_keys_select_seals', 'r', '{tollgate_seals}', '(key_id IS NOT NULL)', null),
                       ('seal_keys_insert_migrator', 'a', '{tollgate_migrator}', null, '(key_id IS NOT NULL)'),
                       ('seal_keys_delete_migrator', 'd', '{tollgate_migrator}', '(key_id IS NOT NULL)', null)) as w (name, verb, roles, qual, checks)
       on w.name = p.name
@@ -309,6 +338,24 @@ found (code, object, detail) as (
   union all
   select 'C30', p.relname || '.' || p.polname, format('reads %s', d.refobjid::regclass)
     from pol p join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass and d.refobjid <> p.polrelid
+  union all
+  select 'C32', t.fun::regprocedure::text,
+         format('uses %s, which belongs to %s', case t.class when 'pg_class'::regclass then t.object::regclass::text else t.object::regprocedure::text end, t.owner::regrole)
+    from theirs t
+    -- Whoever owns what is in our schema is the subject of C07 and C12.
+    where t.nspname not in ((select nspname from space), 'pg_catalog', 'information_schema')
+      and t.owner not in (select oid from role) and not format('%s %s.%s', t.proname, t.nspname, t.name) = any ($9)
+  union all
+  select 'C32', t.fun::regprocedure::text, format('reads %s, which is no ordinary table: its owner can run code in it', t.object::regclass)
+    from theirs t where t.runs_code and t.owner not in (select oid from role)
+  union all
+  select 'C33', a.relname || coalesce('.' || a.attname, ''), format('%s may %s it, which is not what this role is for', r.rolname, a.verb)
+    from acl a join (values ('tollgate_rls_helper', 'memberships'), ('tollgate_seals', 'seal_keys'), ('tollgate_litellm', '')) as one (rolname, relname)
+      on a.relname <> one.relname join role r on r.oid = a.grantee and r.rolname = one.rolname
+  union all
+  select 'C33', f.oid::regprocedure::text, format('may be called by %s, without a look at the claims and the table', r.rolname)
+    from fun f join facl on facl.oid = f.oid join role r on r.oid = facl.grantee
+    where (f.proname = 'role_by_litellm' and not r.helper) or f.proname = 'role_in'
   union all
   select 'C31', case e.dependent_class when 'pg_class'::regclass then e.dependent::regclass::text else e.dependent::regprocedure::text end,
          format('depends on %s, which depends on it', case e.class when 'pg_class'::regclass then e.object::regclass::text else e.object::regprocedure::text end)

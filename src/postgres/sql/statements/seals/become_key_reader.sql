@@ -1,2 +1,2 @@
 -- Becomes the one role that reads the keys of seals, until the end of the transaction.
-set local role tollgate_rls_helper
+set local role tollgate_seals

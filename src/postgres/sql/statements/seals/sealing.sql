@@ -4,4 +4,4 @@ select exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n o
                  where p.proname = 'sealing' and p.prosrc = 'select true'),
        -- Since Postgres 16, some members of a role cannot become it.
        coalesce((select pg_has_role(current_user, oid, case when current_setting('server_version_num')::integer < 160000 then 'MEMBER' else 'SET' end)
-                   from pg_catalog.pg_roles where rolname = 'tollgate_rls_helper'), false)
+                   from pg_catalog.pg_roles where rolname = 'tollgate_seals'), false)
