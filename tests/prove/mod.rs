@@ -8,6 +8,7 @@
 )]
 
 mod mutants;
+mod namesakes;
 mod newer;
 mod weakened;
 
@@ -22,6 +23,7 @@ use tollgate::postgres::{
     prove::{self, Extent, Proof},
     sealing::{self, Sealing},
 };
+use uuid::Uuid;
 
 /// What is found after `sql`, of which nothing remains.
 async fn after(client: &Client, sql: &str, extent: Extent<'_>) -> Proof {
@@ -61,8 +63,8 @@ async fn all_rows(client: &Client) -> BTreeMap<String, (i64, Option<String>)> {
 }
 
 /// A row in every table.
-async fn resident(client: &Client) {
-    let id = format!("'{}'::uuid", uuid::Uuid::new_v4());
+async fn resident(client: &Client, organization: Uuid) {
+    let id = format!("'{organization}'::uuid");
     let rows = include_str!("../stores/canaries.sql").replace(":organization", &id);
     client.batch_execute(&rows).await.unwrap();
 }
@@ -71,7 +73,7 @@ async fn resident(client: &Client) {
 async fn the_schema_is_proven_and_nothing_is_left_behind() {
     let database = testing::database().await.unwrap();
     let client = database.connect().await.unwrap();
-    resident(&client).await;
+    resident(&client, Uuid::new_v4()).await;
     let before = all_rows(&client).await;
     assert!(before.values().filter(|(rows, _)| *rows > 0).count() > 30, "{before:?}");
     let proof = prove::run(&database.config(), Extent::Full).await.unwrap();
@@ -102,7 +104,7 @@ async fn the_proof_looks_for_every_key_that_there_is() {
 async fn production_is_proven_without_a_write() {
     let database = testing::database().await.unwrap();
     let client = database.connect().await.unwrap();
-    resident(&client).await;
+    resident(&client, Uuid::new_v4()).await;
     let before = all_rows(&client).await;
     // What it did not say itself, no transaction of it may do.
     let sql = "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$";

@@ -517,6 +517,26 @@ grant execute on function tollgate.shown() to tollgate_member;
 --> P04 tollgate.shown(): shows rows of another organization to tollgate_member
 --> and more
 
+-- functions
+create or replace function tollgate.get_org_role(p_organization_id uuid) returns text language sql stable security definer
+  set search_path = pg_catalog, pg_temp as 'select tollgate.role_in(p_organization_id, tollgate.uid())';
+--> P04 tollgate.get_org_role(uuid): answers for another organization to tollgate_owner
+--> P04 tollgate.get_org_role(uuid): answers for another organization to tollgate_admin
+--> P04 tollgate.get_org_role(uuid): answers for another organization to tollgate_member
+--> P04 tollgate.get_org_role(uuid): answers for another organization to tollgate_viewer
+--> P04 tollgate.get_org_role(uuid): answers for another organization to tollgate_platform
+--> P04 tollgate.is_org_member(uuid): answers for another organization to tollgate_owner
+--> P04 tollgate.is_org_member(uuid): answers for another organization to tollgate_admin
+--> P04 tollgate.is_org_member(uuid): answers for another organization to tollgate_member
+--> P04 tollgate.is_org_member(uuid): answers for another organization to tollgate_viewer
+--> P04 tollgate.is_org_member(uuid): answers for another organization to tollgate_platform
+
+-- table usage
+alter policy usage_select_member on tollgate.usage using (organization_id is not null
+  and (select tollgate.current_organization_id()) is not null and user_id = (select tollgate.uid()));
+--> P01 usage: tollgate_member reaches 1 rows by select
+--> and more
+
 -- table settings
 grant truncate on tollgate.settings to tollgate_owner;
 --> P05 settings: tollgate_owner may truncate it

@@ -39,11 +39,9 @@ pub(super) async fn run(
             continue; // owners of functions, which nobody can become
         }
         for function in functions(ground, role).await? {
-            for foreign in [true, false] {
-                let own = own_claims(canaries, role);
-                let sql = function.call(ground, canaries, foreign, &own);
-                call(ground, canaries, role, &function, &sql, foreign, watch.as_ref(), proof)
-                    .await?;
+            for who in [Who::Stranger, Who::Own, Who::Namesake] {
+                let asked = Asked::new(ground, canaries, role, &function, who);
+                call(ground, canaries, &asked, watch.as_ref(), proof).await?;
             }
             if let Some(seal) = &canaries.seal {
                 call_forged(ground, canaries, seal, role, &function, watch.as_ref(), proof).await?;
@@ -53,21 +51,67 @@ pub(super) async fn run(
     execute(ground.client, "set local role none").await
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parameters of one call, used nowhere else")]
+/// Who calls a function, with ids of whom.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// A person of the organization that tries, for the other organization.
+    Stranger,
+    /// The same person, for the own organization, with ids from rows of the other one.
+    Own,
+    /// A person with the same ids as one of the other organization, for that organization.
+    Namesake,
+}
+
+/// One call of a function.
+struct Asked<'a> {
+    role: &'a str,
+    function: &'a Function,
+    who: Who,
+    claims: String,
+    sql: String,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        ground: &Ground<'_>,
+        canaries: &Canaries,
+        role: &'a str,
+        function: &'a Function,
+        who: Who,
+    ) -> Self {
+        let claims = if who == Who::Namesake {
+            roles::namesake(canaries, role)
+        } else {
+            own_claims(canaries, role)
+        };
+        let sql = function.call(ground, canaries, who != Who::Own, &claims);
+        Self { role, function, who, claims, sql }
+    }
+
+    /// Whether an answer is about rows of the other organization.
+    fn shows(&self, canaries: &Canaries, text: &str) -> bool {
+        let Canary { organization, marker, .. } = &canaries.other;
+        match self.who {
+            Who::Stranger => text.contains(marker),
+            Who::Own => text.contains(marker) || text.contains(&organization.to_string()),
+            // The marker is the namesake's own name.
+            Who::Namesake => text.contains(&organization.to_string()),
+        }
+    }
+}
+
 async fn call(
     ground: &Ground<'_>,
     canaries: &Canaries,
-    role: &str,
-    function: &Function,
-    sql: &str,
-    foreign: bool,
+    asked: &Asked<'_>,
     watch: Option<&Watch>,
     proof: &mut Proof,
 ) -> Result<(), StoreError> {
     proof.calls = proof.calls.saturating_add(1);
     let client = ground.client;
     execute(client, "savepoint call").await?;
-    roles::become_role(client, role, Some(&own_claims(canaries, role))).await?;
+    let Asked { role, function, who, claims, sql } = asked;
+    roles::become_role(client, role, Some(claims)).await?;
     let answer = client.simple_query(sql).await;
     match answer {
         Err(error) if error.code().is_none() => return Err(error::failed(&error)),
@@ -75,14 +119,11 @@ async fn call(
         Err(_) => {}
         Ok(answer) => {
             let text = text_of(&answer);
-            let leaks = text.iter().any(|text| text.contains(&canaries.other.marker))
-                || (!foreign
-                    && text
-                        .iter()
-                        .any(|text| text.contains(&canaries.other.organization.to_string())));
+            let leaks = text.iter().any(|text| asked.shows(canaries, text));
             let names_organization =
                 function.arguments.iter().any(|(name, _)| name == "p_organization_id");
-            let says = foreign && names_organization && text.iter().any(|text| !is_nothing(text));
+            let says =
+                *who != Who::Own && names_organization && text.iter().any(|text| !is_nothing(text));
             if leaks || says {
                 let what = if leaks { "shows rows of" } else { "answers for" };
                 proof.found(

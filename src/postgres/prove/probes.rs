@@ -87,6 +87,7 @@ pub(super) async fn run(
                 forged::reach(&try_on, seal, proof).await?;
             }
             seen |= try_on.foreign_rows(proof).await?;
+            try_on.rows_of_a_namesake(proof).await?;
             try_on.wrong_role(proof).await?;
             if role == MOVER {
                 try_on.rows_in_use(proof).await?;

@@ -9,6 +9,7 @@ use super::{
     checks::{OPERATORS_TABLES, names},
     execute, literal,
     report::Proof,
+    rows::Canaries,
 };
 use crate::{
     postgres::{Seal, error, seal::Sealed},
@@ -67,6 +68,19 @@ pub(super) async fn become_role(
 
 pub(super) fn claims(organization: Uuid, user: &str, role: &str) -> Value {
     json!({"organization_id": organization, "sub": user, "role_in_organization": role})
+}
+
+/// Claims of a namesake: a person of the organization that tries, with the ids of a person, a team and a key of the other
+/// organization. Ids are free texts, so two organizations may use the same one for two people.
+pub(super) fn namesake(canaries: &Canaries, role: &str) -> String {
+    let Canaries { own, other, seal, .. } = canaries;
+    let mut claims = claims(own.organization, &other.marker, role_of(role));
+    for (table, column) in [("teams", "team_id"), ("api_keys", "key_id")] {
+        if let Some(id) = other.rows.get(table).and_then(|row| row.get(column)) {
+            claims[column] = id.clone();
+        }
+    }
+    sent(seal.as_ref(), &claims)
 }
 
 /// Claims as they are sent: sealed now if there is a seal.

@@ -8,7 +8,7 @@ use super::{
     answer::{Answer, attempt, copied, explained, judge},
     ident, literal, newer,
     report::Proof,
-    roles::{become_role, claims, operators, role_of, sent},
+    roles::{become_role, claims, namesake, operators, role_of, sent},
     rows::{Canaries, Canary, Table},
 };
 use crate::store::StoreError;
@@ -148,6 +148,31 @@ impl Try<'_> {
             }
         }
         Ok(seen)
+    }
+
+    /// Tries to reach the other organization's row as a person with the same ids as one of that organization.
+    pub(super) async fn rows_of_a_namesake(&self, proof: &mut Proof) -> Result<(), StoreError> {
+        if operators(self.role, self.name) {
+            return Ok(());
+        }
+        become_role(self.client, self.role, Some(&namesake(self.canaries, self.role))).await?;
+        let (table, other) = (self.table(), self.canaries.other.organization);
+        let column = ident(self.column.map_or("organization_id", String::as_str));
+        for (verb, sql) in [
+            (
+                "select",
+                format!("select organization_id from {table} where organization_id = '{other}'"),
+            ),
+            (
+                "update",
+                format!("update {table} set {column} = {column} where organization_id = '{other}'"),
+            ),
+            ("delete", format!("delete from {table} where organization_id = '{other}'")),
+        ] {
+            let answer = attempt(self.client, &sql, proof).await?;
+            judge(proof, "P01", self.name, self.role, verb, &answer, 0);
+        }
+        Ok(())
     }
 
     /// Tries to add and delete rows as the mover, while the organization is in use here.
