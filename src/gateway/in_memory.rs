@@ -73,6 +73,7 @@ impl InMemory {
         let id = tenant.organization_id();
         let mut on = self.on();
         let flipped = on.get_mut(&id).ok_or(StoreError::UnknownOrganization)?;
+        must_not_be_stopped(flipped, tenant)?;
         if let Some(there) = flipped.iter().find(|there| there.switch == *switch) {
             return Ok(Some(there.clone()));
         }
@@ -96,6 +97,7 @@ impl InMemory {
         let id = tenant.organization_id();
         let mut on = self.on();
         let flipped = on.get_mut(&id).ok_or(StoreError::UnknownOrganization)?;
+        must_not_be_stopped(flipped, tenant)?;
         self.store.set_switch(id, switch.clone(), false)?;
         flipped.retain(|there| there.switch != *switch);
         Ok(())
@@ -107,6 +109,18 @@ const fn may_configure(role: Role) -> Result<(), StoreError> {
     match role {
         Role::Owner | Role::Admin | Role::Platform => Ok(()),
         Role::Member | Role::Viewer => Err(StoreError::Forbidden),
+    }
+}
+
+/// Who is stopped by a switch of their own user, team or key turns no switch. Row-level security enforces it in Postgres.
+fn must_not_be_stopped(flipped: &[Flipped], tenant: &Tenant) -> Result<(), StoreError> {
+    let mut on = Switches::default();
+    for there in flipped.iter().filter(|there| there.switch != Switch::Organization) {
+        on.insert(there.switch.clone());
+    }
+    match on.stop(tenant.team_id(), tenant.user_id(), tenant.key_id()) {
+        Some(_) => Err(StoreError::Forbidden),
+        None => Ok(()),
     }
 }
 
@@ -222,6 +236,25 @@ mod tests {
         let books = stores.upkeep.reconcile().await.unwrap();
         assert_eq!((books.organizations, books.broken.len()), (1, 0));
         assert!(stores.upkeep.ready().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_is_stopped_turns_no_switch_and_others_turn_theirs_off() {
+        let (stores, _, ann) = open();
+        let olga = Tenant::new(ann.organization_id(), "olga");
+        let switch = Switch::read(crate::domain::scope::Scope::User, "ann").unwrap();
+        let board = &stores.switches;
+        assert!(board.turn_on(&olga, Role::Owner, &switch, None).await.unwrap().is_some());
+        for role in [Role::Owner, Role::Admin] {
+            let off = board.turn_off(&ann, role, &switch).await;
+            assert!(matches!(off, Err(StoreError::Forbidden)), "{off:?}");
+            let on = board.turn_on(&ann, role, &Switch::Organization, None).await;
+            assert!(matches!(on, Err(StoreError::Forbidden)), "{on:?}");
+        }
+        board.turn_off(&olga, Role::Admin, &switch).await.unwrap();
+        // A stopped organization stops nobody from starting it again.
+        board.turn_on(&ann, Role::Owner, &Switch::Organization, None).await.unwrap();
+        board.turn_off(&ann, Role::Owner, &Switch::Organization).await.unwrap();
     }
 
     #[tokio::test]

@@ -115,8 +115,19 @@ pub(super) async fn turn_off(
     // A missing organization is an error, unlike a switch that is off already.
     let organization: [Parameter<'_>; 1] = [&id];
     let turn: [Parameter<'_>; 3] = [&id, &scope, &&*scope_id];
-    let steps = [Step::new(&SUSPENSION, &organization), Step::new(&TURN_OFF, &turn)];
-    there(&door.run_all(claims, role, &steps).await.map_err(forbidden)?).map(drop)
+    let steps = [
+        Step::new(&SUSPENSION, &organization),
+        Step::new(&TURN_OFF, &turn),
+        Step::new(&KILL_SWITCHES, &turn),
+    ];
+    let answers = door.run_all(claims, role, &steps).await.map_err(forbidden)?;
+    match answers.as_slice() {
+        [organization, ..] if organization.is_empty() => Err(StoreError::UnknownOrganization),
+        // Row-level security leaves out of a DELETE what the caller may not delete, without an error.
+        [_, _, still_on] if !still_on.is_empty() => Err(StoreError::Forbidden),
+        [_, _, _] => Ok(()),
+        _ => Err(unexpected("not one for each step")),
+    }
 }
 
 /// The rows of the second statement, if the first one, [`SUSPENSION`], has found the organization.

@@ -20,7 +20,8 @@ pub trait SwitchStore: Send + Sync + 'static {
 /// A store whose kill switches an organization's own people turn on and off.
 ///
 /// `role` is the tenant's role in the organization. The caller does not check it: if the role is not
-/// sufficient, the store refuses with [`Forbidden`](super::StoreError::Forbidden).
+/// sufficient, the store refuses with [`Forbidden`](super::StoreError::Forbidden). It does so, too, if a switch of the
+/// tenant's own user, team or key is on: who is stopped turns no switch.
 pub trait Switchboard: SwitchStore {
     /// The kill switches of the tenant's organization that are on.
     fn list<'a>(&'a self, tenant: &'a Tenant, role: Role) -> StoreFuture<'a, SwitchesOn>;

@@ -102,12 +102,14 @@ alter policy settings_insert_owner on tollgate.settings with check (true);
 --> C05 settings.settings_insert_owner: does not ask what the claims say
 --> C05 settings.settings_insert_owner: does not read organization_id
 --> C05 settings.settings_insert_owner: lets everything through: true
+--> C34 settings.settings_insert_owner: lets a person change it whom a kill switch has stopped
 
 drop policy settings_insert_owner on tollgate.settings;
 create policy settings_insert_owner on tollgate.settings for insert to tollgate_owner;
 --> C05 settings.settings_insert_owner: does not ask what the claims say
 --> C05 settings.settings_insert_owner: does not read organization_id
 --> C06 settings.settings_insert_owner: has no WITH CHECK
+--> C34 settings.settings_insert_owner: lets a person change it whom a kill switch has stopped
 
 create view tollgate.seen as select * from tollgate.usage;
 --> C07 seen: belongs to :superuser, not to tollgate_migrator
@@ -436,6 +438,10 @@ grant execute on function tollgate.role_in(uuid, text) to tollgate_member;
 
 alter function tollgate.role_by_litellm owner to tollgate_rls_helper;
 --> C12 tollgate.role_by_litellm(uuid,text): belongs to tollgate_rls_helper
+
+alter policy kill_switches_delete_admin on tollgate.kill_switches using (organization_id = (select tollgate.current_organization_id())
+  and (select tollgate.current_org_role()) = 'admin');
+--> C34 kill_switches.kill_switches_delete_admin: lets a person change it whom a kill switch has stopped
 
 -- in a schema of its own
 alter table tollgate.settings drop constraint only_organization;

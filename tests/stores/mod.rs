@@ -26,6 +26,7 @@ mod reconcile;
 mod sealed;
 mod spelling;
 mod statements;
+mod stopped;
 mod suite;
 mod supabase;
 mod sweep;

@@ -455,6 +455,55 @@ async fn who_may_flip_is_what_the_database_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_stopped_cannot_lift_the_stop_nor_stop_everybody() {
+    let (house, org, owner) = two().await;
+    let address = house.address();
+    let (team, key) = (TeamId::new(Uuid::now_v7()), KeyId::new(Uuid::now_v7()));
+    for role in [Role::Admin, Role::Owner] {
+        let grant = Grant {
+            role: Some(role),
+            team_id: Some(team),
+            key_id: Some(key),
+            ..Grant::new(org.id, "ada")
+        };
+        let ada = house.somebody(&grant);
+        for (switch, code) in [
+            ("user/ada".to_owned(), "user_suspended"),
+            (format!("team/{team}"), "team_suspended"),
+            (format!("key/{key}"), "key_suspended"),
+        ] {
+            let path = format!("{PATH}/{switch}");
+            turn(address, &owner, true, &switch).await;
+            assert_eq!(house.ask(&ada, &Ask::chat()).await.status, 403, "{switch}");
+            for (method, path) in [
+                ("DELETE", path.clone()),
+                ("PUT", path.clone()),
+                ("PUT", format!("{PATH}/organization")),
+                ("PUT", format!("{PATH}/user/olga")),
+            ] {
+                let refused = admin(address, &ada, method, &path, "").await;
+                assert_eq!(refused.status, 403, "{role} {method} {path}");
+                assert_eq!(refused.json()["error"]["code"], code, "{role} {method} {path}");
+            }
+            // They read why, and it is still on. The others go on.
+            let on = admin(address, &ada, "GET", &path, "").await.json();
+            assert_eq!(on["on"], true, "{switch}");
+            assert_eq!(house.ask(&org, &Ask::chat()).await.status, 200, "{switch}");
+            // Behind a stop of the organization, their own is still one.
+            turn(address, &owner, true, "organization").await;
+            let refused = admin(address, &ada, "DELETE", &path, "").await;
+            assert_eq!(refused.status, 403, "{role} {switch}");
+            let refused = admin(address, &ada, "DELETE", &format!("{PATH}/organization"), "").await;
+            assert_eq!(refused.status, 403, "{role} {switch}");
+            turn(address, &owner, false, "organization").await;
+            turn(address, &owner, false, &switch).await;
+            assert_eq!(house.ask(&ada, &Ask::chat()).await.status, 200, "{switch}");
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_switch_that_is_on_keeps_who_turned_it_on_and_why() {
     let (house, org, owner) = two().await;
     let path = format!("{PATH}/user/bob");

@@ -39,6 +39,7 @@ const FUNCTIONS: Functions = functions![
     "get_org_role",
     "is_org_member",
     "current_org_role",
+    "is_stopped",
     "check_membership",
     "check_sealing",
     "enter",

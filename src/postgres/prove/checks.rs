@@ -154,6 +154,11 @@ pub const CHECKS: &[Check] = &[
         "revoke the right: the roles that read memberships, keys of seals and LiteLLM's table do nothing else",
     ),
     check(
+        "C34",
+        "stopped_change_nothing",
+        "add not (select tollgate.is_stopped()) to the policy: who is stopped would lift the stop, or go round it",
+    ),
+    check(
         "P00",
         "canaries",
         "make the canary row possible: see prove/rows.rs for columns that need a value of their own",

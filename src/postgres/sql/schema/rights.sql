@@ -105,7 +105,7 @@ declare
     ('model_policies', 'member viewer', 'select', null, null),
     ('rate_limits', 'owner admin platform', 'select insert update delete', null, null),
     ('rate_limits', 'member viewer ledger', 'select', null, null),
-    -- An organization stops itself, its teams, people and keys without anybody's help.
+    -- An organization stops itself, its teams, people and keys without anybody's help. Who is stopped turns no switch.
     ('kill_switches', 'owner admin platform', 'select insert delete', null, null),
     ('kill_switches', 'member viewer ledger', 'select', null, null),
 
@@ -178,6 +178,8 @@ begin
              -- role.
              || case when role in ('owner', 'admin', 'viewer') or (role = 'member' and condition is null)
                   then format(' and (select tollgate.current_org_role()) = %L', role) else '' end
+             -- Who is stopped does not lift the stop, nor go round it by a new key, another limit or another team.
+             || case when role in ('owner', 'admin') and verb <> 'select' then ' and not (select tollgate.is_stopped())' else '' end
              || coalesce(' and ' || condition, '') end))
     into wanted from line;
 
@@ -274,6 +276,7 @@ declare
     ('current_organization_id', 'migrator', 'owner admin member viewer platform ledger mover helper'),
     ('current_org_role', 'migrator', 'owner admin member viewer platform ledger'),
     ('is_platform', 'migrator', 'owner admin member viewer platform ledger'),
+    ('is_stopped', 'migrator', 'owner admin'),
     ('entered_organization_id', 'migrator', 'ledger'),
     ('is_away', 'migrator', 'mover'),
     -- Functions that bypass row security, as the one role that may read memberships.

@@ -357,6 +357,12 @@ found (code, object, detail) as (
     from fun f join facl on facl.oid = f.oid join role r on r.oid = facl.grantee
     where (f.proname = 'role_by_litellm' and not r.helper) or f.proname = 'role_in'
   union all
+  select 'C34', p.relname || '.' || p.polname, 'lets a person change it whom a kill switch has stopped'
+    from pol p join role r on p.polroles[1] = r.oid and r.rolname in ('tollgate_owner', 'tollgate_admin')
+    where p.verb in ('insert', 'update', 'delete') and not exists (
+      select from pg_depend d join fun on fun.oid = d.refobjid
+        where d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_proc'::regclass and fun.proname = 'is_stopped')
+  union all
   select 'C31', case e.dependent_class when 'pg_class'::regclass then e.dependent::regclass::text else e.dependent::regprocedure::text end,
          format('depends on %s, which depends on it', case e.class when 'pg_class'::regclass then e.object::regclass::text else e.object::regprocedure::text end)
     from edge e
