@@ -443,6 +443,17 @@ alter policy kill_switches_delete_admin on tollgate.kill_switches using (organiz
   and (select tollgate.current_org_role()) = 'admin');
 --> C34 kill_switches.kill_switches_delete_admin: lets a person change it whom a kill switch has stopped
 
+alter role tollgate_login set log_min_duration_statement = 250;
+alter role tollgate_login set log_parameter_max_length = 100;
+--> C35 tollgate_login: its statements are logged with their parameters, which are prompts, answers and claims: log_min_duration_statement = 250
+
+alter role tollgate_login reset log_parameter_max_length;
+alter database :database set log_statement = 'mod';
+--> C35 tollgate_login: its statements are logged with their parameters, which are prompts, answers and claims: log_statement = mod
+
+alter role tollgate_login set log_parameter_max_length_on_error = -1;
+--> C35 tollgate_login: its statements are logged with their parameters, which are prompts, answers and claims: log_parameter_max_length_on_error = -1
+
 -- in a schema of its own
 alter table tollgate.settings drop constraint only_organization;
 --> C26 settings: may have rows of every organization, in the schema of one

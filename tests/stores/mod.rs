@@ -18,6 +18,7 @@ mod fixture;
 mod fuzz;
 mod isolation;
 mod limits;
+mod logged;
 mod operator;
 mod plans;
 mod prices;

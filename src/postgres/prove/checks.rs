@@ -159,6 +159,11 @@ pub const CHECKS: &[Check] = &[
         "add not (select tollgate.is_stopped()) to the policy: who is stopped would lift the stop, or go round it",
     ),
     check(
+        "C35",
+        "parameters_in_log",
+        "alter role tollgate_login set log_parameter_max_length = 0 as a superuser, or log no statements of that role",
+    ),
+    check(
         "P00",
         "canaries",
         "make the canary row possible: see prove/rows.rs for columns that need a value of their own",

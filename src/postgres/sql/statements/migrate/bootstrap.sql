@@ -73,6 +73,28 @@ begin
     end if;
   end loop;
 
+  -- Parameters of this login are prompts, answers and claims. A server that logs statements logs their parameters, and
+  -- the detail of an error may quote a row. Most of these settings are a superuser's to make.
+  for role_name, attributes in
+    values ('log_parameter_max_length', '0'), ('log_parameter_max_length_on_error', '0'), ('log_error_verbosity', 'terse'),
+           -- Plans show parameters as constants.
+           ('auto_explain.log_min_duration', '-1'), ('pgaudit.log_parameter', 'off')
+  loop
+    -- Extensions that the server has not loaded log nothing.
+    if current_setting(role_name, true) is not null
+      and not exists (select from pg_catalog.pg_db_role_setting s cross join lateral unnest(s.setconfig) as setting
+                        where s.setrole = 'tollgate_login'::regrole and s.setdatabase = 0 and setting like role_name || '=%') then
+      begin
+        execute format('alter role tollgate_login set %s = %L', role_name, attributes);
+      exception
+      when insufficient_privilege then
+        raise warning 'tollgate_login has no % of its own: a server that logs statements logs prompts, answers and claims', role_name;
+      when internal_error then
+        null; -- as above
+      end;
+    end if;
+  end loop;
+
   -- The helper bypasses the policies of the membership table. If the attribute cannot be granted (managed services),
   -- a policy of its own on that table lets it see the organization in the claims.
   if not (select rolbypassrls from pg_catalog.pg_roles where rolname = 'tollgate_rls_helper') then

@@ -88,6 +88,20 @@ theirs as (
   union all
   select u.fun, u.proname, u.class, u.object, n.nspname, p.proname, p.proowner, false
     from used u join pg_proc p on u.class = 'pg_proc'::regclass and p.oid = u.object join pg_namespace n on n.oid = p.pronamespace),
+-- What a session of the gateways' login logs of statements: the settings of this login, or else of the server.
+of_login (name, value) as (
+  select g.name, coalesce(
+           (select split_part(setting, '=', 2) from pg_db_role_setting s join role r on r.oid = s.setrole and r.rolname = 'tollgate_login'
+              cross join lateral unnest(s.setconfig) as setting
+              where s.setdatabase in (0, (select oid from pg_database where datname = current_database())) and split_part(setting, '=', 1) = g.name
+              order by s.setdatabase desc limit 1),
+           (select split_part(setting, '=', 2) from pg_db_role_setting s cross join lateral unnest(s.setconfig) as setting
+              where s.setrole = 0 and s.setdatabase in (0, (select oid from pg_database where datname = current_database())) and split_part(setting, '=', 1) = g.name
+              order by s.setdatabase desc limit 1),
+           g.reset_val)
+    from pg_settings g
+    where g.name in ('log_parameter_max_length', 'log_parameter_max_length_on_error', 'log_statement', 'log_min_duration_statement',
+                     'log_min_duration_sample', 'log_transaction_sample_rate', 'log_error_verbosity', 'auto_explain.log_min_duration', 'pgaudit.log_parameter')),
 person as (select * from role where rolname in ('tollgate_owner', 'tollgate_admin', 'tollgate_member', 'tollgate_viewer', 'tollgate_platform')),
 found (code, object, detail) as (
   select 'C01', relname::text, case when relrowsecurity then 'row security is not forced' else 'row security is off' end
@@ -362,6 +376,15 @@ found (code, object, detail) as (
     where p.verb in ('insert', 'update', 'delete') and not exists (
       select from pg_depend d join fun on fun.oid = d.refobjid
         where d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_proc'::regclass and fun.proname = 'is_stopped')
+  union all
+  select 'C35', 'tollgate_login', format('its statements are logged with their parameters, which are prompts, answers and claims: %s = %s', l.name, l.value)
+    from of_login l
+    where (l.name in ('log_statement', 'log_min_duration_statement', 'log_min_duration_sample', 'log_transaction_sample_rate')
+           -- DDL has no parameters. A duration of 0 is every statement, a rate of 0 is none.
+           and l.value !~ case when l.name like 'log_min%' then '^-1' else '^(none|ddl|0(\.0*)?)$' end
+           and exists (select from of_login m where m.name = 'log_parameter_max_length' and m.value !~ '^0+B?$'))
+       or (l.name = 'log_parameter_max_length_on_error' and l.value !~ '^0+B?$')
+       or (l.name = 'auto_explain.log_min_duration' and l.value !~ '^-1') or (l.name = 'pgaudit.log_parameter' and l.value ~ '^(on|true|yes|1)$')
   union all
   select 'C31', case e.dependent_class when 'pg_class'::regclass then e.dependent::regclass::text else e.dependent::regprocedure::text end,
          format('depends on %s, which depends on it', case e.class when 'pg_class'::regclass then e.object::regclass::text else e.object::regprocedure::text end)
