@@ -3,34 +3,26 @@
 //! When it is told to stop, it accepts no more connections and lets open requests end. After the grace period it cuts
 //! the connections that are left. Work after the last request, such as writing the ends of calls, is up to the caller.
 
+mod connection;
+#[cfg(test)]
+mod http2_tests;
+mod taken;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    io,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, Semaphore},
+    sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
-use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 /// The bounds of a server.
@@ -38,9 +30,15 @@ use tower_service::Service;
 pub struct Bounds {
     /// The most connections that are open at once; more wait in the kernel's queue.
     pub connections_max: NonZeroUsize,
+    /// The most requests that are open at once on one HTTP/2 connection.
+    pub connection_streams_max: u32,
+    /// The longest that a connection takes requests. Then it ends with its last open request.
+    pub connection_age_max: Duration,
+    /// The longest head of a request, in bytes. At least 8192, or connections panic.
+    pub head_bytes_max: usize,
     /// How long a client may take to send a request's head, counted from when it is idle.
     pub header_read_timeout: Duration,
-    /// How long a client may read nothing of its answer, once every buffer is full.
+    /// How long a client may read nothing of its answer, once every buffer is full or its HTTP/2 window is closed.
     pub write_stall_timeout: Duration,
     /// How long open requests may go on after the signal to stop.
     pub shutdown_grace: Duration,
@@ -85,16 +83,9 @@ where
 {
     let connections =
         Arc::new(Semaphore::new(bounds.connections_max.get().min(Semaphore::MAX_PERMITS)));
-    let graceful = GracefulShutdown::new();
+    let stopping = CancellationToken::new();
     let mut open = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_read_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(H2_PING_EVERY)
-        .max_concurrent_streams(H2_STREAMS_MAX);
     loop {
         let next = async {
             // The semaphore cannot be closed: no other code has it.
@@ -107,36 +98,16 @@ where
             Some(_) = open.join_next(), if !open.is_empty() => continue,
             next = next => next,
         };
-        let (builder, watcher) = (builder.clone(), graceful.watcher());
-        let came = Arc::new(Notify::new());
-        let service = Announced { inner: service.clone(), came: Arc::clone(&came) };
+        let (service, stop) = (service.clone(), stopping.clone());
         open.spawn(async move {
             let _permit = permit;
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_write_timeout(Some(bounds.write_stall_timeout));
-            let stream = TokioIo::new(Box::pin(stream));
-            let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
-            let connection = watcher.watch(connection.into_owned());
-            // hyper's time-out for a request's head starts once the HTTP version is known, and exists for HTTP/1 only.
-            // Without this one, a client that sends nothing, or only the first bytes, would keep its connection.
-            let silent = async {
-                if timeout(bounds.header_read_timeout, came.notified()).await.is_ok() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    // Mostly the client's doing. If a call was open, its end records what happened.
-                    tracing::debug!(%error, "a connection ended with an error");
-                },
-                () = silent => tracing::debug!("a connection was closed: no request arrived in time"),
-            }
+            connection::serve(stream, service, bounds, stop).await;
         });
     }
     drop(listener);
-    let ended = timeout(bounds.shutdown_grace, graceful.shutdown()).await;
-    while open.try_join_next().is_some() {}
-    let cut = if ended.is_ok() { 0 } else { open.len() };
+    stopping.cancel();
+    let ended = async { while open.join_next().await.is_some() {} };
+    let cut = if timeout(bounds.shutdown_grace, ended).await.is_ok() { 0 } else { open.len() };
     if cut > 0 {
         tracing::warn!(
             connections = cut,
@@ -146,31 +117,6 @@ where
     open.shutdown().await;
     Stopped { cut }
 }
-
-/// Signals that a request has arrived, and passes the request on.
-#[derive(Clone)]
-struct Announced<S> {
-    inner: S,
-    came: Arc<Notify>,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Announced<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> S::Future {
-        self.came.notify_one();
-        self.inner.call(request)
-    }
-}
-
-const H2_PING_EVERY: Option<Duration> = Some(Duration::from_secs(20));
-const H2_STREAMS_MAX: u32 = 256;
 
 /// Accepts the next connection. After an error of one connection it tries again at once. After an error of the process
 /// (out of files or memory) it pauses first; the pause doubles up to a second.

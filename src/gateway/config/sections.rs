@@ -34,6 +34,14 @@ pub struct Server {
     pub calls_in_flight_max: usize,
     /// Default 10,000. The most connections that are open at once; more wait to be accepted.
     pub connections_max: usize,
+    /// Default 100. The most calls that are open at once on one HTTP/2 connection.
+    pub connection_streams_max: u32,
+    /// Default `1h`. How long a connection may take new calls. Then its client is told to open another, and the
+    /// connection ends with its last open call.
+    #[serde(with = "humantime_serde")]
+    pub connection_age_max: Duration,
+    /// Default 32 KiB, at least 8 KiB. The longest head of a request, in bytes; a longer one is refused with 431.
+    pub head_bytes_max: usize,
     /// Default `75s`. How long a client may take to send a request's head, counted from when its connection is idle. So
     /// this is also how long an idle connection is kept alive. Must be longer than the idle time-out of the load
     /// balancer in front, or the load balancer will send requests into closing connections.
@@ -43,7 +51,8 @@ pub struct Server {
     #[serde(with = "humantime_serde")]
     pub body_read_timeout: Duration,
     /// Default `1m`. How long a client may read nothing of its answer once every buffer on the way is full. Then its
-    /// connection is cut. Without this bound, one caller could keep all of `calls_in_flight_max` open.
+    /// connection is cut, or on HTTP/2 its stream. Without this bound, one caller could keep all of
+    /// `calls_in_flight_max` open.
     #[serde(with = "humantime_serde")]
     pub write_stall_timeout: Duration,
     /// Default `1h`. How long an answer may take, from the request to its last byte. Then the answer is cut, and the
@@ -68,6 +77,9 @@ impl Default for Server {
             body_bytes_max: CallLayer::BODY_BYTES_MAX,
             calls_in_flight_max: 4096,
             connections_max: 10_000,
+            connection_streams_max: 100,
+            connection_age_max: Duration::from_hours(1),
+            head_bytes_max: 32 << 10,
             header_read_timeout: Duration::from_secs(75),
             body_read_timeout: CallLayer::BODY_WAIT,
             write_stall_timeout: Duration::from_mins(1),

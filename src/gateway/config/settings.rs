@@ -17,6 +17,8 @@ use crate::{
     tenant::{JwksOptions, VerifierConfig},
 };
 
+/// What hyper requires.
+const HEAD_BYTES_MIN: usize = 8192;
 const HOLD_TTL_MIN: Duration = Duration::from_secs(1);
 
 /// Judged settings: what a [`Gateway`](crate::gateway::Gateway) is assembled from. Only [`Config::settings`] makes
@@ -59,6 +61,9 @@ impl Config {
             body_bytes_max,
             calls_in_flight_max,
             connections_max,
+            connection_streams_max,
+            connection_age_max,
+            head_bytes_max,
             header_read_timeout,
             body_read_timeout,
             write_stall_timeout,
@@ -67,6 +72,7 @@ impl Config {
             finish_grace,
         } = self.server;
         for (key, value) in [
+            ("server.connection_age_max", connection_age_max),
             ("server.header_read_timeout", header_read_timeout),
             ("server.body_read_timeout", body_read_timeout),
             ("server.write_stall_timeout", write_stall_timeout),
@@ -74,8 +80,20 @@ impl Config {
         ] {
             longer_than_zero(key, value)?;
         }
+        if connection_streams_max == 0 {
+            at_least_one("server.connection_streams_max", 0)?;
+        }
+        if head_bytes_max < HEAD_BYTES_MIN {
+            return Err(ConfigError::invalid(
+                "server.head_bytes_max",
+                "must be at least 8192: a token may be that long",
+            ));
+        }
         let bounds = Bounds {
             connections_max: at_least_one("server.connections_max", connections_max)?,
+            connection_streams_max,
+            connection_age_max,
+            head_bytes_max,
             header_read_timeout,
             write_stall_timeout,
             shutdown_grace,

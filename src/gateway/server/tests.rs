@@ -18,26 +18,29 @@ use tower::service_fn;
 use super::*;
 use crate::client::HttpClient;
 
-fn bounds() -> Bounds {
+pub(super) fn bounds() -> Bounds {
     Bounds {
         connections_max: NonZeroUsize::new(100).unwrap(),
+        connection_streams_max: 100,
+        connection_age_max: Duration::from_hours(24),
+        head_bytes_max: 32 << 10,
         header_read_timeout: Duration::from_mins(1),
         write_stall_timeout: Duration::from_mins(1),
         shutdown_grace: Duration::from_mins(1),
     }
 }
 
-struct Running {
-    address: SocketAddr,
-    stop: Arc<Notify>,
-    server: JoinHandle<Stopped>,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) stop: Arc<Notify>,
+    pub(super) server: JoinHandle<Stopped>,
 }
 
-type Frames = mpsc::Receiver<Result<http_body::Frame<Bytes>, Infallible>>;
+pub(super) type Frames = mpsc::Receiver<Result<http_body::Frame<Bytes>, Infallible>>;
 type Stream = Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>;
 
 /// A server that answers with the frames that a test sends through the channel.
-async fn streaming(frames: Frames, bounds: Bounds) -> Running {
+pub(super) async fn streaming(frames: Frames, bounds: Bounds) -> Running {
     let frames = Arc::new(std::sync::Mutex::new(Some(frames)));
     let service = service_fn(move |_: Request<Incoming>| {
         let frames = frames.lock().unwrap().take();
@@ -63,7 +66,7 @@ async fn streaming(frames: Frames, bounds: Bounds) -> Running {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what the channel carries")]
-fn frame(text: &'static str) -> Result<http_body::Frame<Bytes>, Infallible> {
+pub(super) fn frame(text: &'static str) -> Result<http_body::Frame<Bytes>, Infallible> {
     Ok(http_body::Frame::data(Bytes::from(text)))
 }
 
@@ -72,7 +75,7 @@ fn get(address: SocketAddr) -> Request<Full<Bytes>> {
 }
 
 /// Lets all pending work finish, then pauses the clock and returns the time. From then on time skips to the next timer.
-async fn pause_at_rest() -> Instant {
+pub(super) async fn pause_at_rest() -> Instant {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -81,7 +84,7 @@ async fn pause_at_rest() -> Instant {
 }
 
 /// Asserts that about this much time has passed. The clock ran on for a while before it was paused.
-fn assert_about(begun: Instant, expected: Duration) {
+pub(super) fn assert_about(begun: Instant, expected: Duration) {
     let taken = begun.elapsed();
     let least = expected.saturating_sub(Duration::from_mins(1));
     let most = expected.saturating_add(Duration::from_secs(1));

@@ -62,6 +62,9 @@ async fn the_server_has_the_bounds_of_its_section() {
     let street = Street::with(|config| {
         config.server = Server {
             connections_max: 17,
+            connection_streams_max: 22,
+            connection_age_max: seconds(23),
+            head_bytes_max: 24_000,
             header_read_timeout: seconds(18),
             write_stall_timeout: seconds(19),
             shutdown_grace: seconds(20),
@@ -70,9 +73,18 @@ async fn the_server_has_the_bounds_of_its_section() {
         };
     })
     .await;
-    let Bounds { connections_max, header_read_timeout, write_stall_timeout, shutdown_grace } =
-        street.gateway.bounds;
+    let Bounds {
+        connections_max,
+        connection_streams_max,
+        connection_age_max,
+        head_bytes_max,
+        header_read_timeout,
+        write_stall_timeout,
+        shutdown_grace,
+    } = street.gateway.bounds;
     assert_eq!(connections_max.get(), 17);
+    assert_eq!((connection_streams_max, head_bytes_max), (22, 24_000));
+    assert_eq!(connection_age_max, seconds(23));
     assert_eq!(
         [header_read_timeout, write_stall_timeout, shutdown_grace, street.gateway.finish_grace],
         [18, 19, 20, 21].map(seconds)
