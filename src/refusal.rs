@@ -18,6 +18,8 @@ use crate::{
 pub enum Refusal {
     /// There is no token, or an invalid one. The answer does not say which.
     Unauthenticated,
+    /// Two different tokens of the issuer.
+    TwoTokens,
     /// The body is longer than the limit, in bytes.
     BodyTooLarge(usize),
     /// The body has an unknown content encoding.
@@ -99,7 +101,7 @@ impl Refusal {
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::TwoTokens => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTimedOut => StatusCode::REQUEST_TIMEOUT,
@@ -120,7 +122,7 @@ impl Refusal {
     /// The word for the refusal in bodies, logs and metrics.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unauthenticated => "invalid_token",
+            Self::Unauthenticated | Self::TwoTokens => "invalid_token",
             Self::BodyTooLarge(_) => "request_too_large",
             Self::UnknownEncoding => "unknown_encoding",
             Self::BodyTimedOut => "request_timeout",
@@ -146,7 +148,8 @@ impl Refusal {
     /// The message to the caller: what is wrong and what to do, without internals.
     pub fn message(&self) -> Cow<'static, str> {
         match self {
-            Self::Unauthenticated => "The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` with a token of this gateway's issuer.".into(),
+            Self::Unauthenticated => "The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` or `x-api-key: <token>` with a token of this gateway's issuer.".into(),
+            Self::TwoTokens => "The headers `Authorization` and `x-api-key` have two different tokens of this gateway's issuer. Send one of them.".into(),
             Self::BodyTooLarge(max) => format!("The request body is longer than {max} bytes. Send less.").into(),
             Self::UnknownEncoding => "The request body has a content-encoding that is not known here. Send it as plain JSON, or as gzip, br or zstd.".into(),
             Self::BodyTimedOut => "The request body did not arrive in time. Send it again.".into(),
@@ -226,7 +229,7 @@ impl Refusal {
         let mut response = body::json(self.status(), document);
         response.extensions_mut().insert(Refused { code });
         let headers = response.headers_mut();
-        if matches!(self, Self::Unauthenticated) {
+        if matches!(self, Self::Unauthenticated | Self::TwoTokens) {
             headers.insert(
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer error=\"invalid_token\""),

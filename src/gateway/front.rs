@@ -29,11 +29,13 @@ use crate::call::is_event_stream;
 
 /// Headers whose values are secrets. Marked as sensitive, they are not printed, and HTTP/2 does not keep them in its
 /// table for header compression.
-const SECRET: [HeaderName; 4] = [
+const SECRET: [HeaderName; 6] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
     HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
 ];
 
 /// The length in bytes from which an answer is compressed. A shorter answer fits into one packet anyway.

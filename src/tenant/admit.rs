@@ -19,7 +19,7 @@ pub(super) enum Outcome {
 
 /// Decides on a request that has waited for a fetch of the keys this many times.
 pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8) -> Outcome {
-    let verdict = match headers::token(request.headers()) {
+    let verdict = match headers::token(request.headers(), |token| verifier.issued(token)) {
         Ok(token) => verifier.check(token, waits),
         Err(denial) => Verdict::Settled(Err(Rejection::Denied(denial))),
     };
@@ -34,7 +34,11 @@ pub(super) fn admit<B>(verifier: &Verifier, request: &mut Request<B>, waits: u8)
         }
         Verdict::Settled(Err(Rejection::Denied(denial))) => {
             log(denial);
-            Outcome::Refused(Refusal::Unauthenticated)
+            Outcome::Refused(if denial == Denial::Ambiguous {
+                Refusal::TwoTokens
+            } else {
+                Refusal::Unauthenticated
+            })
         }
         Verdict::Settled(Err(Rejection::Unavailable)) => {
             tracing::warn!("a request is refused: the issuer's keys are not available");

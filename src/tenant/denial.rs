@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Denial {
     /// No `authorization` and no `x-api-key` header.
     Missing,
-    /// Several tokens in one request, and they differ.
+    /// Two tokens of this issuer in one request, and they differ.
     Ambiguous,
     /// The `authorization` header is not `Bearer <token>`.
     Scheme,

@@ -6,17 +6,29 @@ use super::denial::Denial;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The one token of a request: `authorization: Bearer`, or `x-api-key` as Anthropic's clients send
-/// it. Repeated tokens are accepted if they are equal.
-pub(super) fn token(headers: &HeaderMap) -> Result<&str, Denial> {
+/// The one token of a request: `authorization: Bearer`, or `x-api-key` as Anthropic's clients send it.
+///
+/// Clients add a vendor's key that they have stored. So of two different values, the one that is a token of ours
+/// decides, by `is_own`. Two tokens of ours may name two callers, and are refused.
+pub(super) fn token(headers: &HeaderMap, is_own: impl Fn(&str) -> bool) -> Result<&str, Denial> {
     let bearers = headers.get_all(header::AUTHORIZATION).into_iter().map(bearer);
     let keys = headers.get_all(API_KEY).into_iter().map(text);
     let mut tokens = bearers.chain(keys);
-    let first = tokens.next().ok_or(Denial::Missing)??;
+    let mut first = tokens.next().ok_or(Denial::Missing)??;
     for other in tokens {
-        if other? != first {
+        let other = match other {
+            Ok(other) => other,
+            // No text, so no token of ours.
+            Err(Denial::Malformed) => continue,
+            Err(denial) => return Err(denial),
+        };
+        if other == first || !is_own(other) {
+            continue;
+        }
+        if is_own(first) {
             return Err(Denial::Ambiguous);
         }
+        first = other;
     }
     Ok(first)
 }

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio_test::{assert_pending, assert_ready_ok};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -233,6 +234,48 @@ async fn the_token_may_be_a_bearer_or_an_api_key_but_not_two_different_ones() {
     ] {
         assert_eq!(through(&headers).await.unwrap_err(), 401);
     }
+}
+
+#[tokio::test]
+async fn a_stored_vendor_key_beside_the_token_is_overlooked_and_goes_nowhere() {
+    let good = good();
+    let foreign = token(0, "a", &json!({"iss": "https://other.example", "sub": "x"}));
+    for stray in ["sk-ant-api03-abc", "", "a.b.c", foreign.as_str(), "ä"] {
+        let (_, left) = through(&[
+            ("authorization", format!("Bearer {good}")),
+            ("x-api-key", stray.to_owned()),
+            ("api-key", "stray".to_owned()),
+            ("x-goog-api-key", "stray".to_owned()),
+        ])
+        .await
+        .unwrap_or_else(|status| panic!("{status} for {stray:?}"));
+        assert!(left.is_empty(), "{left:?}");
+        // A client that has its vendor's key where a token is expected, and the token as Anthropic's clients send it.
+        if stray.is_ascii() {
+            let stray = ("authorization", format!("Bearer x{stray}"));
+            assert!(through(&[stray, ("x-api-key", good.clone())]).await.is_ok());
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_tokens_of_ours_are_refused_by_the_names_of_their_headers() {
+    let message = crate::refusal::Refusal::TwoTokens.message();
+    assert!(message.contains("`Authorization`") && message.contains("`x-api-key`"));
+    let inner = service_fn(|_: Request<()>| async {
+        Ok::<_, std::convert::Infallible>(Response::new(ResponseBody::<String>::full(
+            bytes::Bytes::new(),
+        )))
+    });
+    let gateway =
+        ServiceBuilder::new().layer(TenantLayer::new(verifier(config()).0)).service(inner);
+    let request = Request::get("/v1/messages")
+        .header("authorization", format!("Bearer {}", good()))
+        .header("x-api-key", token(1, "b", &claims()));
+    let answer = gateway.oneshot(request.body(()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(std::str::from_utf8(&body).unwrap().contains(&*message));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{
     denial::Denial,
     jwks::{Awaited, Jwks},
     keys::{Key, KeySet},
-    shape::{Header, TOKEN_BYTES_MAX},
+    shape::{self, Header, TOKEN_BYTES_MAX},
 };
 #[cfg(feature = "http")]
 use crate::client::HttpClient;
@@ -205,6 +205,11 @@ impl Verifier {
             jwks.first().await;
         }
         self.ready()
+    }
+
+    /// Whether a text is a token that names this issuer. Nothing in it is verified.
+    pub(super) fn issued(&self, text: &str) -> bool {
+        shape::issuer(text).is_some_and(|issuer| issuer == self.0.config.issuer)
     }
 
     /// The verdict on a token without waiting, after `waits` earlier waits.

@@ -191,7 +191,9 @@ async fn a_header_with_a_secret_is_not_printed_behind_the_stack() {
     );
     let secret = "hunter2";
     let mut request = post("/v1/messages");
-    for name in ["authorization", "proxy-authorization", "cookie", "x-api-key"] {
+    for name in
+        ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"]
+    {
         request.headers_mut().append(name, secret.parse().unwrap());
         request.headers_mut().append(name, secret.parse().unwrap());
     }

@@ -29,7 +29,7 @@ const RESPONSE_PASSED: [&str; 7] = [
 ];
 
 /// Never passed to the provider, whatever prefix the configuration names.
-const REQUEST_NEVER: [&str; 18] = [
+const REQUEST_NEVER: [&str; 19] = [
     "accept-encoding",
     "api-key",
     "authorization",
@@ -47,6 +47,7 @@ const REQUEST_NEVER: [&str; 18] = [
     "transfer-encoding",
     "upgrade",
     "x-api-key",
+    "x-goog-api-key",
     "x-request-id",
 ];
 const REQUEST_NEVER_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "x-tollgate-"];
