@@ -1,5 +1,7 @@
 //! Answers that a layer gives instead of the provider, in the caller's dialect.
 
+mod reason;
+
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
@@ -11,6 +13,10 @@ use crate::{
     context,
     domain::{dialect::Dialect, endpoint::Endpoint, hold::Exceeded, scope::Scope},
 };
+
+pub(crate) use self::reason::error_in_answer;
+#[cfg(feature = "http")]
+pub(crate) use self::reason::{Reason, no_reason};
 
 /// Why a layer answers instead of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -330,7 +336,11 @@ pub fn error_event(
     message: &str,
     request_id: Option<&str>,
 ) -> Bytes {
-    let document = error_document(dialect, status, code, None, message, request_id);
+    as_event(dialect, &error_document(dialect, status, code, None, message, request_id))
+}
+
+/// An error document as an event.
+pub(crate) fn as_event(dialect: Dialect, document: &Value) -> Bytes {
     Bytes::from(match dialect {
         Dialect::OpenAi => format!("data: {document}\n\n"),
         Dialect::Anthropic => format!("event: error\ndata: {document}\n\n"),

@@ -33,7 +33,7 @@ use crate::{
         scope::Scope,
         usage::Seen,
     },
-    refusal::{REQUEST_ID, Refusal, Refused, dialect_of},
+    refusal::{REQUEST_ID, Refusal, Refused, dialect_of, error_in_answer},
 };
 
 /// A body up to this length is read on the current thread: moving it to another thread would cost more than reading it.
@@ -271,7 +271,8 @@ where
     let refused_by_layer = parts.extensions.get::<Refused>().is_some();
     let (written, answer) = match collected {
         Ok(bytes) if parts.status.is_success() => {
-            if open.meter().read_document(&bytes) == Seen::Other && !is_json(&bytes) {
+            let seen = open.meter().read_document(&bytes);
+            if seen == Seen::Other && !is_json(&bytes) {
                 tracing::warn!(
                     request_id = %open.call().request_id(),
                     "the provider's answer is not JSON: it is withheld and not charged"
@@ -279,6 +280,13 @@ where
                 let answer = instead(&mut open, &Refusal::ProviderFailed, dialect, named);
                 (open.release(Ending::Failed), Err(answer))
             } else {
+                let bytes = if seen == Seen::Error {
+                    // The provider's own document may name our account.
+                    let named = named.and_then(|name| name.to_str().ok());
+                    error_in_answer(&bytes, dialect, named).to_string().into()
+                } else {
+                    bytes
+                };
                 open.delivered(&bytes);
                 (open.settle(Ending::Complete), Ok(bytes))
             }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{dialect::Dialect, finish::Ending, scope::Scope, sse::Splitter, usage::Seen},
-    refusal::{Refusal, error_event},
+    refusal::{Refusal, as_event, error_event, error_in_answer},
 };
 
 /// The stream of one call.
@@ -281,7 +281,11 @@ impl Rest {
                 Seen::Usage if !self.open.call().facts().wants_usage => {}
                 Seen::Error => {
                     self.provider_error = true;
-                    self.forward(raw);
+                    // The provider's own event may name our account.
+                    let named = self.named.as_ref().and_then(|name| name.to_str().ok());
+                    let data = event.data().unwrap_or_default();
+                    let clean = error_in_answer(&data, self.dialect, named);
+                    self.forward(as_event(self.dialect, &clean));
                 }
                 Seen::Usage | Seen::Content | Seen::Other => self.forward(raw),
             }

@@ -241,3 +241,25 @@ async fn usage_that_came_before_a_stream_broke_is_not_that_of_the_whole() {
     assert_eq!((finish.ending, finish.estimated), (Ending::Failed, true));
     assert!(finish.usage.output > 1, "{finish:?}");
 }
+
+#[tokio::test]
+async fn an_error_in_an_answer_does_not_name_the_account_of_all_tenants() {
+    const ERROR: &str = r#"{"error":{"message":"organization org-AbC123XYZ, key sk-proj-9ZZZ, request req_0a1b","type":"server_error","account":"org-AbC123XYZ"},"request_id":"req_0a1b"}"#;
+    for streamed in [true, false] {
+        let recorder = Recorder::open();
+        let answer = if streamed {
+            let (sender, streaming) = stream();
+            send(&sender, &format!("{DELTA}data: {ERROR}\n\n")).await;
+            streaming
+        } else {
+            json(ERROR)
+        };
+        let asked = if streamed { CHAT_STREAM } else { CHAT };
+        let answer = gateway(&recorder, Disconnect::Drain, [answer]).oneshot(request(asked));
+        let said = text(answer.await.unwrap().into_body()).await;
+        assert!(said.contains("organization [redacted], key [redacted], request [redacted]"));
+        for name in ["AbC123XYZ", "9ZZZ", "0a1b"] {
+            assert!(!said.contains(name), "{said}");
+        }
+    }
+}

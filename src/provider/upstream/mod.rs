@@ -12,7 +12,7 @@
 //! | cannot be reached, breaks off before the head, redirects | 502 `provider_failed` |
 //! | no head in time | 504 `provider_timed_out` |
 //! | 401, 402, 403, 407, or its account is out of money | 502: the credential is ours, not the caller's |
-//! | other 4xx and 5xx | the same status and `retry-after`, as an error document without internals |
+//! | other 4xx and 5xx | the same status and `retry-after`, and its reason in the caller's dialect, without words about our account |
 //! | breaks off or falls silent after the head | the body ends with an error |
 //!
 //! Does not follow redirects, does not retry, does not translate between dialects.

@@ -5,7 +5,6 @@ mod anthropic;
 mod openai;
 
 use http::HeaderName;
-use serde_json::Value;
 
 use crate::domain::dialect::Dialect;
 
@@ -20,20 +19,6 @@ pub(super) struct Kind {
     pub(super) needs: &'static [(&'static str, &'static str)],
     /// The statuses by which the provider refuses our account, not the caller. The caller gets 502.
     pub(super) account_statuses: &'static [u16],
-    /// Rebuilds an error document from its fields. `None` if the document is not one of this kind.
-    pub(super) error: fn(&Error<'_>) -> Option<Value>,
-}
-
-/// The fields of a provider's error document. Words that name our account are redacted in the message.
-pub(super) struct Error<'a> {
-    /// The whole document, as it arrived.
-    pub(super) document: &'a Value,
-    pub(super) message: &'a str,
-    pub(super) kind: &'a Value,
-    pub(super) code: &'a Value,
-    pub(super) param: &'a Value,
-    /// The request id that the caller knows.
-    pub(super) request_id: &'a str,
 }
 
 impl Kind {

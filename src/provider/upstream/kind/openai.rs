@@ -1,7 +1,6 @@
 //! `OpenAI`, and compatible servers: Azure's `/openai/v1`, vLLM, Ollama, `LiteLLM`.
 
 use http::header;
-use serde_json::json;
 
 use super::Kind;
 
@@ -11,12 +10,4 @@ pub(super) static KIND: Kind = Kind {
     credential: (header::AUTHORIZATION, "Bearer "),
     needs: &[],
     account_statuses: &[401, 402, 403, 407],
-    error: |error| {
-        Some(json!({"error": {
-            "message": error.message,
-            "type": error.kind,
-            "param": error.param,
-            "code": error.code,
-        }}))
-    },
 };

@@ -192,3 +192,24 @@ async fn a_path_of_the_other_dialect_is_not_sent() {
     }
     assert!(asks.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn the_reason_of_a_refusal_arrives_whatever_shape_it_has() {
+    for body in [
+        r#"{"object":"error","message":"too long by 7","type":"BadRequestError","code":400}"#,
+        r#"[{"error":{"code":400,"message":"too long by 7","status":"INVALID_ARGUMENT"}}]"#,
+        r#"{"detail":[{"msg":"too long by 7","type":"value_error"}]}"#,
+        r#"{"error":"too long by 7"}"#,
+        r#"{"error":{"message":"too long by 7","type":"invalid_request_error"}}"#,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"too long by 7"}}"#,
+        "event: error\ndata: {\"error\":{\"message\":\"too long by 7\"}}\n\n",
+    ] {
+        for (dialect, path) in [(Dialect::OpenAi, CHAT), (Dialect::Anthropic, MESSAGES)] {
+            let answer = answer_to(dialect, path, answer("400 Bad Request", body)).await;
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+            let document = document(answer).await;
+            assert_eq!(document["error"]["message"], "too long by 7", "{body}");
+            assert_eq!(document["type"] == "error", dialect == Dialect::Anthropic, "{document}");
+        }
+    }
+}
