@@ -161,7 +161,7 @@ fn place(fields: &Map<String, Value>) -> Option<String> {
     let part = |part: &Value| match part {
         Value::String(name) => Some(name.clone()),
         Value::Number(index) => Some(index.to_string()),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     let parts: Vec<_> = parts.iter().take(ITEMS_MAX).filter_map(part).collect();
     Some(parts.join("."))

@@ -76,8 +76,9 @@ pub(super) fn namesake(canaries: &Canaries, role: &str) -> String {
     let Canaries { own, other, seal, .. } = canaries;
     let mut claims = claims(own.organization, &other.marker, role_of(role));
     for (table, column) in [("teams", "team_id"), ("api_keys", "key_id")] {
-        if let Some(id) = other.rows.get(table).and_then(|row| row.get(column)) {
-            claims[column] = id.clone();
+        let id = other.rows.get(table).and_then(|row| row.get(column));
+        if let (Some(id), Some(fields)) = (id, claims.as_object_mut()) {
+            fields.insert(column.to_owned(), id.clone());
         }
     }
     sent(seal.as_ref(), &claims)
