@@ -13,7 +13,7 @@ pub struct Event {
     first: bool,
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Event {
     /// `first`: whether the event is the first of its stream. Only there is a byte order mark skipped.

@@ -27,5 +27,21 @@ mod splitter;
 #[cfg(test)]
 mod tests;
 
+use event::BYTE_ORDER_MARK;
 pub use event::Event;
 pub use splitter::{Overlong, Splitter};
+
+/// The fields of an event, with their colons. A line that is a comment has nothing before its colon.
+const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+
+/// Whether an answer that begins with these bytes is a stream of events. `None` if more of it must be seen.
+pub(crate) fn begins(bytes: &[u8]) -> Option<bool> {
+    if BYTE_ORDER_MARK.starts_with(bytes) {
+        return None;
+    }
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
+    if FIELDS.iter().any(|field| bytes.starts_with(field)) {
+        return Some(true);
+    }
+    (!FIELDS.iter().any(|field| field.starts_with(bytes))).then_some(false)
+}

@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Response, StatusCode, header};
-use hyper::body::Incoming;
+use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
-use super::{body::UpstreamBody, failure::count_failure, headers::response_headers, kind::Kind};
+use super::{
+    body::UpstreamBody, failure::count_failure, headers::response_headers, kind::Kind, plain::Plain,
+};
 use crate::{
     body,
+    call::is_event_stream,
     context::ServedBy,
     domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::{Reason, Refusal, no_reason},
@@ -27,6 +29,8 @@ pub(super) struct Exchange {
     /// The caller's dialect.
     pub(super) dialect: Dialect,
     pub(super) request_id: String,
+    /// Whether the caller has asked for a stream.
+    pub(super) streams: bool,
     pub(super) idle_timeout: Duration,
 }
 
@@ -55,19 +59,22 @@ pub(super) fn meaning(kind: &Kind, status: StatusCode) -> Meaning {
 
 impl Exchange {
     /// Passes on the provider's answer as it arrives.
-    pub(super) fn pass(&self, upstream: Response<Incoming>) -> Response<UpstreamBody> {
-        let (parts, body) = upstream.into_parts();
-        if parts
-            .headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding != "identity")
-        {
+    pub(super) async fn pass(&self, upstream: Response<Plain>) -> Response<UpstreamBody> {
+        let (mut parts, body) = upstream.into_parts();
+        if let Some(encoding) = parts.headers.remove(header::CONTENT_ENCODING) {
             tracing::warn!(
                 provider = %self.provider,
-                "the provider compressed its answer without being asked to: usage will be estimated"
+                ?encoding,
+                "the provider compressed its answer without being asked to, in a way that cannot be read here"
             );
         }
-        let body = UpstreamBody::stream(body, Arc::clone(&self.provider), self.idle_timeout);
+        let mut body = UpstreamBody::stream(body, Arc::clone(&self.provider), self.idle_timeout);
+        // Some servers send a stream under another content type, or without one. The vendors' clients read it all the
+        // same, because they have asked for it.
+        if self.streams && !is_event_stream(&parts.headers) && body.begins_with_events().await {
+            let events = HeaderValue::from_static("text/event-stream");
+            parts.headers.insert(header::CONTENT_TYPE, events);
+        }
         let mut answer = Response::new(body);
         *answer.status_mut() = parts.status;
         *answer.headers_mut() = response_headers(&parts.headers);
@@ -76,7 +83,7 @@ impl Exchange {
 
     /// The provider's refusal, in the caller's dialect. Its message is the provider's if the body says a reason, else
     /// ours.
-    pub(super) async fn refuse(&self, upstream: Response<Incoming>) -> Response<UpstreamBody> {
+    pub(super) async fn refuse(&self, upstream: Response<Plain>) -> Response<UpstreamBody> {
         let (parts, body) = upstream.into_parts();
         let body = body::read(body, ERROR_BYTES_MAX, ERROR_TIMEOUT).await.unwrap_or_default();
         let status = parts.status;
@@ -100,7 +107,6 @@ impl Exchange {
         let mut answer = self.document(status, &document);
         let mut headers = response_headers(&parts.headers);
         headers.remove(header::CONTENT_TYPE);
-        headers.remove(header::CONTENT_ENCODING);
         answer.headers_mut().extend(headers);
         answer
     }

@@ -1,19 +1,24 @@
 //! The body of the provider's answer, passed on as it arrives.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep};
+use tower_http::BoxError;
 
-use super::failure::count_failure;
-use crate::causes::causes;
+use super::{failure::count_failure, plain::Plain};
+use crate::{causes::causes, domain::sse};
+
+/// How many blank bytes may come before an answer shows what it is.
+const BLANKS_MAX: usize = 64 << 10;
 
 /// The provider's bytes, unchanged and without delay, or an error document.
 ///
@@ -25,8 +30,15 @@ pub struct UpstreamBody {
 
 #[derive(Debug)]
 enum Kind {
-    Stream { inner: Incoming, provider: Arc<str>, silence: Silence },
+    Stream { begun: Option<Begun>, inner: Plain, provider: Arc<str>, silence: Silence },
     Full(Option<Bytes>),
+}
+
+/// What has been read of an answer to see what it is.
+#[derive(Debug)]
+struct Begun {
+    bytes: Bytes,
+    broke: Option<UpstreamBroke>,
 }
 
 /// The idle timer. It runs only while there is nothing to read, so that a slow reader does not count as a silent
@@ -60,15 +72,44 @@ pub enum UpstreamBroke {
     /// The connection ended before the body did.
     #[error("the provider broke off its answer")]
     Connection(#[source] hyper::Error),
+    /// The answer is not what its content encoding says.
+    #[error("the provider's answer cannot be decompressed")]
+    Encoding(#[source] BoxError),
     /// Nothing arrived for longer than the idle time-out.
     #[error("the provider sent nothing for {0:?}")]
     Silent(Duration),
 }
 
 impl UpstreamBody {
-    pub(super) const fn stream(inner: Incoming, provider: Arc<str>, timeout: Duration) -> Self {
+    pub(super) const fn stream(inner: Plain, provider: Arc<str>, timeout: Duration) -> Self {
         let silence = Silence { timeout, timer: None, counting: false };
-        Self { kind: Kind::Stream { inner, provider, silence } }
+        Self { kind: Kind::Stream { begun: None, inner, provider, silence } }
+    }
+
+    /// Whether the answer begins as a stream of events. Reads as much of it as that takes; it still comes whole.
+    pub(super) async fn begins_with_events(&mut self) -> bool {
+        let (mut read, mut broke) = (BytesMut::new(), None);
+        let found = loop {
+            if let Some(found) = sse::begins(&read) {
+                break found;
+            }
+            // Blanks without end are no stream.
+            if read.len() > BLANKS_MAX {
+                break false;
+            }
+            match self.frame().await {
+                Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => {
+                    broke = Some(error);
+                    break false;
+                }
+                None => break false,
+            }
+        };
+        if let Kind::Stream { begun, .. } = &mut self.kind {
+            *begun = Some(Begun { bytes: read.freeze(), broke });
+        }
+        found
     }
 
     pub(super) const fn full(bytes: Bytes) -> Self {
@@ -88,15 +129,34 @@ impl Body for UpstreamBody {
             Kind::Full(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
-            Kind::Stream { inner, provider, silence } => (inner, provider, silence),
+            Kind::Stream { begun, inner, provider, silence } => {
+                if let Some(Begun { bytes, broke }) = begun {
+                    let bytes = mem::take(bytes);
+                    let broke = broke.take();
+                    if !bytes.is_empty() {
+                        *begun =
+                            broke.map(|broke| Begun { bytes: Bytes::new(), broke: Some(broke) });
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
+                    *begun = None;
+                    if let Some(broke) = broke {
+                        return Poll::Ready(Some(Err(broke)));
+                    }
+                }
+                (inner, provider, silence)
+            }
         };
         if let Poll::Ready(polled) = Pin::new(inner).poll_frame(cx) {
             silence.counting = false;
             return Poll::Ready(polled.map(|frame| {
                 frame.map_err(|error| {
-                    tracing::warn!(%provider, error = causes(&error), "the provider broke off its answer");
+                    let broke = match error.downcast::<hyper::Error>() {
+                        Ok(error) => UpstreamBroke::Connection(*error),
+                        Err(other) => UpstreamBroke::Encoding(other),
+                    };
+                    tracing::warn!(%provider, error = causes(&broke), "the provider broke off its answer");
                     count_failure(provider, "broke");
-                    UpstreamBroke::Connection(error)
+                    broke
                 })
             }));
         }
@@ -112,13 +172,15 @@ impl Body for UpstreamBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Stream { inner, .. } => inner.is_end_stream(),
+            Kind::Stream { begun, inner, .. } => begun.is_none() && inner.is_end_stream(),
             Kind::Full(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
+            // What has been read of it counts again.
+            Kind::Stream { begun: Some(_), .. } => SizeHint::default(),
             Kind::Stream { inner, .. } => inner.size_hint(),
             Kind::Full(bytes) => {
                 let length = bytes.as_ref().map_or(0, Bytes::len);

@@ -18,8 +18,7 @@ const REQUEST_PASSED: [&str; 6] =
 
 /// Passed from provider to caller. The provider's request id, rate limits, organization and cookies are not: they
 /// describe our account at the provider, which all tenants share.
-const RESPONSE_PASSED: [&str; 7] = [
-    "content-encoding",
+const RESPONSE_PASSED: [&str; 6] = [
     "content-type",
     "openai-processing-ms",
     "openai-version",

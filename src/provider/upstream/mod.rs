@@ -2,8 +2,8 @@
 //! Ollama, another gateway).
 //!
 //! Reads the request id from the [`Call`](crate::Call), and the organization's id from the [`Tenant`](crate::Tenant);
-//! needs neither. Puts [`ServedBy`](crate::context::ServedBy) into the response. The provider's bytes pass unchanged
-//! and without delay. Only allow-listed headers cross: neither side sees credentials, cookies or accounts of the other.
+//! needs neither. Puts [`ServedBy`](crate::context::ServedBy) into the response. The provider's bytes pass without
+//! delay, and unchanged but for a content encoding, which is removed. Only allow-listed headers cross: neither side sees credentials, cookies or accounts of the other.
 //!
 //! The service never fails; a failure of the provider becomes an answer in the caller's dialect:
 //!
@@ -39,6 +39,7 @@ mod config;
 mod failure;
 mod headers;
 mod kind;
+mod plain;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,7 @@ use self::{
     config::Base,
     headers::{request_headers, request_id},
     kind::Kind,
+    plain::Plain,
     secret::Credential,
 };
 use crate::{
@@ -183,6 +185,7 @@ impl Inner {
             endpoint,
             request_id: request_id(caller).to_string(),
             idle_timeout: self.config.idle_timeout,
+            streams: caller.extensions.get::<Call>().is_some_and(|call| call.facts().stream),
         }
     }
 
@@ -217,8 +220,10 @@ impl Inner {
         let provider = Arc::clone(&self.name);
         metrics::histogram!("tollgate_provider_head_seconds", "provider" => provider)
             .record(started.elapsed());
+        let upstream =
+            Plain::of(upstream).await.map_err(|error| failed("encoding", causes(&*error)))?;
         match meaning(Kind::of(self.config.dialect), upstream.status()) {
-            Meaning::Answer => Ok(exchange.pass(upstream)),
+            Meaning::Answer => Ok(exchange.pass(upstream).await),
             Meaning::Refused => Ok(exchange.refuse(upstream).await),
             Meaning::OurCredential => {
                 if let Some(credential) = &self.credential {

@@ -2,6 +2,7 @@ mod failures;
 mod headers;
 mod secrets;
 mod streams;
+mod unmarked;
 
 use std::{sync::Arc, time::Duration};
 
