@@ -32,9 +32,8 @@ const TAKE_AN_ID: &str = "
 
 async fn answer(client: &Client, sql: &str) -> Option<Vec<String>> {
     let messages = client.simple_query(sql).await.ok()?;
-    let rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
+    let rows = messages.iter().filter_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None }
     });
     let texts = rows.flat_map(|row| (0..row.len()).filter_map(|at| row.get(at).map(str::to_owned)));
     Some(texts.collect())
