@@ -29,8 +29,14 @@ pub(super) struct DevArgs {
     #[arg(long, value_name = "URL")]
     pub(super) upstream: Option<String>,
     /// A database instead of a private one, as its administrator
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    ///
+    /// `DATABASE_URL` is not read: it may name a database that others use. Dev makes organizations in it, and gives out
+    /// tokens for those that it finds
+    #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// Listens beyond this machine if --listen says so. Then there is no /dev/token
+    #[arg(long)]
+    expose: bool,
     /// Without Postgres: everything in memory and lost at the end. No database and no data folder is used
     #[arg(long)]
     in_memory: bool,
@@ -50,6 +56,7 @@ pub(super) async fn run(args: DevArgs) -> Result<ExitCode, Failure> {
         upstream: args.upstream,
         database_url: args.database_url,
         in_memory: args.in_memory,
+        expose: args.expose,
     };
     let dev = tokio::select! {
         started = Dev::start(&options) => started?,

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::Full;
 
+use super::local::is_local;
 use crate::{
     body::{self, JSON, ResponseBody},
     client::HttpClient,
     domain::dialect::Dialect,
-    refusal::Refusal,
+    refusal::{Refusal, error_document},
 };
 
 /// The dev issuer's token endpoint. With it, anyone who knows the gateway's address can get a token.
@@ -32,6 +33,17 @@ impl DevTokens {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if !is_local(&request) {
+            let document = error_document(
+                Dialect::OpenAi,
+                StatusCode::FORBIDDEN,
+                "not_local",
+                None,
+                "Only this machine gets tokens, by its own name: http://127.0.0.1 or http://localhost.",
+                None,
+            );
+            return body::json(StatusCode::FORBIDDEN, document.to_string()).map(ResponseBody::full);
+        }
         let (head, body) = request.into_parts();
         let refuse = |refusal: Refusal| {
             refusal.respond(Dialect::OpenAi, &head.headers).map(ResponseBody::full)
@@ -57,11 +69,19 @@ impl DevTokens {
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt, stream};
-    use http::StatusCode;
     use http_body::Frame;
     use http_body_util::{Empty, StreamBody};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_page_of_another_site_gets_no_token() {
+        let tokens = DevTokens { client: HttpClient::default(), url: Uri::from_static("/token") };
+        let request = Request::post("/dev/token").header("host", "evil.example");
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let answer: Response<ResponseBody<Empty<Bytes>>> = tokens.answer(request).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_is_not_read_whole_is_refused_for_its_own_reason() {

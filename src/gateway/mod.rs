@@ -17,6 +17,7 @@ mod front;
 mod in_memory;
 pub(crate) mod installation;
 pub mod issuer;
+mod local;
 mod metrics_list;
 mod observe;
 mod ready;

@@ -2,6 +2,8 @@
 
 use http::Request;
 use http_body_util::{BodyExt, Full};
+use tokio_util::sync::CancellationToken;
+use tollgate::{client::HttpClient, gateway::dev::DevOptions};
 
 use super::kit::{Dev, Folder, credits, json_of, question, run, run_json, stderr};
 
@@ -104,6 +106,44 @@ async fn two_at_once_do_not_know_of_each_other() {
     foreign.headers_mut().insert("authorization", token.parse().unwrap());
     assert_eq!(one.send(foreign).await.status(), 401);
     let ((), ()) = tokio::join!(one.stop(), other.stop());
+}
+
+#[tokio::test]
+async fn dev_is_for_this_machine_and_for_its_own_database() {
+    let folder = Folder::new();
+    let refused = run(folder.path(), &["dev", "--in-memory", "--listen", "0.0.0.0:0"]).await;
+    assert!(!refused.status.success() && stderr(&refused).contains("--expose"));
+
+    let dev = Dev::start_with(folder.path(), |command| {
+        command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+    })
+    .await;
+    assert!(!dev.ready["database_url"].as_str().unwrap().contains("nobody"));
+    let asked =
+        format!(r#"{{"organization_id":"{}","user_id":"ada","role":"owner"}}"#, dev.organization());
+    for url in [dev.url("/dev/token"), dev.ready["token_url"].as_str().unwrap().to_owned()] {
+        for (host, status) in [("evil.example", 403), ("localhost:1", 200)] {
+            let request = Request::post(&url).header("host", host);
+            let answer = dev.send(request.body(Full::from(asked.clone())).unwrap()).await;
+            assert_eq!(answer.status(), status, "{url} {host}");
+        }
+    }
+    dev.stop().await;
+
+    let options = DevOptions {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        data_dir: folder.path().to_owned(),
+        upstream: None,
+        database_url: None,
+        in_memory: true,
+        expose: true,
+    };
+    let exposed = tollgate::gateway::dev::Dev::start(&options).await.unwrap();
+    let url = format!("{}/dev/token", exposed.summary().url);
+    let running = tokio::spawn(exposed.run(CancellationToken::new()));
+    let request = Request::post(url).body(Full::from(asked)).unwrap();
+    assert_eq!(HttpClient::default().send(request).await.unwrap().status(), 404);
+    running.abort();
 }
 
 #[tokio::test]

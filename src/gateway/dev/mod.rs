@@ -53,6 +53,19 @@ pub struct DevOptions {
     pub database_url: Option<String>,
     /// No database and no data folder: everything is in this process's memory and lost at its end.
     pub in_memory: bool,
+    /// Whether `listen` may be an address beyond this machine. `/dev/token` is then closed.
+    pub expose: bool,
+}
+
+impl DevOptions {
+    /// Adds `/dev/token`, unless others could ask it.
+    fn with_tokens(&self, gateway: Gateway, url: &str) -> Result<Gateway, DevError> {
+        Ok(if self.listen.ip().is_loopback() {
+            gateway.with_dev_tokens(url.parse::<Uri>()?)
+        } else {
+            gateway
+        })
+    }
 }
 
 /// The development gateway cannot start.
@@ -62,6 +75,11 @@ pub enum DevError {
     /// The gateway's address is taken, or is not one of this machine.
     #[error("{0}. Choose another with --listen, for example --listen 127.0.0.1:0 for a free port")]
     Listen(#[from] ListenError),
+    /// Others could reach it.
+    #[error(
+        "--listen {0} can be reached from other machines, and a development gateway has known organizations and the keys of its providers. Choose an address such as 127.0.0.1:8080, or add --expose"
+    )]
+    Exposed(SocketAddr),
     /// The data folder cannot be used.
     #[error("the data folder {} cannot be used: {source}. Choose another with --data-dir", path.display())]
     DataDir {
@@ -118,6 +136,9 @@ impl Dev {
     /// Starts everything except the gateway, which [`run`](Self::run) serves. Dropping the future leaves nothing
     /// running.
     pub async fn start(options: &DevOptions) -> Result<Self, DevError> {
+        if !options.listen.ip().is_loopback() && !options.expose {
+            return Err(DevError::Exposed(options.listen));
+        }
         // Listen first: a port in use is the most frequent error.
         let listener = listen(options.listen).await?;
         if options.in_memory {
@@ -149,8 +170,8 @@ impl Dev {
         let token_url = format!("{issuer_url}{TOKEN_PATH}");
         let gateway = Gateway::assemble(settings, stores)
             .await?
-            .listening_to(database::listened(&login_url)?)
-            .with_dev_tokens(token_url.parse::<Uri>()?);
+            .listening_to(database::listened(&login_url)?);
+        let gateway = options.with_tokens(gateway, &token_url)?;
 
         let address = listener
             .local_addr()
@@ -187,8 +208,8 @@ impl Dev {
         let ids = organizations.iter().map(|organization| organization.id);
         let stores = Stores::in_memory(seed::memory(&organizations)?, ids);
         let token_url = format!("{issuer_url}{TOKEN_PATH}");
-        let gateway =
-            Gateway::assemble(settings, stores).await?.with_dev_tokens(token_url.parse::<Uri>()?);
+        let gateway = Gateway::assemble(settings, stores).await?;
+        let gateway = options.with_tokens(gateway, &token_url)?;
         let summary = Summary {
             url: format!("http://{}", local(&listener)?),
             database_url: String::new(),

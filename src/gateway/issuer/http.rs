@@ -19,6 +19,7 @@ use crate::{
         ids::{KeyId, OrganizationId, TeamId},
         role::Role,
     },
+    gateway::local::is_local,
 };
 
 /// The path of the key set.
@@ -57,6 +58,12 @@ impl DevIssuer {
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if !is_local(&request) {
+            return problem(
+                StatusCode::FORBIDDEN,
+                "this is for requests to this machine by its own name",
+            );
+        }
         match (request.method(), request.uri().path()) {
             (&Method::GET, JWKS_PATH) => {
                 let mut response = answer(StatusCode::OK, self.jwks());
