@@ -12,7 +12,7 @@ use http::Response;
 use super::{
     body::CallBody,
     layer::Settings,
-    open::{Reached, drains},
+    open::{Reached, drain_max, drains},
 };
 
 type Work<E, SE> = Pin<Box<dyn Future<Output = Result<Response<CallBody<E>>, SE>> + Send>>;
@@ -57,7 +57,8 @@ impl<E: Send + 'static, SE: Send + 'static> Drop for CallFuture<E, SE> {
         if drains(call) {
             call.client_leaves();
             // If the answer is a stream, dropping its body drains it.
-            finisher.carry_on(self.settings.drain_max, async move { drop(work.await) });
+            let limit = drain_max(&self.settings, call);
+            finisher.carry_on(limit, async move { drop(work.await) });
         }
     }
 }

@@ -67,7 +67,7 @@ impl CallLayer {
                 event_bytes_max: 4 << 20,
                 answer_wait: Self::ANSWER_WAIT,
                 finish_wait: Duration::from_secs(5),
-                drain_max: Duration::from_mins(2),
+                drain_max: Duration::MAX,
                 kill_switch: None,
                 heartbeats: None,
                 readers: Arc::new(Semaphore::new(processors)),
@@ -115,7 +115,8 @@ impl CallLayer {
     }
 
     /// Default 1 h. How long an answer may take to its last byte, counted from the arrival of the call. After that a
-    /// stream ends with an error event, and what was delivered is charged. Any other answer is given up with 502.
+    /// stream ends with an error event. Any other answer is given up with 502, or 504 if not even its head has come. If
+    /// more may have been done than was seen, the hold is charged.
     ///
     /// A stream is also ended if the provider ignores the output cap and writes far more than the call may have.
     #[must_use]
@@ -131,7 +132,8 @@ impl CallLayer {
         self.set(|settings| settings.finish_wait = wait)
     }
 
-    /// Default 120 s. How long an answer is drained for its usage after the client has left.
+    /// Default: as long as the answer may take ([`answer_wait`](Self::answer_wait)). How long an answer is read on for its
+    /// usage after its client has left or was told that the call is over. After that, its call may be charged its hold.
     #[must_use]
     pub fn drain_max(self, limit: Duration) -> Self {
         self.set(|settings| settings.drain_max = limit)

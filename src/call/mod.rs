@@ -40,8 +40,14 @@
 //! ```
 //!
 //! # Why the response future is boxed
-//! A client may leave before the head of the answer arrives, which drops the response future. If the organization wants
-//! the true usage, the work must go on without that future. The work is boxed so that it can be moved to another task.
+//! A client may leave before the head of the answer arrives, which drops the response future. The provider goes on and
+//! bills, so the work must go on without that future. The work is boxed so that it can be moved to another task.
+//!
+//! # Who pays for an answer that nobody gets
+//! A hold is given back only if the provider refused before any answer, or was not reached. Whatever else ends a call for
+//! its client, a kill switch, a time-out or the client itself, the answer is read on in the background to its usage.
+//! So no tenant can make a call cheaper by ending it. Where no usage comes, the input and what was seen are charged; and
+//! the hold, if more may have been done: the model reasons, the answer is not a stream, or nothing was seen of it.
 
 mod body;
 mod capture;
@@ -57,6 +63,7 @@ mod settle;
 #[cfg(test)]
 mod settle_tests;
 mod slots;
+mod stops;
 mod stream;
 mod switch;
 #[cfg(test)]

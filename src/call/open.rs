@@ -14,17 +14,17 @@ use tokio::sync::oneshot;
 use super::{
     capture::{Capture, storable},
     count,
-    finisher::{Job, Slot},
+    finisher::{Finisher, Job, Slot},
     heartbeats::Beating,
     layer::Settings,
-    settle::{self, Bill},
-    switch::Watched,
+    settle::{self, Bill, End},
+    stops::Stops,
 };
 use crate::{
     context::{Call, Keeping, Report, ServedBy, Tenant},
     domain::{
         finish::{Ending, Finish, Record},
-        policy::{Disconnect, Keep},
+        policy::Keep,
         usage::Meter,
     },
 };
@@ -32,7 +32,7 @@ use crate::{
 /// The status of a call whose client left before the answer had a status. HTTP has no code for it; 499 is nginx's.
 const CLIENT_LEFT: u16 = 499;
 
-/// A call that has been read and has not ended yet. Dropping it ends the call as abandoned.
+/// A call that has been read and has not ended yet. Dropping it ends the call: it is not read any further.
 pub(super) struct OpenCall {
     call: Call,
     tenant: Option<Tenant>,
@@ -46,6 +46,15 @@ pub(super) struct OpenCall {
     beating: Option<Beating>,
 }
 
+/// The head of the provider's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    Awaited,
+    Answer,
+    /// Its status is an error.
+    Refusal,
+}
+
 /// The state of the answer so far.
 struct Answer {
     meter: Meter,
@@ -54,9 +63,11 @@ struct Answer {
     stream: bool,
     provider: Option<Arc<str>>,
     first_byte: Option<Duration>,
-    begun: bool,
-    /// The status in the head is an error.
-    failed: bool,
+    head: Head,
+    /// What the client was told, and when, of a call that is read on without it.
+    closed: Option<(Ending, Duration)>,
+    /// A part of a stream was too long to be read.
+    skipped: bool,
     /// If the answer has more output tokens than this, it counts as endless and is cut.
     written_max: u64,
 }
@@ -77,8 +88,9 @@ impl OpenCall {
             stream: false,
             provider: None,
             first_byte: None,
-            begun: false,
-            failed: false,
+            head: Head::Awaited,
+            closed: None,
+            skipped: false,
             written_max: u64::MAX,
         };
         let heartbeats = settings.heartbeats.as_ref().filter(|_| slot.is_some());
@@ -110,18 +122,24 @@ impl OpenCall {
         &mut self.answer.meter
     }
 
+    /// What was read is no answer, so none of it counts as output.
+    pub(super) fn forget_answer(&mut self) {
+        self.answer.meter = Meter::new(self.call.facts().endpoint);
+    }
+
     /// The head of the answer has arrived.
     pub(super) fn head(&mut self, status: StatusCode, extensions: &Extensions, stream: bool) {
-        self.answer.status = status.as_u16();
         self.answer.stream = stream;
-        self.answer.begun = true;
-        self.answer.failed = !status.is_success();
+        self.answer.head = if status.is_success() { Head::Answer } else { Head::Refusal };
         if stream {
             self.answer.written_max =
                 settle::written_max(self.call.facts(), self.call.hold().as_ref());
         }
         self.answer.provider = extensions.get::<ServedBy>().map(|served| Arc::clone(&served.0));
-        self.answer.capture = self.capture();
+        if self.answer.closed.is_none() {
+            self.answer.status = status.as_u16();
+            self.answer.capture = self.capture();
+        }
         if status.is_success() {
             self.note_seen();
         }
@@ -129,9 +147,24 @@ impl OpenCall {
 
     /// Notes the answer that the client gets instead of the provider's. Call this before anything else is delivered.
     pub(super) fn answered_instead(&mut self, status: StatusCode, body: &Bytes) {
+        if self.answer.closed.is_some() {
+            return;
+        }
         self.answer.status = status.as_u16();
         self.answer.capture = self.capture();
         self.delivered(body);
+    }
+
+    /// The client has got its last bytes, and the provider's answer is read on without it. What is written at the end
+    /// says what the client got.
+    pub(super) fn close(&mut self, ending: Ending) {
+        let latency = self.call.started().elapsed();
+        self.answer.closed.get_or_insert((ending, latency));
+    }
+
+    /// A part of the stream was too long to be read, so its text is not known.
+    pub(super) fn skipped(&mut self) {
+        self.answer.skipped = true;
     }
 
     /// An empty capture, if the record is to keep the answer.
@@ -155,11 +188,14 @@ impl OpenCall {
 
     /// How long the answer may still take.
     pub(super) fn time_left(&self) -> Duration {
-        self.settings.answer_wait.saturating_sub(self.call.started().elapsed())
+        time_left(&self.settings, &self.call)
     }
 
     /// Bytes of the answer, as the client gets them.
     pub(super) fn delivered(&mut self, bytes: &Bytes) {
+        if self.answer.closed.is_some() {
+            return;
+        }
         if self.answer.first_byte.is_none() && !bytes.is_empty() {
             self.answer.first_byte = Some(self.call.started().elapsed());
         }
@@ -168,61 +204,84 @@ impl OpenCall {
         }
     }
 
-    /// Watches the call for the kill switch, if the layer has one.
-    pub(super) fn watched(&self) -> Option<Watched> {
-        Some(self.settings.kill_switch.as_ref()?.watch(self.tenant.as_ref()?))
+    /// What may end the call for its client before the provider does.
+    pub(super) fn stops(&self) -> Stops {
+        let watched = self.settings.kill_switch.as_ref().zip(self.tenant.as_ref());
+        let watched = watched.map(|(switch, tenant)| switch.watch(tenant));
+        if self.settings.finisher.is_some() {
+            self.call.wait_for_usage();
+        }
+        Stops::new(self.call.clone(), watched, self.time_left())
     }
 
-    /// Whether the answer is to be drained if the client leaves now.
-    pub(super) fn drains(&self) -> bool {
-        !self.ended && self.slot.is_some() && drains(&self.call)
+    /// What reads on if the client gets no more of the answer, and for how long. `None` if nothing is held.
+    pub(super) fn drains(&self) -> Option<(Finisher, Duration)> {
+        let drains = !self.ended && self.slot.is_some() && drains(&self.call);
+        let finisher = self.settings.finisher.clone().filter(|_| drains)?;
+        Some((finisher, drain_max(&self.settings, &self.call)))
     }
 
-    /// Ends a call for which nothing is owed: a refusal, or a provider that failed before it answered.
+    /// Ends a call for which nothing is owed: a refusal, or a provider that refused before it answered.
     pub(super) fn release(&mut self, ending: Ending) -> Written {
         let bill = settle::release(self.call.hold().as_ref());
         self.end(ending, bill)
     }
 
-    /// Ends a call that delivered something, or may have.
-    pub(super) fn settle(&mut self, ending: Ending) -> Written {
-        let whole = ending == Ending::Complete;
+    /// Ends a call that the provider has worked for, or may have.
+    pub(super) fn settle(&mut self, ending: Ending, end: End) -> Written {
         // If the kill switch cuts a call whose client had already left, the ending is still the switch's.
         let left = self.call.client_left() && ending != Ending::Cut;
         let ending = if left { Ending::Abandoned } else { ending };
         let bill =
-            settle::settle(&self.answer.meter, self.call.facts(), self.call.hold().as_ref(), whole);
+            settle::settle(&self.answer.meter, self.call.facts(), self.call.hold().as_ref(), end);
         self.end(ending, bill)
     }
 
+    /// Ends a call whose provider says in its answer that it has failed. If that is all that it says, it is a refusal.
+    pub(super) fn settle_error(&mut self) -> Written {
+        if self.answer.meter.delivers() || self.answer.meter.reports() {
+            self.settle(Ending::Failed, End::Broken)
+        } else {
+            self.release(Ending::Failed)
+        }
+    }
+
+    /// Ends a call whose answer is not read any further. The answer may have come in part, or not at all.
+    pub(super) fn stop(&mut self, ending: Ending) -> Written {
+        let whole = self.answer.head == Head::Answer && !self.answer.stream;
+        let unseen = self.answer.skipped || whole;
+        self.end_early(ending, End::Stopped { unseen })
+    }
+
     /// Ends a call early, at any stage: charges or releases by what is known so far.
-    pub(super) fn end_early(&mut self, ending: Ending) -> Written {
-        if self.answer.failed {
+    pub(super) fn end_early(&mut self, ending: Ending, end: End) -> Written {
+        if self.answer.head == Head::Refusal {
             return self.release(ending);
         }
         match self.call.hold() {
             // There is a hold, so the provider was reached: it may bill the input even if not a byte came back.
-            Some(_) => self.settle(ending),
-            None if self.answer.begun => self.settle(ending),
+            Some(_) => self.settle(ending, end),
+            None if self.answer.head == Head::Answer => self.settle(ending, end),
             None => self.release(ending),
         }
     }
 
     /// Ends a call whose service has panicked: our failure, not the client's.
     pub(super) fn end_panicked(&mut self) -> Written {
-        if !self.answer.begun {
+        if self.answer.head == Head::Awaited && self.answer.closed.is_none() {
             self.answer.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
         }
-        self.end_early(Ending::Failed)
+        self.end_early(Ending::Failed, End::Broken)
     }
 
     fn end(&mut self, ending: Ending, bill: Bill) -> Written {
         if std::mem::replace(&mut self.ended, true) {
             return Written::nothing_to_write();
         }
+        let now = (ending, self.call.started().elapsed());
+        let (ending, latency) = self.answer.closed.unwrap_or(now);
         let beating = self.beating.take();
         self.call.tell_ended(&Report { ending, usage: bill.usage });
-        let latency = self.call.started().elapsed();
         self.count(ending, &bill, latency);
         let keeping = self.call.keeping();
         if bill.settlement.is_none() && keeping.is_none() {
@@ -315,7 +374,7 @@ impl Drop for OpenCall {
         if std::thread::panicking() {
             drop(self.end_panicked());
         } else {
-            drop(self.end_early(Ending::Abandoned));
+            drop(self.stop(Ending::Abandoned));
         }
     }
 }
@@ -323,10 +382,21 @@ impl Drop for OpenCall {
 /// The call, once it has been read. The response future needs it to drain a call whose client leaves before the head.
 pub(super) type Reached = Arc<OnceLock<Call>>;
 
-/// Whether a call goes on after its client has left: only if the provider has been reached (there is a hold) and the
-/// organization wants the true usage.
+/// Whether a call goes on without its client: only if the provider has been reached, that is if there is a hold. What
+/// the policy says about a client that leaves makes no difference: hanging up must not be cheaper.
 pub(super) fn drains(call: &Call) -> bool {
-    call.hold().is_some_and(|hold| hold.disconnect == Disconnect::Drain)
+    call.hold().is_some()
+}
+
+/// How long an answer is read on without its client: within its own time.
+pub(super) fn drain_max(settings: &Settings, call: &Call) -> Duration {
+    /// If the time was over before a slow client had read the answer, the rest has been sent long ago.
+    const READ_OUT: Duration = Duration::from_secs(10);
+    settings.drain_max.min(time_left(settings, call).max(READ_OUT))
+}
+
+fn time_left(settings: &Settings, call: &Call) -> Duration {
+    settings.answer_wait.saturating_sub(call.started().elapsed())
 }
 
 /// Resolves to `true` when a finish is durable, and to `false` if the answer must be withheld.

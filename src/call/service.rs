@@ -4,6 +4,7 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,20 +18,20 @@ use super::{
     body::CallBody,
     future::CallFuture,
     layer::Settings,
-    open::{OpenCall, Reached},
-    stream::Metered,
-    switch::Watched,
+    open::{OpenCall, Reached, Written},
+    settle::End,
+    stops::{Stop, Stops},
+    stream::{self, Metered},
 };
 use crate::{
-    body::{self, RequestBody},
-    context::{self, Arrival, Call, Tenant},
+    body::{self, RequestBody, Unread},
+    context::{self, Arrival, Call, Tenant, Unanswered},
     domain::{
         dialect::Dialect,
         endpoint::Endpoint,
         finish::Ending,
         ids::RequestId,
         request::{self, CallFacts, InvalidBody},
-        scope::Scope,
         usage::Seen,
     },
     refusal::{REQUEST_ID, Refusal, Refused, dialect_of, error_in_answer},
@@ -90,6 +91,8 @@ async fn run<S, ReqBody, ResBody>(
 ) -> Result<Response<CallBody<ResBody::Error>>, S::Error>
 where
     S: Service<Request<RequestBody>, Response = Response<ResBody>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
     ReqBody: Body,
     ReqBody::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     ResBody: Body<Data = Bytes> + Send + 'static,
@@ -143,9 +146,10 @@ where
     parts.extensions.insert(call.clone());
     // Watch before the hold is taken. A switch that is turned on just after the hold was granted must still find this
     // call.
-    let watched = open.watched();
-    let answering = ready.call(Request::from_parts(parts, RequestBody::new(original, call)));
-    let response = match unless_cut(watched.as_ref(), answering).await {
+    let mut stops = open.stops();
+    let mut answering =
+        Box::pin(ready.call(Request::from_parts(parts, RequestBody::new(original, call))));
+    let response = match stops.unless_stopped(&mut answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             // A layer further out makes the client's answer.
@@ -153,41 +157,68 @@ where
             drop(open.release(Ending::Failed));
             return Err(error);
         }
-        Err(scope) => return Ok(cut(scope, open, dialect, named.as_ref()).await),
+        Err(stop) => {
+            let read_on = |open| read_on(answering, open, dialect);
+            return Ok(stopped(stop, false, open, dialect, named.as_ref(), read_on).await);
+        }
     };
 
     let (parts, body) = response.into_parts();
     let stream = parts.status.is_success() && is_event_stream(&parts.headers);
     open.head(parts.status, &parts.extensions, stream);
     if stream {
-        let body = CallBody::stream(Metered::new(body, open, dialect, named, watched));
+        let body = CallBody::stream(Metered::new(body, open, dialect, named, stops));
         return Ok(streamed(parts, body));
     }
-    Ok(whole(parts, body, open, dialect, named.as_ref(), watched).await)
+    Ok(whole(parts, body, open, dialect, named.as_ref(), stops).await)
 }
 
-/// Runs `work`. If the kill switch cuts the call first, drops `work` and returns the stopped scope.
-async fn unless_cut<F: Future>(watched: Option<&Watched>, work: F) -> Result<F::Output, Scope> {
-    match watched {
-        Some(watched) => watched.unless_cut(work).await,
-        None => Ok(work.await),
-    }
-}
-
-/// Ends a call that the kill switch cut before any of its answer was sent. If the provider was not reached yet, the
-/// hold is released. Otherwise at least the input is charged.
+/// Answers a client whose call is stopped before any of its answer was sent. The answer is read on in the background.
+/// If the provider was not reached yet, the hold is released.
 #[cold]
-async fn cut<E>(
-    scope: Scope,
+async fn stopped<E, F>(
+    stop: Stop,
+    begun: bool,
     mut open: OpenCall,
     dialect: Dialect,
     named: Option<&HeaderValue>,
-) -> Response<CallBody<E>> {
-    let suspended = instead(&mut open, &Refusal::Suspended(scope), dialect, named);
-    if open.end_early(Ending::Cut).await {
-        suspended
+    read_on: impl FnOnce(OpenCall) -> F,
+) -> Response<CallBody<E>>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let answer = instead(&mut open, &stop.refusal(begun), dialect, named);
+    if let Some((finisher, limit)) = open.drains() {
+        open.close(stop.ending());
+        finisher.carry_on(limit, read_on(open));
+        return answer;
+    }
+    if open.stop(stop.ending()).await {
+        answer
     } else {
         refused(&Refusal::Unwritten, dialect, named)
+    }
+}
+
+/// Waits for an answer that nobody gets, and reads it for its usage.
+async fn read_on<F, B, E>(answering: F, mut open: OpenCall, dialect: Dialect)
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display + Send + 'static,
+{
+    let Ok(response) = answering.await else {
+        drop(open.release(Ending::Failed));
+        return;
+    };
+    let (parts, body) = response.into_parts();
+    let stream = parts.status.is_success() && is_event_stream(&parts.headers);
+    open.head(parts.status, &parts.extensions, stream);
+    if stream {
+        stream::read_on(body, open).await;
+    } else {
+        let collected = collect(body, &open).await;
+        drop(conclude(&parts, collected, &mut open, dialect, None));
     }
 }
 
@@ -254,69 +285,106 @@ async fn whole<B>(
     mut open: OpenCall,
     dialect: Dialect,
     named: Option<&HeaderValue>,
-    watched: Option<Watched>,
+    mut stops: Stops,
 ) -> Response<CallBody<B::Error>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display + Send + 'static,
+{
+    let mut reading = Box::pin(collect(body, &open));
+    let collected = match stops.unless_stopped(&mut reading).await {
+        Ok(collected) => collected,
+        Err(stop) => {
+            let read_on = |mut open: OpenCall| async move {
+                let collected = reading.await;
+                drop(conclude(&parts, collected, &mut open, dialect, None));
+            };
+            return stopped(stop, true, open, dialect, named, read_on).await;
+        }
+    };
+    drop(stops);
+    let (written, answer) = conclude(&parts, collected, &mut open, dialect, named);
+    if !written.await {
+        return refused(&Refusal::Unwritten, dialect, named);
+    }
+    let bytes = match answer {
+        Ok(bytes) => bytes,
+        Err(instead) => return instead.map(CallBody::whole),
+    };
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Response::from_parts(parts, CallBody::whole(bytes))
+}
+
+/// All bytes of an answer. Its time is bounded by [`Stops`].
+fn collect<B>(
+    body: B,
+    open: &OpenCall,
+) -> impl Future<Output = Result<Bytes, Unread>> + Send + 'static + use<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display + Send + 'static,
 {
     // The error is only logged, so any error that can be displayed will do.
     let body = body.map_err(|error| error.to_string());
-    let read = body::read(body, open.settings().answer_bytes_max, open.time_left());
-    let collected = match unless_cut(watched.as_ref(), read).await {
-        Ok(collected) => collected,
-        Err(scope) => return cut(scope, open, dialect, named).await,
-    };
-    drop(watched);
-    let refused_by_layer = parts.extensions.get::<Refused>().is_some();
-    let (written, answer) = match collected {
-        Ok(bytes) if parts.status.is_success() => {
-            let seen = open.meter().read_document(&bytes);
-            if seen == Seen::Other && !is_json(&bytes) {
-                tracing::warn!(
-                    request_id = %open.call().request_id(),
-                    "the provider's answer is not JSON: it is withheld and not charged"
-                );
-                let answer = instead(&mut open, &Refusal::ProviderFailed, dialect, named);
-                (open.release(Ending::Failed), Err(answer))
-            } else {
-                let bytes = if seen == Seen::Error {
-                    // The provider's own document may name our account.
-                    let named = named.and_then(|name| name.to_str().ok());
-                    error_in_answer(&bytes, dialect, named).to_string().into()
-                } else {
-                    bytes
-                };
-                open.delivered(&bytes);
-                (open.settle(Ending::Complete), Ok(bytes))
-            }
-        }
-        Ok(bytes) => {
+    body::read(body, open.settings().answer_bytes_max, Duration::MAX)
+}
+
+/// Ends a call whose answer is not a stream. Returns what the client gets once the end is written.
+fn conclude(
+    parts: &Parts,
+    collected: Result<Bytes, Unread>,
+    open: &mut OpenCall,
+    dialect: Dialect,
+    named: Option<&HeaderValue>,
+) -> (Written, Result<Bytes, Response<Bytes>>) {
+    /// An answer in one piece is sent when all of it is done.
+    const ALL_WAS_DONE: End = End::Stopped { unseen: true };
+    let request_id = open.call().request_id();
+    let problem = match collected {
+        Ok(bytes) if !parts.status.is_success() => {
             open.delivered(&bytes);
-            let refused = refused_by_layer && open.call().hold().is_none();
+            let held = open.call().hold().is_some();
+            if held && parts.extensions.get::<Unanswered>().is_some() {
+                return (open.settle(Ending::Failed, End::Broken), Ok(bytes));
+            }
+            let refused = parts.extensions.get::<Refused>().is_some() && !held;
             let ending = if refused { Ending::Refused } else { Ending::Failed };
-            (open.release(ending), Ok(bytes))
+            return (open.release(ending), Ok(bytes));
         }
-        Err(error) => {
-            tracing::warn!(
-                request_id = %open.call().request_id(),
-                %error,
-                "the provider's answer could not be read whole: it is withheld and not charged"
-            );
-            let answer = instead(&mut open, &Refusal::ProviderFailed, dialect, named);
-            (open.release(Ending::Failed), Err(answer))
+        Ok(bytes) => match open.meter().read_document(&bytes) {
+            Seen::Other if !is_json(&bytes) => {
+                open.forget_answer();
+                "it is not JSON".to_owned()
+            }
+            Seen::Error => {
+                // The provider's own document may name our account.
+                let named = named.and_then(|name| name.to_str().ok());
+                let bytes = Bytes::from(error_in_answer(&bytes, dialect, named).to_string());
+                open.delivered(&bytes);
+                return (open.settle_error(), Ok(bytes));
+            }
+            Seen::Content | Seen::Usage | Seen::Terminal | Seen::Other => {
+                open.delivered(&bytes);
+                return (open.settle(Ending::Complete, End::Whole), Ok(bytes));
+            }
+        },
+        Err(unread) if parts.status.is_success() => unread.to_string(),
+        Err(unread) => {
+            tracing::warn!(%request_id, error = %unread, "the provider's refusal could not be read whole");
+            let answer = document(&Refusal::ProviderFailed, dialect, named);
+            open.answered_instead(answer.status(), answer.body());
+            return (open.release(Ending::Failed), Err(answer));
         }
     };
-    if !written.await {
-        return refused(&Refusal::Unwritten, dialect, named);
-    }
-    let bytes = match answer {
-        Ok(bytes) => bytes,
-        Err(instead) => return instead,
-    };
-    parts.headers.remove(header::TRANSFER_ENCODING);
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-    Response::from_parts(parts, CallBody::whole(bytes))
+    tracing::warn!(
+        %request_id,
+        problem,
+        "the provider's answer cannot be read: it is withheld, and its hold is charged"
+    );
+    let answer = document(&Refusal::ProviderFailed, dialect, named);
+    open.answered_instead(answer.status(), answer.body());
+    (open.settle(Ending::Failed, ALL_WAS_DONE), Err(answer))
 }
 
 fn streamed<E>(mut parts: Parts, body: CallBody<E>) -> Response<CallBody<E>> {

@@ -6,9 +6,23 @@ use crate::{
         credits::Credits,
         finish::Settlement,
         request::CallFacts,
-        usage::{Meter, Usage, is_plausible, output_max},
+        usage::{Meter, Usage, is_plausible, may_reason, output_max},
     },
 };
+
+/// How the reading of an answer came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The answer was read whole.
+    Whole,
+    /// The provider did not answer, or broke off its answer.
+    Broken,
+    /// The answer was given up here.
+    Stopped {
+        /// A part of the answer is not known: it does not come in pieces, or was too long to be read.
+        unseen: bool,
+    },
+}
 
 /// What is billed, and how sure we are of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +33,7 @@ pub(super) struct Bill {
     pub(super) settlement: Option<Settlement>,
 }
 
-/// Nothing was delivered, so nothing is owed: the hold is given back.
+/// The provider refused, or was not reached: the hold is given back.
 pub(super) fn release(hold: Option<&Hold>) -> Bill {
     let settlement = hold.map(|hold| Settlement {
         amount: Credits::ZERO,
@@ -34,14 +48,17 @@ pub(super) fn release(hold: Option<&Hold>) -> Bill {
 /// The bill of a call that delivered something, or may have.
 ///
 /// The provider's own figures where it gave them all; else what can be counted here, marked
-/// `estimated`. An answer that was not read as a `whole` may have reported only its beginning. A figure that
+/// `estimated`. An answer that was not read to its end may have reported only its beginning. A figure that
 /// contradicts the prompt and the completion is left out, and the bill is marked `estimated` as well.
+///
+/// If an answer was given up here and the provider may have done more than was seen of it, the hold is charged, or what
+/// was seen if that is more. The bill is marked `clamped`.
 ///
 /// Where no figures are left that can be true (negative, far beyond what was sent or could be written), usage is what
 /// can be counted here, the hold is charged, and the bill is marked `clamped`. Figures above the hold that can be true
 /// are charged as they are.
-pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whole: bool) -> Bill {
-    let complete = whole || meter.finished();
+pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, end: End) -> Bill {
+    let complete = end == End::Whole || meter.finished();
     let counted = meter.count(facts);
     let can_be = |usage: &Usage| {
         let cost = hold.map(|hold| hold.price.cost(usage));
@@ -54,6 +71,12 @@ pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whol
         Some(usage) => (meter.usage_of_parts().unwrap_or(usage), true),
         None => (estimate(meter, facts, hold), true),
     };
+    if reported.is_none() && may_be_more(meter, facts, end) {
+        let seen = hold.and_then(|hold| hold.price.cost(&usage).ok().map(|cost| (hold, cost)));
+        if seen.is_none_or(|(hold, cost)| cost <= hold.amount) {
+            return clamp(usage, hold);
+        }
+    }
     if meter.absurd() || !can_be(&usage) {
         return clamp(counted, hold);
     }
@@ -66,6 +89,16 @@ pub(super) fn settle(meter: &Meter, facts: &CallFacts, hold: Option<&Hold>, whol
         release: false,
     });
     Bill { usage, estimated, clamped: false, settlement }
+}
+
+/// Whether the provider may have done more for an answer than was seen of it.
+fn may_be_more(meter: &Meter, facts: &CallFacts, end: End) -> bool {
+    match end {
+        End::Whole | End::Broken => false,
+        End::Stopped { unseen } => {
+            unseen || !meter.delivers() || meter.reasons() || may_reason(&facts.model)
+        }
+    }
 }
 
 /// What has been used so far, of a call that goes on: as it would be billed if it ended here.

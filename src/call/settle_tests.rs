@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::settle::{Bill, release, settle, so_far, written_max};
+use super::settle::{Bill, End, release, settle, so_far, written_max};
 use crate::{
     context::Hold,
     domain::{
@@ -23,6 +23,8 @@ use crate::{
 
 const PRICE: PriceId = PriceId::new(Uuid::from_u128(7));
 const BPS: u32 = 5_000;
+const STOPPED: End = End::Stopped { unseen: false };
+const UNSEEN: End = End::Stopped { unseen: true };
 
 fn facts() -> CallFacts {
     CallFacts {
@@ -111,17 +113,17 @@ fn what_the_provider_reports_of_a_whole_answer_is_charged_to_the_token() {
         clamped: false,
         settlement: Some(settlement(27, 14, false)),
     };
-    for whole in [true, false] {
+    for end in [End::Whole, End::Broken, STOPPED, UNSEEN] {
         // It came to its own end, whether or not the connection did.
-        assert_eq!(settle(&reporting(10, 4), &facts(), Some(&hold()), whole), expected, "{whole}");
+        assert_eq!(settle(&reporting(10, 4), &facts(), Some(&hold()), end), expected, "{end:?}");
     }
     let without = Bill { settlement: None, ..expected };
-    assert_eq!(settle(&reporting(10, 4), &facts(), None, true), without);
+    assert_eq!(settle(&reporting(10, 4), &facts(), None, End::Whole), without);
 }
 
 #[test]
 fn what_the_provider_does_not_report_is_counted_and_says_so() {
-    let bill = settle(&answer(r#""stop""#, ""), &facts(), Some(&hold()), true);
+    let bill = settle(&answer(r#""stop""#, ""), &facts(), Some(&hold()), End::Whole);
     // As many bytes as come to four tokens; the request's own estimate.
     assert_eq!((bill.usage, bill.estimated, bill.clamped), (usage(40, 4), true, false));
     assert_eq!(bill.settlement, Some(settlement(72, 44, false)));
@@ -130,15 +132,48 @@ fn what_the_provider_does_not_report_is_counted_and_says_so() {
 #[test]
 fn figures_of_the_beginning_of_an_answer_are_not_its_end() {
     let facts = CallFacts { endpoint: Endpoint::Messages, ..facts() };
-    let told = |whole| settle(&broken_off(), &facts, Some(&hold()), whole);
+    let told = |end| settle(&broken_off(), &facts, Some(&hold()), end);
     // What has been counted is not less than what was reported so far.
-    assert_eq!((told(false).usage, told(false).estimated), (usage(9, 3), true));
-    assert_eq!((told(true).usage, told(true).estimated), (usage(9, 3), false));
+    assert_eq!((told(End::Broken).usage, told(End::Broken).estimated), (usage(9, 3), true));
+    assert_eq!((told(End::Whole).usage, told(End::Whole).estimated), (usage(9, 3), false));
+}
+
+#[test]
+fn an_answer_that_is_given_up_costs_the_hold_where_more_may_have_been_done() {
+    let bill = |meter: &Meter, facts: &CallFacts, end| settle(meter, facts, Some(&hold()), end);
+    let seen = answer("null", "");
+    let counted = Some(settlement(72, 44, false));
+    let held = Some(settlement(1_000, 250, false));
+    for end in [End::Broken, STOPPED] {
+        let bill = bill(&seen, &facts(), end);
+        assert_eq!((bill.settlement, bill.estimated, bill.clamped), (counted, true, false));
+    }
+    let thinks = CallFacts { model: "o3".into(), ..facts() };
+    let mut thought = Meter::new(Endpoint::ChatCompletions);
+    thought.read_document(br#"{"choices":[{"message":{"reasoning":"hm","content":"Hi"}}]}"#);
+    let nothing = Meter::new(Endpoint::ChatCompletions);
+    for (meter, facts, end) in [
+        (&seen, &facts(), UNSEEN),
+        (&seen, &thinks, STOPPED),
+        (&thought, &facts(), STOPPED),
+        (&nothing, &facts(), STOPPED),
+    ] {
+        let bill = bill(meter, facts, end);
+        assert_eq!((bill.settlement, bill.estimated, bill.clamped), (held, true, true), "{end:?}");
+    }
+    // The provider itself broke off: what was seen of it.
+    assert_eq!(bill(&nothing, &facts(), End::Broken).settlement, Some(settlement(60, 40, false)));
+    // More was seen than was held for.
+    let mut long = Meter::new(Endpoint::ChatCompletions);
+    let text = "word ".repeat(2_000);
+    let document = format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}]}}"#);
+    long.read_document(document.as_bytes());
+    assert!(bill(&long, &thinks, STOPPED).settlement.unwrap().amount > hold().amount);
 }
 
 #[test]
 fn figures_above_the_hold_that_can_be_true_are_charged_as_they_are() {
-    let bill = settle(&reporting(60, 400), &facts(), Some(&hold()), true);
+    let bill = settle(&reporting(60, 400), &facts(), Some(&hold()), End::Whole);
     assert_eq!((bill.estimated, bill.clamped), (false, false));
     assert_eq!(bill.settlement, Some(settlement(1_290, 460, false)));
 }
@@ -158,12 +193,12 @@ fn figures_that_cannot_be_true_cost_what_was_held_and_what_can_be_counted_is_wri
         reporting(20_000_001, 4),
         reporting(10, i64::try_from(output_max).unwrap().saturating_add(1)),
     ] {
-        assert_eq!(settle(&meter, &facts(), Some(&hold()), true), expected, "{meter:?}");
+        assert_eq!(settle(&meter, &facts(), Some(&hold()), End::Whole), expected, "{meter:?}");
         let without = Bill { settlement: None, ..expected };
-        assert_eq!(settle(&meter, &facts(), None, true), without, "{meter:?}");
+        assert_eq!(settle(&meter, &facts(), None, End::Whole), without, "{meter:?}");
     }
     let most = reporting(10, output_max.try_into().unwrap());
-    assert!(!settle(&most, &facts(), Some(&hold()), true).clamped);
+    assert!(!settle(&most, &facts(), Some(&hold()), End::Whole).clamped);
 }
 
 #[test]
@@ -172,7 +207,7 @@ fn a_cost_that_is_no_amount_is_clamped_too() {
     dear.price_id = PRICE;
     dear.tiers[0].rates.output = i64::MAX;
     let hold = Hold { price: Quote::new(Arc::new(dear), BPS), ..hold() };
-    let bill = settle(&reporting(10, 1_000_000), &facts(), Some(&hold), true);
+    let bill = settle(&reporting(10, 1_000_000), &facts(), Some(&hold), End::Whole);
     assert!(bill.clamped);
     assert_eq!(bill.settlement, Some(settlement(1_000, 250, false)));
 }
@@ -208,7 +243,7 @@ fn what_went_by_has_been_written_whatever_the_cap_was() {
     );
     meter.read_document(document.as_bytes());
     let hold = Hold { tokens: 50, ..hold() };
-    let bill = settle(&meter, &facts, Some(&hold), true);
+    let bill = settle(&meter, &facts, Some(&hold), End::Whole);
     assert_eq!((bill.clamped, bill.usage), (false, usage(10, 50_000)));
 }
 
@@ -246,19 +281,19 @@ fn completed(text: &str, usage: &str) -> Meter {
 #[test]
 fn an_answer_that_is_not_returned_is_charged_up_to_its_cap_unless_the_provider_says_what_it_was() {
     let (facts, hold) = completion(5, 0);
-    let bill = settle(&completed("Hello, my friend", ""), &facts, Some(&hold), true);
+    let bill = settle(&completed("Hello, my friend", ""), &facts, Some(&hold), End::Whole);
     // Three of ten tokens each, and two texts of sixteen bytes.
     assert_eq!((bill.usage, bill.estimated, bill.clamped), (usage(40, 38), true, false));
-    let long = settle(&completed(&"a".repeat(99), ""), &facts, Some(&hold), true);
+    let long = settle(&completed(&"a".repeat(99), ""), &facts, Some(&hold), End::Whole);
     assert_eq!((long.usage, long.clamped), (usage(40, 50), false), "no more than is held");
     let told = completed("Hello", r#","usage":{"prompt_tokens":30,"completion_tokens":21}"#);
-    let bill = settle(&told, &facts, Some(&hold), true);
+    let bill = settle(&told, &facts, Some(&hold), End::Whole);
     assert_eq!((bill.usage, bill.estimated, bill.clamped), (usage(30, 21), false, false));
     // Nothing was set aside, and nothing is charged: what was seen counts.
-    let bill = settle(&completed("Hello, my friend", ""), &facts, None, true);
+    let bill = settle(&completed("Hello, my friend", ""), &facts, None, End::Whole);
     assert_eq!((bill.usage, bill.settlement), (usage(40, 8), None));
     // Nothing of an answer came.
-    let bill = settle(&Meter::new(Endpoint::Completions), &facts, Some(&hold), false);
+    let bill = settle(&Meter::new(Endpoint::Completions), &facts, Some(&hold), End::Broken);
     assert_eq!(bill.usage, usage(40, 0));
     // A heartbeat says what would be charged.
     assert_eq!(so_far(&completed("Hello", ""), &facts, Some(&hold)), usage(40, 33));
@@ -268,11 +303,11 @@ fn an_answer_that_is_not_returned_is_charged_up_to_its_cap_unless_the_provider_s
 fn a_prompt_that_comes_back_is_neither_charged_as_output_nor_a_stream_without_an_end() {
     let (facts, hold) = completion(2, 24);
     // Each text is sixteen bytes, twelve of which are the prompt.
-    let bill = settle(&completed("Hello, my friend", ""), &facts, Some(&hold), true);
+    let bill = settle(&completed("Hello, my friend", ""), &facts, Some(&hold), End::Whole);
     assert_eq!((bill.usage, bill.estimated), (usage(40, 2), true));
     // Tokens of the prompt are longer than four bytes here: no more than was held is charged.
     let long = "a".repeat(400);
-    let bill = settle(&completed(&long, ""), &facts, Some(&hold), true);
+    let bill = settle(&completed(&long, ""), &facts, Some(&hold), End::Whole);
     assert_eq!((bill.usage, bill.clamped), (usage(40, 20), false));
 
     let (plain, _) = completion(2, 0);

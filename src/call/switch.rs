@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     fmt,
-    future::poll_fn,
     sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
@@ -26,9 +25,9 @@ use crate::{
 /// notices of changes. [`check`](Self::check) asks the store about all open calls; run it every few seconds, as notices
 /// can get lost.
 ///
-/// A call that is cut ends at once, whether or not its client reads: the connection to the provider is closed, and what
-/// was delivered is charged. A stream ends with an error event. If the head of the answer was not sent yet, the answer
-/// is 403.
+/// A call that is cut ends at once for its client, whether or not the client reads. A stream ends with an error event. If
+/// the head of the answer was not sent yet, the answer is 403. The provider's answer is read on in the background and
+/// charged, so that a switch makes no call cheaper.
 #[derive(Clone, Default)]
 pub struct KillSwitch(
     /// By organization, so that all its calls are under one lock.
@@ -50,8 +49,8 @@ struct State {
 
 /// A stream that can be ended from outside, because the task that sends it may be waiting for its client.
 pub(super) trait Cut: Send + Sync {
-    /// Ends the stream, unless it has already ended.
-    fn cut(&self, scope: Scope);
+    /// Ends the stream for its client, unless it has already ended.
+    fn cut(self: Arc<Self>, scope: Scope);
 }
 
 impl KillSwitch {
@@ -182,15 +181,6 @@ impl Watched {
             none => *none = Some(cx.waker().clone()),
         }
         Poll::Pending
-    }
-
-    /// Runs `work`. If the call is cut first, drops `work` and returns the stopped scope.
-    pub(super) async fn unless_cut<F: Future>(&self, work: F) -> Result<F::Output, Scope> {
-        tokio::select! {
-            biased;
-            scope = poll_fn(|cx| self.poll_cut(cx)) => Err(scope),
-            done = work => Ok(done),
-        }
     }
 
     /// Registers the stream to end when the call is cut. Returns the scope if the call has already been cut.

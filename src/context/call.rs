@@ -4,13 +4,18 @@ use std::{
     fmt,
     num::NonZeroU32,
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
 };
 
 use http::Request;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::{Standing, Tenant, standing::Learned};
+use super::{
+    Standing, Tenant,
+    patience::{Overdue, Patience},
+    standing::Learned,
+};
 use crate::domain::{
     credits::Credits,
     endpoint::Endpoint,
@@ -45,6 +50,7 @@ struct Work {
     keeping: Option<Keeping>,
     seen: Option<Usage>,
     client_left: bool,
+    patience: Patience,
     at_end: Vec<Box<dyn AtEnd>>,
 }
 
@@ -57,7 +63,7 @@ pub struct Hold {
     pub tokens: i64,
     /// The price that the usage will be settled at.
     pub price: Quote,
-    /// What happens when the client leaves.
+    /// What the policy asks for when the client leaves. Either way the answer is read to its usage.
     pub disconnect: Disconnect,
 }
 
@@ -238,6 +244,35 @@ impl Call {
 
     pub(crate) fn client_left(&self) -> bool {
         self.work().client_left
+    }
+
+    /// From now on, a provider's service that would give up says so ([`give_up`](Self::give_up)) and goes on: its answer
+    /// is read for its usage.
+    pub(crate) fn wait_for_usage(&self) {
+        self.work().patience.listen();
+    }
+
+    /// Whether the time of the answer is bounded further out.
+    pub(crate) fn waits_for_usage(&self) -> bool {
+        self.work().patience.is_listened_to()
+    }
+
+    /// Says that the provider has taken too long, so that the client gets its answer. Returns whether the provider's
+    /// service is to go on; if nobody listens, it is to end.
+    pub(crate) fn give_up(&self, overdue: Overdue) -> bool {
+        if !self.waits_for_usage() {
+            return false;
+        }
+        let waker = self.work().patience.tell(overdue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Ready when the provider's service has given up waiting.
+    pub(crate) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<Overdue> {
+        self.work().patience.poll(cx)
     }
 
     /// Runs all callbacks, once. A second call finds none.

@@ -125,7 +125,8 @@ pub enum Disconnect {
     /// Drain the provider's answer, within a time limit, and charge the usage that the provider reports.
     #[default]
     Drain,
-    /// Close the connection to the provider, and charge the input and the output that was seen.
+    /// As [`Drain`](Self::Drain): a provider bills what it did, so a call that is hung up on must not be cheaper than one
+    /// that ends. The word is kept for policies that say it.
     Cancel,
 }
 

@@ -192,6 +192,7 @@ impl Gateway {
                         .body_bytes_max(settings.body_bytes_max)
                         .body_wait(settings.body_read_timeout)
                         .answer_wait(settings.answer_timeout)
+                        .drain_max(settings.drain_max)
                         .allowed_fields(router.allowed_fields())
                 })
                 .limits(|limits| limits.replica(settings.limits.into()))

@@ -91,6 +91,15 @@ impl Default for Setup {
     }
 }
 
+impl Setup {
+    /// A gateway that soon gives up an answer that is read on without its client, because the provider hangs.
+    pub(crate) fn giving_up() -> Self {
+        let mut setup = Self::default();
+        setup.server.drain_max = Some(Duration::from_millis(500));
+        setup
+    }
+}
+
 /// Everything that one test needs, and nothing that another one has.
 pub(crate) struct House {
     pub(crate) operator: Operator,

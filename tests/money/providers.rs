@@ -30,7 +30,7 @@ fn calls() -> Vec<(End, Ask)> {
     // Not as fast as it can, and few of them: the provider has the same two cores as everybody here.
     let endless = stream(0).mock("endless", true).mock("output-tokens", 10_000).mock("chunks", 10);
     let kinds = [
-        (12, End::TimedOut, Ask::chat().mock("hang", "head")),
+        (12, End::TimedOut, stream(0).mock("hang", "head")),
         (12, End::BrokenOff, stream(1).mock("hang", "body")),
         (2, End::BrokenOff, endless.mock("chunk-delay-ms", 5)),
         // Slower than anybody likes, and longer than a provider may say nothing, but never silent for so long.
@@ -42,8 +42,9 @@ fn calls() -> Vec<(End, Ask)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn providers_that_are_slow_silent_or_endless_are_in_nobody_elses_way() {
-    let house =
-        House::with(Setup { head_timeout: PATIENCE, idle_timeout: PATIENCE, ..bounds() }).await;
+    let mut setup = Setup { head_timeout: PATIENCE, idle_timeout: PATIENCE, ..bounds() };
+    setup.server.drain_max = Setup::giving_up().server.drain_max;
+    let house = House::with(setup).await;
     let (gateways, program) = two_gateways(&house).await;
     let (org, theirs) = (house.organization(RICH).await, house.organization(RICH).await);
     let load = Load::default();

@@ -80,7 +80,7 @@ pub(crate) async fn nothing_lost(house: &House, organizations: &[(&Org, Answers)
 async fn a_call_that_waits_too_long_is_refused_and_what_it_has_to_write_is_written_later() {
     let placements = vec![(FAR.to_owned(), far_database().await)];
     let move_wait = Duration::from_secs(1);
-    let house = House::with(Setup { placements, move_wait, ..Setup::default() }).await;
+    let house = House::with(Setup { placements, move_wait, ..Setup::giving_up() }).await;
     let cancel = Policy { disconnect: Disconnect::Cancel, ..Policy::default() };
     let org = house.organization_with(RICH, cancel).await;
     let neighbour = house.organization(RICH).await;

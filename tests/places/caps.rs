@@ -90,7 +90,7 @@ async fn a_mark_up_is_charged_in_each_placement() {
 async fn a_long_calls_hold_is_renewed_where_it_has_gone() {
     let placements = vec![(FAR.to_owned(), far_database().await)];
     let credit = Credit { hold_ttl: HOLD_TTL, ..Credit::default() };
-    let house = House::with(Setup { credit, placements, ..Setup::default() }).await;
+    let house = House::with(Setup { credit, placements, ..Setup::giving_up() }).await;
     let org = made(&house, &Place::Row).await;
     let mover = Mover::new(house.places.clone());
     let ask = Ask::chat().streamed().mock("output-tokens", 4).mock("hang", "body");

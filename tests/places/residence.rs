@@ -17,7 +17,7 @@ use super::{
 
 pub(crate) async fn house() -> House {
     let placements = vec![(FAR.to_owned(), far_database().await)];
-    House::with(Setup { placements, ..Setup::default() }).await
+    House::with(Setup { placements, ..Setup::giving_up() }).await
 }
 
 /// Made by command, with credits.

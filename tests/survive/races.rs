@@ -155,7 +155,7 @@ async fn a_token_budget_is_used_up_across_gateways_by_callers_never_seen_before_
 
 #[tokio::test]
 async fn more_calls_than_the_gateway_has_places_for_are_refused_before_they_hold_anything() {
-    let server = Server { calls_in_flight_max: 3, ..Server::default() };
+    let server = Server { calls_in_flight_max: 3, ..Setup::giving_up().server };
     let house = House::with(Setup { server, ..Setup::default() }).await;
     let policy = Policy { disconnect: Disconnect::Cancel, ..Policy::default() };
     let org = house.organization_with(RICH, policy).await;
@@ -182,7 +182,7 @@ async fn more_calls_than_the_gateway_has_places_for_are_refused_before_they_hold
 
 #[tokio::test]
 async fn a_call_is_in_flight_until_its_body_ends() {
-    let house = House::open().await;
+    let house = House::with(Setup::giving_up()).await;
     let rates = Rates { calls_in_flight: NonZeroU32::new(3), ..Rates::default() };
     let disconnect = Disconnect::Cancel;
     let policy = Policy { rates, disconnect, ..Policy::default() };

@@ -14,7 +14,7 @@ use tollgate::domain::{
 };
 use tollgate::store::admin::SwitchAdmin;
 
-use super::harness::{Ask, BOTH, Columns, House};
+use super::harness::{Ask, BOTH, Columns, House, Setup};
 use case::{Case, LATENCY, chunk, millis, provider_says, text};
 
 /// A call that uses tokens of every class.
@@ -46,6 +46,13 @@ fn counted(columns: Columns, input: i64, delivered: i64) -> Columns {
 /// The input of a stream that broke off: one vendor reports it first, the other last.
 fn reported_early(dialect: Dialect) -> i64 {
     if dialect == Dialect::Anthropic { 3 } else { 6 }
+}
+
+/// The price is what was held.
+async fn held(house: &House, case: &Case, columns: Columns) -> Columns {
+    let held = "select amount from tollgate.credit_holds where organization_id = $1";
+    let held = house.admin.query_one(held, &[&case.caller.id.as_uuid()]).await.unwrap();
+    columns.with("clamped", true).with("cost", held.get::<_, i64>(0))
 }
 
 fn nothing(columns: Columns) -> Columns {
@@ -157,18 +164,16 @@ async fn figures_that_nobody_believes_are_read_back_as_counted_here() {
         let mut case = Case::new(&house, Policy::default(), ask).await;
         let mut client = case.send(&house, Duration::ZERO).await;
         case.answer(&mut client, 200).await;
-        let expected =
-            counted(case.whole(&house, Duration::ZERO).await, 6, 14).with("clamped", true);
-        let held = "select amount from tollgate.credit_holds where organization_id = $1";
-        let held = house.admin.query_one(held, &[&case.caller.id.as_uuid()]).await.unwrap();
-        case.reads_back(&house, expected.with("cost", held.get::<_, i64>(0))).await;
+        let expected = counted(case.whole(&house, Duration::ZERO).await, 6, 14);
+        let expected = held(&house, &case, expected).await;
+        case.reads_back(&house, expected).await;
     }
     house.close().await;
 }
 
 #[tokio::test]
 async fn a_stream_that_is_cut_is_read_back_as_far_as_it_came() {
-    let house = House::open().await;
+    let house = House::with(Setup::giving_up()).await;
     for dialect in BOTH {
         let ask = of_eight_words(dialect).streamed().mock("hang", "body");
         let mut case = Case::new(&house, Policy::default(), ask).await;
@@ -194,7 +199,7 @@ async fn a_stream_that_is_cut_is_read_back_as_far_as_it_came() {
 
 #[tokio::test]
 async fn a_call_that_is_cut_before_its_answer_is_read_back() {
-    let house = House::open().await;
+    let house = House::with(Setup::giving_up()).await;
     for dialect in BOTH {
         let ask = of_eight_words(dialect).mock("hang", "head");
         let mut case = Case::new(&house, Policy::default(), ask).await;
@@ -205,6 +210,7 @@ async fn a_call_that_is_cut_before_its_answer_is_read_back() {
         case.answer(&mut client, 403).await;
         let most = millis(case.begun.elapsed());
         let expected = counted(case.whole(&house, Duration::ZERO).await, 6, 0);
+        let expected = held(&house, &case, expected).await;
         let expected = expected.with("answered_by", json!(null)).with("provider", json!(null));
         let expected = expected.with("ending", "cut").with("status", 403);
         let expected = expected.between("latency_ms", 0, most).between("first_byte_ms", 0, most);
@@ -237,7 +243,7 @@ async fn a_stream_whose_client_leaves_is_read_back_with_what_the_provider_said_t
 
 #[tokio::test]
 async fn a_stream_that_is_given_up_with_its_client_is_read_back_as_far_as_it_came() {
-    let house = House::open().await;
+    let house = House::with(Setup::giving_up()).await;
     for dialect in BOTH {
         let ask = of_eight_words(dialect).streamed().mock("hang", "body");
         let mut case = Case::new(&house, cancelling(), ask).await;
@@ -263,7 +269,7 @@ async fn a_stream_that_is_given_up_with_its_client_is_read_back_as_far_as_it_cam
 
 #[tokio::test]
 async fn a_call_that_is_given_up_before_its_answer_is_read_back() {
-    let house = House::open().await;
+    let house = House::with(Setup::giving_up()).await;
     for dialect in BOTH {
         let ask = of_eight_words(dialect).mock("hang", "head");
         let mut case = Case::new(&house, cancelling(), ask).await;
@@ -272,6 +278,7 @@ async fn a_call_that_is_given_up_before_its_answer_is_read_back() {
         house.reached(reached + 1).await;
         client.reset();
         let expected = counted(case.whole(&house, Duration::ZERO).await, 6, 0);
+        let expected = held(&house, &case, expected).await;
         let expected = expected.with("answered_by", json!(null)).with("provider", json!(null));
         let expected = expected.with("ending", "abandoned").with("status", 499);
         let expected = expected.with("first_byte_ms", json!(null));

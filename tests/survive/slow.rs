@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use tollgate::domain::policy::{Disconnect, Policy};
 
 use super::{
-    harness::{Ask, BOTH, Client, House, RICH},
+    harness::{Ask, BOTH, Client, House, RICH, Setup},
     providers::{counted, input_of_begun},
 };
 
@@ -15,7 +15,7 @@ const AHEAD_MAX: u64 = 120_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_stops_the_provider_and_nobody_else() {
-    let house = House::open().await;
+    let house = House::with(Setup::giving_up()).await;
     let policy = Policy { disconnect: Disconnect::Cancel, ..Policy::default() };
     let org = house.organization_with(100 * RICH, policy).await;
     let endless = BOTH.map(|dialect| {

@@ -100,7 +100,7 @@ async fn a_stream_that_only_stays_alive_is_cut_in_time_and_what_was_delivered_is
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_comes_byte_by_byte_for_ever_is_given_up_and_costs_nothing() {
+async fn an_answer_that_comes_byte_by_byte_for_ever_is_given_up_and_costs_its_hold() {
     let recorder = Recorder::open();
     let (sender, mut streaming) = stream();
     streaming.headers_mut().insert("content-type", "application/json".parse().unwrap());
@@ -112,6 +112,6 @@ async fn an_answer_that_comes_byte_by_byte_for_ever_is_given_up_and_costs_nothin
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     let finish = recorder.only_finish().await;
     assert_eq!((finish.ending, finish.status), (Ending::Failed, 502));
-    assert_not_paid(&finish);
+    assert_hold_charged(&finish);
     provider.await.unwrap();
 }

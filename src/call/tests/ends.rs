@@ -122,7 +122,7 @@ async fn an_answer_without_usage_is_counted_here_and_never_free() {
 }
 
 #[tokio::test]
-async fn a_success_that_is_no_json_is_withheld_as_502_and_not_paid() {
+async fn a_success_that_is_no_json_is_withheld_as_502_and_costs_its_hold() {
     for garbage in ["<html>not an answer", "{\"choices\":[", "", "\u{0}"] {
         let recorder = Recorder::open();
         let gateway = gateway(&recorder, Disconnect::Drain, [json(garbage)]);
@@ -130,7 +130,7 @@ async fn a_success_that_is_no_json_is_withheld_as_502_and_not_paid() {
         assert_eq!(answered.status(), StatusCode::BAD_GATEWAY, "{garbage}");
         let finish = recorder.only_finish().await;
         assert_eq!((finish.ending, finish.status), (Ending::Failed, 502));
-        assert_not_paid(&finish);
+        assert_hold_charged(&finish);
     }
 }
 
@@ -228,7 +228,7 @@ async fn usage_above_the_hold_that_can_be_true_is_charged_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
+async fn an_answer_that_breaks_off_is_a_502_and_costs_its_hold() {
     let recorder = Recorder::open();
     let (sender, mut broken) = stream();
     broken.headers_mut().insert("content-type", "application/json".parse().unwrap());
@@ -239,7 +239,7 @@ async fn an_answer_that_breaks_off_is_a_502_and_not_paid() {
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     let finish = recorder.only_finish().await;
     assert_eq!((finish.ending, finish.status), (Ending::Failed, 502));
-    assert_not_paid(&finish);
+    assert_hold_charged(&finish);
 }
 
 #[tokio::test]

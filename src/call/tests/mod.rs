@@ -12,6 +12,7 @@ mod logs;
 mod panics;
 mod read;
 mod record;
+mod rule;
 mod streams;
 
 use std::{
@@ -269,6 +270,16 @@ fn assert_not_paid(finish: &Finish) {
         (Credits::ZERO, 0, true)
     );
     assert_eq!(finish.usage, Usage::default());
+}
+
+/// Checks that the whole hold is charged: more may have been done than was seen.
+fn assert_hold_charged(finish: &Finish) {
+    let settlement = finish.settlement.unwrap();
+    assert_eq!(
+        (settlement.amount, settlement.tokens, settlement.release),
+        (Credits::from_nanos(1_000_000), 500, false)
+    );
+    assert!(finish.clamped && finish.estimated, "{finish:?}");
 }
 
 /// Checks how long something took on a paused clock; timers fire within a millisecond.

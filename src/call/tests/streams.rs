@@ -163,6 +163,8 @@ async fn an_event_over_the_bound_ends_the_stream_with_an_error_event() {
     let answer = gateway.oneshot(request(CHAT_STREAM)).await.unwrap();
     let text = text(answer.into_body()).await;
     assert!(text.starts_with(DELTA) && text.contains("\"error\""), "{text}");
+    assert!(!sender.is_closed(), "it is read on");
+    drop(sender);
     let finish = recorder.only_finish().await;
     assert_eq!(finish.ending, Ending::Failed);
     assert_counted_here(&finish, CHAT_STREAM, 2);

@@ -112,6 +112,18 @@ impl Meter {
         self.estimate_from(self.reading.reported, facts)
     }
 
+    /// Whether any part of an answer was delivered.
+    pub const fn delivers(&self) -> bool {
+        let delivered = &self.reading.delivered;
+        delivered.anything || delivered.text > 0 || delivered.reasoning > 0
+    }
+
+    /// Whether the model has thought, as far as its answer shows.
+    pub fn reasons(&self) -> bool {
+        self.reading.delivered.reasoning > 0
+            || self.reading.reported.output.is_some_and(|output| output.reasoning > 0)
+    }
+
     /// Whether any figure has been reported.
     pub const fn reports(&self) -> bool {
         self.reading.reported.input.is_some() || self.reading.reported.output.is_some()

@@ -9,6 +9,7 @@ mod meter;
 mod openai;
 mod plausible;
 mod reading;
+mod reasoning;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use meter::Meter;
 pub use plausible::{is_plausible, output_max};
 pub use reading::Seen;
+pub use reasoning::may_reason;
 
 /// Tokens of one call in disjoint classes: no token is counted in two of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

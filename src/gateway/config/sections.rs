@@ -55,10 +55,14 @@ pub struct Server {
     /// `calls_in_flight_max` open.
     #[serde(with = "humantime_serde")]
     pub write_stall_timeout: Duration,
-    /// Default `1h`. How long an answer may take, from the request to its last byte. Then the answer is cut, and the
-    /// delivered part is settled.
+    /// Default `1h`. How long an answer may take, from the request to its last byte. Then the answer is cut and settled.
     #[serde(with = "humantime_serde")]
     pub answer_timeout: Duration,
+    /// Default: `answer_timeout`. How long an answer is read on for its usage, within `answer_timeout`, after its client
+    /// has left or was told that the call is over. Then the call is charged what was seen; or its hold, if more may have
+    /// been done.
+    #[serde(with = "humantime_serde")]
+    pub drain_max: Option<Duration>,
     /// Default `30s`. How long open calls may go on after a signal to stop; then they are cut.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
@@ -84,6 +88,7 @@ impl Default for Server {
             body_read_timeout: CallLayer::BODY_WAIT,
             write_stall_timeout: Duration::from_mins(1),
             answer_timeout: CallLayer::ANSWER_WAIT,
+            drain_max: None,
             shutdown_grace: Duration::from_secs(30),
             finish_grace: Duration::from_secs(15),
         }

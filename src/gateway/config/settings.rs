@@ -32,6 +32,7 @@ pub struct Settings {
     pub(crate) body_bytes_max: usize,
     pub(crate) body_read_timeout: Duration,
     pub(crate) answer_timeout: Duration,
+    pub(crate) drain_max: Duration,
     pub(crate) finish_grace: Duration,
     pub(crate) calls_in_flight_max: usize,
     pub(crate) verifier: VerifierConfig,
@@ -68,6 +69,7 @@ impl Config {
             body_read_timeout,
             write_stall_timeout,
             answer_timeout,
+            drain_max,
             shutdown_grace,
             finish_grace,
         } = self.server;
@@ -112,6 +114,7 @@ impl Config {
             body_bytes_max: at_least_one("server.body_bytes_max", body_bytes_max)?.get(),
             body_read_timeout,
             answer_timeout,
+            drain_max: drain_max.unwrap_or(answer_timeout),
             finish_grace,
             calls_in_flight_max: at_least_one("server.calls_in_flight_max", calls_in_flight_max)?
                 .get(),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     body,
     call::is_event_stream,
-    context::ServedBy,
+    context::{Call, Overdue, ServedBy},
     domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::{Reason, Refusal, no_reason},
 };
@@ -32,6 +32,7 @@ pub(super) struct Exchange {
     /// Whether the caller has asked for a stream.
     pub(super) streams: bool,
     pub(super) idle_timeout: Duration,
+    pub(super) call: Option<Call>,
 }
 
 /// What a status of the provider means for the caller.
@@ -68,7 +69,7 @@ impl Exchange {
                 "the provider compressed its answer without being asked to, in a way that cannot be read here"
             );
         }
-        let mut body = UpstreamBody::stream(body, Arc::clone(&self.provider), self.idle_timeout);
+        let mut body = UpstreamBody::stream(body, self.clone());
         // Some servers send a stream under another content type, or without one. The vendors' clients read it all the
         // same, because they have asked for it.
         if self.streams && !is_event_stream(&parts.headers) && body.begins_with_events().await {
@@ -130,6 +131,23 @@ impl Exchange {
         count_failure(&self.provider, reason);
         let document = refusal.document(self.dialect, Some(&self.request_id));
         self.document(refusal.status(), &document)
+    }
+
+    /// The provider has taken too long. Returns whether its answer is waited for all the same, because the layer in front
+    /// answers the client and wants the usage.
+    pub(super) fn gives_up(&self, what: Overdue, reason: &'static str, detail: &str) -> bool {
+        if !self.call.as_ref().is_some_and(|call| call.give_up(what)) {
+            return false;
+        }
+        tracing::warn!(
+            provider = %self.provider,
+            request_id = self.request_id,
+            reason,
+            detail,
+            "the provider takes too long: its answer is read on for its usage only"
+        );
+        count_failure(&self.provider, reason);
+        true
     }
 
     fn document(&self, status: StatusCode, document: &Value) -> Response<UpstreamBody> {

@@ -3,7 +3,6 @@
 use std::{
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,8 +13,8 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_http::BoxError;
 
-use super::{failure::count_failure, plain::Plain};
-use crate::{causes::causes, domain::sse};
+use super::{answer::Exchange, failure::count_failure, plain::Plain};
+use crate::{causes::causes, context::Overdue, domain::sse};
 
 /// How many blank bytes may come before an answer shows what it is.
 const BLANKS_MAX: usize = 64 << 10;
@@ -30,7 +29,7 @@ pub struct UpstreamBody {
 
 #[derive(Debug)]
 enum Kind {
-    Stream { begun: Option<Begun>, inner: Plain, provider: Arc<str>, silence: Silence },
+    Stream { begun: Option<Begun>, inner: Plain, exchange: Box<Exchange>, silence: Silence },
     Full(Option<Bytes>),
 }
 
@@ -48,6 +47,8 @@ struct Silence {
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     counting: bool,
+    /// It was too long once. The layer in front has answered the client, and bounds the time.
+    over: bool,
 }
 
 impl Silence {
@@ -81,9 +82,10 @@ pub enum UpstreamBroke {
 }
 
 impl UpstreamBody {
-    pub(super) const fn stream(inner: Plain, provider: Arc<str>, timeout: Duration) -> Self {
-        let silence = Silence { timeout, timer: None, counting: false };
-        Self { kind: Kind::Stream { begun: None, inner, provider, silence } }
+    pub(super) fn stream(inner: Plain, exchange: Exchange) -> Self {
+        let timeout = exchange.idle_timeout;
+        let silence = Silence { timeout, timer: None, counting: false, over: false };
+        Self { kind: Kind::Stream { begun: None, inner, exchange: Box::new(exchange), silence } }
     }
 
     /// Whether the answer begins as a stream of events. Reads as much of it as that takes; it still comes whole.
@@ -125,11 +127,11 @@ impl Body for UpstreamBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroke>>> {
-        let (inner, provider, silence) = match &mut self.get_mut().kind {
+        let (inner, exchange, silence) = match &mut self.get_mut().kind {
             Kind::Full(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
-            Kind::Stream { begun, inner, provider, silence } => {
+            Kind::Stream { begun, inner, exchange, silence } => {
                 if let Some(Begun { bytes, broke }) = begun {
                     let bytes = mem::take(bytes);
                     let broke = broke.take();
@@ -143,9 +145,10 @@ impl Body for UpstreamBody {
                         return Poll::Ready(Some(Err(broke)));
                     }
                 }
-                (inner, provider, silence)
+                (inner, exchange, silence)
             }
         };
+        let provider = &exchange.provider;
         if let Poll::Ready(polled) = Pin::new(inner).poll_frame(cx) {
             silence.counting = false;
             return Poll::Ready(polled.map(|frame| {
@@ -160,7 +163,15 @@ impl Body for UpstreamBody {
                 })
             }));
         }
+        if silence.over {
+            return Poll::Pending;
+        }
         ready!(silence.poll_too_long(cx));
+        let detail = format!("nothing within {:?}", silence.timeout);
+        if exchange.gives_up(Overdue::Piece, "silent", &detail) {
+            silence.over = true;
+            return Poll::Pending;
+        }
         tracing::warn!(
             %provider,
             timeout = ?silence.timeout,

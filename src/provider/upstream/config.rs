@@ -40,11 +40,13 @@ pub struct UpstreamConfig {
     /// Default: all models; no default in the gateway's file. The models that this upstream serves;
     /// [`Router`](crate::provider::Router) tries the next route for others.
     pub models: AllowList,
-    /// Default 120 s. The longest wait from the request to the answer's head. If an answer is not streamed, the
-    /// provider sends its head only when the whole answer is ready.
+    /// Default 120 s. The longest wait from the request to the head of a streamed answer. If an answer is not streamed, the
+    /// provider sends its head only when the whole answer is ready: it may take as long as an answer
+    /// (`server.answer_timeout`; without a `CallLayer`, this time).
     #[cfg_attr(feature = "server", serde(with = "humantime_serde"))]
     pub head_timeout: Duration,
-    /// Default 60 s. The longest wait between two pieces of an answer's body.
+    /// Default 10 minutes, as long as the vendors' own clients wait: a model that thinks may say nothing. The longest wait
+    /// between two pieces of an answer's body.
     #[cfg_attr(feature = "server", serde(with = "humantime_serde"))]
     pub idle_timeout: Duration,
     /// Default: none. Prefixes of further request headers that are passed on (`x-mock-` in development). Credentials,
@@ -88,7 +90,7 @@ impl UpstreamConfig {
             credential: None,
             models: AllowList::All,
             head_timeout: Duration::from_mins(2),
-            idle_timeout: Duration::from_mins(1),
+            idle_timeout: Duration::from_mins(10),
             forward_header_prefixes: Vec::new(),
             allow_fields: Vec::new(),
             cap_field: None,

@@ -15,6 +15,9 @@
 //! | other 4xx and 5xx | the same status and `retry-after`, and its reason in the caller's dialect, without words about our account |
 //! | breaks off or falls silent after the head | the body ends with an error |
 //!
+//! Behind a [`CallLayer`](crate::call::CallLayer) with a finisher, a provider that takes too long is not hung up on: the
+//! layer answers the client, and reads the provider's answer to its usage. There, `head_timeout` is for streams only.
+//!
 //! Does not follow redirects, does not retry, does not translate between dialects.
 //!
 //! ```
@@ -46,7 +49,7 @@ mod tests;
 
 use std::{
     convert::Infallible,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -56,6 +59,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use tower_service::Service;
 
 pub use body::{UpstreamBody, UpstreamBroke};
@@ -74,7 +78,7 @@ use crate::{
     body::read,
     causes::causes,
     client::{ClientError, HttpClient},
-    context::{self, Call},
+    context::{self, Call, Overdue, Unanswered},
     domain::{dialect::Dialect, endpoint::Endpoint},
     refusal::Refusal,
 };
@@ -157,8 +161,12 @@ where
             let exchange = inner.exchange(&parts);
             Ok(match inner.send(&exchange, &parts, body).await {
                 Ok(answer) => answer,
-                Err(Failure { refusal, reason, detail }) => {
-                    exchange.fail(&refusal, reason, &detail)
+                Err(Failure { refusal, reason, detail, left }) => {
+                    let mut answer = exchange.fail(&refusal, reason, &detail);
+                    if left {
+                        answer.extensions_mut().insert(Unanswered);
+                    }
+                    answer
                 }
             })
         })
@@ -170,10 +178,12 @@ struct Failure {
     refusal: Refusal,
     reason: &'static str,
     detail: String,
+    /// The request had left for the provider, and no head came back.
+    left: bool,
 }
 
 fn failed(reason: &'static str, detail: impl Into<String>) -> Failure {
-    Failure { refusal: Refusal::ProviderFailed, reason, detail: detail.into() }
+    Failure { refusal: Refusal::ProviderFailed, reason, detail: detail.into(), left: false }
 }
 
 impl Inner {
@@ -186,6 +196,7 @@ impl Inner {
             request_id: request_id(caller).to_string(),
             idle_timeout: self.config.idle_timeout,
             streams: caller.extensions.get::<Call>().is_some_and(|call| call.facts().stream),
+            call: caller.extensions.get::<Call>().cloned(),
         }
     }
 
@@ -201,22 +212,7 @@ impl Inner {
     {
         let request = self.request(exchange, caller, body).await?;
         let started = Instant::now();
-        let sending = tokio::time::timeout(self.config.head_timeout, self.client.send(request));
-        let upstream = match sending.await {
-            Ok(Ok(upstream)) => upstream,
-            Ok(Err(error @ ClientError::Connect(_))) => {
-                return Err(failed("connect", causes(&error)));
-            }
-            Ok(Err(error)) => return Err(failed("reset", causes(&error))),
-            Err(_) => {
-                let detail = format!("no head within {:?}", self.config.head_timeout);
-                return Err(Failure {
-                    refusal: Refusal::ProviderTimedOut,
-                    reason: "timed_out",
-                    detail,
-                });
-            }
-        };
+        let upstream = self.head(exchange, request).await?;
         let provider = Arc::clone(&self.name);
         metrics::histogram!("tollgate_provider_head_seconds", "provider" => provider)
             .record(started.elapsed());
@@ -238,6 +234,39 @@ impl Inner {
                 Err(failed("unexpected", format!("status {}", upstream.status())))
             }
         }
+    }
+
+    /// Waits for the head of the answer.
+    async fn head(
+        &self,
+        exchange: &Exchange,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let limit = self.config.head_timeout;
+        let mut sending = pin!(self.client.send(request));
+        let waiting = exchange.call.as_ref().filter(|call| call.waits_for_usage());
+        let sent = match waiting {
+            // The head of an answer in one piece comes when all of it is done: its time is the answer's.
+            Some(call) if !call.facts().stream => sending.await,
+            _ => {
+                if let Ok(sent) = tokio::time::timeout(limit, &mut sending).await {
+                    sent
+                } else {
+                    let detail = format!("no head within {limit:?}");
+                    if !exchange.gives_up(Overdue::Head, "timed_out", &detail) {
+                        let refusal = Refusal::ProviderTimedOut;
+                        return Err(Failure { refusal, reason: "timed_out", detail, left: true });
+                    }
+                    sending.await
+                }
+            }
+        };
+        sent.map_err(|error| match error {
+            ClientError::Connect(_) => failed("connect", causes(&error)),
+            ClientError::Send(_) | ClientError::Body(_) | ClientError::TimedOut => {
+                Failure { left: true, ..failed("reset", causes(&error)) }
+            }
+        })
     }
 
     /// The body is made when it is first read, with this edit.
@@ -274,7 +303,12 @@ impl Inner {
             .filter(|_| exchange.dialect == self.config.dialect);
         let Some(uri) = uri else {
             let detail = "no such path at this provider".to_owned();
-            return Err(Failure { refusal: Refusal::UnknownEndpoint, reason: "path", detail });
+            return Err(Failure {
+                refusal: Refusal::UnknownEndpoint,
+                reason: "path",
+                detail,
+                left: false,
+            });
         };
         // Cannot fail: a UUID is always a valid header value.
         let id = HeaderValue::try_from(&exchange.request_id)
@@ -289,7 +323,7 @@ impl Inner {
         let read = read(body, REQUEST_BYTES_MAX, self.config.head_timeout).await;
         let body = read.map_err(|unread| {
             let detail = causes(&unread);
-            Failure { refusal: unread.into(), reason: "request_body", detail }
+            Failure { refusal: unread.into(), reason: "request_body", detail, left: false }
         })?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = caller.method.clone();

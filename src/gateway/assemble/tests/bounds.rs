@@ -57,6 +57,29 @@ async fn an_answer_takes_as_long_as_server_answer_timeout() {
 }
 
 #[tokio::test]
+async fn an_answer_is_read_on_for_as_long_as_server_drain_max_and_within_its_own_time() {
+    let seconds = Duration::from_secs;
+    for (set, expected) in [(None, 70), (Some(seconds(7)), 8), (Some(seconds(90)), 70)] {
+        let street = Street::with(|config| {
+            config.server.answer_timeout = seconds(70);
+            config.server.drain_max = set;
+        })
+        .await;
+        let provider = service_fn(|_: Request<RequestBody>| async {
+            Ok::<_, Infallible>(Response::new(never()))
+        });
+        let request = street.request(Full::<Bytes>::from(CHAT));
+        let call = street.gateway.stack.layer(provider).oneshot(request);
+        // The client leaves after a second.
+        assert!(timeout(seconds(1), call).await.is_err());
+        while street.store().written(street.organization).unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(street.begun.elapsed().as_secs(), expected, "{set:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_server_has_the_bounds_of_its_section() {
     let seconds = Duration::from_secs;
     let street = Street::with(|config| {
