@@ -27,14 +27,17 @@ mod splitter;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "http")]
 use event::BYTE_ORDER_MARK;
 pub use event::Event;
 pub use splitter::{Overlong, Splitter};
 
 /// The fields of an event, with their colons. A line that is a comment has nothing before its colon.
+#[cfg(feature = "http")]
 const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
 
 /// Whether an answer that begins with these bytes is a stream of events. `None` if more of it must be seen.
+#[cfg(feature = "http")]
 pub(crate) fn begins(bytes: &[u8]) -> Option<bool> {
     if BYTE_ORDER_MARK.starts_with(bytes) {
         return None;
