@@ -96,12 +96,15 @@ impl Options {
     fn settings(&self) -> Vec<(String, String)> {
         let durable = if self.volatile { "off" } else { "on" };
         let connections = self.connections_max.to_string();
+        // Tests prove several databases at once, and a proof locks whatever it tries.
+        let locks = if self.volatile { "256" } else { "64" };
         let port = self.port.to_string();
         let ours = [
             ("listen_addresses", ""),
             ("port", &port),
             ("unix_socket_permissions", "0700"),
             ("max_connections", &connections),
+            ("max_locks_per_transaction", locks),
             ("shared_buffers", "64MB"),
             ("max_wal_size", "256MB"),
             ("fsync", durable),

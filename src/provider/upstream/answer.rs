@@ -6,34 +6,19 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::{
-    body::UpstreamBody, failure::count_failure, headers::response_headers, kind::Kind, plain::Plain,
+    body::UpstreamBody, exchange::Exchange, failure::count_failure, headers::response_headers,
+    kind::Kind, plain::Plain,
 };
 use crate::{
     body,
     call::is_event_stream,
-    context::{Call, Overdue, ServedBy},
-    domain::{dialect::Dialect, endpoint::Endpoint},
+    context::ServedBy,
     refusal::{Reason, Refusal, no_reason},
 };
 
 /// How many bytes of an error document are read, and how long that may take.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 const ERROR_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Who answers a request, and how the caller expects the answer.
-#[derive(Clone, Debug)]
-pub(super) struct Exchange {
-    pub(super) provider: Arc<str>,
-    /// What the caller asks for; `None` for the list of models.
-    pub(super) endpoint: Option<Endpoint>,
-    /// The caller's dialect.
-    pub(super) dialect: Dialect,
-    pub(super) request_id: String,
-    /// Whether the caller has asked for a stream.
-    pub(super) streams: bool,
-    pub(super) idle_timeout: Duration,
-    pub(super) call: Option<Call>,
-}
 
 /// What a status of the provider means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,23 +116,6 @@ impl Exchange {
         count_failure(&self.provider, reason);
         let document = refusal.document(self.dialect, Some(&self.request_id));
         self.document(refusal.status(), &document)
-    }
-
-    /// The provider has taken too long. Returns whether its answer is waited for all the same, because the layer in front
-    /// answers the client and wants the usage.
-    pub(super) fn gives_up(&self, what: Overdue, reason: &'static str, detail: &str) -> bool {
-        if !self.call.as_ref().is_some_and(|call| call.give_up(what)) {
-            return false;
-        }
-        tracing::warn!(
-            provider = %self.provider,
-            request_id = self.request_id,
-            reason,
-            detail,
-            "the provider takes too long: its answer is read on for its usage only"
-        );
-        count_failure(&self.provider, reason);
-        true
     }
 
     fn document(&self, status: StatusCode, document: &Value) -> Response<UpstreamBody> {

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_http::BoxError;
 
-use super::{answer::Exchange, failure::count_failure, plain::Plain};
+use super::{exchange::Exchange, failure::count_failure, plain::Plain};
 use crate::{causes::causes, context::Overdue, domain::sse};
 
 /// How many blank bytes may come before an answer shows what it is.

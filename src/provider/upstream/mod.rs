@@ -39,6 +39,7 @@
 mod answer;
 mod body;
 mod config;
+mod exchange;
 mod failure;
 mod headers;
 mod kind;
@@ -67,8 +68,9 @@ pub use config::{CapField, UpstreamConfig, UpstreamError};
 pub use secret::{NotASecretRef, SecretError, SecretRef};
 
 use self::{
-    answer::{Exchange, Meaning, meaning},
+    answer::{Meaning, meaning},
     config::Base,
+    exchange::Exchange,
     headers::{request_headers, request_id},
     kind::Kind,
     plain::Plain,
