@@ -5,7 +5,7 @@
 //! It prints:
 //! ```text
 //! 200 OK {"choices":[{"finish_reason":"stop","index":0,"message":{"content":"hello ada","role":"assistant"}}],"created":0,"id":"chatcmpl-1","model":"small","object":"chat.completion","usage":{"completion_tokens":3,"prompt_tokens":10,"total_tokens":13}}
-//! 401 Unauthorized {"error":{"code":"invalid_token","message":"The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` with a token of this gateway's issuer.","param":null,"type":"authentication_error"}}
+//! 401 Unauthorized {"error":{"code":"invalid_token","message":"The bearer token is missing, expired or not valid here. Send `Authorization: Bearer <token>` or `x-api-key: <token>` with a token of this gateway's issuer.","param":null,"type":"authentication_error"}}
 //! balance: 0.9999967 dollars
 //! ```
 

@@ -139,16 +139,13 @@ const FAULTS: &[(&str, &[&str])] = &[
         "a client that leaves pays nothing, or what a toss of a coin says",
         &[
             "a_client_that_leaves_at_any_byte_pays_what_the_provider_did",
-            "a_client_that_leaves_at_any_byte_pays_for_what_it_saw_where_the_provider_is_hung_up_on",
-            "a_client_that_leaves_before_the_head_pays_its_input_where_the_policy_cancels",
+            "a_client_that_leaves_at_any_byte_pays_as_much_where_the_policy_says_cancel",
+            "a_client_that_leaves_before_the_head_pays_the_true_usage_whatever_the_policy",
         ],
     ),
     (
         "an attempt that failed is billed as well",
-        &[
-            "a_provider_that_refuses_is_not_paid",
-            "a_provider_that_breaks_before_its_head_costs_nothing",
-        ],
+        &["a_provider_that_refuses_is_not_paid", "a_provider_that_had_failed_before_is_not_paid"],
     ),
     (
         "a stream's usage is not asked for, or shown to who did not ask",
