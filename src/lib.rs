@@ -32,6 +32,7 @@ mod admission;
 pub mod audit;
 pub mod body;
 pub mod call;
+#[cfg(any(feature = "http", feature = "postgres"))]
 mod causes;
 #[cfg(feature = "http")]
 pub mod client;

@@ -183,17 +183,17 @@ impl Call {
     }
 
     /// Writes the cap where compatible servers read it.
-    pub(crate) fn cap_as_compatible(&self) {
+    pub fn cap_as_compatible(&self) {
         self.work().edits.compatible_cap = true;
     }
 
     /// The provider does not know `stream_options`, so usage is not asked for there.
-    pub(crate) fn without_stream_options(&self) {
+    pub fn without_stream_options(&self) {
         self.work().edits.no_stream_options = true;
     }
 
     /// Asks the provider for the service tier that has the price of the price book.
-    pub(crate) fn ask_for_tier(&self, tier: &'static str) {
+    pub fn ask_for_tier(&self, tier: &'static str) {
         self.work().edits.standard_tier = Some(tier);
     }
 
@@ -253,13 +253,13 @@ impl Call {
     }
 
     /// Whether the time of the answer is bounded further out.
-    pub(crate) fn waits_for_usage(&self) -> bool {
+    pub fn waits_for_usage(&self) -> bool {
         self.work().patience.is_listened_to()
     }
 
     /// Says that the provider has taken too long, so that the client gets its answer. Returns whether the provider's
     /// service is to go on; if nobody listens, it is to end.
-    pub(crate) fn give_up(&self, overdue: Overdue) -> bool {
+    pub fn give_up(&self, overdue: Overdue) -> bool {
         if !self.waits_for_usage() {
             return false;
         }

@@ -9,6 +9,7 @@ mod tenant;
 pub use arrival::Arrival;
 pub(crate) use arrival::{dialect_of, endpoint_of, valid_request_id};
 pub use call::{AtEnd, Call, Hold, Keeping, Report, ServedBy};
-pub(crate) use patience::{Overdue, Unanswered};
+pub use patience::Overdue;
+pub(crate) use patience::Unanswered;
 pub use standing::Standing;
 pub use tenant::{Identity, Tenant};

@@ -4,7 +4,8 @@ use std::task::{Context, Poll, Waker};
 
 /// What the provider did not send in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Overdue {
+#[non_exhaustive]
+pub enum Overdue {
     /// The head of its answer.
     Head,
     /// The next piece of its answer.

@@ -1,7 +1,7 @@
 //! A provider over HTTP: `OpenAI`, Anthropic, and servers that are compatible with either (Azure's `/openai/v1`, vLLM,
 //! Ollama, another gateway).
 //!
-//! Reads the request id from the [`Call`](crate::Call), and the organization's id from the [`Tenant`](crate::Tenant);
+//! Reads the request id from the [`Call`], and the organization's id from the [`Tenant`](crate::Tenant);
 //! needs neither. Puts [`ServedBy`](crate::context::ServedBy) into the response. The provider's bytes pass without
 //! delay, and unchanged but for a content encoding, which is removed. Only allow-listed headers cross: neither side sees credentials, cookies or accounts of the other.
 //!
