@@ -40,6 +40,7 @@ fn facts() -> CallFacts {
         input_bound: 50,
         input_estimate: 40,
         may_write_cache: false,
+        newer_cap: None,
     }
 }
 

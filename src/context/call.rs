@@ -139,6 +139,7 @@ impl Call {
             input_bound: 0,
             input_estimate: 0,
             may_write_cache: false,
+            newer_cap: None,
         })
     }
 

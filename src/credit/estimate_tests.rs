@@ -32,6 +32,7 @@ fn facts(output_cap: Option<u64>, answers: u64) -> CallFacts {
         input_bound: 50,
         input_estimate: 40,
         may_write_cache: false,
+        newer_cap: None,
     }
 }
 

@@ -66,6 +66,7 @@ mod tests {
             input_bound: 10,
             input_estimate: 3,
             may_write_cache: false,
+            newer_cap: None,
         }
     }
 

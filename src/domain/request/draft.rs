@@ -71,6 +71,8 @@ struct Draft<'m> {
     stream: bool,
     wants_usage: bool,
     output_cap: Option<u64>,
+    /// A cap in the vendor's newer field, which compatible servers may not read.
+    newer_cap: Option<u64>,
     /// The bound of a prediction, whose tokens may be billed as output of each answer beside the answer.
     predicted: u64,
     /// How many tokens the model may think, if the body says so.
@@ -98,6 +100,7 @@ impl<'m> Draft<'m> {
             stream: false,
             wants_usage: false,
             output_cap: None,
+            newer_cap: None,
             predicted: 0,
             thinking: 0,
             n: 1,
@@ -133,7 +136,12 @@ impl<'m> Draft<'m> {
             Field::StreamOptions => self.wants_usage = field::include_usage(reader)?,
             Field::Cap => {
                 let cap = field::positive(reader, key, OUTPUT_CAP_MAX)?;
-                self.output_cap = self.output_cap.max(cap);
+                let compatible = self.rules.spec.output.and_then(|output| output.cap_compatible);
+                if compatible.is_none_or(|name| name == key) {
+                    self.output_cap = cap;
+                } else {
+                    self.newer_cap = cap;
+                }
             }
             Field::NoCap => {
                 if field::positive(reader, key, OUTPUT_CAP_MAX)?.is_some() {
@@ -215,15 +223,17 @@ impl<'m> Draft<'m> {
         prompt.add(&self.suffix.times(count));
         let settings = self.settings;
         let added = self.rules.added_tokens_max().saturating_mul(count);
+        let output_cap = self.output_cap.max(self.newer_cap);
         Ok(CallFacts {
+            newer_cap: self.newer_cap.filter(|_| self.output_cap.is_none()),
             endpoint: self.rules.endpoint,
             model,
             stream: self.stream,
             wants_usage: self.wants_usage,
-            output_cap: self.output_cap,
+            output_cap,
             output_added: self
                 .predicted
-                .saturating_add(self.thinking.saturating_sub(self.output_cap.unwrap_or(0))),
+                .saturating_add(self.thinking.saturating_sub(output_cap.unwrap_or(0))),
             answers: candidates.saturating_mul(count),
             hidden_answers: hidden.saturating_mul(count),
             echoed_bytes: if self.echo { bytes.saturating_mul(self.n) } else { 0 },

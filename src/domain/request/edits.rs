@@ -29,10 +29,10 @@ pub fn apply_edits(body: &Bytes, endpoint: Endpoint, edits: Edits) -> Bytes {
     let cap_field = compatible.unwrap_or(output.cap_sent);
     let include_usage = edits.include_usage && !edits.no_stream_options && output.usage_on_request;
     let tier = edits.standard_tier;
-    if !include_usage && edits.output_cap.is_none() && compatible.is_none() && tier.is_none() {
+    if !include_usage && edits.output_cap.is_none() && tier.is_none() {
         return body.clone();
     }
-    let Ok(found) = find(body, cap_field, output.cap_sent) else { return body.clone() };
+    let Ok(found) = find(body, cap_field) else { return body.clone() };
     let mut splices = Vec::with_capacity(3);
     if include_usage {
         splices.push(match found.stream_options {
@@ -55,11 +55,6 @@ pub fn apply_edits(body: &Bytes, endpoint: Endpoint, edits: Edits) -> Bytes {
             None => field_at(found.first_field, &format!("\"{cap_field}\":{cap}")),
             Some(value) => Splice { at: value, text: cap.to_string() },
         });
-    } else if let (None, Some(value)) = (&found.cap, found.newer_cap)
-        && let Some(cap) = body.get(value).and_then(|text| std::str::from_utf8(text).ok())
-    {
-        // A server that overlooks the caller's cap would write more than is held.
-        splices.push(field_at(found.first_field, &format!("\"{cap_field}\":{cap}")));
     }
     if let Some(tier) = tier {
         match found.tier {
@@ -106,8 +101,6 @@ struct Found {
     first_field: usize,
     stream_options: Option<Options>,
     cap: Option<Range<usize>>,
-    /// The caller's cap in the vendor's field, where the gateway writes into another one.
-    newer_cap: Option<Range<usize>>,
     tier: Option<Tier>,
 }
 
@@ -130,7 +123,7 @@ enum Options {
     },
 }
 
-fn find(body: &[u8], cap_field: &str, newer: &str) -> Result<Found, JsonError> {
+fn find(body: &[u8], cap_field: &str) -> Result<Found, JsonError> {
     let mut reader = Reader::new(body)?;
     let mut found = Found { first_field: reader.start().saturating_add(1), ..Found::default() };
     reader.object(|reader, key| {
@@ -144,11 +137,6 @@ fn find(body: &[u8], cap_field: &str, newer: &str) -> Result<Found, JsonError> {
                 found.tier = Some(Tier { at: value(reader)?, is_named });
             }
             key if key == cap_field => found.cap = Some(value(reader)?),
-            key if key == newer => {
-                let number = reader.kind()? == Kind::Number;
-                let value = value(reader)?;
-                found.newer_cap = number.then_some(value);
-            }
             _ => reader.skip()?,
         }
         Ok::<(), JsonError>(())

@@ -59,16 +59,18 @@ pub struct CallFacts {
     /// Whether the call can write to the provider's prompt cache. Chat providers do so without being asked; on
     /// `/v1/messages` the body must have `cache_control`.
     pub may_write_cache: bool,
+    /// The caller's output cap, if it is only in the vendor's newer field, which compatible servers may not read.
+    pub newer_cap: Option<u64>,
 }
 
 /// The gateway's changes to a body before it goes upstream; every other byte stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// Set the output cap to this, because the caller set none.
+    /// Set the output cap to this, because the caller set none, or none that the provider reads.
     pub output_cap: Option<NonZeroU32>,
     /// Ask for usage in the stream.
     pub include_usage: bool,
-    /// The provider reads the cap of compatible servers: write it there, a cap of the caller's as well.
+    /// Set the output cap in the field that compatible servers read.
     pub compatible_cap: bool,
     /// The provider does not know `stream_options`: ask for no usage there.
     pub no_stream_options: bool,

@@ -499,12 +499,13 @@ impl<'m> Prompt<'m> {
         self.sum.tokens(3, 0);
         reader.object(|reader, key| {
             refused::no_variant(&key, keys, name)?;
-            if !keys.contains(&&*key) && !reader.null()? {
+            if !keys.contains(&&*key) {
+                if reader.null()? {
+                    return Ok(());
+                }
                 let key = refused::shortened(&key);
                 let message = format!("{name} has the key {key}, which is not possible here: what it costs has no bound, or it names something in the provider's account.");
                 return Err(InvalidBody::of(name, message));
-            } else if !keys.contains(&&*key) {
-                return Ok(());
             }
             self.key(&key);
             value(self, reader, &key)

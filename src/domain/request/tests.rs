@@ -654,6 +654,24 @@ fn edits_merge_into_what_is_there() {
 }
 
 #[test]
+fn a_cap_that_compatible_servers_may_overlook_is_known() {
+    for (caps, newer) in [
+        ("", None),
+        (r#""max_tokens":9,"#, None),
+        (r#""max_completion_tokens":12,"#, Some(12)),
+        (r#""max_completion_tokens":12,"max_tokens":null,"#, Some(12)),
+        (r#""max_completion_tokens":null,"#, None),
+        (r#""max_tokens":9,"max_completion_tokens":12,"#, None),
+    ] {
+        let body = format!(r#"{{{caps}"model":"m","messages":[]}}"#);
+        let facts = read(CHAT, body.as_bytes()).unwrap();
+        assert_eq!(facts.newer_cap, newer, "{caps}");
+    }
+    let facts = read(Endpoint::Messages, br#"{"model":"m","max_tokens":9,"messages":[]}"#).unwrap();
+    assert_eq!((facts.output_cap, facts.newer_cap), (Some(9), None));
+}
+
+#[test]
 fn a_cap_is_written_where_the_provider_reads_it() {
     let ours = Edits {
         output_cap: NonZeroU32::new(7),
@@ -662,29 +680,14 @@ fn a_cap_is_written_where_the_provider_reads_it() {
         no_stream_options: true,
         ..Edits::default()
     };
-    let callers = Edits { output_cap: None, ..ours };
     for (endpoint, edits, before, after) in [
         (CHAT, ours, r#"{"model":"m"}"#, r#"{"max_tokens":7,"model":"m"}"#),
         (CHAT, ours, r#"{"max_tokens":null,"model":"m"}"#, r#"{"max_tokens":7,"model":"m"}"#),
-        // The caller's cap in the newer field is repeated in the one that this provider reads.
         (
             CHAT,
-            callers,
-            r#"{"model":"m", "max_completion_tokens" : 12}"#,
-            r#"{"max_tokens":12,"model":"m", "max_completion_tokens" : 12}"#,
-        ),
-        (CHAT, callers, r#"{"max_tokens":9,"model":"m"}"#, r#"{"max_tokens":9,"model":"m"}"#),
-        (
-            CHAT,
-            callers,
-            r#"{"max_tokens":9,"max_completion_tokens":12}"#,
-            r#"{"max_tokens":9,"max_completion_tokens":12}"#,
-        ),
-        (
-            CHAT,
-            callers,
-            r#"{"model":"m","max_completion_tokens":null}"#,
-            r#"{"model":"m","max_completion_tokens":null}"#,
+            ours,
+            r#"{"model":"m", "max_completion_tokens" : 7}"#,
+            r#"{"max_tokens":7,"model":"m", "max_completion_tokens" : 7}"#,
         ),
         // An endpoint with one field has no other.
         (Endpoint::Messages, ours, r#"{"model":"m"}"#, r#"{"max_tokens":7,"model":"m"}"#),

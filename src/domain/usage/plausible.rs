@@ -70,6 +70,7 @@ mod tests {
             input_bound: 50_000,
             input_estimate: 40_000,
             may_write_cache: false,
+            newer_cap: None,
         }
     }
 

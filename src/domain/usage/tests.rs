@@ -24,6 +24,7 @@ fn facts(endpoint: Endpoint) -> CallFacts {
         input_bound: 100,
         input_estimate: 25,
         may_write_cache: false,
+        newer_cap: None,
     }
 }
 

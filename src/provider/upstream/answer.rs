@@ -57,7 +57,7 @@ impl Exchange {
         let mut body = UpstreamBody::stream(body, self.clone());
         // Some servers send a stream under another content type, or without one. The vendors' clients read it all the
         // same, because they have asked for it.
-        if self.streams && !is_event_stream(&parts.headers) && body.begins_with_events().await {
+        if self.streams() && !is_event_stream(&parts.headers) && body.begins_with_events().await {
             let events = HeaderValue::from_static("text/event-stream");
             parts.headers.insert(header::CONTENT_TYPE, events);
         }

@@ -29,15 +29,15 @@ pub struct UpstreamBody {
 
 #[derive(Debug)]
 enum Kind {
-    Stream { begun: Option<Begun>, inner: Plain, exchange: Box<Exchange>, silence: Silence },
+    Stream {
+        /// What has been read to see what the answer is, and how that ended if it broke off.
+        read: Bytes,
+        broke: Option<UpstreamBroke>,
+        inner: Plain,
+        exchange: Box<Exchange>,
+        silence: Silence,
+    },
     Full(Option<Bytes>),
-}
-
-/// What has been read of an answer to see what it is.
-#[derive(Debug)]
-struct Begun {
-    bytes: Bytes,
-    broke: Option<UpstreamBroke>,
 }
 
 /// The idle timer. It runs only while there is nothing to read, so that a slow reader does not count as a silent
@@ -85,31 +85,32 @@ impl UpstreamBody {
     pub(super) fn stream(inner: Plain, exchange: Exchange) -> Self {
         let timeout = exchange.idle_timeout;
         let silence = Silence { timeout, timer: None, counting: false, over: false };
-        Self { kind: Kind::Stream { begun: None, inner, exchange: Box::new(exchange), silence } }
+        let exchange = Box::new(exchange);
+        Self { kind: Kind::Stream { read: Bytes::new(), broke: None, inner, exchange, silence } }
     }
 
     /// Whether the answer begins as a stream of events. Reads as much of it as that takes; it still comes whole.
     pub(super) async fn begins_with_events(&mut self) -> bool {
-        let (mut read, mut broke) = (BytesMut::new(), None);
+        let (mut begun, mut ended) = (BytesMut::new(), None);
         let found = loop {
-            if let Some(found) = sse::begins(&read) {
+            if let Some(found) = sse::begins(&begun) {
                 break found;
             }
             // Blanks without end are no stream.
-            if read.len() > BLANKS_MAX {
+            if begun.len() > BLANKS_MAX {
                 break false;
             }
             match self.frame().await {
-                Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Ok(frame)) => begun.extend_from_slice(&frame.into_data().unwrap_or_default()),
                 Some(Err(error)) => {
-                    broke = Some(error);
+                    ended = Some(error);
                     break false;
                 }
                 None => break false,
             }
         };
-        if let Kind::Stream { begun, .. } = &mut self.kind {
-            *begun = Some(Begun { bytes: read.freeze(), broke });
+        if let Kind::Stream { read, broke, .. } = &mut self.kind {
+            (*read, *broke) = (begun.freeze(), ended);
         }
         found
     }
@@ -131,19 +132,12 @@ impl Body for UpstreamBody {
             Kind::Full(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
-            Kind::Stream { begun, inner, exchange, silence } => {
-                if let Some(Begun { bytes, broke }) = begun {
-                    let bytes = mem::take(bytes);
-                    let broke = broke.take();
-                    if !bytes.is_empty() {
-                        *begun =
-                            broke.map(|broke| Begun { bytes: Bytes::new(), broke: Some(broke) });
-                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
-                    }
-                    *begun = None;
-                    if let Some(broke) = broke {
-                        return Poll::Ready(Some(Err(broke)));
-                    }
+            Kind::Stream { read, broke, inner, exchange, silence } => {
+                if !read.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(mem::take(read)))));
+                }
+                if let Some(broke) = broke.take() {
+                    return Poll::Ready(Some(Err(broke)));
                 }
                 (inner, exchange, silence)
             }
@@ -183,7 +177,9 @@ impl Body for UpstreamBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Stream { begun, inner, .. } => begun.is_none() && inner.is_end_stream(),
+            Kind::Stream { read, broke, inner, .. } => {
+                read.is_empty() && broke.is_none() && inner.is_end_stream()
+            }
             Kind::Full(bytes) => bytes.is_none(),
         }
     }
@@ -191,7 +187,7 @@ impl Body for UpstreamBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             // What has been read of it counts again.
-            Kind::Stream { begun: Some(_), .. } => SizeHint::default(),
+            Kind::Stream { read, .. } if !read.is_empty() => SizeHint::default(),
             Kind::Stream { inner, .. } => inner.size_hint(),
             Kind::Full(bytes) => {
                 let length = bytes.as_ref().map_or(0, Bytes::len);

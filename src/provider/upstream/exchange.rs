@@ -17,13 +17,16 @@ pub(super) struct Exchange {
     /// The caller's dialect.
     pub(super) dialect: Dialect,
     pub(super) request_id: String,
-    /// Whether the caller has asked for a stream.
-    pub(super) streams: bool,
     pub(super) idle_timeout: Duration,
     pub(super) call: Option<Call>,
 }
 
 impl Exchange {
+    /// Whether the caller has asked for a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.facts().stream)
+    }
+
     /// The provider has taken too long. Returns whether its answer is waited for all the same, because the layer in front
     /// answers the client and wants the usage.
     pub(super) fn gives_up(&self, what: Overdue, reason: &'static str, detail: &str) -> bool {

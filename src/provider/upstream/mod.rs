@@ -50,6 +50,7 @@ mod tests;
 
 use std::{
     convert::Infallible,
+    num::NonZeroU32,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -197,7 +198,6 @@ impl Inner {
             endpoint,
             request_id: request_id(caller).to_string(),
             idle_timeout: self.config.idle_timeout,
-            streams: caller.extensions.get::<Call>().is_some_and(|call| call.facts().stream),
             call: caller.extensions.get::<Call>().cloned(),
         }
     }
@@ -271,8 +271,7 @@ impl Inner {
         })
     }
 
-    /// The body is made when it is first read, with this edit.
-    /// What this provider understands of the edits to a body.
+    /// Asks for the edits that this provider understands. The body is made when it is first read, with these edits.
     fn fit_edits(&self, caller: &Parts) {
         let Some(call) = caller.extensions.get::<Call>() else { return };
         let vendor = self.base.is_vendor();
@@ -283,6 +282,11 @@ impl Inner {
         let by_host = if vendor { CapField::MaxCompletionTokens } else { CapField::MaxTokens };
         if self.config.cap_field.unwrap_or(by_host) == CapField::MaxTokens {
             call.cap_as_compatible();
+            // A provider that overlooks the caller's cap would write more than is held.
+            let newer = call.facts().newer_cap.and_then(|cap| u32::try_from(cap).ok());
+            if let Some(cap) = newer.and_then(NonZeroU32::new) {
+                call.cap_output(cap);
+            }
         }
         if !self.config.takes_stream_options {
             call.without_stream_options();

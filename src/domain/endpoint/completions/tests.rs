@@ -59,6 +59,7 @@ fn a_completion_is_read() {
         input_bound: 1 + ADDED,
         input_estimate: 1,
         may_write_cache: true,
+        newer_cap: None,
     };
     assert_eq!(facts, expected);
 }
