@@ -33,12 +33,26 @@ impl RequestBody {
     }
 
     /// The whole body at once, with the edits applied.
-    pub fn into_bytes(self) -> Bytes {
-        match self.state {
+    pub fn into_bytes(mut self) -> Bytes {
+        self.take()
+    }
+
+    fn take(&mut self) -> Bytes {
+        match std::mem::replace(&mut self.state, State::Read) {
             State::Unread { original, call } => {
+                call.sends();
                 apply_edits(&original, call.facts().endpoint, call.edits())
             }
             State::Read => Bytes::new(),
+        }
+    }
+}
+
+/// Nobody knows what a service does that drops the body unread.
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let State::Unread { call, .. } = &self.state {
+            call.sends();
         }
     }
 }
@@ -51,8 +65,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let state = std::mem::replace(&mut self.state, State::Read);
-        let bytes = Self { state }.into_bytes();
+        let bytes = self.take();
         Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
     }
 

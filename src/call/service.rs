@@ -173,8 +173,8 @@ where
     Ok(whole(parts, body, open, dialect, named.as_ref(), stops).await)
 }
 
-/// Answers a client whose call is stopped before any of its answer was sent. The answer is read on in the background.
-/// If the provider was not reached yet, the hold is released.
+/// Answers a client whose call is stopped before any of its answer was sent. The answer is read on in the background. A
+/// call that was not sent yet is given up, and its hold is released.
 #[cold]
 async fn stopped<E, F>(
     stop: Stop,
@@ -188,16 +188,17 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let answer = instead(&mut open, &stop.refusal(begun), dialect, named);
-    if let Some((finisher, limit)) = open.drains() {
+    let written = if !open.call().may_be_sent() {
+        drop(read_on);
+        open.release(stop.ending())
+    } else if let Some((finisher, limit)) = open.drains() {
         open.close(stop.ending());
         finisher.carry_on(limit, read_on(open));
         return answer;
-    }
-    if open.stop(stop.ending()).await {
-        answer
     } else {
-        refused(&Refusal::Unwritten, dialect, named)
-    }
+        open.stop(stop.ending())
+    };
+    if written.await { answer } else { refused(&Refusal::Unwritten, dialect, named) }
 }
 
 /// Waits for an answer that nobody gets, and reads it for its usage.

@@ -3,7 +3,10 @@
 use std::{
     fmt,
     num::NonZeroU32,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -40,6 +43,8 @@ struct Shared {
     started: Instant,
     facts: CallFacts,
     learned: OnceLock<Learned>,
+    /// The service has asked for the body, or does not want it.
+    sent: AtomicBool,
     work: Mutex<Work>,
 }
 
@@ -120,6 +125,7 @@ impl Call {
             started,
             facts,
             learned: OnceLock::new(),
+            sent: AtomicBool::new(false),
             work: Mutex::default(),
         }))
     }
@@ -236,6 +242,16 @@ impl Call {
     /// Registers a callback for the end of the call. Callbacks run in reverse order of registration.
     pub fn at_end(&self, waiting: impl AtEnd + 'static) {
         self.work().at_end.push(Box::new(waiting));
+    }
+
+    /// Records that the service may send the call from now on: it has the body, or has dropped it.
+    pub(crate) fn sends(&self) {
+        self.0.sent.store(true, Ordering::Release);
+    }
+
+    /// Whether the provider may have been reached. A service that has not asked for the body yet has sent nothing.
+    pub(crate) fn may_be_sent(&self) -> bool {
+        self.0.sent.load(Ordering::Acquire)
     }
 
     /// Records that the client has left, so that nobody reads the rest of the answer.

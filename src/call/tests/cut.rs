@@ -64,6 +64,37 @@ impl Drop for Tells {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_not_sent_yet_is_cut_before_it_reaches_the_provider_and_costs_nothing() {
+    for disconnect in [Disconnect::Drain, Disconnect::Cancel] {
+        let (recorder, switch) = (Recorder::open(), KillSwitch::default());
+        let (sent, given_up) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let flags = (Arc::clone(&sent), Arc::clone(&given_up));
+        // As a provider whose credential is still being fetched.
+        let provider = service_fn(move |request: Request<RequestBody>| {
+            hold(&request, disconnect);
+            let (sent, guard) = (Arc::clone(&flags.0), Tells(Arc::clone(&flags.1)));
+            async move {
+                tokio::time::sleep(Duration::from_mins(1)).await;
+                sent.store(!request.into_body().into_bytes().is_empty(), Ordering::SeqCst);
+                drop(guard);
+                Ok::<_, Infallible>(json(ANSWER))
+            }
+        });
+        let gateway = layer(&recorder).kill_switch(switch.clone()).layer_over(provider);
+        let call = tokio::spawn(gateway.oneshot(request(CHAT)));
+        tokio::task::yield_now().await;
+        switch.cut(ORGANIZATION, &all());
+        assert_eq!(call.await.unwrap().unwrap().status(), 403);
+        assert!(given_up.load(Ordering::SeqCst), "the provider's service waits on");
+        let finish = recorder.only_finish().await;
+        let settlement = finish.settlement.unwrap();
+        assert_eq!((finish.ending, settlement.release), (Ending::Cut, true));
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        assert!(!sent.load(Ordering::SeqCst), "the call reached the provider after the switch");
+    }
+}
+
 #[tokio::test]
 async fn an_open_stream_is_cut_and_what_was_delivered_is_paid() {
     let recorder = Recorder::open();
