@@ -1,15 +1,6 @@
 //! The harness of all cases: a gateway with real parts around it, clients that misbehave, and the checker that reads
 //! the books afterwards.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot be set up has failed"
-)]
-
 mod ask;
 mod books;
 mod bounds;

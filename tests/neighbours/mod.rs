@@ -1,13 +1,5 @@
 //! Organizations on one gateway and one database learn nothing about each other: by any path or command, with many
 //! concurrent calls on few connections, without the predicates in our own SQL, and through `PgBouncer`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::print_stderr,
-    reason = "a test that cannot be set up has failed"
-)]
 
 mod bare;
 mod commands;

@@ -1,14 +1,5 @@
 //! Organizations in the shared tables, in their own schemas and in further databases, and moves between these places
 //! while calls go on.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::print_stderr,
-    reason = "a test that cannot be set up has failed"
-)]
 
 mod away;
 mod blocked;

@@ -1,10 +1,4 @@
 //! The lowest level of the Postgres stores: round trips, the state after cancelled calls, and recovery.
-#![expect(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking"
-)]
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod listen;
 mod proxy;

@@ -1,10 +1,4 @@
 //! Prices, bills and statements as an operator uses them: the command, its files and its exit status.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot be set up has failed"
-)]
 
 mod bills;
 mod list;

@@ -1,12 +1,4 @@
 //! One behaviour suite that runs over every store, and further tests for Postgres only.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::print_stderr,
-    reason = "a test that cannot be set up has failed"
-)]
 
 mod budgets;
 mod cases;

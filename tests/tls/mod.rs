@@ -3,14 +3,6 @@
 //!
 //! The certificate authority is the test's own. The program runs as a process and trusts the authority by
 //! `SSL_CERT_FILE`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot be set up has failed"
-)]
 
 mod authority;
 mod cancel;

@@ -5,6 +5,7 @@ do $bootstrap$
 declare
   role_name text;
   attributes text;
+  lack text;
   -- Since Postgres 16 each membership has options: whether it inherits, and whether the member may become the role.
   membership_has_options constant boolean := current_setting('server_version_num')::integer >= 160000;
 begin
@@ -53,46 +54,36 @@ begin
     alter role tollgate_login noinherit;
   end if;
 
-  -- The limits that a gateway sets on its connections, for connections through a pooler that does not let it. A limit
-  -- that is set already is the administrator's, and stays.
-  for role_name, attributes in
-    values ('statement_timeout', '5s'), ('lock_timeout', '2s'), ('idle_in_transaction_session_timeout', '10s'),
-           -- A backend whose client is gone must not go on waiting for a lock, and then commit.
-           ('client_connection_check_interval', '1s')
+  -- Settings of the login's own, and what it lacks without one. A setting that is there already is the administrator's,
+  -- and stays. Most of those about the log are a superuser's to make.
+  for role_name, attributes, lack in
+    select name, setting, loss
+      from (values
+              -- What a gateway sets on its connections, for connections through a pooler that does not let it.
+              (array['statement_timeout=5s', 'lock_timeout=2s', 'idle_in_transaction_session_timeout=10s',
+                     -- A backend whose client is gone must not go on waiting for a lock, and then commit.
+                     'client_connection_check_interval=1s'],
+               'through a pooler nothing bounds it'),
+              -- Parameters of this login are prompts, answers and claims. A server that logs statements logs their
+              -- parameters, the detail of an error may quote a row, and plans show parameters as constants.
+              (array['log_parameter_max_length=0', 'log_parameter_max_length_on_error=0', 'log_error_verbosity=terse',
+                     'auto_explain.log_min_duration=-1', 'pgaudit.log_parameter=off'],
+               'a server that logs statements logs prompts, answers and claims')) as wanted (settings, loss)
+      cross join lateral (select split_part(pair, '=', 1) as name, split_part(pair, '=', 2) as setting from unnest(settings) as pair) as one
+      -- Extensions that the server has not loaded log nothing.
+     where current_setting(name, true) is not null
+       and not exists (select from pg_catalog.pg_db_role_setting s cross join lateral unnest(s.setconfig) as present
+                         where s.setrole = 'tollgate_login'::regrole and s.setdatabase = 0 and present like name || '=%')
   loop
-    if not exists (select from pg_catalog.pg_db_role_setting s cross join lateral unnest(s.setconfig) as setting
-                     where s.setrole = 'tollgate_login'::regrole and s.setdatabase = 0 and setting like role_name || '=%') then
-      begin
-        execute format('alter role tollgate_login set %I = %L', role_name, attributes);
-      exception
-      when insufficient_privilege then
-        raise warning 'tollgate_login has no % of its own: through a pooler nothing bounds it', role_name;
-      when internal_error then
-        null; -- roles belong to the cluster: a migration of another database sets the limit at this moment
-      end;
-    end if;
-  end loop;
-
-  -- Parameters of this login are prompts, answers and claims. A server that logs statements logs their parameters, and
-  -- the detail of an error may quote a row. Most of these settings are a superuser's to make.
-  for role_name, attributes in
-    values ('log_parameter_max_length', '0'), ('log_parameter_max_length_on_error', '0'), ('log_error_verbosity', 'terse'),
-           -- Plans show parameters as constants.
-           ('auto_explain.log_min_duration', '-1'), ('pgaudit.log_parameter', 'off')
-  loop
-    -- Extensions that the server has not loaded log nothing.
-    if current_setting(role_name, true) is not null
-      and not exists (select from pg_catalog.pg_db_role_setting s cross join lateral unnest(s.setconfig) as setting
-                        where s.setrole = 'tollgate_login'::regrole and s.setdatabase = 0 and setting like role_name || '=%') then
-      begin
-        execute format('alter role tollgate_login set %s = %L', role_name, attributes);
-      exception
-      when insufficient_privilege then
-        raise warning 'tollgate_login has no % of its own: a server that logs statements logs prompts, answers and claims', role_name;
-      when internal_error then
-        null; -- as above
-      end;
-    end if;
+    begin
+      -- The names are those above. That of an extension's setting has a dot, and must not be quoted as one word.
+      execute format('alter role tollgate_login set %s = %L', role_name, attributes);
+    exception
+    when insufficient_privilege then
+      raise warning 'tollgate_login has no % of its own: %', role_name, lack;
+    when internal_error then
+      null; -- roles belong to the cluster: a migration of another database sets it at this moment
+    end;
   end loop;
 
   -- The helper bypasses the policies of the membership table. If the attribute cannot be granted (managed services),
